@@ -1,0 +1,10 @@
+//! Schema-driven work on objects: reading and writing their three encodings, defaulting and pruning by structure, patches,
+//! OpenAPI, tables. No I/O, and no knowledge of any kind beyond what its [`schema`] says.
+
+pub mod decode;
+pub mod json;
+pub mod protobuf;
+pub mod schema;
+pub mod yaml;
+
+pub use schema::Schema;
