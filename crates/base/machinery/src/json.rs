@@ -63,6 +63,11 @@ impl Template {
         before == &self.text[..self.hole] && text[self.hole + digits..] == self.text[self.hole..]
     }
 
+    /// Where the revision's digits will stand.
+    pub fn hole(&self) -> usize {
+        self.hole
+    }
+
     pub fn len(&self) -> usize {
         self.text.len()
     }
