@@ -5,6 +5,7 @@ pub mod decode;
 pub mod json;
 pub mod protobuf;
 pub mod schema;
+pub mod tree;
 pub mod yaml;
 
 pub use schema::Schema;
