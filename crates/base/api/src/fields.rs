@@ -38,6 +38,11 @@ impl FieldSelector {
         Self { terms: vec![Term { field: field.into(), value: value.into(), equal: true }] }
     }
 
+    /// Adds another selector's terms.
+    pub fn extend(&mut self, other: Self) {
+        self.terms.extend(other.terms);
+    }
+
     /// Terms are separated by commas; in a value `\,`, `\=` and `\\` stand for the bare characters.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut terms = Vec::new();

@@ -22,6 +22,9 @@ pub struct Status {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<Details>>,
+    /// With [`Reason::Expired`]: a token that goes on with a list at the present; `metadata.continue` on the wire.
+    #[serde(skip)]
+    pub continue_token: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +87,7 @@ pub enum Reason {
 
 impl Status {
     pub fn new(code: u16, reason: Reason, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, continue_token: String::new() }
     }
 
     fn about(mut self, resource: &GroupResource, name: &str) -> Self {
@@ -289,6 +292,9 @@ impl Status {
             "message": self.message,
             "code": self.code,
         });
+        if !self.continue_token.is_empty() {
+            value["metadata"]["continue"] = json!(self.continue_token);
+        }
         if self.reason != Reason::Unknown {
             value["reason"] = json!(self.reason);
         }

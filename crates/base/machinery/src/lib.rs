@@ -3,6 +3,7 @@
 
 pub mod decode;
 pub mod json;
+pub mod pick;
 pub mod protobuf;
 pub mod schema;
 pub mod tree;

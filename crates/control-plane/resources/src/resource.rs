@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::Errors;
 use windlass_api::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, names};
-use windlass_machinery::Schema;
 use windlass_machinery::schema::TypeId;
+use windlass_machinery::{Schema, decode};
 
 use crate::columns::{Column, default_cells, default_columns};
 
@@ -156,6 +156,24 @@ pub trait Strategy: Send + Sync + 'static {
         asked.unwrap_or(0)
     }
 
+    /// Changes an object whose deletion begins, beyond its metadata.
+    fn begin_deletion(&self, _object: &mut Value) {}
+
+    /// Whether an object that is being deleted has to stay although it has no finalizers left.
+    fn is_deletion_pending(&self, _object: &Value) -> bool {
+        false
+    }
+
+    /// Whether dependents are orphaned when the client says nothing.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+
+    /// Whether a deletion answers with the object instead of a Status.
+    fn returns_deleted(&self) -> bool {
+        false
+    }
+
     /// Turns a stored object into this version; for a second view of a table.
     fn to_served(&self, _object: &mut Value) {}
 
@@ -276,6 +294,11 @@ impl Resource {
     pub fn strategy(mut self, strategy: impl Strategy) -> Self {
         self.strategy = Arc::new(strategy);
         self
+    }
+
+    /// The status of an object that has just been made.
+    pub fn empty_status(&self) -> Value {
+        decode::empty(self.schema.schema, self.schema.id).get("status").cloned().unwrap_or_default()
     }
 
     pub fn is_namespaced(&self) -> bool {

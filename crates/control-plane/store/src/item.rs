@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use windlass_api::labels::Labels;
 use windlass_machinery::json::Template;
 
 /// One version of an object. Everybody who holds it shares the one allocation of its bytes.
@@ -21,24 +22,62 @@ pub struct Item {
     pub value: Bytes,
     /// Where the digits of the resourceVersion stand in `value`.
     pub(crate) hole: u32,
+    /// What selectors look at, read from the value by the first that asks.
+    attributes: OnceLock<Box<Attributes>>,
+}
+
+/// Labels and selectable fields of an object, each sorted by name.
+#[derive(Debug, Default)]
+pub struct Attributes {
+    pub labels: Box<[(Box<str>, Box<str>)]>,
+    pub fields: Box<[(Box<str>, Box<str>)]>,
+}
+
+impl Attributes {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        find(&self.fields, name)
+    }
+}
+
+impl Labels for Attributes {
+    fn label(&self, key: &str) -> Option<&str> {
+        find(&self.labels, key)
+    }
+}
+
+fn find<'a>(sorted: &'a [(Box<str>, Box<str>)], name: &str) -> Option<&'a str> {
+    sorted.binary_search_by(|(n, _)| (**n).cmp(name)).ok().map(|at| &*sorted[at].1)
 }
 
 impl Item {
     pub(crate) fn new(key: &str, template: &Template, revision: u64, created: u64, expires: i64) -> Self {
         let value = Bytes::from(template.at_revision(revision).into_boxed_slice());
-        Self { key: key.into(), revision, created, expires, value, hole: template.hole() as u32 }
+        Self::loaded(key, revision, created, expires, value, template.hole() as u32)
+    }
+
+    pub(crate) fn loaded(key: &str, revision: u64, created: u64, expires: i64, value: Bytes, hole: u32) -> Self {
+        Self { key: key.into(), revision, created, expires, value, hole, attributes: OnceLock::new() }
     }
 
     /// The same object as it was when `revision` deleted it.
     pub(crate) fn tombstone(&self, revision: u64) -> Self {
+        self.at_revision(revision)
+    }
+
+    /// The same content at another revision: what a watch shows of an object that has left its selection.
+    pub fn at_revision(&self, revision: u64) -> Self {
         let hole = self.hole as usize;
         let old_digits = digits(self.revision);
         let mut value = Vec::with_capacity(self.value.len() + 1);
         value.extend_from_slice(&self.value[..hole]);
         value.extend_from_slice(revision.to_string().as_bytes());
         value.extend_from_slice(&self.value[hole + old_digits..]);
-        let value = Bytes::from(value.into_boxed_slice());
-        Self { key: self.key.clone(), revision, created: self.created, expires: 0, value, hole: self.hole }
+        Self::loaded(&self.key, revision, self.created, 0, Bytes::from(value.into_boxed_slice()), self.hole)
+    }
+
+    /// What selectors look at; `read` is called once in the item's life.
+    pub fn attributes(&self, read: impl FnOnce(&Self) -> Attributes) -> &Attributes {
+        self.attributes.get_or_init(|| Box::new(read(self)))
     }
 
     /// The namespace in the key; empty for a cluster-wide object.

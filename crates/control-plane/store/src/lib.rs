@@ -22,7 +22,7 @@ mod table;
 mod watch;
 
 pub use engine::{OpenError, SecretKey};
-pub use item::{Event, EventKind, Item};
+pub use item::{Attributes, Event, EventKind, Item};
 pub use store::{Options, Store};
 pub use table::{Expired, Page, Range, Table, TableState};
 pub use watch::Watch;

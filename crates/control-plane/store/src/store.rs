@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use windlass_api::time::Clock;
 
 use crate::committer::{self, CommitError, Committed, Request, Txn, Work};
@@ -35,6 +35,8 @@ pub struct Options {
 pub(crate) struct Tables {
     by_name: ArcSwap<HashMap<Box<str>, Arc<Table>>>,
     revision: AtomicU64,
+    /// The same for those who wait; reading it takes a lock, so whoever does not wait reads `revision`.
+    reached: watch::Sender<u64>,
     /// Held while a table is added to `by_name`.
     adding: Mutex<()>,
 }
@@ -56,6 +58,7 @@ impl Tables {
         Self {
             by_name: ArcSwap::from_pointee(by_name.collect()),
             revision: AtomicU64::new(revision),
+            reached: watch::Sender::new(revision),
             adding: Mutex::new(()),
         }
     }
@@ -94,6 +97,7 @@ impl Tables {
             self.table(&name).publish(state);
         }
         self.revision.store(revision, Ordering::Release);
+        self.reached.send_replace(revision);
     }
 }
 
@@ -131,6 +135,13 @@ impl Store {
     /// The revision up to which everything can be read.
     pub fn revision(&self) -> u64 {
         self.tables.revision()
+    }
+
+    /// Waits until everything up to a revision can be read.
+    pub async fn reached(&self, revision: u64) {
+        let mut current = self.tables.reached.subscribe();
+        // The sender lives in this store.
+        let _ = current.wait_for(|current| *current >= revision).await;
     }
 
     /// Reads before this revision may fail with [`Expired`].

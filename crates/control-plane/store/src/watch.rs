@@ -38,6 +38,14 @@ impl Watch {
         Ok(events)
     }
 
+    /// Waits until something has happened since the last look. Cancelling loses nothing.
+    pub async fn changed(&mut self) {
+        if self.changed.changed().await.is_err() {
+            // The table lives as long as this cursor, so its sender does as well.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until there is at least one event. Cancelling loses nothing.
     pub async fn next(&mut self) -> Result<Vec<Arc<Event>>, Expired> {
         loop {
@@ -45,10 +53,7 @@ impl Watch {
             if !events.is_empty() {
                 return Ok(events);
             }
-            if self.changed.changed().await.is_err() {
-                // The table lives as long as this cursor, so its sender does as well.
-                std::future::pending::<()>().await;
-            }
+            self.changed().await;
         }
     }
 }

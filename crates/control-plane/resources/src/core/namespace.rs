@@ -61,6 +61,18 @@ impl Strategy for Namespace {
             .collect()
     }
 
+    fn begin_deletion(&self, object: &mut Value) {
+        put(child(object, "status"), "phase", "Terminating");
+    }
+
+    fn is_deletion_pending(&self, object: &Value) -> bool {
+        items(&object["spec"], "finalizers").next().is_some()
+    }
+
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let phase = object.get("status").map_or("", |status| text(status, "phase"));
         vec![columns::name(object), Value::from(phase), columns::age(object, now)]

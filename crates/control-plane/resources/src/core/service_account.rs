@@ -22,6 +22,10 @@ pub(crate) fn resource() -> Resource {
 struct ServiceAccount;
 
 impl Strategy for ServiceAccount {
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![columns::name(object), Value::from(items(object, "secrets").count()), columns::age(object, now)]
     }

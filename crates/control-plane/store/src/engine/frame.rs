@@ -113,7 +113,7 @@ pub(super) fn read_records(
         if !deleted && value.len() < hole as usize + crate::item::digits(revision) {
             return Err(PayloadError::Malformed);
         }
-        take(table, Item { key: key.into(), revision, created, expires, value, hole }, deleted);
+        take(table, Item::loaded(key, revision, created, expires, value, hole), deleted);
     }
     Ok(())
 }
