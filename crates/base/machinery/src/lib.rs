@@ -3,9 +3,11 @@
 
 pub mod decode;
 pub mod json;
+pub mod managed;
 pub mod pick;
 pub mod protobuf;
 pub mod schema;
+pub mod strategic;
 pub mod tree;
 pub mod yaml;
 

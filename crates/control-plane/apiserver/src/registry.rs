@@ -14,6 +14,7 @@ use windlass_store::{Store, Table};
 pub struct Served {
     pub resource: Resource,
     pub table: Arc<Table>,
+    pub(crate) api_version: String,
     /// `{"kind":…,"apiVersion":…` for stored objects.
     pub(crate) prefix: Vec<u8>,
     /// Labels, then the selectable fields in their order.
@@ -34,6 +35,7 @@ impl Served {
         Self {
             selection: Paths::new(pointers),
             prefix: type_meta_prefix(&resource.kind.api_version(), &resource.kind.kind),
+            api_version: resource.kind.api_version(),
             table: store.table(&resource.table),
             resource,
         }

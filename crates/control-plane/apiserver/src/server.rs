@@ -45,8 +45,8 @@ impl Server {
 
     /// Carries out a request of an authenticated user.
     pub async fn call(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
-        let served = self.registry.load().find(&request.resource).cloned().ok_or_else(Status::no_such_path)?;
         self.authorizer.authorize(context, &request)?;
+        let served = self.registry.load().find(&request.resource).cloned().ok_or_else(Status::no_such_path)?;
         check_verb(&served, &request)?;
         match request.verb {
             Verb::Get => self.get(&served, &request),

@@ -11,7 +11,7 @@ use windlass_machinery::tree::{child, put, remove, text};
 use windlass_resources::{Moment, Subresource, metadata};
 use windlass_store::{CommitError, Expect, Txn};
 
-use super::review;
+use super::{ownership, review};
 use crate::context::Context;
 use crate::objects::{commit_failure, decode_body};
 use crate::outcome::{Outcome, Payload};
@@ -66,6 +66,7 @@ impl Server {
         for warning in resource.strategy.warnings(&object) {
             context.warn(warning);
         }
+        ownership::record(context, served, request, moment.now, None, &mut object);
         self.store_new(served, request, object, asked_name.is_empty(), moment).await
     }
 

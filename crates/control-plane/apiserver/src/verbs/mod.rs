@@ -5,6 +5,7 @@ mod delete;
 mod delete_collection;
 mod get;
 mod list;
+mod ownership;
 mod patch;
 mod update;
 pub(crate) mod watch;

@@ -12,7 +12,7 @@ use windlass_resources::{Moment, Subresource, metadata};
 use windlass_store::{CommitError, Expect, Item, Txn};
 
 use super::create::expiry;
-use super::review;
+use super::{ownership, review};
 use crate::context::Context;
 use crate::objects::{commit_failure, decode_body, tree};
 use crate::outcome::{Outcome, Payload};
@@ -97,6 +97,7 @@ impl Server {
                 context.warn(warning);
             }
         }
+        ownership::record(context, served, request, moment.now, Some(old), &mut new);
         self.store_change(served, request, current, new, moment).await
     }
 
