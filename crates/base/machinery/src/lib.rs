@@ -2,8 +2,10 @@
 //! OpenAPI, tables. No I/O, and no knowledge of any kind beyond what its [`schema`] says.
 
 pub mod decode;
+pub mod digest;
 pub mod json;
 pub mod managed;
+pub mod openapi;
 pub mod pick;
 pub mod protobuf;
 pub mod schema;

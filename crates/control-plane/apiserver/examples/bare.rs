@@ -24,6 +24,7 @@ async fn main() {
         clock: windlass_api::time::Clock::system(),
         resources: windlass_resources::all(),
         admission: windlass_admission::plugins::default_chain(),
+        advertised_address: "127.0.0.1:16443".into(),
     });
     use rcgen::*;
     let ca_key = KeyPair::generate().unwrap();

@@ -123,7 +123,7 @@ impl Format {
     }
 
     /// A tree with its kind in front. What the schema does not know cannot be sent as protobuf and goes out as JSON text within.
-    fn tree_bytes(self, kind: &GroupVersionKind, mut tree: Value) -> Result<Bytes, Status> {
+    pub(crate) fn tree_bytes(self, kind: &GroupVersionKind, mut tree: Value) -> Result<Bytes, Status> {
         if self.encoding == Encoding::Protobuf {
             let schema = Schema::builtin();
             let group = if kind.group == "meta.k8s.io" { "" } else { &*kind.group };

@@ -16,6 +16,7 @@ pub mod http;
 mod list_token;
 mod objects;
 mod outcome;
+pub mod pages;
 mod registry;
 mod selection;
 mod server;

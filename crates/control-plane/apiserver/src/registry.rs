@@ -1,6 +1,6 @@
 //! The resources that are served.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use windlass_api::{GroupVersionKind, GroupVersionResource};
@@ -70,17 +70,27 @@ impl Registry {
         self.all.iter()
     }
 
-    /// Versions of each group with their resources, the preferred version first.
-    pub fn groups(&self) -> BTreeMap<&str, Vec<(&str, Vec<&Arc<Served>>)>> {
-        let mut groups: BTreeMap<&str, Vec<(&str, Vec<&Arc<Served>>)>> = BTreeMap::new();
-        for served in &self.all {
-            let versions = groups.entry(&served.resource.kind.group).or_default();
-            let version = &*served.resource.kind.version;
-            match versions.iter_mut().find(|(v, _)| *v == version) {
-                Some((_, resources)) => resources.push(served),
-                None => versions.push((version, vec![served])),
+    /// The groups that are served, sorted; the core group is the empty string.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<&str> = self.all.iter().map(|served| &*served.resource.kind.group).collect();
+        names.into_iter()
+    }
+
+    /// The versions of a group, the preferred one first.
+    pub fn versions_of(&self, group: &str) -> Vec<&str> {
+        let mut versions: Vec<&str> = Vec::new();
+        for served in self.all.iter().filter(|served| served.resource.kind.group == group) {
+            if !versions.contains(&&*served.resource.kind.version) {
+                versions.push(&served.resource.kind.version);
             }
         }
-        groups
+        versions
+    }
+
+    /// The resources of a group's version.
+    pub fn of(&self, group: &str, version: &str) -> impl Iterator<Item = &Arc<Served>> {
+        self.all
+            .iter()
+            .filter(move |served| served.resource.kind.group == group && served.resource.kind.version == version)
     }
 }

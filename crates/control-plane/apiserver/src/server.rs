@@ -13,6 +13,7 @@ use windlass_store::Store;
 use crate::authorization::Authorizer;
 use crate::context::Context;
 use crate::outcome::Outcome;
+use crate::pages::Health;
 use crate::registry::{Registry, Served};
 
 /// What a server is made of.
@@ -21,6 +22,8 @@ pub struct Options {
     pub clock: Clock,
     pub resources: Vec<Resource>,
     pub admission: Chain,
+    /// `host:port` under which clients reach this server.
+    pub advertised_address: String,
 }
 
 pub struct Server {
@@ -29,14 +32,23 @@ pub struct Server {
     pub(crate) registry: ArcSwap<Registry>,
     pub(crate) admission: Chain,
     pub(crate) authorizer: Authorizer,
+    pub health: Health,
+    advertised_address: String,
 }
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
-        let Options { store, clock, resources, admission } = options;
+        let Options { store, clock, resources, admission, advertised_address } = options;
         let registry = Registry::new(resources, &store);
         let authorizer = Authorizer::new(&store);
-        Arc::new(Self { store, clock, registry: ArcSwap::from_pointee(registry), admission, authorizer })
+        let health = Health::default();
+        health.add("ping", Box::new(|| Ok(())));
+        let registry = ArcSwap::from_pointee(registry);
+        Arc::new(Self { store, clock, registry, admission, authorizer, health, advertised_address })
+    }
+
+    pub(crate) fn advertised_address(&self) -> &str {
+        &self.advertised_address
     }
 
     pub fn registry(&self) -> Arc<Registry> {

@@ -7,6 +7,7 @@
 mod decode;
 mod encode;
 mod wire;
+pub mod writer;
 
 pub use decode::{Envelope, ProtobufError, decode, open_envelope};
 pub use encode::{encode, encode_list, envelope, watch_frame};

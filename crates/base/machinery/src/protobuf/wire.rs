@@ -19,7 +19,8 @@ pub(super) fn push_tag(out: &mut Vec<u8>, number: u32, kind: u8) {
     push_varint(out, u64::from(number) << 3 | u64::from(kind));
 }
 
-pub(super) fn push_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+/// A field of bytes or text.
+pub fn push_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     push_tag(out, number, DELIMITED);
     push_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);

@@ -1,10 +1,10 @@
 //! HTTP: connections, paths, content negotiation, answers.
 
 mod connection;
-mod negotiation;
+pub(crate) mod negotiation;
 mod path;
-mod query;
-mod response;
+pub(crate) mod query;
+pub(crate) mod response;
 mod service;
 
 pub use connection::{Listener, PeerUser, serve};

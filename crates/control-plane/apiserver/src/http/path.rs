@@ -62,7 +62,8 @@ pub(crate) fn decode_query(text: &str) -> String {
 }
 
 fn percent_decode(text: &str, plus_is_space: bool) -> String {
-    if !text.contains('%') && !(plus_is_space && text.contains('+')) {
+    let encoded = text.contains('%') || (plus_is_space && text.contains('+'));
+    if !encoded {
         return text.to_owned();
     }
     let mut bytes = Vec::with_capacity(text.len());

@@ -24,6 +24,7 @@ use super::response::{failure, success};
 use crate::authorization::forbidden;
 use crate::context::Context;
 use crate::encode::Format;
+use crate::pages::{self, PageRequest};
 use crate::server::Server;
 use crate::table::IncludeObject;
 
@@ -219,8 +220,8 @@ impl Frontend {
         if let Decision::NoOpinion(why) = self.server.authorizer.decide(&attributes) {
             return Err(forbidden(&attributes, &why));
         }
-        let _ = query;
-        Err(Status::no_such_path())
+        let page = PageRequest { path, headers: request.headers(), query };
+        pages::page(&self.server, &page).await.unwrap_or_else(|| Err(Status::no_such_path()))
     }
 }
 
