@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use windlass_admission::Operation;
 use windlass_api::Status;
-use windlass_client::Request;
+use windlass_client::{Request, Verb};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, items, keep, put, text};
 use windlass_resources::{Moment, Subresource, metadata};
@@ -31,8 +31,8 @@ impl Server {
     ) -> Result<Outcome, Status> {
         let kind = &served.resource.kind;
         let schema = served.resource.schema;
-        let object = decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?;
-        check_names(&object, served, &request)?;
+        let mut object = decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?;
+        check_names(&mut object, served, &request)?;
         let absent = served.table.get(&served.key(&request.namespace, &request.name)).is_none();
         if absent && served.resource.creates_on_update && request.subresource.is_empty() {
             return self.create_object(context, served, &request, object).await;
@@ -55,7 +55,8 @@ impl Server {
             let mut old = tree(served, &current)?;
             put(child(&mut old, "metadata"), "resourceVersion", current.revision.to_string());
             let new = make(&old)?;
-            let conditional = check_versions(&new, &old, served, &request.name)?;
+            // A patched object carries the version that it was made from, which is no wish of the client's.
+            let conditional = check_versions(&new, &old, served, &request.name)? && request.verb == Verb::Update;
             match self.replace(context, served, request, &current, &old, new).await? {
                 Ok(outcome) => return Ok(outcome),
                 Err(Some(newer)) if !conditional => current = newer,
@@ -172,9 +173,9 @@ fn prepare(new: &mut Value, old: &Value, served: &Served, subresource: &str, mom
     metadata::prepare_update(new, old, resource);
 }
 
-/// Name and namespace of the object must be those of the path, where they are given.
-fn check_names(object: &Value, served: &Served, request: &Request) -> Result<(), Status> {
-    let metadata = &object["metadata"];
+/// Name and namespace of the object must be those of the path; a namespace that is not given is.
+fn check_names(object: &mut Value, served: &Served, request: &Request) -> Result<(), Status> {
+    let metadata = child(object, "metadata");
     let (name, namespace) = (text(metadata, "name"), text(metadata, "namespace"));
     if name != request.name {
         return Err(Status::bad_request(format!(
@@ -186,6 +187,9 @@ fn check_names(object: &Value, served: &Served, request: &Request) -> Result<(),
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
+    }
+    if served.resource.is_namespaced() {
+        put(metadata, "namespace", request.namespace.as_str());
     }
     Ok(())
 }
