@@ -20,6 +20,7 @@ pub mod pages;
 mod registry;
 mod selection;
 mod server;
+mod subresources;
 mod table;
 mod verbs;
 

@@ -7,7 +7,7 @@ use windlass_admission::Chain;
 use windlass_api::Status;
 use windlass_api::time::Clock;
 use windlass_client::{Request, Verb};
-use windlass_resources::{Resource, Verbs};
+use windlass_resources::{Resource, Subresource, Verbs};
 use windlass_store::Store;
 
 use crate::authorization::Authorizer;
@@ -59,7 +59,10 @@ impl Server {
     pub async fn call(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         self.authorizer.authorize(context, &request)?;
         let served = self.registry.load().find(&request.resource).cloned().ok_or_else(Status::no_such_path)?;
-        check_verb(&served, &request)?;
+        let subresource = check_verb(&served, &request)?;
+        if let Some(subresource) = subresource.filter(|subresource| *subresource != Subresource::Status) {
+            return self.subresource(context, &served, subresource, request).await;
+        }
         match request.verb {
             Verb::Get => self.get(&served, &request),
             Verb::List => self.list(&served, &request).await,
@@ -73,22 +76,22 @@ impl Server {
     }
 }
 
-/// Refuses what the resource does not offer.
-fn check_verb(served: &Served, request: &Request) -> Result<(), Status> {
+/// Refuses what the resource does not offer; returns the subresource that the request is for.
+fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>, Status> {
     let resource = &served.resource;
     let refuse = || Err(Status::method_not_allowed(&resource.group_resource(), request.verb.name()));
     if !request.subresource.is_empty() {
         let found = resource.subresources.iter().find(|s| s.name() == request.subresource);
         let subresource = found.ok_or_else(Status::no_such_path)?;
-        return if subresource.verbs().contains(&request.verb.name()) { Ok(()) } else { refuse() };
+        return if subresource.verbs().contains(&request.verb.name()) { Ok(Some(*subresource)) } else { refuse() };
     }
     if resource.is_namespaced() && request.namespace.is_empty() && !request.verb.is_read_only() {
         return refuse();
     }
     match resource.verbs {
-        Verbs::All => Ok(()),
-        Verbs::CreateOnly if request.verb == Verb::Create => Ok(()),
-        Verbs::ReadOnly if request.verb.is_read_only() && request.verb != Verb::Watch => Ok(()),
+        Verbs::All => Ok(None),
+        Verbs::CreateOnly if request.verb == Verb::Create => Ok(None),
+        Verbs::ReadOnly if request.verb.is_read_only() && request.verb != Verb::Watch => Ok(None),
         _ => refuse(),
     }
 }

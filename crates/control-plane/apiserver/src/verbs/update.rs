@@ -86,7 +86,8 @@ impl Server {
         let mut errors = metadata::validate_update(&new, old, resource);
         errors.extend(match &*request.subresource {
             "" => resource.strategy.validate_update(&new, old),
-            _ => resource.strategy.validate_status(&new, old),
+            "status" => resource.strategy.validate_status(&new, old),
+            subresource => resource.strategy.validate_subresource(subresource, &new, old),
         });
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.kind.group, &resource.kind.kind, &request.name, &errors));
@@ -152,6 +153,12 @@ pub(super) fn is_released(object: &Value, served: &Served) -> bool {
 /// Puts back what this request may not change.
 fn prepare(new: &mut Value, old: &Value, served: &Served, subresource: &str, moment: Moment) {
     let resource = &served.resource;
+    // Each of these has taken from the client only the part that it is about.
+    if !matches!(subresource, "" | "status") {
+        resource.strategy.set_defaults(new);
+        metadata::prepare_update(new, old, resource);
+        return;
+    }
     if subresource.is_empty() {
         resource.strategy.set_defaults(new);
         if resource.has(Subresource::Status) {
