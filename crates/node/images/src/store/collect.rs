@@ -79,7 +79,7 @@ impl Core {
     pub(crate) fn collect_soon(self: &Arc<Self>) {
         let Some(in_use) = self.in_use.lock().as_ref().and_then(std::sync::Weak::upgrade) else { return };
         let core = self.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let in_use = match in_use.layers_in_use().await {
                 Ok(paths) => paths.into_iter().collect(),
                 Err(error) => {

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, Mode};
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use windlass_cri::ImageRootfs;
 
 use super::blobs::Blobs;
@@ -49,6 +51,9 @@ pub(crate) struct Core {
     pub(crate) syncing: Mutex<()>,
     /// Something is not on disk yet.
     pub(crate) unsynced: Arc<Notify>,
+    /// What runs in the background.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) closing: CancellationToken,
     pub(crate) in_use: Mutex<Option<Weak<dyn LayersInUse>>>,
     /// One collection at a time.
     pub(crate) collecting: tokio::sync::Mutex<()>,
@@ -101,7 +106,8 @@ impl ImageStore {
         persist::keep_on_disk(&core);
         if !leftovers.is_empty() {
             let core = core.clone();
-            tokio::task::spawn_blocking(move || core.remove_discarded(&leftovers));
+            let tasks = core.tasks.clone();
+            tasks.spawn_blocking(move || core.remove_discarded(&leftovers));
         }
         Ok(Self { core })
     }
@@ -123,9 +129,18 @@ impl ImageStore {
         *self.core.in_use.lock() = Some(Arc::downgrade(layers_in_use));
     }
 
-    /// Forces everything to disk; for an orderly shutdown.
+    /// Forces everything to disk.
     pub async fn flush(&self) -> Result<(), StoreError> {
         self.core.sync().await.map_err(StoreError::Write)
+    }
+
+    /// An orderly end: waits for the work in the background and forces everything to disk. The directory is free for another
+    /// store once the last clone and the last lease are gone.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.core.closing.cancel();
+        self.core.tasks.close();
+        self.core.tasks.wait().await;
+        self.flush().await
     }
 }
 
@@ -190,6 +205,8 @@ impl Core {
             writing: Mutex::new(()),
             syncing: Mutex::new(()),
             unsynced: Arc::default(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
             in_use: Mutex::new(None),
             collecting: tokio::sync::Mutex::new(()),
             pinned: pinned.map(|reference| reference.to_string()).collect(),

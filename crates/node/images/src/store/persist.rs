@@ -75,14 +75,17 @@ impl Core {
     }
 }
 
-/// Runs until the store is gone; dropping it notifies one last time.
+/// Runs until the store is closed or gone; dropping it notifies one last time.
 pub(super) fn keep_on_disk(core: &Arc<Core>) {
-    let unsynced = core.unsynced.clone();
-    let core: Weak<Core> = Arc::downgrade(core);
-    tokio::spawn(async move {
+    let (unsynced, closing) = (core.unsynced.clone(), core.closing.clone());
+    let weak: Weak<Core> = Arc::downgrade(core);
+    core.tasks.spawn(async move {
         loop {
-            unsynced.notified().await;
-            let Some(core) = core.upgrade() else { return };
+            tokio::select! {
+                () = unsynced.notified() => {}
+                () = closing.cancelled() => return,
+            }
+            let Some(core) = weak.upgrade() else { return };
             if let Err(error) = core.sync().await {
                 tracing::error!(%error, "failed to force images to disk");
             }
