@@ -36,7 +36,7 @@ fn signed_as_it_stands() {
     assert_eq!(certificate.dns_names, ["a.example"]);
     assert!(certificate.is_signed_by(ca.certificate()) && !certificate.is_authority);
     let verifier = ClientVerifier::new([&ca.certificate().der]).unwrap();
-    assert_eq!(verifier.verify(&[certificate.der.clone()], now()).unwrap().unwrap().groups.len(), 2);
+    assert_eq!(verifier.verify(std::slice::from_ref(&certificate.der), now()).unwrap().unwrap().groups.len(), 2);
 
     let no_client = ca.sign_request(&request, &policy(&["server auth"]), now()).unwrap();
     assert!(verifier.verify(&[no_client.der], now()).is_err());
