@@ -1,5 +1,18 @@
-//! The language everybody speaks: names, quantities, selectors, statuses, time.
+//! The language everybody speaks: names, quantities, selectors, statuses, time. No I/O.
 
+pub mod field;
+pub mod fields;
+pub mod gvk;
+pub mod labels;
+pub mod meta;
+pub mod names;
+pub mod quantity;
+pub mod status;
 pub mod time;
+pub mod well_known;
 
+pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey};
 pub use k8s_openapi as k8s;
+pub use meta::{Meta, OwnerReference};
+pub use quantity::Quantity;
+pub use status::Status;

@@ -88,6 +88,70 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
+/// Reads a duration as Go writes it: `1h5m0.5s`, `300ms`, `-2s`; nanoseconds.
+pub fn parse_duration(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut total: i128 = 0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(end);
+        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let unit: i128 = match unit {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || whole.len() > 19 {
+            return None;
+        }
+        total += whole.parse::<i128>().unwrap_or(0) * unit;
+        let fraction = &fraction[..fraction.len().min(18)];
+        if !fraction.is_empty() {
+            total += fraction.parse::<i128>().ok()? * unit / 10_i128.pow(fraction.len() as u32);
+        }
+        rest = after;
+    }
+    i64::try_from(if negative { -total } else { total }).ok()
+}
+
+/// Writes a duration of nanoseconds as Go does: `1h5m0.5s`, `300ms`, `0s`.
+pub fn format_duration(nanos: i64) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    let decimal = |value: u64, unit: u64| {
+        let text = format!("{}.{:0width$}", value / unit, value % unit, width = unit.ilog10() as usize);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    match nanos {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{sign}{nanos}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", decimal(nanos, 1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", decimal(nanos, 1_000_000)),
+        _ => {
+            let minutes = nanos / 60_000_000_000;
+            let seconds = decimal(nanos % 60_000_000_000, 1_000_000_000);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +165,17 @@ mod tests {
         assert_eq!(rfc3339_nano(parse_rfc3339("2026-11-21T06:20:00Z").unwrap()), "2026-11-21T06:20:00Z");
         assert!(parse_rfc3339("2026-11-21").is_none());
         assert!(parse_rfc3339("2026-11-21 06:20:00Z").is_none());
+    }
+
+    #[test]
+    fn durations() {
+        for text in ["0s", "1ns", "1.5µs", "300ms", "1s", "1m0s", "1h5m0.5s", "-2s", "24h0m0s"] {
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
+        }
+        assert_eq!(parse_duration("1.5h"), Some(5_400_000_000_000));
+        for bad in ["", "1", "s", "1x", "1.2.3s", "--1s", "99999999999h"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use tokio::io::AsyncRead;
 use windlass_cri::ProgressSink;
 
@@ -128,7 +128,9 @@ impl Core {
             let source = LayerSource::File { file: file.clone(), offset, size, blob: digest };
             self.ensure_layer(diff_id, source, progress)
         });
-        let leases = try_join_all(making).await.map_err(ImageError::Layer)?;
+        // All of them end before an error is told, so that nothing is left behind by then.
+        let leases: Result<Vec<_>, _> = join_all(making).await.into_iter().collect();
+        let leases = leases.map_err(ImageError::Layer)?;
         self.list_image(&id, record, diff_ids, blobs).await?;
         drop(leases);
         Ok(())

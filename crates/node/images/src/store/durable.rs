@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::unpack::remove_tree;
-
 /// Whether the bytes must be on disk when the call returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sync {
@@ -64,7 +62,7 @@ impl Scratch {
     }
 
     pub(crate) fn remove(&self, name: &std::ffi::OsStr) -> io::Result<()> {
-        Ok(remove_tree(&self.directory, name)?)
+        Ok(windlass_tree::remove(&self.directory, name)?)
     }
 
     /// A name that nothing in it has; `leftovers` of earlier stores carry other prefixes.
@@ -125,7 +123,7 @@ impl Drop for TemporaryDirectory {
             return;
         }
         let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name()) else { return };
-        let removed = File::open(parent).and_then(|parent| Ok(remove_tree(&parent, name)?));
+        let removed = File::open(parent).and_then(|parent| Ok(windlass_tree::remove(&parent, name)?));
         if let Err(error) = removed {
             tracing::warn!(path = %self.path.display(), %error, "failed to remove a temporary directory");
         }

@@ -219,11 +219,16 @@ impl Job {
         stream: impl Read + Send + 'static,
         blob: Option<(Digest, u64)>,
     ) -> (Self, Result<Finished, LayerError>) {
-        blocking(move || {
+        // Tracked, for a cancelled pull does not wait for it and a store that closes does.
+        let tasks = self.core.tasks.clone();
+        let unpacking = tasks.spawn_blocking(move || {
             let result = self.unpack_now(stream, blob.as_ref());
             (self, result)
-        })
-        .await
+        });
+        match unpacking.await {
+            Ok(finished) => finished,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
     }
 
     fn unpack_now(&self, stream: impl Read, blob: Option<&(Digest, u64)>) -> Result<Finished, LayerError> {

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::beneath::{self, Links, clean};
-use super::{OPAQUE_XATTR, attributes, remove_tree};
+use windlass_tree::{Links, clean, open_dir};
+
+use super::{OPAQUE_XATTR, attributes};
 use crate::tar::{Entry, Kind, TarError, TarReader, Timestamp};
 
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
@@ -115,7 +116,7 @@ impl Extractor {
         }
         for (path, mtime) in std::mem::take(&mut self.directory_times) {
             // A later entry may have replaced the directory.
-            let dir = match beneath::open_dir(&self.root, &path, Links::Refused) {
+            let dir = match open_dir(&self.root, &path, Links::Refused) {
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
                 other => other.map_err(|e| failed("set the time of", &path, e))?,
             };
@@ -152,12 +153,12 @@ impl Extractor {
         if let Some(cached) = self.parent.take_if(|cached| cached.path == path) {
             return Ok(cached);
         }
-        match beneath::open_dir(&self.root, &path, Links::Refused) {
+        match open_dir(&self.root, &path, Links::Refused) {
             Ok(fd) => return Ok(Parent { real: path.clone(), path, fd }),
             Err(Errno::LOOP | Errno::NOENT) => {}
             Err(error) => return Err(failed("open directory", &path, error)),
         }
-        let fd = match beneath::open_dir(&self.root, &path, Links::InRoot) {
+        let fd = match open_dir(&self.root, &path, Links::InRoot) {
             Err(Errno::NOENT) => self.make_parents(components)?,
             other => other.map_err(|e| failed("open directory", &path, e))?,
         };
@@ -166,15 +167,15 @@ impl Extractor {
     }
 
     fn make_parents(&mut self, parents: &[&[u8]]) -> Result<OwnedFd, ExtractError> {
-        let mut at = beneath::open_dir(&self.root, b"", Links::InRoot).map_err(|e| failed("open directory", b"", e))?;
+        let mut at = open_dir(&self.root, b"", Links::InRoot).map_err(|e| failed("open directory", b"", e))?;
         for depth in 1..=parents.len() {
             let path = parents[..depth].join(&b'/');
-            at = match beneath::open_dir(&self.root, &path, Links::InRoot) {
+            at = match open_dir(&self.root, &path, Links::InRoot) {
                 Err(Errno::NOENT) => {
                     // A dangling symbolic link is in the way with EEXIST: refused, as upstream does.
                     let make = || {
                         rustix::fs::mkdirat(&at, parents[depth - 1], Mode::from_raw_mode(0o755))?;
-                        let made = beneath::open_dir(&self.root, &path, Links::InRoot)?;
+                        let made = open_dir(&self.root, &path, Links::InRoot)?;
                         rustix::fs::fchmod(&made, Mode::from_raw_mode(0o755))?;
                         let real = self.real_path(&made)?;
                         Ok((made, real))
@@ -209,7 +210,7 @@ impl Extractor {
             Err(Errno::EXIST) => {
                 let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                    let dir = beneath::open_dir(parent, name, Links::Refused)?;
+                    let dir = open_dir(parent, name, Links::Refused)?;
                     rustix::fs::fsetxattr(&dir, OPAQUE_XATTR, b"y", XattrFlags::empty())?;
                 }
                 Ok(false)
@@ -270,15 +271,15 @@ impl Extractor {
         let parent = directory.fd.as_fd();
         let make = || -> Result<OwnedFd, Errno> {
             match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-                Ok(()) => beneath::open_dir(parent, name, Links::Refused),
+                Ok(()) => open_dir(parent, name, Links::Refused),
                 Err(Errno::EXIST) => {
                     let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
                     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                        return beneath::open_dir(parent, name, Links::Refused);
+                        return open_dir(parent, name, Links::Refused);
                     }
                     rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
                     rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
-                    let dir = beneath::open_dir(parent, name, Links::Refused)?;
+                    let dir = open_dir(parent, name, Links::Refused)?;
                     if is_whiteout(&stat) {
                         rustix::fs::fsetxattr(&dir, OPAQUE_XATTR, b"y", XattrFlags::empty())?;
                     }
@@ -302,7 +303,7 @@ impl Extractor {
         let components = clean(&entry.link).ok_or_else(|| ExtractError::Escapes { path: shown(&entry.link) })?;
         let Some((target, target_parents)) = components.split_last() else { return Err(fail(Errno::PERM)) };
         // The target's own name is not followed: a link to a symbolic link is a second name of that link.
-        let from = beneath::open_dir(&self.root, &target_parents.join(&b'/'), Links::InRoot).map_err(fail)?;
+        let from = open_dir(&self.root, &target_parents.join(&b'/'), Links::InRoot).map_err(fail)?;
         let same = |a: &rustix::fs::Stat, b: &rustix::fs::Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
         let existing = rustix::fs::statat(&from, *target, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
         if rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| same(&there, &existing)) {
@@ -322,7 +323,7 @@ impl Extractor {
         match make() {
             Err(Errno::EXIST) => {
                 self.replaced += 1;
-                remove_tree(parent, name)?;
+                windlass_tree::remove(parent, name)?;
                 make()
             }
             other => other,

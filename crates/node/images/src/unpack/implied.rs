@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::{Errno, Result};
+use windlass_tree::{Links, open_dir};
 
 use super::OPAQUE_XATTR;
-use super::beneath::{self, Links};
 use super::extract::is_whiteout;
 
 /// Repairing the attributes of a directory failed.
@@ -94,7 +94,7 @@ fn look_in(layer: &Path, path: &Path) -> Result<Seen> {
         if is_whiteout(&stat) || FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Ok(Seen::Absent);
         }
-        dir = beneath::open_dir(&dir, name.as_bytes(), Links::Refused)?;
+        dir = open_dir(&dir, name.as_bytes(), Links::Refused)?;
         opaque |= matches!(rustix::fs::fgetxattr(&dir, OPAQUE_XATTR, &mut [0; 8][..]), Ok(1));
     }
     let stat = rustix::fs::fstat(&dir)?;
@@ -152,7 +152,7 @@ fn restore(below: &[PathBuf], layer: &Path, implied: &BTreeSet<PathBuf>, fixup: 
             Err(Errno::EXIST) => false,
             Err(error) => return Err(error),
         };
-        dir = beneath::open_dir(&dir, name.as_bytes(), Links::Refused)?;
+        dir = open_dir(&dir, name.as_bytes(), Links::Refused)?;
         if fresh {
             rustix::fs::fchmod(&dir, Mode::from_raw_mode(0o755))?;
             let found = match look_in(layer, &so_far)? {

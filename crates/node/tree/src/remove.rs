@@ -1,17 +1,20 @@
 //! Removing a directory tree that a stranger shaped: in bounded memory, stack and file descriptors, however deep it is, and
-//! without following anything.
+//! without following anything. A mounted file system below it is never entered: what it holds is not ours to remove.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, renameat, unlinkat};
 use rustix::io::{Errno, Result};
+
+use crate::Links;
 
 /// Deeper directories are first moved up beside the tree's root.
 const DEPTH_MAX: usize = 64;
 
-/// Removes `name` in `parent`, whatever it is; what is not there counts as removed.
-pub fn remove_tree(parent: impl AsFd, name: impl rustix::path::Arg) -> Result<()> {
+/// Removes `name` in `parent`, whatever it is; what is not there counts as removed. Something mounted below ends the
+/// removal with EXDEV or EBUSY.
+pub fn remove(parent: impl AsFd, name: impl rustix::path::Arg) -> Result<()> {
     let name = name.into_c_str()?.into_owned();
     match unlinkat(&parent, &name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
@@ -97,8 +100,8 @@ fn empty(dir: &OwnedFd, level: Level, defer: &mut Defer<'_>, moved: &mut Vec<CSt
     }
 }
 
-fn open_dir(parent: impl AsFd, name: impl rustix::path::Arg) -> Result<OwnedFd> {
-    openat(parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+fn open_dir(parent: impl AsFd, name: &CStr) -> Result<OwnedFd> {
+    crate::open_dir(parent, name.to_bytes(), Links::Refused)
 }
 
 fn ignore_missing(result: Result<()>) -> Result<()> {
@@ -125,11 +128,11 @@ mod tests {
         for i in 0..2000 {
             fs::write(dir.path().join(format!("tree/{i}")), "").unwrap();
         }
-        remove_tree(&parent, "tree").unwrap();
-        remove_tree(&parent, "tree").unwrap();
+        remove(&parent, "tree").unwrap();
+        remove(&parent, "tree").unwrap();
         assert!(!dir.path().join("tree").exists());
         assert!(dir.path().join("keep").exists());
-        remove_tree(&parent, "keep").unwrap();
+        remove(&parent, "keep").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -137,17 +140,17 @@ mod tests {
     fn a_tree_deeper_than_stack_and_descriptors_allow() {
         let dir = tempfile::tempdir().unwrap();
         let parent = File::open(dir.path()).unwrap();
-        rustix::fs::mkdirat(&parent, "deep", Mode::RWXU).unwrap();
-        let mut at = open_dir(&parent, "deep").unwrap();
+        rustix::fs::mkdirat(&parent, "deep", rustix::fs::Mode::RWXU).unwrap();
+        let mut at = open_dir(&parent, c"deep").unwrap();
         for level in 0..20_000 {
-            rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
+            rustix::fs::mkdirat(&at, "d", rustix::fs::Mode::RWXU).unwrap();
             if level % 500 == 0 {
-                rustix::fs::mkdirat(&at, "side", Mode::RWXU).unwrap();
+                rustix::fs::mkdirat(&at, "side", rustix::fs::Mode::RWXU).unwrap();
             }
-            at = open_dir(&at, "d").unwrap();
+            at = open_dir(&at, c"d").unwrap();
         }
         drop(at);
-        remove_tree(&parent, "deep").unwrap();
+        remove(&parent, "deep").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

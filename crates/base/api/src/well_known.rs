@@ -1,0 +1,81 @@
+//! Labels, annotations, taints and finalizers that carry meaning between components.
+//!
+//! Source: <https://kubernetes.io/docs/reference/labels-annotations-taints/>.
+
+pub mod label {
+    pub const HOSTNAME: &str = "kubernetes.io/hostname";
+    pub const OS: &str = "kubernetes.io/os";
+    pub const ARCH: &str = "kubernetes.io/arch";
+    pub const BETA_OS: &str = "beta.kubernetes.io/os";
+    pub const BETA_ARCH: &str = "beta.kubernetes.io/arch";
+    pub const ZONE: &str = "topology.kubernetes.io/zone";
+    pub const REGION: &str = "topology.kubernetes.io/region";
+    pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+    pub const EXCLUDE_FROM_LOAD_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+    pub const METADATA_NAME: &str = "kubernetes.io/metadata.name";
+    pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+    pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+    pub const HEADLESS: &str = "service.kubernetes.io/headless";
+    pub const ENDPOINTSLICE_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+    pub const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
+    pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+    pub const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
+    pub const RBAC_BOOTSTRAPPING: &str = "kubernetes.io/bootstrapping";
+}
+
+pub mod annotation {
+    pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    pub const DEPLOYMENT_REVISION: &str = "deployment.kubernetes.io/revision";
+    pub const DEPLOYMENT_REVISION_HISTORY: &str = "deployment.kubernetes.io/revision-history";
+    pub const DEPLOYMENT_DESIRED_REPLICAS: &str = "deployment.kubernetes.io/desired-replicas";
+    pub const DEPLOYMENT_MAX_REPLICAS: &str = "deployment.kubernetes.io/max-replicas";
+    pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+    pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+    pub const ENDPOINTS_LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+    pub const ENDPOINTS_OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
+    pub const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
+    pub const SERVICE_ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
+    pub const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
+    pub const CONFIG_HASH: &str = "kubernetes.io/config.hash";
+    pub const CONFIG_MIRROR: &str = "kubernetes.io/config.mirror";
+    pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+    pub const VOLUMES_ATTACH_DETACH: &str = "volumes.kubernetes.io/controller-managed-attach-detach";
+    pub const RBAC_AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
+}
+
+pub mod taint {
+    pub const NOT_READY: &str = "node.kubernetes.io/not-ready";
+    pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+    pub const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+    pub const MEMORY_PRESSURE: &str = "node.kubernetes.io/memory-pressure";
+    pub const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
+    pub const PID_PRESSURE: &str = "node.kubernetes.io/pid-pressure";
+    pub const NETWORK_UNAVAILABLE: &str = "node.kubernetes.io/network-unavailable";
+    pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+}
+
+pub mod finalizer {
+    /// Dependents are orphaned before the owner goes.
+    pub const ORPHAN: &str = "orphan";
+    /// Dependents that block are deleted before the owner goes.
+    pub const FOREGROUND: &str = "foregroundDeletion";
+    /// On namespaces, in `spec.finalizers`.
+    pub const KUBERNETES: &str = "kubernetes";
+    pub const PVC_PROTECTION: &str = "kubernetes.io/pvc-protection";
+    pub const PV_PROTECTION: &str = "kubernetes.io/pv-protection";
+}
+
+pub mod namespace {
+    pub const DEFAULT: &str = "default";
+    pub const KUBE_SYSTEM: &str = "kube-system";
+    pub const KUBE_PUBLIC: &str = "kube-public";
+    pub const KUBE_NODE_LEASE: &str = "kube-node-lease";
+}
+
+pub mod group {
+    pub const MASTERS: &str = "system:masters";
+    pub const AUTHENTICATED: &str = "system:authenticated";
+    pub const UNAUTHENTICATED: &str = "system:unauthenticated";
+    pub const NODES: &str = "system:nodes";
+    pub const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+}

@@ -1,0 +1,600 @@
+//! From a client's words to the canonical tree of an object.
+//!
+//! One pass, driven by the schema, over any serde source (JSON text, or a tree that came from YAML, protobuf or a patch): it
+//! checks every field's type, drops and reports fields that the schema does not have and fields that come twice, and puts
+//! scalars into their canonical spelling. The result is what upstream's Go structures would encode to: empty values are
+//! there or not exactly as upstream writes them ([`Presence`]), which is what makes stored bytes canonical.
+//!
+//! A type error ends the reading with upstream's message; unknown and duplicate fields are collected, since the request's
+//! `fieldValidation` decides what becomes of them.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use windlass_api::Quantity;
+use windlass_api::time;
+
+use crate::schema::{Field, Presence, Scalar, Schema, Shape, Type, TypeId};
+
+/// As many unknown and duplicate fields are reported, as upstream.
+const PROBLEMS_MAX: usize = 100;
+
+/// A field that a strict client would not have sent; the text is upstream's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    Unknown(String),
+    Duplicate(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(path) => write!(f, "unknown field {path:?}"),
+            Self::Duplicate(path) => write!(f, "duplicate field {path:?}"),
+        }
+    }
+}
+
+/// A canonical object, and what was wrong with the one that came.
+#[derive(Debug)]
+pub struct Decoded {
+    pub value: Value,
+    pub problems: Vec<Problem>,
+}
+
+/// The body is no object of the type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(pub String);
+
+/// Reads JSON text.
+pub fn from_json(schema: &Schema, id: TypeId, text: &[u8]) -> Result<Decoded, DecodeError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let decoded = read(schema, id, &mut deserializer)?;
+    deserializer.end().map_err(|error| DecodeError(error.to_string()))?;
+    Ok(decoded)
+}
+
+/// Makes a tree from another source canonical.
+pub fn from_value(schema: &Schema, id: TypeId, value: Value) -> Result<Decoded, DecodeError> {
+    read(schema, id, value)
+}
+
+/// The canonical tree of an object of which nothing was said.
+pub fn empty(schema: &Schema, id: TypeId) -> Value {
+    zero(schema, &Shape::Struct(id))
+}
+
+fn read<'de, D: Deserializer<'de>>(schema: &Schema, id: TypeId, deserializer: D) -> Result<Decoded, DecodeError> {
+    let mut context = Context { schema, path: Vec::new(), problems: Vec::new(), error: None };
+    let shape = Shape::Struct(id);
+    let seed = Seed { context: &mut context, shape: &shape, owner: None };
+    match seed.deserialize(deserializer) {
+        Ok(value) => Ok(Decoded { value: value.unwrap_or_else(|| empty(schema, id)), problems: context.problems }),
+        Err(error) => Err(DecodeError(context.error.unwrap_or_else(|| error.to_string()))),
+    }
+}
+
+struct Context<'s> {
+    schema: &'s Schema,
+    path: Vec<Step<'s>>,
+    problems: Vec<Problem>,
+    /// The message of a type error; serde's own error would add a position to it.
+    error: Option<String>,
+}
+
+enum Step<'s> {
+    Field(&'s str),
+    Key(String),
+    Index(usize),
+}
+
+impl Context<'_> {
+    /// `spec.containers[0].image`, with `last` as one more field.
+    fn path_to(&self, last: &str) -> String {
+        let mut path = String::new();
+        for step in &self.path {
+            match step {
+                Step::Index(index) => path.push_str(&format!("[{index}]")),
+                Step::Field(name) => push_name(&mut path, name),
+                Step::Key(key) => push_name(&mut path, key),
+            }
+        }
+        push_name(&mut path, last);
+        path
+    }
+
+    fn report(&mut self, problem: Problem) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Go's words for a value of the wrong type.
+    fn mismatch(&mut self, found: &str, shape: &Shape, owner: Option<&str>) -> String {
+        let wanted = go_type(self.schema, shape);
+        match owner {
+            None => format!("json: cannot unmarshal {found} into Go value of type {wanted}"),
+            Some(owner) => {
+                let names: Vec<&str> = self
+                    .path
+                    .iter()
+                    .filter_map(|step| match step {
+                        Step::Field(name) => Some(*name),
+                        Step::Key(_) | Step::Index(_) => None,
+                    })
+                    .collect();
+                format!(
+                    "json: cannot unmarshal {found} into Go struct field {owner}.{} of type {wanted}",
+                    names.join(".")
+                )
+            }
+        }
+    }
+}
+
+fn push_name(path: &mut String, name: &str) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(name);
+}
+
+/// The type's spelling in Go, for error messages.
+fn go_type(schema: &Schema, shape: &Shape) -> String {
+    match shape {
+        Shape::Struct(id) => {
+            let name = &schema.get(*id).name;
+            let start = name.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+            name[start..].to_owned()
+        }
+        Shape::List(element) | Shape::WrappedList(element) => format!("[]{}", go_type(schema, element)),
+        Shape::Map(element) => format!("map[string]{}", go_type(schema, element)),
+        Shape::Scalar(scalar) => match scalar {
+            Scalar::String => "string",
+            Scalar::Int32 => "int32",
+            Scalar::Int64 => "int64",
+            Scalar::Bool => "bool",
+            Scalar::Double => "float64",
+            Scalar::Bytes => "[]uint8",
+            Scalar::Time => "v1.Time",
+            Scalar::MicroTime => "v1.MicroTime",
+            Scalar::Duration => "v1.Duration",
+            Scalar::Quantity => "resource.Quantity",
+            Scalar::IntOrString => "intstr.IntOrString",
+            Scalar::Raw => "runtime.RawExtension",
+            Scalar::Json => "v1.JSON",
+            Scalar::Fields => "v1.FieldsV1",
+            Scalar::SchemaOrBool => "v1.JSONSchemaPropsOrBool",
+            Scalar::SchemaOrArray => "v1.JSONSchemaPropsOrArray",
+            Scalar::SchemaOrStrings => "v1.JSONSchemaPropsOrStringArray",
+        }
+        .to_owned(),
+    }
+}
+
+/// Reads one value of a shape; null is `None`.
+struct Seed<'a, 's> {
+    context: &'a mut Context<'s>,
+    shape: &'a Shape,
+    /// The bare name of the structure whose field this is.
+    owner: Option<&'s str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Value>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Seed<'_, '_> {
+    fn refuse<E: serde::de::Error>(self, found: &str) -> E {
+        let message = self.context.mismatch(found, self.shape, self.owner);
+        self.fail(message)
+    }
+
+    fn fail<E: serde::de::Error>(self, message: String) -> E {
+        self.context.error = Some(message);
+        E::custom("wrong type")
+    }
+
+    fn number<E: serde::de::Error>(self, number: serde_json::Number) -> Result<Option<Value>, E> {
+        let fits = match self.shape {
+            Shape::Scalar(Scalar::Int32 | Scalar::IntOrString) => {
+                number.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
+            }
+            Shape::Scalar(Scalar::Int64) => number.as_i64().is_some(),
+            Shape::Scalar(Scalar::Double | Scalar::Json) => true,
+            Shape::Scalar(Scalar::Quantity) => return self.quantity(&number.to_string()),
+            _ => return Err(self.refuse("number")),
+        };
+        if fits { Ok(Some(Value::Number(number))) } else { Err(self.refuse(&format!("number {number}"))) }
+    }
+
+    fn quantity<E: serde::de::Error>(self, text: &str) -> Result<Option<Value>, E> {
+        match text.trim().parse::<Quantity>() {
+            Ok(quantity) => Ok(Some(Value::String(quantity.to_string()))),
+            Err(error) => Err(self.fail(error.to_string())),
+        }
+    }
+
+    fn text<E: serde::de::Error>(self, text: String) -> Result<Option<Value>, E> {
+        let Shape::Scalar(scalar) = self.shape else { return Err(self.refuse("string")) };
+        let canonical = match scalar {
+            Scalar::String | Scalar::Json | Scalar::IntOrString => text,
+            Scalar::Quantity => return self.quantity(&text),
+            Scalar::Time | Scalar::MicroTime => match time::parse_rfc3339(&text) {
+                Some(at) if *scalar == Scalar::Time => time::rfc3339(at),
+                Some(at) => time::rfc3339_micro(at),
+                None => {
+                    return Err(self.fail(format!(
+                        "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
+                    )));
+                }
+            },
+            Scalar::Duration => match time::parse_duration(&text) {
+                Some(nanos) => time::format_duration(nanos),
+                None => return Err(self.fail(format!("time: invalid duration {text:?}"))),
+            },
+            Scalar::Bytes => {
+                let compact: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+                match BASE64.decode(&compact) {
+                    Ok(_) => compact,
+                    Err(error) => {
+                        let at = match error {
+                            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => {
+                                at
+                            }
+                            _ => compact.len(),
+                        };
+                        return Err(self.fail(format!("illegal base64 data at input byte {at}")));
+                    }
+                }
+            }
+            _ => return Err(self.refuse("string")),
+        };
+        Ok(Some(Value::String(canonical)))
+    }
+
+    fn structure<'de, A: MapAccess<'de>>(self, id: TypeId, mut map: A) -> Result<Option<Value>, A::Error> {
+        let schema = self.context.schema;
+        let t = schema.get(id);
+        let mut object = Map::new();
+        let mut seen = [0_u64; 2];
+        while let Some(key) = map.next_key_seed(FieldName(t))? {
+            let (place, field) = match key {
+                Ok(place) => (place, &t.fields[place]),
+                Err(name) => {
+                    let path = self.context.path_to(&name);
+                    self.context.report(Problem::Unknown(path));
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                    continue;
+                }
+            };
+            // The last of several wins, as in Go.
+            let bit = 1 << (place % 64);
+            if seen[place / 64 % 2] & bit != 0 {
+                let path = self.context.path_to(&field.name);
+                self.context.report(Problem::Duplicate(path));
+            }
+            seen[place / 64 % 2] |= bit;
+            self.context.path.push(Step::Field(&field.name));
+            let seed = Seed { context: self.context, shape: &field.shape, owner: Some(t.short_name()) };
+            let value = map.next_value_seed(seed)?;
+            self.context.path.pop();
+            if let Some(value) = value.filter(|value| !left_out(field, value)) {
+                object.insert(field.name.clone().into_owned(), value);
+            }
+        }
+        fill(schema, t, &mut object);
+        Ok(Some(Value::Object(object)))
+    }
+
+    fn entries<'de, A: MapAccess<'de>>(self, element: &Shape, mut map: A) -> Result<Option<Value>, A::Error> {
+        let mut entries = Map::new();
+        let nested = element.structure().is_some();
+        while let Some(key) = map.next_key::<String>()? {
+            if entries.contains_key(&key) {
+                let path = self.context.path_to(&key);
+                self.context.report(Problem::Duplicate(path));
+            }
+            if nested {
+                self.context.path.push(Step::Key(key.clone()));
+            }
+            let seed = Seed { context: self.context, shape: element, owner: self.owner };
+            let value = map.next_value_seed(seed)?;
+            if nested {
+                self.context.path.pop();
+            }
+            entries.insert(key, value.unwrap_or_else(|| zero(self.context.schema, element)));
+        }
+        Ok(Some(Value::Object(entries)))
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_, '_> {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&go_type(self.context.schema, self.shape))
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<Value>, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E>(self) -> Result<Option<Value>, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Value>, D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Option<Value>, E> {
+        match self.shape {
+            Shape::Scalar(Scalar::Bool | Scalar::Json | Scalar::SchemaOrBool) => Ok(Some(Value::Bool(value))),
+            _ => Err(self.refuse("bool")),
+        }
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Option<Value>, E> {
+        self.number(value.into())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Option<Value>, E> {
+        self.number(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Option<Value>, E> {
+        match serde_json::Number::from_f64(value) {
+            Some(number) => self.number(number),
+            None => Err(self.refuse("number")),
+        }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Option<Value>, E> {
+        self.text(value.to_owned())
+    }
+
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Option<Value>, E> {
+        self.text(value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<Value>, A::Error> {
+        let element = match self.shape {
+            Shape::List(element) | Shape::WrappedList(element) => element,
+            Shape::Scalar(Scalar::Json | Scalar::SchemaOrArray | Scalar::SchemaOrStrings) => {
+                &const { Shape::Scalar(Scalar::Json) }
+            }
+            _ => return Err(self.refuse("array")),
+        };
+        let mut items = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(1024));
+        loop {
+            self.context.path.push(Step::Index(items.len()));
+            let seed = Seed { context: self.context, shape: element, owner: self.owner };
+            let item = seq.next_element_seed(seed)?;
+            self.context.path.pop();
+            match item {
+                Some(item) => items.push(item.unwrap_or_else(|| zero(self.context.schema, element))),
+                None => return Ok(Some(Value::Array(items))),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<Value>, A::Error> {
+        match self.shape {
+            Shape::Struct(id) => self.structure(*id, map),
+            Shape::Map(element) => self.entries(element, map),
+            Shape::Scalar(Scalar::Raw | Scalar::Json | Scalar::Fields) => {
+                serde::Deserialize::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Some)
+            }
+            Shape::Scalar(Scalar::SchemaOrBool | Scalar::SchemaOrArray | Scalar::SchemaOrStrings) => {
+                let name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+                match self.context.schema.find(name) {
+                    Some(id) => self.structure(id, map),
+                    None => Err(A::Error::custom("the schema has no JSONSchemaProps")),
+                }
+            }
+            _ => Err(self.refuse("object")),
+        }
+    }
+}
+
+/// Reads the name of a field: its place in the type, or the name that the type does not have.
+struct FieldName<'s>(&'s Type);
+
+impl<'de> DeserializeSeed<'de> for FieldName<'_> {
+    type Value = Result<usize, String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for FieldName<'_> {
+    type Value = Result<usize, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.position(name).ok_or_else(|| name.to_owned()))
+    }
+}
+
+/// Whether upstream's encoder would leave the value out.
+fn left_out(field: &Field, value: &Value) -> bool {
+    match field.presence {
+        Presence::Pointer | Presence::AlwaysPointer | Presence::AlwaysValue => false,
+        Presence::OmitZero => value.as_object().is_some_and(Map::is_empty) || value.is_null(),
+        Presence::Value => match (&field.shape, value) {
+            (Shape::List(_) | Shape::WrappedList(_), Value::Array(items)) => items.is_empty(),
+            (Shape::Map(_), Value::Object(entries)) => entries.is_empty(),
+            (Shape::Scalar(Scalar::String | Scalar::Bytes), Value::String(text)) => text.is_empty(),
+            (Shape::Scalar(Scalar::Bool), Value::Bool(value)) => !value,
+            (Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double), Value::Number(n)) => {
+                n.as_f64() == Some(0.0)
+            }
+            _ => false,
+        },
+    }
+}
+
+/// Adds what upstream's encoder writes although nobody has set it.
+fn fill(schema: &Schema, t: &Type, object: &mut Map<String, Value>) {
+    for field in t.always_written() {
+        if !object.contains_key(&*field.name) {
+            let value = match field.presence {
+                Presence::AlwaysPointer => Value::Null,
+                _ => zero(schema, &field.shape),
+            };
+            object.insert(field.name.clone().into_owned(), value);
+        }
+    }
+}
+
+/// The JSON of Go's zero value.
+fn zero(schema: &Schema, shape: &Shape) -> Value {
+    match shape {
+        Shape::List(_) | Shape::WrappedList(_) | Shape::Map(_) => Value::Null,
+        Shape::Struct(id) => {
+            let mut object = Map::new();
+            fill(schema, schema.get(*id), &mut object);
+            Value::Object(object)
+        }
+        Shape::Scalar(scalar) => match scalar {
+            Scalar::String | Scalar::Bytes => Value::from(""),
+            Scalar::Int32 | Scalar::Int64 | Scalar::IntOrString => Value::from(0),
+            Scalar::Double => Value::from(0.0),
+            Scalar::Bool => Value::from(false),
+            Scalar::Quantity => Value::from("0"),
+            Scalar::Duration => Value::from("0s"),
+            _ => Value::Null,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn decode(kind: &str, text: &str) -> Result<Decoded, DecodeError> {
+        let id = Schema::object_type("", "v1", kind).or_else(|| Schema::object_type("apps", "v1", kind)).unwrap();
+        from_json(Schema::builtin(), id, text.as_bytes())
+    }
+
+    #[test]
+    fn canonical_form() {
+        let pod = decode(
+            "Pod",
+            r#"{"metadata":{"name":"p","labels":{},"creationTimestamp":null,"annotations":{"a":null}},
+                "spec":{"hostNetwork":false,"containers":[{"name":"c","resources":{"limits":{"cpu":1,"memory":"1024Mi"}},
+                "ports":[{"containerPort":80}],"env":[]}],"activeDeadlineSeconds":0},
+                "status":{"startTime":"2026-01-01T02:00:00+01:00","conditions":[{"type":"Ready","status":"True"}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            pod.value,
+            json!({
+                "metadata": {"name": "p", "annotations": {"a": ""}},
+                "spec": {
+                    "containers": [{"name": "c", "ports": [{"containerPort": 80}],
+                        "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}],
+                    "activeDeadlineSeconds": 0,
+                },
+                "status": {"startTime": "2026-01-01T01:00:00Z", "conditions": [
+                    {"type": "Ready", "status": "True", "lastProbeTime": null, "lastTransitionTime": null}]},
+            })
+        );
+        assert!(pod.problems.is_empty());
+    }
+
+    #[test]
+    fn what_is_always_written() {
+        let deployment = decode("Deployment", r#"{"spec":{"template":{"spec":{}}}}"#).unwrap();
+        assert_eq!(
+            deployment.value,
+            json!({"metadata": {}, "status": {}, "spec": {"selector": null, "strategy": {},
+                "template": {"metadata": {}, "spec": {"containers": null}}}})
+        );
+        let service = decode("Service", r#"{"spec":{"ports":[{"port":80}]}}"#).unwrap();
+        assert_eq!(service.value["spec"]["ports"][0], json!({"port": 80, "targetPort": 0}));
+        assert_eq!(service.value["status"], json!({"loadBalancer": {}}));
+    }
+
+    #[test]
+    fn reports_unknown_and_duplicate_fields() {
+        let pod = decode(
+            "Pod",
+            r#"{"spec":{"containers":[{"name":"a","name":"b","foo":{"x":1}}],"bar":1},"metadata":{"labels":{"a":"1","a":"2"}}}"#,
+        )
+        .unwrap();
+        let problems: Vec<String> = pod.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                r#"duplicate field "spec.containers[0].name""#,
+                r#"unknown field "spec.containers[0].foo""#,
+                r#"unknown field "spec.bar""#,
+                r#"duplicate field "metadata.labels.a""#,
+            ]
+        );
+        assert_eq!(pod.value["spec"]["containers"][0]["name"], "b");
+    }
+
+    #[test]
+    fn type_errors() {
+        let cases = [
+            (
+                "Deployment",
+                r#"{"spec":{"replicas":"x"}}"#,
+                "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                "Deployment",
+                r#"{"spec":{"replicas":1.5}}"#,
+                "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                "Pod",
+                r#"{"spec":{"containers":{"a":1}}}"#,
+                "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container",
+            ),
+            (
+                "Pod",
+                r#"{"metadata":{"labels":{"a":1}}}"#,
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+            ),
+            ("Pod", "[]", "json: cannot unmarshal array into Go value of type v1.Pod"),
+            (
+                "Pod",
+                r#"{"spec":{"containers":[{"resources":{"limits":{"cpu":"x"}}}]}}"#,
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            ),
+            ("Secret", r#"{"data":{"a":"!"}}"#, "illegal base64 data at input byte 0"),
+        ];
+        for (kind, text, message) in cases {
+            assert_eq!(decode(kind, text).unwrap_err().0, message);
+        }
+        assert!(decode("Pod", "{").is_err());
+        assert!(decode("Pod", "{} x").is_err());
+        assert!(decode("Pod", &"[".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn canonical_form_is_stable() {
+        let pod = decode("Pod", r#"{"spec":{"containers":[{"livenessProbe":{"httpGet":{"port":"x"}}}]}}"#).unwrap();
+        let id = Schema::object_type("", "v1", "Pod").unwrap();
+        let again = from_value(Schema::builtin(), id, pod.value.clone()).unwrap();
+        assert_eq!(again.value, pod.value);
+    }
+}

@@ -1,0 +1,16 @@
+//! Schema-driven work on objects: reading and writing their three encodings, defaulting and pruning by structure, patches,
+//! OpenAPI, tables. No I/O, and no knowledge of any kind beyond what its [`schema`] says.
+
+pub mod decode;
+pub mod digest;
+pub mod json;
+pub mod managed;
+pub mod openapi;
+pub mod pick;
+pub mod protobuf;
+pub mod schema;
+pub mod strategic;
+pub mod tree;
+pub mod yaml;
+
+pub use schema::Schema;

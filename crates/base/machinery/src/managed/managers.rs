@@ -1,0 +1,421 @@
+//! Who owns what: `metadata.managedFields` after an update or an apply.
+
+use serde_json::{Map, Value, json};
+
+use super::diff::{compare, fields};
+use super::merge::{merge, remove};
+use super::set::FieldSet;
+use crate::decode;
+use crate::schema::{Schema, TypeId};
+use crate::tree::{child, put, text};
+
+/// As many managers that update are kept apart; the oldest beyond that are taken together.
+const UPDATE_MANAGERS_MAX: usize = 10;
+const ANCIENT: &str = "ancient-changes";
+
+/// Fields that belong to nobody: the server decides them, or they are the object's identity.
+const UNOWNED: &[&[&str]] = &[
+    &["apiVersion"],
+    &["kind"],
+    &["metadata", "name"],
+    &["metadata", "namespace"],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "selfLink"],
+    &["metadata", "uid"],
+    &["metadata", "clusterName"],
+    &["metadata", "generation"],
+    &["metadata", "managedFields"],
+    &["metadata", "resourceVersion"],
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Apply,
+    Update,
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Apply => "Apply",
+            Self::Update => "Update",
+        }
+    }
+}
+
+/// Who changes an object, through what, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    pub schema: &'a Schema,
+    pub id: TypeId,
+    pub manager: &'a str,
+    pub api_version: &'a str,
+    pub subresource: &'a str,
+    /// RFC 3339.
+    pub now: &'a str,
+    /// Trees that this endpoint does not let anybody change, as paths of names: the status, or everything else.
+    pub reset: &'a [&'a [&'a str]],
+}
+
+/// Somebody else owns fields that an apply would change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conflict {
+    pub manager: String,
+    pub operation: Operation,
+    pub api_version: String,
+    pub subresource: String,
+    pub time: String,
+    pub paths: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ApplyError {
+    Conflicts(Vec<Conflict>),
+    /// The configuration itself says who manages it.
+    ManagedFields,
+}
+
+/// One entry of `managedFields`.
+#[derive(Clone, Debug)]
+struct Entry {
+    manager: String,
+    operation: Operation,
+    api_version: String,
+    subresource: String,
+    time: String,
+    set: FieldSet,
+}
+
+impl Entry {
+    fn read(value: &Value) -> Option<Self> {
+        let operation = match text(value, "operation") {
+            "Apply" => Operation::Apply,
+            "Update" => Operation::Update,
+            _ => return None,
+        };
+        Some(Self {
+            manager: text(value, "manager").to_owned(),
+            operation,
+            api_version: text(value, "apiVersion").to_owned(),
+            subresource: text(value, "subresource").to_owned(),
+            time: text(value, "time").to_owned(),
+            set: FieldSet::from_value(&value["fieldsV1"]),
+        })
+    }
+
+    fn write(self) -> Value {
+        let mut value = json!({
+            "manager": self.manager,
+            "operation": self.operation.name(),
+            "apiVersion": self.api_version,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": self.set.into_value(),
+        });
+        if !self.time.is_empty() {
+            put(&mut value, "time", self.time);
+        }
+        if !self.subresource.is_empty() {
+            put(&mut value, "subresource", self.subresource);
+        }
+        value
+    }
+
+    fn is(&self, change: &Change<'_>, operation: Operation) -> bool {
+        self.manager == change.manager
+            && self.operation == operation
+            && self.subresource == change.subresource
+            && (operation == Operation::Apply || self.api_version == change.api_version)
+    }
+}
+
+fn entries(object: &Value) -> Vec<Entry> {
+    let list = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Entry::read).collect()
+}
+
+fn write_entries(object: &mut Value, mut entries: Vec<Entry>) {
+    entries.retain(|entry| !entry.set.is_empty());
+    // Applies first, then by time, as upstream sorts them.
+    entries.sort_by(|a, b| {
+        let rank = |entry: &Entry| entry.operation == Operation::Update;
+        (rank(a), &a.time, &a.manager, &a.api_version).cmp(&(rank(b), &b.time, &b.manager, &b.api_version))
+    });
+    let list: Vec<Value> = entries.into_iter().map(Entry::write).collect();
+    if list.is_empty() {
+        crate::tree::remove(child(object, "metadata"), "managedFields");
+    } else {
+        put(child(object, "metadata"), "managedFields", list);
+    }
+}
+
+fn owned(mut set: FieldSet, change: &Change<'_>) -> FieldSet {
+    for path in UNOWNED.iter().chain(change.reset) {
+        set = set.without_tree(path);
+    }
+    set
+}
+
+/// Records an update: what it added or changed is the manager's now, and nobody else's. `old` is `None` for a creation.
+/// A client that sends an empty list of managed fields starts the record anew.
+pub fn update(change: &Change<'_>, old: Option<&Value>, new: &mut Value) {
+    // A client may hand in an edited record; one that sends none, or one that says nothing, has not meant to erase it.
+    let mut managers = match (entries(new), old) {
+        (sent, _) if !sent.is_empty() => sent,
+        (_, Some(old)) if new.pointer("/metadata/managedFields") != Some(&json!([{}])) => entries(old),
+        _ => Vec::new(),
+    };
+    let nothing = decode::empty(change.schema, change.id);
+    let difference = compare(change.schema, change.id, old.unwrap_or(&nothing), new);
+    let changed = owned(difference.added.union(&difference.modified), change);
+    let removed = difference.removed;
+    let mut found = false;
+    for entry in &mut managers {
+        let set = std::mem::take(&mut entry.set).difference(&removed);
+        if entry.is(change, Operation::Update) {
+            found = true;
+            if !changed.is_empty() {
+                change.now.clone_into(&mut entry.time);
+            }
+            entry.set = set.union(&changed);
+        } else {
+            entry.set = set.difference(&changed);
+        }
+    }
+    if !found && !changed.is_empty() {
+        managers.push(Entry {
+            manager: change.manager.to_owned(),
+            operation: Operation::Update,
+            api_version: change.api_version.to_owned(),
+            subresource: change.subresource.to_owned(),
+            time: change.now.to_owned(),
+            set: changed,
+        });
+    }
+    cap(&mut managers);
+    write_entries(new, managers);
+}
+
+/// Takes the oldest updaters together when there are too many.
+fn cap(managers: &mut Vec<Entry>) {
+    let updaters = |managers: &[Entry]| managers.iter().filter(|entry| entry.operation == Operation::Update).count();
+    while updaters(managers) > UPDATE_MANAGERS_MAX {
+        let oldest = managers
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.operation == Operation::Update && entry.manager != ANCIENT)
+            .min_by(|(_, a), (_, b)| a.time.cmp(&b.time))
+            .map(|(index, _)| index);
+        let Some(oldest) = oldest else { return };
+        let entry = managers.swap_remove(oldest);
+        match managers.iter_mut().find(|e| e.manager == ANCIENT && e.api_version == entry.api_version) {
+            Some(ancient) => {
+                ancient.set = std::mem::take(&mut ancient.set).union(&entry.set);
+                ancient.time = entry.time;
+            }
+            None => managers.push(Entry { manager: ANCIENT.to_owned(), subresource: String::new(), ..entry }),
+        }
+    }
+}
+
+/// Applies a configuration: the object with the configuration's values, without what this manager had applied before and does not
+/// any more, and with the record of it. `old` is `None` when there is no object yet. With `force`, fields of others are taken.
+pub fn apply(
+    change: &Change<'_>,
+    old: Option<&Value>,
+    configuration: &Value,
+    force: bool,
+) -> Result<Value, ApplyError> {
+    if configuration.pointer("/metadata/managedFields").is_some_and(|list| *list != json!([]) && !list.is_null()) {
+        return Err(ApplyError::ManagedFields);
+    }
+    let nothing = json!({});
+    let old = old.unwrap_or(&nothing);
+    let (schema, id) = (change.schema, change.id);
+    let claims = owned(fields(schema, id, configuration), change);
+    let mut managers = entries(old);
+    let mut new = merge(schema, id, old, configuration);
+    let difference = compare(schema, id, old, &new);
+    let changed = owned(difference.added.union(&difference.modified), change);
+    let mine = |entry: &Entry| entry.is(change, Operation::Apply);
+    let conflicts: Vec<Conflict> = managers
+        .iter()
+        .filter(|entry| !mine(entry))
+        .map(|entry| (entry, entry.set.intersection(&changed)))
+        .filter(|(_, common)| !common.is_empty())
+        .map(|(entry, common)| Conflict {
+            manager: entry.manager.clone(),
+            operation: entry.operation,
+            api_version: entry.api_version.clone(),
+            subresource: entry.subresource.clone(),
+            time: entry.time.clone(),
+            paths: common.paths(),
+        })
+        .collect();
+    if !conflicts.is_empty() && !force {
+        return Err(ApplyError::Conflicts(conflicts));
+    }
+    for entry in managers.iter_mut().filter(|entry| !mine(entry)) {
+        entry.set = std::mem::take(&mut entry.set).difference(&changed);
+    }
+    let before = managers.iter().find(|entry| mine(entry)).map(|entry| entry.set.clone()).unwrap_or_default();
+    let mut kept = claims.clone();
+    for entry in managers.iter().filter(|entry| !mine(entry)) {
+        kept = kept.union(&entry.set);
+    }
+    let gone = unclaimed(before, &kept);
+    remove(schema, id, &mut new, &gone);
+    let removed = compare(schema, id, old, &new).removed;
+    for entry in &mut managers {
+        entry.set = std::mem::take(&mut entry.set).difference(&removed);
+    }
+    let unchanged =
+        managers.iter().find(|entry| mine(entry)).is_some_and(|entry| entry.set == claims) && changed.is_empty();
+    let time = match managers.iter().find(|entry| mine(entry)) {
+        Some(entry) if unchanged => entry.time.clone(),
+        _ => change.now.to_owned(),
+    };
+    managers.retain(|entry| !mine(entry));
+    managers.push(Entry {
+        manager: change.manager.to_owned(),
+        operation: Operation::Apply,
+        api_version: change.api_version.to_owned(),
+        subresource: change.subresource.to_owned(),
+        time,
+        set: claims,
+    });
+    write_entries(&mut new, managers);
+    Ok(new)
+}
+
+/// The fields of `before` that neither stand in `kept` nor have anything below them in it.
+fn unclaimed(before: FieldSet, kept: &FieldSet) -> FieldSet {
+    fn walk(before: &mut Map<String, Value>, kept: &Map<String, Value>) {
+        let steps: Vec<String> = before.keys().filter(|step| *step != ".").cloned().collect();
+        for step in steps {
+            let Some(Value::Object(theirs)) = kept.get(&step) else { continue };
+            let Some(Value::Object(ours)) = before.get_mut(&step) else { continue };
+            walk(ours, theirs);
+            ours.remove(".");
+            if ours.is_empty() {
+                before.remove(&step);
+            }
+        }
+    }
+    let Value::Object(mut nodes) = before.into_value() else { return FieldSet::default() };
+    walk(&mut nodes, kept.nodes());
+    FieldSet::from_value(&Value::Object(nodes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(manager: &'static str) -> Change<'static> {
+        Change {
+            schema: Schema::builtin(),
+            id: Schema::object_type("apps", "v1", "Deployment").unwrap(),
+            manager,
+            api_version: "apps/v1",
+            subresource: "",
+            now: "2026-01-01T00:00:00Z",
+            reset: &[&["status"]],
+        }
+    }
+
+    fn managers(object: &Value) -> Vec<(String, String, Vec<String>)> {
+        entries(object)
+            .into_iter()
+            .map(|entry| (entry.manager, entry.operation.name().to_owned(), entry.set.paths()))
+            .collect()
+    }
+
+    fn entry(manager: &str, operation: &str, paths: &[&str]) -> (String, String, Vec<String>) {
+        (manager.to_owned(), operation.to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())
+    }
+
+    #[test]
+    fn updates_move_ownership() {
+        let mut first = json!({"metadata": {"name": "d", "labels": {"a": "1"}}, "spec": {"replicas": 1}, "status": {"replicas": 1}});
+        update(&change("one"), None, &mut first);
+        assert_eq!(
+            managers(&first),
+            [entry("one", "Update", &[".metadata.labels", ".metadata.labels.a", ".spec.replicas"])]
+        );
+        let mut second = first.clone();
+        second["spec"]["replicas"] = json!(2);
+        update(&change("two"), Some(&first), &mut second);
+        assert_eq!(
+            managers(&second),
+            [
+                entry("one", "Update", &[".metadata.labels", ".metadata.labels.a"]),
+                entry("two", "Update", &[".spec.replicas"]),
+            ]
+        );
+        let mut third = second.clone();
+        third["metadata"]["labels"] = json!({});
+        third["spec"] = json!({});
+        update(&change("one"), Some(&second), &mut third);
+        assert_eq!(managers(&third), [entry("one", "Update", &[".metadata.labels"])]);
+    }
+
+    #[test]
+    fn applies_own_merge_and_prune() {
+        let configuration = json!({"metadata": {"labels": {"a": "1", "b": "1"}}, "spec": {"replicas": 3}});
+        let first = apply(&change("me"), None, &configuration, false).unwrap();
+        assert_eq!(
+            managers(&first),
+            [entry("me", "Apply", &[".metadata.labels.a", ".metadata.labels.b", ".spec.replicas"])]
+        );
+        // Another takes replicas by an update: applying a different value is a conflict, the same one is shared.
+        let mut scaled = first.clone();
+        scaled["spec"]["replicas"] = json!(5);
+        update(&change("hpa"), Some(&first), &mut scaled);
+        let conflicts = apply(&change("me"), Some(&scaled), &configuration, false).unwrap_err();
+        let ApplyError::Conflicts(conflicts) = conflicts else { panic!("{conflicts:?}") };
+        assert_eq!(
+            (conflicts[0].manager.as_str(), &conflicts[0].paths[..]),
+            ("hpa", &[".spec.replicas".to_owned()][..])
+        );
+        let forced = apply(&change("me"), Some(&scaled), &configuration, true).unwrap();
+        assert_eq!(forced["spec"]["replicas"], 3);
+        assert_eq!(managers(&forced).len(), 1);
+        // What is no longer applied goes, unless somebody else owns it.
+        let less = json!({"metadata": {"labels": {"a": "1"}}});
+        let pruned = apply(&change("me"), Some(&scaled), &less, false).unwrap();
+        assert_eq!((&pruned["metadata"]["labels"], &pruned["spec"]["replicas"]), (&json!({"a": "1"}), &json!(5)));
+        let gone = apply(&change("me"), Some(&first), &less, false).unwrap();
+        assert!(gone["spec"].get("replicas").is_none());
+    }
+
+    #[test]
+    fn two_appliers_share_a_value() {
+        let configuration = json!({"spec": {"replicas": 3}});
+        let first = apply(&change("a"), None, &configuration, false).unwrap();
+        let second = apply(&change("b"), Some(&first), &configuration, false).unwrap();
+        assert_eq!(managers(&second).len(), 2);
+        let dropped = apply(&change("a"), Some(&second), &json!({"spec": {"paused": true}}), false).unwrap();
+        assert_eq!(dropped["spec"]["replicas"], 3);
+    }
+
+    #[test]
+    fn applying_the_same_again_changes_nothing() {
+        let configuration = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+        let first = apply(&change("a"), None, &configuration, false).unwrap();
+        let later = Change { now: "2027-01-01T00:00:00Z", ..change("a") };
+        assert_eq!(apply(&later, Some(&first), &configuration, false).unwrap(), first);
+    }
+
+    #[test]
+    fn many_updaters_are_taken_together() {
+        let mut object = json!({"metadata": {"labels": {}}});
+        let names: Vec<String> = (0..15).map(|n| format!("m{n:02}")).collect();
+        for name in &names {
+            let old = object.clone();
+            object["metadata"]["labels"][name] = json!("1");
+            update(&Change { manager: name, ..change("") }, Some(&old), &mut object);
+        }
+        let all = managers(&object);
+        assert_eq!(all.len(), UPDATE_MANAGERS_MAX);
+        assert!(all.iter().any(|(manager, ..)| manager == ANCIENT));
+    }
+}

@@ -1,0 +1,17 @@
+//! Field management: who owns which field of an object, and server-side apply.
+//!
+//! - [`set`]: sets of fields, in the form in which `metadata.managedFields` holds them.
+//! - [`diff`]: which fields two versions of an object differ in.
+//! - [`merge`]: laying an applied configuration over an object, and taking fields out of one.
+//! - [`managers`]: who owns what after an update or an apply, and who is in the way.
+//!
+//! All of it is driven by the schema: lists that are maps have items with keys, atomic values have one owner.
+//! Source: <https://git.k8s.io/enhancements/keps/sig-api-machinery/555-server-side-apply>, structured-merge-diff.
+
+mod diff;
+mod managers;
+mod merge;
+mod set;
+
+pub use managers::{ApplyError, Change, Conflict, Operation, apply, update};
+pub use set::FieldSet;

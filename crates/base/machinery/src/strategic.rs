@@ -1,0 +1,337 @@
+//! Strategic merge patch: a merge patch that knows which lists are keyed.
+//!
+//! Objects merge recursively and null removes; lists are replaced unless the schema says that they merge, by a key or as sets. Directives
+//! in the patch (`$patch`, `$retainKeys`, `$deleteFromPrimitiveList/…`, `$setElementOrder/…`) say the rest.
+//! Source: <https://git.k8s.io/community/contributors/devel/sig-api-machinery/strategic-merge-patch.md>.
+
+use std::cmp::Ordering;
+
+use serde_json::{Map, Value};
+
+use crate::schema::{Field, Schema, Shape, TypeId};
+
+const PATCH: &str = "$patch";
+const RETAIN_KEYS: &str = "$retainKeys";
+const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
+const ELEMENT_ORDER: &str = "$setElementOrder/";
+
+/// What is wrong with a patch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    #[error("Unrecognized type: the patch is not an object")]
+    NotAnObject,
+    #[error("invalid directive {0}: $patch is one of merge, replace and delete")]
+    Directive(String),
+    #[error("map: {item} does not contain declared merge key: {key}")]
+    NoMergeKey { item: String, key: String },
+    #[error("{RETAIN_KEYS} has to be a list, and to name every field of the patch")]
+    RetainKeys,
+    #[error("lists of the patch for {0} hold items that are not objects")]
+    Items(String),
+}
+
+/// Applies a patch to an object of a type.
+pub fn apply(schema: &Schema, id: TypeId, object: &mut Value, patch: &Value) -> Result<(), PatchError> {
+    let patch = patch.as_object().ok_or(PatchError::NotAnObject)?;
+    let Value::Object(map) = object else { return Err(PatchError::NotAnObject) };
+    merge_object(Some((schema, id)), map, patch)
+}
+
+/// The structure of an object, where it has one; an object in a free-form place has none.
+type Structure<'s> = Option<(&'s Schema, TypeId)>;
+
+fn field<'s>(structure: Structure<'s>, name: &str) -> Option<(&'s Schema, &'s Field)> {
+    let (schema, id) = structure?;
+    schema.get(id).field(name).map(|field| (schema, field))
+}
+
+/// The structure of what a field holds, or of what is in its list or map.
+fn inner<'s>(structure: Structure<'s>, name: &str) -> Structure<'s> {
+    let (schema, field) = field(structure, name)?;
+    field.shape.structure().map(|id| (schema, id))
+}
+
+fn merge_object(
+    structure: Structure<'_>,
+    object: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+) -> Result<(), PatchError> {
+    match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
+        None | Some("merge") => {}
+        Some("delete") => {
+            object.clear();
+            return Ok(());
+        }
+        Some("replace") => {
+            *object = without_directives(patch);
+            return Ok(());
+        }
+        Some(other) => return Err(PatchError::Directive(other.to_owned())),
+    }
+    retain_keys(object, patch)?;
+    for (name, value) in patch {
+        if let Some(list) = name.strip_prefix(DELETE_FROM) {
+            if let (Some(Value::Array(items)), Value::Array(gone)) = (object.get_mut(list), value) {
+                items.retain(|item| !gone.contains(item));
+            }
+        } else if !name.starts_with('$') {
+            merge_field(structure, object, name, value, patch.get(&format!("{ELEMENT_ORDER}{name}")))?;
+        }
+    }
+    // An order may be given for a list that is not patched itself.
+    for (name, order) in patch {
+        if let (Some(list), Value::Array(order)) = (name.strip_prefix(ELEMENT_ORDER), order)
+            && !patch.contains_key(list)
+            && let Some(Value::Array(items)) = object.get_mut(list)
+        {
+            let before = items.clone();
+            sort(items, order, &before, merge_key(structure, list));
+        }
+    }
+    Ok(())
+}
+
+fn merge_field(
+    structure: Structure<'_>,
+    object: &mut Map<String, Value>,
+    name: &str,
+    value: &Value,
+    order: Option<&Value>,
+) -> Result<(), PatchError> {
+    if value.is_null() {
+        object.remove(name);
+        return Ok(());
+    }
+    let inner = inner(structure, name);
+    match (object.get_mut(name), value) {
+        (Some(Value::Object(current)), Value::Object(patch)) => match field(structure, name).map(|(_, f)| &f.shape) {
+            // In a map the entries have the structure, the map itself has none.
+            Some(Shape::Map(_)) => merge_map(inner, current, patch),
+            _ => merge_object(inner, current, patch),
+        },
+        (Some(Value::Array(items)), Value::Array(patch)) if merges(structure, name) => {
+            merge_list(inner, items, patch, order, merge_key(structure, name), name)
+        }
+        (_, Value::Array(patch)) if merges(structure, name) => {
+            // Into nothing: the same rules, so that items marked for deletion do not come to be.
+            let mut items = Vec::new();
+            merge_list(inner, &mut items, patch, order, merge_key(structure, name), name)?;
+            object.insert(name.to_owned(), Value::Array(items));
+            Ok(())
+        }
+        (_, Value::Object(patch)) => {
+            let mut fresh = Map::new();
+            match field(structure, name).map(|(_, f)| &f.shape) {
+                Some(Shape::Map(_)) => merge_map(inner, &mut fresh, patch)?,
+                _ => merge_object(inner, &mut fresh, patch)?,
+            }
+            object.insert(name.to_owned(), Value::Object(fresh));
+            Ok(())
+        }
+        (_, value) => {
+            object.insert(name.to_owned(), value.clone());
+            Ok(())
+        }
+    }
+}
+
+/// Merges the entries of a map whose values may be structures.
+fn merge_map(entry: Structure<'_>, map: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), PatchError> {
+    match patch.get(PATCH).and_then(Value::as_str) {
+        Some("replace") => {
+            *map = without_directives(patch);
+            return Ok(());
+        }
+        Some("delete") => {
+            map.clear();
+            return Ok(());
+        }
+        _ => {}
+    }
+    for (key, value) in patch.iter().filter(|(key, _)| *key != PATCH) {
+        match (map.get_mut(key), value) {
+            (_, Value::Null) => {
+                map.remove(key);
+            }
+            (Some(Value::Object(current)), Value::Object(patch)) => merge_object(entry, current, patch)?,
+            _ => {
+                map.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn merges(structure: Structure<'_>, name: &str) -> bool {
+    field(structure, name).is_some_and(|(_, field)| field.patch.as_ref().is_some_and(|patch| patch.merge))
+}
+
+fn merge_key<'s>(structure: Structure<'s>, name: &str) -> Option<&'s str> {
+    field(structure, name)?.1.patch.as_ref()?.merge_key.as_deref()
+}
+
+fn merge_list(
+    structure: Structure<'_>,
+    items: &mut Vec<Value>,
+    patch: &[Value],
+    order: Option<&Value>,
+    key: Option<&str>,
+    name: &str,
+) -> Result<(), PatchError> {
+    let before = items.clone();
+    let Some(key) = key else {
+        for value in patch {
+            if !items.contains(value) {
+                items.push(value.clone());
+            }
+        }
+        let order = order.and_then(Value::as_array).map_or(patch, Vec::as_slice);
+        sort(items, order, &before, None);
+        return Ok(());
+    };
+    if patch.iter().any(|item| item.get(PATCH).and_then(Value::as_str) == Some("replace")) {
+        // One such item speaks for the whole list.
+        *items = patch
+            .iter()
+            .filter_map(Value::as_object)
+            .filter(|item| !item.contains_key(PATCH))
+            .map(|item| Value::Object(without_directives(item)))
+            .collect();
+        return Ok(());
+    }
+    for value in patch {
+        let item = value.as_object().ok_or_else(|| PatchError::Items(name.to_owned()))?;
+        let id =
+            item.get(key).ok_or_else(|| PatchError::NoMergeKey { item: value.to_string(), key: key.to_owned() })?;
+        match item.get(PATCH).and_then(Value::as_str) {
+            Some("delete") => items.retain(|current| current.get(key) != Some(id)),
+            None | Some("merge") => match items.iter_mut().find(|current| current.get(key) == Some(id)) {
+                Some(Value::Object(current)) => merge_object(structure, current, item)?,
+                _ => {
+                    let mut fresh = Map::new();
+                    merge_object(structure, &mut fresh, item)?;
+                    items.push(Value::Object(fresh));
+                }
+            },
+            Some(other) => return Err(PatchError::Directive(other.to_owned())),
+        }
+    }
+    let order = order.and_then(Value::as_array).map_or(patch, Vec::as_slice);
+    sort(items, order, &before, Some(key));
+    Ok(())
+}
+
+/// Brings a merged list into order: the items that the patch names as it names them, the others as they were; between the two, the
+/// old order decides where it knows both, and else the patch's items come first.
+fn sort(items: &mut Vec<Value>, order: &[Value], before: &[Value], key: Option<&str>) {
+    let place = |list: &[Value], item: &Value| {
+        list.iter().position(|other| match key {
+            Some(key) => item.get(key).is_some() && other.get(key) == item.get(key),
+            None => other == item,
+        })
+    };
+    let (mut named, mut others): (Vec<Value>, Vec<Value>) =
+        std::mem::take(items).into_iter().partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    others.sort_by(|a, b| match (place(before, a), place(before, b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        _ => Ordering::Equal,
+    });
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    while let (Some(n), Some(o)) = (named.peek(), others.peek()) {
+        let other_first = matches!((place(before, o), place(before, n)), (Some(o), Some(n)) if o < n);
+        items.extend(if other_first { others.next() } else { named.next() });
+    }
+    items.extend(named);
+    items.extend(others);
+}
+
+/// Clears fields that the patch does not want to be kept: for unions, of which only one member may be set.
+fn retain_keys(object: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), PatchError> {
+    let Some(keys) = patch.get(RETAIN_KEYS) else { return Ok(()) };
+    let keys = keys.as_array().ok_or(PatchError::RetainKeys)?;
+    let named = |name: &String| keys.iter().any(|key| key == name.as_str());
+    if patch.keys().any(|name| !name.starts_with('$') && !named(name)) {
+        return Err(PatchError::RetainKeys);
+    }
+    object.retain(|name, _| named(name));
+    Ok(())
+}
+
+fn without_directives(patch: &Map<String, Value>) -> Map<String, Value> {
+    patch.iter().filter(|(name, _)| !name.starts_with('$')).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patched(kind: &str, object: Value, patch: Value) -> Result<Value, PatchError> {
+        let id = Schema::object_type("", "v1", kind).unwrap();
+        let mut object = object;
+        apply(Schema::builtin(), id, &mut object, &patch).map(|()| object)
+    }
+
+    fn containers(names: &[(&str, &str)]) -> Value {
+        let list: Vec<Value> = names.iter().map(|(name, image)| json!({"name": name, "image": image})).collect();
+        json!({"spec": {"containers": list}})
+    }
+
+    #[test]
+    fn lists_merge_by_key() {
+        let before = containers(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let cases = [
+            (json!([{"name": "b", "image": "2"}]), vec![("a", "1"), ("b", "2"), ("c", "1")]),
+            (json!([{"name": "d", "image": "2"}]), vec![("d", "2"), ("a", "1"), ("b", "1"), ("c", "1")]),
+            (json!([{"name": "a", "$patch": "delete"}]), vec![("b", "1"), ("c", "1")]),
+            (json!([{"$patch": "replace"}, {"name": "z", "image": "9"}]), vec![("z", "9")]),
+        ];
+        for (patch, after) in cases {
+            let result = patched("Pod", before.clone(), json!({"spec": {"containers": patch}})).unwrap();
+            assert_eq!(result, containers(&after));
+        }
+        let ordered = json!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}, {"name": "b"}],
+            "containers": [{"name": "a", "image": "2"}]}});
+        let result = patched("Pod", before.clone(), ordered).unwrap();
+        assert_eq!(result, containers(&[("c", "1"), ("a", "2"), ("b", "1")]));
+        let unkeyed = patched("Pod", before, json!({"spec": {"containers": [{"image": "2"}]}}));
+        assert!(matches!(unkeyed, Err(PatchError::NoMergeKey { .. })));
+    }
+
+    #[test]
+    fn objects_merge_and_null_removes() {
+        let before = json!({"metadata": {"labels": {"a": "1", "b": "1"}}, "spec": {"nodeSelector": {"x": "y"}}});
+        let patch = json!({"metadata": {"labels": {"a": null, "c": "2"}, "annotations": {"n": "m"}},
+            "spec": {"nodeSelector": {"$patch": "replace", "z": "w"}}});
+        assert_eq!(
+            patched("Pod", before, patch).unwrap(),
+            json!({"metadata": {"labels": {"b": "1", "c": "2"}, "annotations": {"n": "m"}}, "spec": {"nodeSelector": {"z": "w"}}})
+        );
+    }
+
+    #[test]
+    fn plain_lists_and_sets() {
+        let before = json!({"metadata": {"finalizers": ["a", "b"]}, "spec": {"tolerations": [{"key": "x"}]}});
+        let patch = json!({"metadata": {"finalizers": ["c"], "$deleteFromPrimitiveList/finalizers": ["a"]},
+            "spec": {"tolerations": [{"key": "y"}]}});
+        assert_eq!(
+            patched("Pod", before, patch).unwrap(),
+            json!({"metadata": {"finalizers": ["c", "b"]}, "spec": {"tolerations": [{"key": "y"}]}})
+        );
+    }
+
+    #[test]
+    fn retained_keys() {
+        let before = json!({"spec": {"volumes": [{"name": "v", "emptyDir": {}}]}});
+        let patch = json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/x"}, "$retainKeys": ["name", "hostPath"]}]}});
+        assert_eq!(
+            patched("Pod", before.clone(), patch).unwrap(),
+            json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/x"}}]}})
+        );
+        let bad = json!({"spec": {"volumes": [{"name": "v", "hostPath": {}, "$retainKeys": ["name"]}]}});
+        assert_eq!(patched("Pod", before, bad), Err(PatchError::RetainKeys));
+        assert_eq!(patched("Pod", json!({}), json!([])), Err(PatchError::NotAnObject));
+    }
+}

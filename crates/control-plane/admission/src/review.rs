@@ -1,0 +1,47 @@
+//! What a plugin is asked about.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use windlass_api::{GroupVersionKind, GroupVersionResource};
+use windlass_auth::User;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    Connect,
+}
+
+/// One write.
+pub struct Review<'a> {
+    pub operation: Operation,
+    pub kind: &'a GroupVersionKind,
+    pub resource: &'a GroupVersionResource,
+    /// Empty for the object itself.
+    pub subresource: &'a str,
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub user: &'a User,
+    /// The object as it will be; `None` for deletions. Its defaults are set.
+    pub object: Option<&'a mut Value>,
+    /// The object as it is; `None` for creations.
+    pub old: Option<&'a Value>,
+    pub dry_run: bool,
+}
+
+impl Review<'_> {
+    /// Whether this is about `resource` of `group` itself, not a subresource.
+    pub fn is_of(&self, group: &str, resource: &str) -> bool {
+        self.subresource.is_empty() && self.resource.group == group && self.resource.resource == resource
+    }
+}
+
+/// The rest of the cluster, as the store has it at this moment.
+pub trait Cluster: Send + Sync {
+    /// An object by the name of its table (`pods`, `leases.coordination.k8s.io`).
+    fn get(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
+    /// The objects of a namespace, or with an empty one of the cluster.
+    fn list(&self, table: &str, namespace: &str) -> Vec<Arc<Value>>;
+}

@@ -1,0 +1,198 @@
+//! Authorization over the store: the indexes of [`windlass_auth`], kept up to date by reading what has changed since the last
+//! request. So a role counts from the moment that its creation is acknowledged, and nothing runs in the background.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use windlass_api::well_known::group;
+use windlass_api::{Status, gvk::GroupResource};
+use windlass_auth::node::NodeAuthorizer;
+use windlass_auth::rbac::{BindingKey, Rbac, RoleKey, RoleRef, Rule, Subject, bootstrap};
+use windlass_auth::{Attributes, Decision};
+use windlass_client::Request;
+use windlass_store::{EventKind, Item, Range, Store, Table};
+
+use crate::context::Context;
+
+pub(crate) struct Authorizer {
+    rbac: Fed<Rbac>,
+    nodes: Fed<NodeAuthorizer>,
+}
+
+/// An index over tables, with the revision of each up to which it has been fed.
+struct Fed<T> {
+    tables: Vec<Arc<Table>>,
+    state: RwLock<(T, Vec<u64>)>,
+    /// The index of nothing.
+    empty: Box<dyn Fn() -> T + Send + Sync>,
+    /// Takes in a change: the table's number, the object, and whether it is gone.
+    take: fn(&mut T, usize, &Item, bool),
+}
+
+impl<T> Fed<T> {
+    fn new(
+        store: &Store,
+        tables: &[&str],
+        empty: impl Fn() -> T + Send + Sync + 'static,
+        take: fn(&mut T, usize, &Item, bool),
+    ) -> Self {
+        let tables: Vec<_> = tables.iter().map(|name| store.table(name)).collect();
+        let state = RwLock::new((empty(), vec![0; tables.len()]));
+        Self { tables, state, empty: Box::new(empty), take }
+    }
+
+    /// Answers from the index as of now. Cost when nothing has changed: a revision compared for each table, and a read lock.
+    fn ask<R>(&self, question: impl FnOnce(&T) -> R) -> R {
+        {
+            let state = self.state.read();
+            if self.tables.iter().zip(&state.1).all(|(table, seen)| table.last() == *seen) {
+                return question(&state.0);
+            }
+        }
+        let mut state = self.state.write();
+        let (index, seen) = &mut *state;
+        if !self.catch_up(index, seen) {
+            // Events are missing, so what has been deleted meanwhile is not known: start from nothing.
+            *index = (self.empty)();
+            seen.fill(0);
+            self.catch_up(index, seen);
+        }
+        question(index)
+    }
+
+    /// Whether the logs still reached back to what had been seen.
+    fn catch_up(&self, index: &mut T, seen: &mut [u64]) -> bool {
+        for (number, table) in self.tables.iter().enumerate() {
+            let now = table.state();
+            if seen[number] == 0 {
+                now.iter(&Range::default()).for_each(|item| (self.take)(index, number, item, false));
+            } else {
+                let Ok(events) = now.events_after(seen[number]) else { return false };
+                for event in events {
+                    (self.take)(index, number, &event.item, event.kind == EventKind::Deleted);
+                }
+            }
+            seen[number] = now.last();
+        }
+        true
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RoleObject {
+    rules: Option<Vec<Rule>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BindingObject {
+    role_ref: RoleRef,
+    subjects: Option<Vec<Subject>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodObject {
+    spec: serde_json::Value,
+}
+
+fn read<T: DeserializeOwned + Default>(item: &Item) -> T {
+    serde_json::from_slice(&item.value).unwrap_or_else(|error| {
+        tracing::error!(key = %item.key, %error, "an object in the store cannot be read");
+        T::default()
+    })
+}
+
+fn key(item: &Item) -> BindingKey {
+    let namespace = item.namespace();
+    RoleKey { namespace: (!namespace.is_empty()).then(|| namespace.to_owned()), name: item.name().to_owned() }
+}
+
+fn take_rbac(rbac: &mut Rbac, table: usize, item: &Item, gone: bool) {
+    if table < 2 {
+        rbac.set_role(key(item), (!gone).then(|| read::<RoleObject>(item).rules.unwrap_or_default()));
+    } else {
+        let binding = (!gone).then(|| read::<BindingObject>(item));
+        rbac.set_binding(key(item), binding.map(|b| (b.role_ref, b.subjects.unwrap_or_default())));
+    }
+}
+
+fn take_pod(nodes: &mut NodeAuthorizer, _: usize, item: &Item, gone: bool) {
+    let pod = (!gone).then(|| read::<PodObject>(item));
+    nodes.set_pod(item.namespace(), item.name(), pod.as_ref().map(|pod| &pod.spec));
+}
+
+/// The rules that every node has; upstream binds the role to nobody and builds it into the Node authorizer.
+fn node_rules() -> Vec<Rule> {
+    let objects = bootstrap::objects();
+    let role = objects.iter().find(|o| o["kind"] == "ClusterRole" && o["metadata"]["name"] == "system:node");
+    role.and_then(|role| serde_json::from_value(role["rules"].clone()).ok()).unwrap_or_default()
+}
+
+impl Authorizer {
+    pub(crate) fn new(store: &Store) -> Self {
+        const RBAC: [&str; 4] = [
+            "roles.rbac.authorization.k8s.io",
+            "clusterroles.rbac.authorization.k8s.io",
+            "rolebindings.rbac.authorization.k8s.io",
+            "clusterrolebindings.rbac.authorization.k8s.io",
+        ];
+        Self {
+            rbac: Fed::new(store, &RBAC, Rbac::default, take_rbac),
+            nodes: Fed::new(store, &["pods"], || NodeAuthorizer::new(node_rules()), take_pod),
+        }
+    }
+
+    /// Whether the attributes' user may do what they say.
+    pub(crate) fn decide(&self, attributes: &Attributes<'_>) -> Decision {
+        if attributes.user.is_in(group::MASTERS) {
+            return Decision::Allow;
+        }
+        let mut reason = String::new();
+        if attributes.user.node().is_some() {
+            match self.nodes.ask(|nodes| nodes.authorize(attributes)) {
+                Decision::Allow => return Decision::Allow,
+                Decision::NoOpinion(why) => reason = why,
+            }
+        }
+        match self.rbac.ask(|rbac| rbac.authorize(attributes)) {
+            Decision::NoOpinion(why) if reason.is_empty() => Decision::NoOpinion(why),
+            Decision::NoOpinion(_) => Decision::NoOpinion(reason),
+            Decision::Allow => Decision::Allow,
+        }
+    }
+
+    /// Every RBAC rule of a user in a namespace.
+    pub(crate) fn rules_of(&self, user: &windlass_auth::User, namespace: &str) -> Vec<Rule> {
+        self.rbac.ask(|rbac| rbac.rules_of(user, namespace).cloned().collect())
+    }
+
+    pub(crate) fn authorize(&self, context: &Context, request: &Request) -> Result<(), Status> {
+        let attributes = Attributes {
+            user: &context.user,
+            verb: request.verb.name(),
+            group: &request.resource.group,
+            version: &request.resource.version,
+            resource: &request.resource.resource,
+            subresource: &request.subresource,
+            namespace: &request.namespace,
+            name: &request.name,
+            path: "",
+        };
+        match self.decide(&attributes) {
+            Decision::Allow => Ok(()),
+            Decision::NoOpinion(why) => Err(forbidden(&attributes, &why)),
+        }
+    }
+}
+
+/// The refusal that the client sees.
+pub(crate) fn forbidden(attributes: &Attributes<'_>, why: &str) -> Status {
+    let resource =
+        GroupResource { group: attributes.group.to_owned().into(), resource: attributes.resource.to_owned().into() };
+    let text = if why.is_empty() { attributes.to_string() } else { format!("{attributes}: {why}") };
+    Status::forbidden(&resource, attributes.name, text)
+}

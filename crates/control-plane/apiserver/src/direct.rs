@@ -1,0 +1,114 @@
+//! The transport for components in the same process: a call, no socket and no encoding. The component's user is authorized
+//! and its writes are admitted like anybody's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use windlass_api::{ObjectKey, Status};
+use windlass_auth::User;
+use windlass_client::{Event, EventKind, List, Object, Reply, Request, Transport};
+use windlass_machinery::json::with_type_meta;
+use windlass_store::Item;
+
+use crate::context::Context;
+use crate::objects;
+use crate::outcome::{Outcome, Payload};
+use crate::registry::Served;
+use crate::server::Server;
+use crate::verbs::watch::{Change, Watcher};
+
+/// One component's way to the server.
+#[derive(Clone)]
+pub struct Direct {
+    server: Arc<Server>,
+    user: Arc<User>,
+    name: Arc<str>,
+}
+
+impl Direct {
+    /// `name` is the component's, as it would stand in a User-Agent.
+    pub fn new(server: Arc<Server>, user: User, name: &str) -> Self {
+        Self { server, user: Arc::new(user), name: name.into() }
+    }
+}
+
+#[async_trait]
+impl Transport for Direct {
+    async fn call(&self, request: Request) -> Result<Reply, Status> {
+        let context = Context::new(self.user.clone(), self.name.clone());
+        match self.server.call(&context, request).await? {
+            Outcome::Object { payload, .. } => Ok(Reply::Object(object_of(payload)?)),
+            Outcome::List(listed) => {
+                let items: Result<Vec<Object>, Status> =
+                    listed.items.iter().map(|item| item_object(&listed.served, item)).collect();
+                Ok(Reply::List(List {
+                    items: items?,
+                    revision: listed.revision,
+                    continue_token: listed.continue_token,
+                }))
+            }
+            Outcome::Watch(watcher) => Ok(Reply::Watch(stream_of(*watcher))),
+        }
+    }
+}
+
+fn key_of(item: &Item) -> ObjectKey {
+    ObjectKey::new(item.namespace(), item.name())
+}
+
+/// The store's own bytes, where they are in the form that is served.
+fn item_object(served: &Served, item: &Item) -> Result<Object, Status> {
+    let json = if served.resource.strategy.is_stored_form() {
+        item.value.clone()
+    } else {
+        let tree = objects::tree(served, item)?;
+        serde_json::to_vec(&tree).map_err(Status::internal)?.into()
+    };
+    Ok(Object { key: key_of(item), revision: item.revision, json })
+}
+
+fn object_of(payload: Payload) -> Result<Object, Status> {
+    match payload {
+        Payload::Item(served, item) => item_object(&served, &item),
+        Payload::Tree(kind, tree) => {
+            let text = |field: &str| tree["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let (namespace, name) = (text("namespace"), text("name"));
+            let revision = text("resourceVersion").parse().unwrap_or(0);
+            let body = serde_json::to_vec(&tree).map_err(Status::internal)?;
+            let prefix = windlass_machinery::json::type_meta_prefix(&kind.api_version(), &kind.kind);
+            let json = with_type_meta(&prefix, &body).into();
+            Ok(Object { key: ObjectKey { namespace, name }, revision, json })
+        }
+    }
+}
+
+fn stream_of(watcher: Watcher) -> BoxStream<'static, Result<Event, Status>> {
+    let batches = stream::unfold(watcher, |mut watcher| async move {
+        let batch = watcher.next().await?;
+        let events: Vec<Result<Event, Status>> = match batch {
+            Ok(changes) => changes.iter().map(|change| event_of(&watcher.served, change)).collect(),
+            Err(status) => vec![Err(status)],
+        };
+        Some((stream::iter(events), watcher))
+    });
+    batches.flatten().boxed()
+}
+
+fn event_of(served: &Served, change: &Change) -> Result<Event, Status> {
+    let (kind, item) = match change {
+        Change::Event(event) => (event.kind, &event.item),
+        Change::Object(kind, item) => (*kind, item),
+        Change::Bookmark { revision, initial_events_end } => {
+            let object = Object { key: ObjectKey::default(), revision: *revision, json: bytes::Bytes::new() };
+            return Ok(Event { kind: EventKind::Bookmark, object, initial_events_end: *initial_events_end });
+        }
+    };
+    let kind = match kind {
+        windlass_store::EventKind::Added => EventKind::Added,
+        windlass_store::EventKind::Modified => EventKind::Modified,
+        windlass_store::EventKind::Deleted => EventKind::Deleted,
+    };
+    Ok(Event { kind, object: item_object(served, item)?, initial_events_end: false })
+}

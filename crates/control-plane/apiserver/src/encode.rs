@@ -1,0 +1,346 @@
+//! Outcomes in the form that the client asked for.
+//!
+//! Cost of the plain forms: for JSON, one copy of the stored bytes behind a prefix; for protobuf, one pass over them. A watch event is
+//! encoded once for all its watchers.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use windlass_api::{GroupVersionKind, Status};
+use windlass_client::Encoding;
+use windlass_machinery::json::{push_with_type_meta, with_type_meta};
+use windlass_machinery::schema::Schema;
+use windlass_machinery::{decode, protobuf, yaml};
+use windlass_store::{Event, EventKind, Item};
+
+use crate::outcome::{Listed, Payload};
+use crate::registry::Served;
+use crate::table::{self, IncludeObject};
+use crate::verbs::watch::Change;
+
+/// What of the objects is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The objects.
+    #[default]
+    Whole,
+    /// Their metadata.
+    Partial,
+    /// Rows for `kubectl get`.
+    Table(IncludeObject),
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub encoding: Encoding,
+    pub shape: Shape,
+    pub pretty: bool,
+}
+
+const PARTIAL: GroupVersionKind = GroupVersionKind::of("meta.k8s.io", "v1", "PartialObjectMetadata");
+const PARTIAL_LIST: GroupVersionKind = GroupVersionKind::of("meta.k8s.io", "v1", "PartialObjectMetadataList");
+
+/// A stored object's metadata, as text.
+#[derive(Deserialize)]
+struct OnlyMetadata<'a> {
+    #[serde(borrow)]
+    metadata: &'a RawValue,
+}
+
+fn only_metadata(item: &Item) -> Result<Vec<u8>, Status> {
+    let object: OnlyMetadata<'_> = serde_json::from_slice(&item.value).map_err(unreadable)?;
+    Ok(format!("{{\"metadata\":{}}}", object.metadata).into_bytes())
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Status {
+    Status::internal(format_args!("an object cannot be encoded: {error}"))
+}
+
+impl Format {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self.encoding {
+            Encoding::Json => "application/json",
+            Encoding::Yaml => "application/yaml",
+            Encoding::Protobuf => "application/vnd.kubernetes.protobuf",
+        }
+    }
+
+    pub(crate) fn watch_content_type(self) -> &'static str {
+        match self.encoding {
+            Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+            _ => "application/json",
+        }
+    }
+
+    /// A status, which no shape applies to.
+    pub(crate) fn status(self, status: &Status) -> Bytes {
+        let tree = status.to_value();
+        self.tree_bytes(&GroupVersionKind::of("", "v1", "Status"), tree)
+            .unwrap_or_else(|_| Bytes::from(status.message.clone()))
+    }
+
+    pub(crate) fn object(self, payload: &Payload, now: jiff::Timestamp) -> Result<Bytes, Status> {
+        match (payload, self.shape) {
+            (Payload::Tree(kind, tree), Shape::Whole) => self.tree_bytes(kind, tree.clone()),
+            (Payload::Tree(kind, tree), _) if kind.kind == "Status" => self.tree_bytes(kind, tree.clone()),
+            (Payload::Tree(_, tree), Shape::Partial) => {
+                self.tree_bytes(&PARTIAL, json!({"metadata": tree["metadata"]}))
+            }
+            (Payload::Tree(..), Shape::Table(_)) => {
+                Err(Status::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf"))
+            }
+            (Payload::Item(served, item), Shape::Whole) => self.whole(served, item),
+            (Payload::Item(_, item), Shape::Partial) => self.partial(item),
+            (Payload::Item(served, item), Shape::Table(include)) => {
+                let rows = vec![table::row(served, item, include, now)?];
+                let meta = json!({"resourceVersion": item.revision.to_string()});
+                self.tree_bytes(&table::KIND, table::table(Some(served), rows, meta))
+            }
+        }
+    }
+
+    fn whole(self, served: &Served, item: &Item) -> Result<Bytes, Status> {
+        let kind = &served.resource.kind;
+        if !served.resource.strategy.is_stored_form() {
+            return self.tree_bytes(kind, crate::objects::tree(served, item)?);
+        }
+        match self.encoding {
+            Encoding::Json if !self.pretty => Ok(Bytes::from(with_type_meta(&served.prefix, &item.value))),
+            Encoding::Protobuf => {
+                let schema = served.resource.schema;
+                let message = protobuf::encode(schema.schema, schema.id, &item.value).map_err(unreadable)?;
+                Ok(Bytes::from(protobuf::envelope(&kind.api_version(), &kind.kind, &message)))
+            }
+            _ => self.tree_bytes(kind, crate::objects::tree(served, item)?),
+        }
+    }
+
+    fn partial(self, item: &Item) -> Result<Bytes, Status> {
+        let tree = serde_json::from_slice(&only_metadata(item)?).map_err(unreadable)?;
+        self.tree_bytes(&PARTIAL, tree)
+    }
+
+    /// A tree with its kind in front. What the schema does not know cannot be sent as protobuf and goes out as JSON text within.
+    pub(crate) fn tree_bytes(self, kind: &GroupVersionKind, mut tree: Value) -> Result<Bytes, Status> {
+        if self.encoding == Encoding::Protobuf {
+            let schema = Schema::builtin();
+            let group = if kind.group == "meta.k8s.io" { "" } else { &*kind.group };
+            let id = Schema::object_type(group, &kind.version, &kind.kind)
+                .ok_or_else(|| Status::not_acceptable("application/json, application/yaml"))?;
+            // Only trees from stored objects are canonical yet.
+            let tree = decode::from_value(schema, id, tree).map_err(unreadable)?.value;
+            let text = serde_json::to_vec(&tree).map_err(unreadable)?;
+            let message = protobuf::encode(schema, id, &text).map_err(unreadable)?;
+            return Ok(Bytes::from(protobuf::envelope(&kind.api_version(), &kind.kind, &message)));
+        }
+        if let Some(map) = tree.as_object_mut() {
+            map.insert("kind".to_owned(), Value::from(&*kind.kind));
+            map.insert("apiVersion".to_owned(), Value::from(kind.api_version()));
+        }
+        let text = match (self.encoding, self.pretty) {
+            (Encoding::Yaml, _) => yaml::write(&tree).into_bytes(),
+            (_, true) => serde_json::to_vec_pretty(&tree).map_err(unreadable)?,
+            (_, false) => serde_json::to_vec(&tree).map_err(unreadable)?,
+        };
+        Ok(Bytes::from(text))
+    }
+
+    pub(crate) fn list(self, listed: &Listed, now: jiff::Timestamp) -> Result<Bytes, Status> {
+        let served = &*listed.served;
+        let meta = list_meta(listed);
+        match self.shape {
+            Shape::Table(include) => {
+                let rows: Result<Vec<Value>, Status> =
+                    listed.items.iter().map(|item| table::row(served, item, include, now)).collect();
+                self.tree_bytes(&table::KIND, table::table(Some(served), rows?, meta))
+            }
+            Shape::Partial => {
+                let items: Result<Vec<Value>, Status> = listed
+                    .items
+                    .iter()
+                    .map(|item| {
+                        let mut tree: Value = serde_json::from_slice(&only_metadata(item)?).map_err(unreadable)?;
+                        tree["kind"] = Value::from("PartialObjectMetadata");
+                        tree["apiVersion"] = Value::from("meta.k8s.io/v1");
+                        Ok(tree)
+                    })
+                    .collect();
+                self.tree_bytes(&PARTIAL_LIST, json!({"metadata": meta, "items": items?}))
+            }
+            Shape::Whole => self.whole_list(listed, &meta),
+        }
+    }
+
+    fn whole_list(self, listed: &Listed, meta: &Value) -> Result<Bytes, Status> {
+        let served = &*listed.served;
+        let kind = &served.resource.kind;
+        let list_kind = GroupVersionKind { kind: served.resource.list_kind.clone(), ..kind.clone() };
+        let stored_form = served.resource.strategy.is_stored_form();
+        match self.encoding {
+            Encoding::Json if !self.pretty && stored_form => {
+                let size: usize = listed.items.iter().map(|item| item.value.len() + 1).sum();
+                let mut text = Vec::with_capacity(size + 256);
+                let head = format!(
+                    "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
+                    list_kind.kind,
+                    kind.api_version()
+                );
+                text.extend_from_slice(head.as_bytes());
+                for (index, item) in listed.items.iter().enumerate() {
+                    if index > 0 {
+                        text.push(b',');
+                    }
+                    text.extend_from_slice(&item.value);
+                }
+                text.extend_from_slice(b"]}");
+                Ok(Bytes::from(text))
+            }
+            Encoding::Protobuf => {
+                let schema = served.resource.schema;
+                let meta = serde_json::to_vec(meta).map_err(unreadable)?;
+                let trees: Vec<Vec<u8>>;
+                let converted: Vec<&[u8]> = if stored_form {
+                    listed.items.iter().map(|item| &*item.value).collect()
+                } else {
+                    trees = converted_items(served, listed)?;
+                    trees.iter().map(Vec::as_slice).collect()
+                };
+                let message = protobuf::encode_list(schema.schema, schema.id, &meta, converted.into_iter());
+                let message = message.map_err(unreadable)?;
+                Ok(Bytes::from(protobuf::envelope(&kind.api_version(), &list_kind.kind, &message)))
+            }
+            _ => {
+                let items: Result<Vec<Value>, Status> =
+                    listed.items.iter().map(|item| crate::objects::tree(served, item)).collect();
+                self.tree_bytes(&list_kind, json!({"metadata": meta, "items": items?}))
+            }
+        }
+    }
+
+    /// One change on a watch stream, with its framing.
+    pub(crate) fn change(
+        self,
+        served: &Served,
+        change: &Change,
+        first: bool,
+        now: jiff::Timestamp,
+    ) -> Result<Bytes, Status> {
+        match change {
+            Change::Event(event) => match (self.shape, served.resource.strategy.is_stored_form()) {
+                (Shape::Whole, true) => self.shared_frame(served, event),
+                _ => self.item_frame(served, event.kind.name(), &event.item, first, now),
+            },
+            Change::Object(kind, item) => self.item_frame(served, kind.name(), item, first, now),
+            Change::Bookmark { revision, initial_events_end } => {
+                self.bookmark(served, *revision, *initial_events_end, first)
+            }
+        }
+    }
+
+    fn shared_frame(self, served: &Served, event: &Event) -> Result<Bytes, Status> {
+        let place = match self.encoding {
+            Encoding::Protobuf => 1,
+            _ => 0,
+        };
+        if let Some(frame) = event.frames[place].get() {
+            return Ok(frame.clone());
+        }
+        let frame = self.whole_frame(served, event.kind, &event.item)?;
+        Ok(event.frames[place].get_or_init(|| frame).clone())
+    }
+
+    fn whole_frame(self, served: &Served, kind: EventKind, item: &Item) -> Result<Bytes, Status> {
+        if self.encoding == Encoding::Protobuf {
+            return Ok(Bytes::from(protobuf::watch_frame(kind.name(), &self.whole(served, item)?)));
+        }
+        let mut text = Vec::with_capacity(item.value.len() + served.prefix.len() + 40);
+        text.extend_from_slice(b"{\"type\":\"");
+        text.extend_from_slice(kind.name().as_bytes());
+        text.extend_from_slice(b"\",\"object\":");
+        push_with_type_meta(&mut text, &served.prefix, &item.value);
+        text.extend_from_slice(b"}\n");
+        Ok(Bytes::from(text))
+    }
+
+    fn item_frame(
+        self,
+        served: &Served,
+        event: &str,
+        item: &Item,
+        first: bool,
+        now: jiff::Timestamp,
+    ) -> Result<Bytes, Status> {
+        let object = match self.shape {
+            Shape::Whole => self.whole(served, item)?,
+            Shape::Partial => self.partial(item)?,
+            Shape::Table(include) => {
+                let rows = vec![table::row(served, item, include, now)?];
+                let meta = json!({"resourceVersion": item.revision.to_string()});
+                self.tree_bytes(&table::KIND, table::table(first.then_some(served), rows, meta))?
+            }
+        };
+        Ok(self.frame(event, &object))
+    }
+
+    fn bookmark(self, served: &Served, revision: u64, initial_events_end: bool, first: bool) -> Result<Bytes, Status> {
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if initial_events_end {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let object = match self.shape {
+            Shape::Whole => {
+                let schema = served.resource.schema;
+                let mut tree = decode::empty(schema.schema, schema.id);
+                tree["metadata"] = metadata;
+                self.tree_bytes(&served.resource.kind, tree)?
+            }
+            Shape::Partial => self.tree_bytes(&PARTIAL, json!({"metadata": metadata}))?,
+            Shape::Table(_) => {
+                // The annotation has to be found on an object, so the one row has no cells but an object.
+                let object =
+                    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+                let rows = vec![json!({"cells": null, "object": object})];
+                let meta = json!({"resourceVersion": revision.to_string()});
+                self.tree_bytes(&table::KIND, table::table(first.then_some(served), rows, meta))?
+            }
+        };
+        Ok(self.frame("BOOKMARK", &object))
+    }
+
+    /// The end of a watch that went wrong.
+    pub(crate) fn error_frame(self, status: &Status) -> Bytes {
+        self.frame("ERROR", &self.status(status))
+    }
+
+    fn frame(self, event: &str, object: &[u8]) -> Bytes {
+        if self.encoding == Encoding::Protobuf {
+            return Bytes::from(protobuf::watch_frame(event, object));
+        }
+        let mut text = Vec::with_capacity(object.len() + 40);
+        text.extend_from_slice(format!("{{\"type\":\"{event}\",\"object\":").as_bytes());
+        text.extend_from_slice(object);
+        text.extend_from_slice(b"}\n");
+        Bytes::from(text)
+    }
+}
+
+fn list_meta(listed: &Listed) -> Value {
+    let mut meta = json!({"resourceVersion": listed.revision.to_string()});
+    if !listed.continue_token.is_empty() {
+        meta["continue"] = Value::from(listed.continue_token.as_str());
+    }
+    if let Some(remaining) = listed.remaining {
+        meta["remainingItemCount"] = Value::from(remaining);
+    }
+    meta
+}
+
+fn converted_items(served: &Served, listed: &Listed) -> Result<Vec<Vec<u8>>, Status> {
+    listed
+        .items
+        .iter()
+        .map(|item| serde_json::to_vec(&crate::objects::tree(served, item)?).map_err(unreadable))
+        .collect()
+}

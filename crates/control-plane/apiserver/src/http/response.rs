@@ -1,0 +1,126 @@
+//! Outcomes and failures as HTTP responses.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::{Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use windlass_api::Status;
+
+use crate::context::Context;
+use crate::encode::Format;
+use crate::outcome::Outcome;
+use crate::server::Server;
+use crate::verbs::watch::Watcher;
+
+pub type Body = BoxBody<Bytes, Infallible>;
+
+pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).boxed()
+}
+
+/// A response of some text that is no API object.
+pub(crate) fn plain(code: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(full(bytes));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+pub(crate) fn failure(status: &Status, format: Format) -> Response<Body> {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = plain(code, format.content_type(), format.status(status));
+    if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    finish(response)
+}
+
+/// What every API response carries: it depends on who asks, so nobody may keep it.
+pub(crate) fn finish(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+pub(crate) fn success(
+    server: &Arc<Server>,
+    context: &Context,
+    outcome: Outcome,
+    format: Format,
+) -> Result<Response<Body>, Status> {
+    let now = server.clock.now();
+    let mut response = match outcome {
+        Outcome::Object { payload, created } => {
+            let code = if created { StatusCode::CREATED } else { StatusCode::OK };
+            plain(code, format.content_type(), format.object(&payload, now)?)
+        }
+        Outcome::List(listed) => plain(StatusCode::OK, format.content_type(), format.list(&listed, now)?),
+        Outcome::Watch(watcher) => {
+            let mut response = Response::new(watch_body(server.clone(), *watcher, format));
+            let content_type = HeaderValue::from_static(format.watch_content_type());
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
+            response
+        }
+    };
+    for warning in context.take_warnings() {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), " ");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    Ok(finish(response))
+}
+
+/// Streams changes as they come; a single event is sent from the one encoding that all watchers share.
+fn watch_body(server: Arc<Server>, watcher: Watcher, format: Format) -> Body {
+    let frames = stream::unfold((watcher, true), move |(mut watcher, first)| {
+        let server = server.clone();
+        async move {
+            let batch = watcher.next().await?;
+            let bytes = match batch {
+                Err(status) => format.error_frame(&status),
+                Ok(changes) => {
+                    let now = server.clock.now();
+                    let encode = |(index, change)| {
+                        format
+                            .change(&watcher.served, change, first && index == 0, now)
+                            .unwrap_or_else(|status| format.error_frame(&status))
+                    };
+                    let mut frames = changes.iter().enumerate().map(encode);
+                    match (frames.next(), changes.len()) {
+                        (Some(only), 1) => only,
+                        (head, _) => {
+                            let mut all = BytesMut::new();
+                            head.into_iter().chain(frames).for_each(|frame| all.extend_from_slice(&frame));
+                            all.freeze()
+                        }
+                    }
+                }
+            };
+            Some((Ok(Frame::data(bytes)), (watcher, false)))
+        }
+    });
+    BodyExt::boxed(StreamBody::new(SyncStream(Box::pin(frames))))
+}
+
+/// A stream that is only ever polled by the one task that owns the response.
+struct SyncStream<S>(S);
+
+// SAFETY: `Stream`'s one method takes `Pin<&mut Self>`, so a shared reference to the stream cannot be used for anything.
+unsafe impl<S> Sync for SyncStream<S> {}
+
+impl<S: futures::Stream + Unpin> futures::Stream for SyncStream<S> {
+    type Item = S::Item;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<S::Item>> {
+        std::pin::Pin::new(&mut self.0).poll_next(context)
+    }
+}

@@ -1,0 +1,267 @@
+//! From an HTTP request to its answer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use windlass_api::Status;
+use windlass_api::fields::FieldSelector;
+use windlass_auth::{Attributes, Decision, User};
+use windlass_client::{Body as RequestBody, Encoding, Verb};
+
+use super::negotiation;
+use super::path::{self, ResourcePath};
+use super::query::Query;
+pub use super::response::Body;
+use super::response::{failure, success};
+use crate::authorization::forbidden;
+use crate::context::Context;
+use crate::encode::Format;
+use crate::pages::{self, PageRequest};
+use crate::server::Server;
+use crate::table::IncludeObject;
+
+/// The largest body that is read, as upstream.
+const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// A request that is no watch, log or session has to end by then.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Turns bearer tokens into users.
+#[async_trait]
+pub trait TokenAuthenticator: Send + Sync {
+    /// `None` when the token is not valid.
+    async fn authenticate(&self, token: &str) -> Option<User>;
+}
+
+/// The server's face to HTTP.
+pub struct Frontend {
+    pub server: Arc<Server>,
+    pub tokens: Arc<dyn TokenAuthenticator>,
+}
+
+impl Frontend {
+    /// Answers one request. `peer` is who the connection's certificate says the client is.
+    pub async fn answer(self: Arc<Self>, peer: Option<Arc<User>>, request: Request<Incoming>) -> Response<Body> {
+        let accept = negotiation::accept(request.headers(), IncludeObject::Metadata, false).unwrap_or_default();
+        let what = format!("{} {}", request.method(), request.uri().path());
+        match AssertUnwindSafe(self.handle(peer, request)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => failure(&status, Format { shape: Default::default(), ..accept }),
+            Err(_) => {
+                tracing::error!(request = what, "a request panicked");
+                let text = "This request caused apiserver to panic. Look in the logs for details.";
+                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), accept)
+            }
+        }
+    }
+
+    async fn handle(&self, peer: Option<Arc<User>>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+        let user = self.authenticate(peer, request.headers()).await?;
+        let user = self.impersonate(user, request.headers())?;
+        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        let context = Context::new(user, agent);
+        let query = Query::parse(request.uri().query());
+        match path::parse(request.uri().path()) {
+            Some(found) => self.resource(&context, found, &query, request).await,
+            None => self.other(&context, &query, request).await,
+        }
+    }
+
+    async fn authenticate(&self, peer: Option<Arc<User>>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
+        if let Some(user) = peer {
+            return Ok(user);
+        }
+        let Some(header) = headers.get(AUTHORIZATION) else { return Ok(Arc::new(User::anonymous())) };
+        let header = header.to_str().map_err(|_| Status::unauthorized())?.trim();
+        let Some((scheme, token)) = header.split_once(' ') else { return Err(Status::unauthorized()) };
+        if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
+            return Err(Status::unauthorized());
+        }
+        self.tokens.authenticate(token.trim()).await.map(Arc::new).ok_or_else(Status::unauthorized)
+    }
+
+    /// Lets a user who may do so act as another (`kubectl --as`).
+    fn impersonate(&self, user: Arc<User>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let wanted = text("impersonate-user").filter(|name| !name.is_empty());
+        let mut groups: Vec<String> = headers
+            .get_all("impersonate-group")
+            .iter()
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .collect();
+        let Some(wanted) = wanted else {
+            if !groups.is_empty() || headers.contains_key("impersonate-uid") {
+                return Err(Status::bad_request("requested impersonation without a user name"));
+            }
+            return Ok(user);
+        };
+        let may = |group: &str, resource: &str, namespace: &str, name: &str| {
+            let attributes = Attributes {
+                user: &user,
+                verb: "impersonate",
+                group,
+                version: "v1",
+                resource,
+                subresource: "",
+                namespace,
+                name,
+                path: "",
+            };
+            match self.server.authorizer.decide(&attributes) {
+                Decision::Allow => Ok(()),
+                Decision::NoOpinion(why) => Err(forbidden(&attributes, &why)),
+            }
+        };
+        match windlass_auth::split_service_account(&wanted) {
+            Some((namespace, name)) => {
+                may("", "serviceaccounts", namespace, name)?;
+                if groups.is_empty() {
+                    groups = windlass_auth::service_account_groups(namespace);
+                }
+            }
+            None => may("", "users", "", &wanted)?,
+        }
+        for group in &groups {
+            if !group.starts_with("system:serviceaccounts") {
+                may("", "groups", "", group)?;
+            }
+        }
+        let uid = text("impersonate-uid").unwrap_or_default();
+        if !uid.is_empty() {
+            may("authentication.k8s.io", "uids", "", &uid)?;
+        }
+        let anonymous = wanted == "system:anonymous";
+        let everybody = if anonymous { "system:unauthenticated" } else { "system:authenticated" };
+        if !groups.iter().any(|group| group == everybody) {
+            groups.push(everybody.to_owned());
+        }
+        let mut acted = User { name: wanted, uid, groups, ..User::default() };
+        for (name, value) in headers {
+            if let Some(key) = name.as_str().strip_prefix("impersonate-extra-") {
+                let key = path::decode(key);
+                let value = value.to_str().unwrap_or_default().to_owned();
+                may("authentication.k8s.io", "userextras", "", &value)?;
+                acted.extra.entry(key).or_default().push(value);
+            }
+        }
+        Ok(Arc::new(acted))
+    }
+
+    async fn resource(
+        &self,
+        context: &Context,
+        found: ResourcePath,
+        query: &Query,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Status> {
+        let include = match query.get("includeObject") {
+            Some("None") => IncludeObject::None,
+            Some("Object") => IncludeObject::Object,
+            _ => IncludeObject::Metadata,
+        };
+        let format = negotiation::accept(request.headers(), include, query.flag("pretty").unwrap_or(false))?;
+        let mut options = query.options()?;
+        let (parts, body) = request.into_parts();
+        let (verb, encoding) = verb(&parts.method, &parts.headers, &found, query)?;
+        let mut name = found.name;
+        if verb == Verb::Watch && !name.is_empty() {
+            // A watch of one object is a watch of the collection that selects it.
+            let mut fields = FieldSelector::equal("metadata.name", std::mem::take(&mut name));
+            fields.extend(options.fields.clone());
+            options.fields = fields;
+        }
+        let mut bytes = read_body(body).await?;
+        if matches!(verb, Verb::Delete | Verb::DeleteCollection) && bytes.is_empty() {
+            let options = query.delete_options()?;
+            bytes = serde_json::to_vec(&options).map_err(Status::internal)?.into();
+        }
+        let call = windlass_client::Request {
+            verb,
+            resource: found.resource,
+            subresource: found.subresource.into(),
+            namespace: found.namespace,
+            name,
+            options,
+            body: RequestBody { bytes, encoding },
+        };
+        let outcome = match tokio::time::timeout(REQUEST_TIMEOUT, self.server.call(context, call)).await {
+            Ok(outcome) => outcome?,
+            Err(_) => return Err(Status::timeout("request did not complete within the allotted timeout", 0)),
+        };
+        success(&self.server, context, outcome, format)
+    }
+
+    async fn other(
+        &self,
+        context: &Context,
+        query: &Query,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Status> {
+        let path = request.uri().path();
+        let verb = request.method().as_str().to_ascii_lowercase();
+        let attributes = Attributes {
+            user: &context.user,
+            verb: &verb,
+            group: "",
+            version: "",
+            resource: "",
+            subresource: "",
+            namespace: "",
+            name: "",
+            path,
+        };
+        if let Decision::NoOpinion(why) = self.server.authorizer.decide(&attributes) {
+            return Err(forbidden(&attributes, &why));
+        }
+        let page = PageRequest { path, headers: request.headers(), query };
+        pages::page(&self.server, &page).await.unwrap_or_else(|| Err(Status::no_such_path()))
+    }
+}
+
+/// What the method means for this path, and how the body is written.
+fn verb(method: &Method, headers: &HeaderMap, found: &ResourcePath, query: &Query) -> Result<(Verb, Encoding), Status> {
+    let named = !found.name.is_empty();
+    Ok(match *method {
+        Method::GET | Method::HEAD => {
+            let watch = found.watch || query.flag("watch").unwrap_or(false);
+            let verb = match (watch, named) {
+                (true, _) if found.subresource.is_empty() => Verb::Watch,
+                (_, true) => Verb::Get,
+                (_, false) => Verb::List,
+            };
+            (verb, Encoding::Json)
+        }
+        Method::POST => (Verb::Create, negotiation::content(headers)?),
+        Method::PUT => (Verb::Update, negotiation::content(headers)?),
+        Method::PATCH => {
+            let (patch, encoding) = negotiation::patch(headers)?;
+            (Verb::Patch(patch), encoding)
+        }
+        Method::DELETE if named => (Verb::Delete, negotiation::content(headers)?),
+        Method::DELETE => (Verb::DeleteCollection, negotiation::content(headers)?),
+        _ => {
+            return Err(Status::new(
+                405,
+                windlass_api::status::Reason::MethodNotAllowed,
+                format!("{method} is not supported"),
+            ));
+        }
+    })
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Status> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Status::too_large(format_args!("limit is {BODY_BYTES_MAX}")))
+        }
+        Err(error) => Err(Status::bad_request(format!("the body cannot be read: {error}"))),
+    }
+}

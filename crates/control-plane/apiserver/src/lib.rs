@@ -1,0 +1,29 @@
+//! The API server: one generic request path for every resource.
+//!
+//! A request becomes a [`windlass_client::Request`] (from HTTP, or handed over within the process), and [`Server::call`] takes it:
+//! authorize, then the verb: decode, default, admit, validate, store. What comes out is an [`Outcome`], which the caller encodes.
+//! There is no handler for a kind; a kind is a value ([`windlass_resources::Resource`]).
+//!
+//! - [`verbs`]: one file for each verb.
+//! - [`http`]: connections, paths, content negotiation, encoding.
+//! - [`direct`]: the transport for components in the same process.
+
+mod authorization;
+mod context;
+pub mod direct;
+mod encode;
+pub mod http;
+mod list_token;
+mod objects;
+mod outcome;
+pub mod pages;
+mod registry;
+mod selection;
+mod server;
+mod table;
+mod verbs;
+
+pub use context::Context;
+pub use outcome::{Listed, Outcome, Payload};
+pub use registry::{Registry, Served};
+pub use server::{Options, Server};

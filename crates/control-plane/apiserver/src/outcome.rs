@@ -1,0 +1,52 @@
+//! What a request came to, before anybody encodes it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use windlass_api::GroupVersionKind;
+use windlass_store::Item;
+
+use crate::registry::Served;
+use crate::verbs::watch::Watcher;
+
+/// An object to be sent.
+#[derive(Debug)]
+pub enum Payload {
+    /// As it is stored.
+    Item(Arc<Served>, Arc<Item>),
+    /// A tree of another kind, or one that was made for the answer.
+    Tree(GroupVersionKind, Value),
+}
+
+/// Part or all of a collection.
+#[derive(Debug)]
+pub struct Listed {
+    pub served: Arc<Served>,
+    pub items: Vec<Arc<Item>>,
+    pub revision: u64,
+    pub continue_token: String,
+    /// How many more there are, when that is known.
+    pub remaining: Option<usize>,
+}
+
+pub enum Outcome {
+    Object { payload: Payload, created: bool },
+    List(Listed),
+    Watch(Box<Watcher>),
+}
+
+impl Outcome {
+    pub(crate) fn item(served: &Arc<Served>, item: Arc<Item>) -> Self {
+        Self::Object { payload: Payload::Item(served.clone(), item), created: false }
+    }
+
+    pub(crate) fn tree(kind: GroupVersionKind, tree: Value) -> Self {
+        Self::Object { payload: Payload::Tree(kind, tree), created: false }
+    }
+
+    /// A `Status` that says that all went well.
+    pub(crate) fn success(details: Value) -> Self {
+        let status = serde_json::json!({"metadata": {}, "status": "Success", "details": details});
+        Self::tree(GroupVersionKind::of("", "v1", "Status"), status)
+    }
+}

@@ -1,0 +1,201 @@
+//! Discovery: which groups, versions and resources there are, in the old form (a document for each level) and in the aggregated
+//! one (a single document).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use serde_json::{Value, json};
+use windlass_api::{GroupVersionKind, Status};
+use windlass_machinery::digest;
+use windlass_resources::{Resource, Verbs};
+
+use super::PageRequest;
+use crate::http::response::Body;
+use crate::registry::{Registry, Served};
+use crate::server::Server;
+
+const AGGREGATED: GroupVersionKind = GroupVersionKind::of("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList");
+const AGGREGATED_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const ALL_VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+type Answer = Result<Response<Body>, Status>;
+
+fn wants_aggregated(request: &PageRequest<'_>) -> bool {
+    request.accept().split(',').any(|choice| {
+        let has = |parameter: &str| choice.split(';').any(|part| part.trim() == parameter);
+        has("as=APIGroupDiscoveryList") && has("v=v2") && has("g=apidiscovery.k8s.io")
+    })
+}
+
+/// `/api`
+pub(super) fn core_versions(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
+    if wants_aggregated(request) {
+        return Ok(aggregated(&server.registry(), request, |group| group.is_empty()));
+    }
+    let address = server.advertised_address();
+    let tree = json!({"versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]});
+    request.object(&GroupVersionKind::of("", "v1", "APIVersions"), tree)
+}
+
+/// `/apis`
+pub(super) fn groups(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
+    let registry = server.registry();
+    if wants_aggregated(request) {
+        return Ok(aggregated(&registry, request, |group| !group.is_empty()));
+    }
+    let groups: Vec<Value> =
+        registry.group_names().filter(|name| !name.is_empty()).map(|name| group_tree(&registry, name)).collect();
+    request.object(&GroupVersionKind::of("", "v1", "APIGroupList"), json!({"groups": groups}))
+}
+
+/// `/apis/GROUP`
+pub(super) fn group(server: &Arc<Server>, request: &PageRequest<'_>, name: &str) -> Option<Answer> {
+    let registry = server.registry();
+    registry.group_names().any(|group| group == name).then(|| {
+        let tree = group_tree(&registry, name);
+        request.object(&GroupVersionKind::of("", "v1", "APIGroup"), tree)
+    })
+}
+
+fn group_tree(registry: &Registry, name: &str) -> Value {
+    let versions: Vec<Value> = registry
+        .versions_of(name)
+        .into_iter()
+        .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
+        .collect();
+    json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
+}
+
+/// `/api/v1`, `/apis/GROUP/VERSION`
+pub(super) fn resources(server: &Arc<Server>, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
+    let registry = server.registry();
+    let mut list: Vec<Value> = Vec::new();
+    for served in registry.of(group, version) {
+        list.extend(resource_entries(served));
+    }
+    if list.is_empty() {
+        return None;
+    }
+    list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let tree = json!({"groupVersion": group_version, "resources": list});
+    Some(request.object(&GroupVersionKind::of("", "v1", "APIResourceList"), tree))
+}
+
+fn verbs(resource: &Resource) -> &'static [&'static str] {
+    match resource.verbs {
+        Verbs::All => &ALL_VERBS,
+        Verbs::CreateOnly => &["create"],
+        Verbs::ReadOnly => &["get", "list"],
+    }
+}
+
+/// A resource and its subresources in the old form.
+fn resource_entries(served: &Served) -> Vec<Value> {
+    let resource = &served.resource;
+    let mut entry = json!({
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.is_namespaced(),
+        "kind": resource.kind.kind,
+        "verbs": verbs(resource),
+    });
+    if !resource.short_names.is_empty() {
+        entry["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        entry["categories"] = json!(resource.categories);
+    }
+    if resource.verbs == Verbs::All {
+        entry["storageVersionHash"] = json!(storage_version_hash(resource));
+    }
+    let mut entries = vec![entry];
+    for subresource in &resource.subresources {
+        let mut entry = json!({
+            "name": format!("{}/{}", resource.plural, subresource.name()),
+            "singularName": "",
+            "namespaced": resource.is_namespaced(),
+            "kind": resource.kind.kind,
+            "verbs": subresource.verbs(),
+        });
+        if let Some(kind) = subresource.kind() {
+            entry["kind"] = json!(kind.kind);
+            if kind.group != resource.kind.group || kind.version != resource.kind.version {
+                entry["group"] = json!(kind.group);
+                entry["version"] = json!(kind.version);
+            }
+        }
+        entries.push(entry);
+    }
+    entries
+}
+
+/// Tells clients when stored objects would have to be migrated: it depends on group, version and kind of what is stored.
+fn storage_version_hash(resource: &Resource) -> String {
+    let kind = &resource.kind;
+    digest::base64(format!("{}/{}/{}", kind.group, kind.version, kind.kind).as_bytes(), 8)
+}
+
+fn aggregated(registry: &Registry, request: &PageRequest<'_>, wanted: impl Fn(&str) -> bool) -> Response<Body> {
+    let groups: Vec<Value> =
+        registry.group_names().filter(|name| wanted(name)).map(|name| aggregated_group(registry, name)).collect();
+    let list = json!({
+        "kind": AGGREGATED.kind,
+        "apiVersion": AGGREGATED.api_version(),
+        "metadata": {},
+        "items": groups,
+    });
+    let text = list.to_string();
+    let tag = digest::hex(text.as_bytes()).to_uppercase();
+    request.cached(AGGREGATED_TYPE, Bytes::from(text), &tag)
+}
+
+fn aggregated_group(registry: &Registry, name: &str) -> Value {
+    let versions: Vec<Value> = registry
+        .versions_of(name)
+        .into_iter()
+        .map(|version| {
+            let mut resources: Vec<Value> =
+                registry.of(name, version).map(|served| aggregated_resource(served)).collect();
+            resources.sort_by(|a, b| a["resource"].as_str().cmp(&b["resource"].as_str()));
+            json!({"version": version, "resources": resources, "freshness": "Current"})
+        })
+        .collect();
+    let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
+    json!({"metadata": metadata, "versions": versions})
+}
+
+fn aggregated_resource(served: &Served) -> Value {
+    let resource = &served.resource;
+    let scope = if resource.is_namespaced() { "Namespaced" } else { "Cluster" };
+    // A kind of the version at hand needs no group and version.
+    let response_kind = |kind: Option<GroupVersionKind>| match kind {
+        Some(kind) => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
+        None => json!({"group": "", "version": "", "kind": resource.kind.kind}),
+    };
+    let mut entry = json!({
+        "resource": resource.plural,
+        "responseKind": response_kind(None),
+        "scope": scope,
+        "singularResource": resource.singular,
+        "verbs": verbs(resource),
+    });
+    if !resource.short_names.is_empty() {
+        entry["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        entry["categories"] = json!(resource.categories);
+    }
+    if !resource.subresources.is_empty() {
+        let subresources = resource.subresources.iter().map(|subresource| {
+            json!({
+                "subresource": subresource.name(),
+                "responseKind": response_kind(subresource.kind()),
+                "verbs": subresource.verbs(),
+            })
+        });
+        entry["subresources"] = subresources.collect();
+    }
+    entry
+}

@@ -1,0 +1,106 @@
+//! What is served beside resources: discovery, OpenAPI, version, health, metrics.
+
+mod discovery;
+mod health;
+mod openapi;
+mod version;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, Response, StatusCode};
+use windlass_api::{GroupVersionKind, Status};
+
+use crate::encode::Format;
+use crate::http::response::{Body, full, plain};
+use crate::http::{negotiation, query::Query};
+use crate::server::Server;
+use crate::table::IncludeObject;
+
+pub use health::{Check, Health};
+
+/// A request for a path that is no resource.
+pub(crate) struct PageRequest<'a> {
+    pub path: &'a str,
+    pub headers: &'a HeaderMap,
+    pub query: &'a Query,
+}
+
+impl PageRequest<'_> {
+    fn accept(&self) -> &str {
+        self.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// An API object in the encoding that the client asks for.
+    fn object(&self, kind: &GroupVersionKind, tree: serde_json::Value) -> Result<Response<Body>, Status> {
+        let accepted = negotiation::accept(self.headers, IncludeObject::Metadata, false)?;
+        let format = Format { shape: Default::default(), ..accepted };
+        let bytes = format.tree_bytes(kind, tree)?;
+        Ok(plain(StatusCode::OK, format.content_type(), bytes))
+    }
+
+    /// A document that clients keep: with an entity tag, and not sent again to whoever has it.
+    fn cached(&self, content_type: &str, bytes: Bytes, tag: &str) -> Response<Body> {
+        let quoted = format!("\"{tag}\"");
+        let has_it = self.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == quoted.as_bytes());
+        let mut response = Response::new(full(if has_it { Bytes::new() } else { bytes }));
+        if has_it {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let headers = response.headers_mut();
+        if let (Ok(content_type), Ok(tag)) = (HeaderValue::from_str(content_type), HeaderValue::from_str(&quoted)) {
+            headers.insert(CONTENT_TYPE, content_type);
+            headers.insert(ETAG, tag);
+        }
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        response
+    }
+}
+
+/// Answers for a path; `None` when there is nothing there.
+pub(crate) async fn page(server: &Arc<Server>, request: &PageRequest<'_>) -> Option<Result<Response<Body>, Status>> {
+    let path = request.path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(request.path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["api"] => Some(discovery::core_versions(server, request)),
+        ["api", version] => discovery::resources(server, request, "", version),
+        ["apis"] => Some(discovery::groups(server, request)),
+        ["apis", group] => discovery::group(server, request, group),
+        ["apis", group, version] => discovery::resources(server, request, group, version),
+        ["openapi", "v2"] => Some(openapi::v2(server, request)),
+        ["openapi", "v3"] => Some(openapi::v3_index(server, request)),
+        ["openapi", "v3", "api", version] => openapi::v3(server, request, "", version),
+        ["openapi", "v3", "apis", group, version] => openapi::v3(server, request, group, version),
+        ["version"] => Some(Ok(version::page())),
+        ["healthz" | "livez" | "readyz", ..] => Some(Ok(server.health.page(request))),
+        [""] => Some(Ok(index(server))),
+        _ => None,
+    }
+}
+
+/// The paths that there are, for people.
+fn index(server: &Server) -> Response<Body> {
+    let mut paths: Vec<String> = [
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let registry = server.registry();
+    for group in registry.group_names().filter(|group| !group.is_empty()) {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(registry.versions_of(group).into_iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths.sort();
+    let text = serde_json::json!({"paths": paths}).to_string();
+    plain(StatusCode::OK, "application/json", text)
+}

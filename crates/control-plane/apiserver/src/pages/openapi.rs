@@ -1,0 +1,422 @@
+//! OpenAPI: `/openapi/v3` (an index, and a document for each group and version) and `/openapi/v2` (one document, as JSON or
+//! protobuf). Documents are made when they are asked for; clients keep them by their hash.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use serde_json::{Map, Value, json};
+use windlass_api::{GroupVersionKind, Status};
+use windlass_machinery::openapi::{Dialect, schemas, v2_protobuf};
+use windlass_machinery::schema::TypeId;
+use windlass_machinery::{Schema, digest};
+use windlass_resources::{Resource, Subresource, Verbs};
+
+use super::{PageRequest, version};
+use crate::http::response::Body;
+use crate::registry::{Registry, Served};
+use crate::server::Server;
+
+type Answer = Result<Response<Body>, Status>;
+
+const V2_PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+];
+const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3";
+
+fn info() -> Value {
+    json!({"title": "Kubernetes", "version": version::GIT_VERSION})
+}
+
+fn security() -> Value {
+    json!({"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header", "description": "Bearer Token authentication"}})
+}
+
+/// `/openapi/v3`
+pub(super) fn v3_index(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
+    let registry = server.registry();
+    let mut paths = Map::new();
+    for (group, version) in group_versions(&registry) {
+        let path = document_path(group, version);
+        let url = format!("/openapi/v3/{path}?hash={}", document_hash(&registry, group, version));
+        paths.insert(path, json!({"serverRelativeURL": url}));
+    }
+    let text = json!({"paths": paths}).to_string();
+    let tag = digest::hex(text.as_bytes()).to_uppercase();
+    Ok(request.cached("application/json", Bytes::from(text), &tag))
+}
+
+fn group_versions(registry: &Registry) -> Vec<(&str, &str)> {
+    registry
+        .group_names()
+        .flat_map(|group| registry.versions_of(group).into_iter().map(move |version| (group, version)))
+        .collect()
+}
+
+fn document_path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// A document depends on the program and on which resources there are.
+fn document_hash(registry: &Registry, group: &str, version: &str) -> String {
+    let mut text = format!("{} {group}/{version}", version::GIT_VERSION);
+    for served in registry.of(group, version) {
+        text.push_str(&format!(" {}", served.resource.plural));
+    }
+    digest::hex(text.as_bytes()).to_uppercase()
+}
+
+/// `/openapi/v3/apis/GROUP/VERSION`
+pub(super) fn v3(server: &Arc<Server>, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
+    let registry = server.registry();
+    let resources: Vec<&Arc<Served>> = registry.of(group, version).collect();
+    if resources.is_empty() {
+        return None;
+    }
+    if request.accept().contains(V3_PROTOBUF) && !request.accept().contains("application/json") {
+        return Some(Err(Status::not_acceptable("application/json")));
+    }
+    let document = json!({
+        "openapi": "3.0.0",
+        "info": info(),
+        "paths": paths(&resources, Dialect::V3),
+        "components": {"schemas": definitions(&resources, Dialect::V3), "securitySchemes": security()},
+    });
+    let tag = document_hash(&registry, group, version);
+    Some(Ok(request.cached("application/json", Bytes::from(document.to_string()), &tag)))
+}
+
+/// `/openapi/v2`
+pub(super) fn v2(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
+    let registry = server.registry();
+    let resources: Vec<&Arc<Served>> = registry.iter().collect();
+    let document = json!({
+        "swagger": "2.0",
+        "info": info(),
+        "paths": paths(&resources, Dialect::V2),
+        "definitions": definitions(&resources, Dialect::V2),
+        "parameters": {},
+        "securityDefinitions": security(),
+        "security": [{"BearerToken": []}],
+    });
+    let accept = request.accept();
+    let wanted = V2_PROTOBUF.iter().find(|name| accept.contains(**name));
+    let (content_type, bytes) = match wanted {
+        Some(name) => (*name, v2_protobuf(&document)),
+        None => ("application/json", document.to_string().into_bytes()),
+    };
+    let tag = digest::hex(&bytes).to_uppercase();
+    Ok(request.cached(content_type, Bytes::from(bytes), &tag))
+}
+
+fn definitions(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Value> {
+    let builtin = Schema::builtin();
+    let mut roots: Vec<TypeId> = Vec::new();
+    let mut kinds: Vec<(String, GroupVersionKind)> = Vec::new();
+    let mut add = |kind: &GroupVersionKind| {
+        if let Some(id) = Schema::object_type(&kind.group, &kind.version, &kind.kind) {
+            roots.push(id);
+            kinds.push((builtin.get(id).name.clone().into_owned(), kind.clone()));
+        }
+    };
+    for served in resources {
+        let resource = &served.resource;
+        add(&resource.kind);
+        if resource.verbs == Verbs::All {
+            add(&list_kind(resource));
+        }
+        resource.subresources.iter().filter_map(|subresource| subresource.kind()).for_each(|kind| add(&kind));
+    }
+    for meta in ["DeleteOptions", "Status"] {
+        add(&GroupVersionKind::of("", "v1", meta));
+    }
+    let mut all = schemas(builtin, roots, dialect);
+    for (name, kind) in kinds {
+        if let Some(definition) = all.get_mut(&name) {
+            let entry = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+            match definition.get_mut("x-kubernetes-group-version-kind").and_then(Value::as_array_mut) {
+                Some(list) if list.contains(&entry) => {}
+                Some(list) => list.push(entry),
+                None => definition["x-kubernetes-group-version-kind"] = json!([entry]),
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
+fn list_kind(resource: &Resource) -> GroupVersionKind {
+    GroupVersionKind { kind: resource.list_kind.clone(), ..resource.kind.clone() }
+}
+
+fn paths(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Value> {
+    let mut paths = Map::new();
+    for served in resources {
+        let resource = &served.resource;
+        let root = format!("/{}", document_path(&resource.kind.group, &resource.kind.version));
+        let scoped = match resource.is_namespaced() {
+            true => format!("{root}/namespaces/{{namespace}}/{}", resource.plural),
+            false => format!("{root}/{}", resource.plural),
+        };
+        let writer = PathWriter { resource, dialect };
+        if resource.is_namespaced() && resource.verbs != Verbs::CreateOnly {
+            paths.insert(format!("{root}/{}", resource.plural), writer.all_namespaces());
+        }
+        paths.insert(scoped.clone(), writer.collection());
+        if resource.verbs == Verbs::CreateOnly {
+            continue;
+        }
+        paths.insert(format!("{scoped}/{{name}}"), writer.object());
+        for subresource in &resource.subresources {
+            let path = format!("{scoped}/{{name}}/{}", subresource.name());
+            paths.insert(path, writer.subresource(*subresource));
+        }
+    }
+    paths
+}
+
+/// Writes the operations of one resource.
+struct PathWriter<'a> {
+    resource: &'a Resource,
+    dialect: Dialect,
+}
+
+/// Query parameters: name and whether it is a number or a yes or no.
+const WRITE_PARAMETERS: &[(&str, &str)] =
+    &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
+const PATCH_PARAMETERS: &[(&str, &str)] =
+    &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"), ("force", "boolean")];
+const DELETE_PARAMETERS: &[(&str, &str)] = &[
+    ("dryRun", "string"),
+    ("gracePeriodSeconds", "integer"),
+    ("orphanDependents", "boolean"),
+    ("propagationPolicy", "string"),
+];
+const LIST_PARAMETERS: &[(&str, &str)] = &[
+    ("allowWatchBookmarks", "boolean"),
+    ("continue", "string"),
+    ("fieldSelector", "string"),
+    ("labelSelector", "string"),
+    ("limit", "integer"),
+    ("resourceVersion", "string"),
+    ("resourceVersionMatch", "string"),
+    ("sendInitialEvents", "boolean"),
+    ("timeoutSeconds", "integer"),
+    ("watch", "boolean"),
+];
+
+impl PathWriter<'_> {
+    fn all_namespaces(&self) -> Value {
+        let mut get =
+            self.operation("list", "list", &format!("For{}", "AllNamespaces"), &list_kind(self.resource), None);
+        get["operationId"] = json!(format!("list{}{}ForAllNamespaces", self.version_name(), self.resource.kind.kind));
+        get["parameters"] = self.query(LIST_PARAMETERS);
+        json!({"get": get, "parameters": self.path_parameters(&[])})
+    }
+
+    fn collection(&self) -> Value {
+        let names: &[&str] = if self.resource.is_namespaced() { &["namespace"] } else { &[] };
+        let mut path = json!({"parameters": self.path_parameters(names)});
+        if self.resource.verbs != Verbs::CreateOnly {
+            let mut get = self.operation("list", "list", "", &list_kind(self.resource), None);
+            get["parameters"] = self.query(LIST_PARAMETERS);
+            path["get"] = get;
+        }
+        if self.resource.verbs != Verbs::ReadOnly {
+            let mut post = self.operation("post", "create", "", &self.resource.kind, Some(&self.resource.kind));
+            self.add_query(&mut post, WRITE_PARAMETERS);
+            path["post"] = post;
+        }
+        if self.resource.verbs == Verbs::All {
+            let status = GroupVersionKind::of("", "v1", "Status");
+            let mut delete = self.operation("deletecollection", "deleteCollection", "", &status, None);
+            delete["x-kubernetes-group-version-kind"] = self.kind_extension(&self.resource.kind);
+            delete["parameters"] = self.query(&[DELETE_PARAMETERS, LIST_PARAMETERS].concat());
+            path["delete"] = delete;
+        }
+        path
+    }
+
+    fn object(&self) -> Value {
+        let names: &[&str] = if self.resource.is_namespaced() { &["name", "namespace"] } else { &["name"] };
+        let kind = &self.resource.kind;
+        let mut path = json!({"parameters": self.path_parameters(names)});
+        path["get"] = self.operation("get", "read", "", kind, None);
+        if self.resource.verbs == Verbs::All {
+            let mut put = self.operation("put", "replace", "", kind, Some(kind));
+            self.add_query(&mut put, WRITE_PARAMETERS);
+            path["put"] = put;
+            let mut patch = self.operation("patch", "patch", "", kind, None);
+            self.add_query(&mut patch, PATCH_PARAMETERS);
+            path["patch"] = patch;
+            let options = GroupVersionKind::of("", "v1", "DeleteOptions");
+            let status = GroupVersionKind::of("", "v1", "Status");
+            let mut delete = self.operation("delete", "delete", "", &status, Some(&options));
+            delete["x-kubernetes-group-version-kind"] = self.kind_extension(kind);
+            self.add_query(&mut delete, DELETE_PARAMETERS);
+            path["delete"] = delete;
+        }
+        path
+    }
+
+    fn subresource(&self, subresource: Subresource) -> Value {
+        let names: &[&str] = if self.resource.is_namespaced() { &["name", "namespace"] } else { &["name"] };
+        let own = subresource.kind();
+        let kind = own.as_ref().unwrap_or(&self.resource.kind);
+        let name = subresource.name();
+        let suffix = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        let mut path = json!({"parameters": self.path_parameters(names)});
+        for verb in subresource.verbs() {
+            let (method, action, word, body) = match *verb {
+                "get" => ("get", "get", "read", None),
+                "update" => ("put", "put", "replace", Some(kind)),
+                "patch" => ("patch", "patch", "patch", None),
+                "create" => ("post", "post", "create", Some(kind)),
+                _ => ("delete", "delete", "delete", None),
+            };
+            path[method] = self.operation(action, word, &suffix, kind, body);
+        }
+        path
+    }
+
+    fn operation(
+        &self,
+        action: &str,
+        word: &str,
+        suffix: &str,
+        answer: &GroupVersionKind,
+        body: Option<&GroupVersionKind>,
+    ) -> Value {
+        let resource = self.resource;
+        let kind = &resource.kind.kind;
+        let scope = if resource.is_namespaced() { "Namespaced" } else { "" };
+        let (word, collection) = word.strip_suffix("Collection").map_or((word, ""), |word| (word, "Collection"));
+        let id = format!("{word}{}{collection}{scope}{kind}{suffix}", self.version_name());
+        let description = match action {
+            "list" => format!("list or watch objects of kind {kind}"),
+            "deletecollection" => format!("delete collection of {kind}"),
+            _ => format!("{} {}", verb_in_words(word), object_in_words(kind, suffix)),
+        };
+        let about = if action == "list" { &resource.kind } else { answer };
+        let mut operation = json!({
+            "description": description,
+            "operationId": id,
+            "tags": [self.tag()],
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": self.kind_extension(about),
+        });
+        let reference = self.reference(answer);
+        let body = body.map(|kind| self.reference(kind));
+        match self.dialect {
+            Dialect::V2 => {
+                operation["produces"] =
+                    json!(["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]);
+                operation["consumes"] = json!(["*/*"]);
+                operation["schemes"] = json!(["https"]);
+                operation["responses"] =
+                    json!({"200": {"description": "OK", "schema": reference}, "401": {"description": "Unauthorized"}});
+                if let Some(body) = body {
+                    operation["parameters"] = json!([{"in": "body", "name": "body", "required": true, "schema": body}]);
+                }
+            }
+            Dialect::V3 => {
+                let content = |schema: &Value| {
+                    json!({"application/json": {"schema": schema}, "application/yaml": {"schema": schema},
+                        "application/vnd.kubernetes.protobuf": {"schema": schema}})
+                };
+                operation["responses"] = json!({"200": {"description": "OK", "content": content(&reference)}, "401": {"description": "Unauthorized"}});
+                if let Some(body) = body {
+                    operation["requestBody"] = json!({"content": {"*/*": {"schema": body}}, "required": true});
+                }
+            }
+        }
+        operation
+    }
+
+    fn reference(&self, kind: &GroupVersionKind) -> Value {
+        match Schema::object_type(&kind.group, &kind.version, &kind.kind) {
+            Some(id) => self.dialect.reference(&Schema::builtin().get(id).name),
+            None => json!({"type": "object"}),
+        }
+    }
+
+    fn kind_extension(&self, kind: &GroupVersionKind) -> Value {
+        json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+    }
+
+    fn parameter(&self, name: &str, place: &str, kind: &str) -> Value {
+        let mut parameter = json!({"name": name, "in": place});
+        if place == "path" {
+            parameter["required"] = json!(true);
+        }
+        match self.dialect {
+            Dialect::V2 => {
+                parameter["type"] = json!(kind);
+                parameter["uniqueItems"] = json!(true);
+            }
+            Dialect::V3 => parameter["schema"] = json!({"type": kind, "uniqueItems": true}),
+        }
+        parameter
+    }
+
+    fn path_parameters(&self, names: &[&str]) -> Value {
+        let mut all: Vec<Value> = names.iter().map(|name| self.parameter(name, "path", "string")).collect();
+        all.push(self.parameter("pretty", "query", "string"));
+        Value::Array(all)
+    }
+
+    fn query(&self, parameters: &[(&str, &str)]) -> Value {
+        let mut seen = Vec::new();
+        let mut all = Vec::new();
+        for (name, kind) in parameters {
+            if !seen.contains(name) {
+                seen.push(name);
+                all.push(self.parameter(name, "query", kind));
+            }
+        }
+        Value::Array(all)
+    }
+
+    fn add_query(&self, operation: &mut Value, parameters: &[(&str, &str)]) {
+        let Value::Array(query) = self.query(parameters) else { return };
+        match operation.get_mut("parameters").and_then(Value::as_array_mut) {
+            Some(list) => list.extend(query),
+            None => operation["parameters"] = Value::Array(query),
+        }
+    }
+
+    /// `apps_v1`, `rbacAuthorization_v1`
+    fn tag(&self) -> String {
+        let name = self.version_name();
+        let version = &self.resource.kind.version;
+        let group = &name[..name.len() - version.len()];
+        format!("{}{}_{version}", group[..1].to_lowercase(), &group[1..])
+    }
+
+    /// `AppsV1`, `RbacAuthorizationV1`
+    fn version_name(&self) -> String {
+        let kind = &self.resource.kind;
+        let group =
+            if kind.group.is_empty() { "core" } else { kind.group.strip_suffix(".k8s.io").unwrap_or(&kind.group) };
+        group
+            .split('.')
+            .chain([&*kind.version])
+            .map(|part| format!("{}{}", part[..1].to_uppercase(), &part[1..]))
+            .collect()
+    }
+}
+
+fn verb_in_words(word: &str) -> &str {
+    match word {
+        "read" => "read the specified",
+        "replace" => "replace the specified",
+        "patch" => "partially update the specified",
+        "create" => "create a",
+        "delete" => "delete a",
+        other => other,
+    }
+}
+
+fn object_in_words(kind: &str, suffix: &str) -> String {
+    if suffix.is_empty() { kind.to_owned() } else { format!("{kind}'s {}", suffix.to_lowercase()) }
+}

@@ -1,0 +1,94 @@
+//! The server: everything that a request needs, and the way that it takes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use windlass_admission::Chain;
+use windlass_api::Status;
+use windlass_api::time::Clock;
+use windlass_client::{Request, Verb};
+use windlass_resources::{Resource, Verbs};
+use windlass_store::Store;
+
+use crate::authorization::Authorizer;
+use crate::context::Context;
+use crate::outcome::Outcome;
+use crate::pages::Health;
+use crate::registry::{Registry, Served};
+
+/// What a server is made of.
+pub struct Options {
+    pub store: Arc<Store>,
+    pub clock: Clock,
+    pub resources: Vec<Resource>,
+    pub admission: Chain,
+    /// `host:port` under which clients reach this server.
+    pub advertised_address: String,
+}
+
+pub struct Server {
+    pub store: Arc<Store>,
+    pub clock: Clock,
+    pub(crate) registry: ArcSwap<Registry>,
+    pub(crate) admission: Chain,
+    pub(crate) authorizer: Authorizer,
+    pub health: Health,
+    advertised_address: String,
+}
+
+impl Server {
+    pub fn new(options: Options) -> Arc<Self> {
+        let Options { store, clock, resources, admission, advertised_address } = options;
+        let registry = Registry::new(resources, &store);
+        let authorizer = Authorizer::new(&store);
+        let health = Health::default();
+        health.add("ping", Box::new(|| Ok(())));
+        let registry = ArcSwap::from_pointee(registry);
+        Arc::new(Self { store, clock, registry, admission, authorizer, health, advertised_address })
+    }
+
+    pub(crate) fn advertised_address(&self) -> &str {
+        &self.advertised_address
+    }
+
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.load_full()
+    }
+
+    /// Carries out a request of an authenticated user.
+    pub async fn call(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
+        self.authorizer.authorize(context, &request)?;
+        let served = self.registry.load().find(&request.resource).cloned().ok_or_else(Status::no_such_path)?;
+        check_verb(&served, &request)?;
+        match request.verb {
+            Verb::Get => self.get(&served, &request),
+            Verb::List => self.list(&served, &request).await,
+            Verb::Watch => self.watch(&served, &request).await,
+            Verb::Create => self.create(context, &served, request).await,
+            Verb::Update => self.update(context, &served, request).await,
+            Verb::Patch(patch) => self.patch(context, &served, request, patch).await,
+            Verb::Delete => self.delete(context, &served, request).await,
+            Verb::DeleteCollection => self.delete_collection(context, &served, request).await,
+        }
+    }
+}
+
+/// Refuses what the resource does not offer.
+fn check_verb(served: &Served, request: &Request) -> Result<(), Status> {
+    let resource = &served.resource;
+    let refuse = || Err(Status::method_not_allowed(&resource.group_resource(), request.verb.name()));
+    if !request.subresource.is_empty() {
+        let found = resource.subresources.iter().find(|s| s.name() == request.subresource);
+        let subresource = found.ok_or_else(Status::no_such_path)?;
+        return if subresource.verbs().contains(&request.verb.name()) { Ok(()) } else { refuse() };
+    }
+    if resource.is_namespaced() && request.namespace.is_empty() && !request.verb.is_read_only() {
+        return refuse();
+    }
+    match resource.verbs {
+        Verbs::All => Ok(()),
+        Verbs::CreateOnly if request.verb == Verb::Create => Ok(()),
+        Verbs::ReadOnly if request.verb.is_read_only() && request.verb != Verb::Watch => Ok(()),
+        _ => refuse(),
+    }
+}

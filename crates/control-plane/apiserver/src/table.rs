@@ -1,0 +1,59 @@
+//! Tables: collections as rows and columns, as kubectl prints them (`meta.k8s.io/v1` Table).
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use windlass_api::{GroupVersionKind, Status};
+use windlass_store::Item;
+
+use crate::objects;
+use crate::registry::Served;
+
+pub(crate) const KIND: GroupVersionKind = GroupVersionKind::of("meta.k8s.io", "v1", "Table");
+
+/// What of the object stands in its row, beside the cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum IncludeObject {
+    None,
+    #[default]
+    Metadata,
+    Object,
+}
+
+pub(crate) fn row(served: &Served, item: &Item, include: IncludeObject, now: Timestamp) -> Result<Value, Status> {
+    let tree = objects::tree(served, item)?;
+    let cells = served.resource.strategy.cells(&tree, now);
+    let object = match include {
+        IncludeObject::None => return Ok(json!({"cells": cells})),
+        IncludeObject::Metadata => json!({
+            "kind": "PartialObjectMetadata",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": tree["metadata"],
+        }),
+        IncludeObject::Object => {
+            let mut tree = tree;
+            tree["kind"] = Value::from(&*served.resource.kind.kind);
+            tree["apiVersion"] = Value::from(served.resource.kind.api_version());
+            tree
+        }
+    };
+    Ok(json!({"cells": cells, "object": object}))
+}
+
+/// Rows under their columns; later tables of a watch repeat no columns.
+pub(crate) fn table(columns_of: Option<&Served>, rows: Vec<Value>, meta: Value) -> Value {
+    let columns: Option<Vec<Value>> = columns_of.map(|served| {
+        let columns = served.resource.columns.iter();
+        columns
+            .map(|column| {
+                json!({
+                    "name": column.name,
+                    "type": column.kind,
+                    "format": column.format,
+                    "description": column.description,
+                    "priority": column.priority,
+                })
+            })
+            .collect()
+    });
+    json!({"metadata": meta, "columnDefinitions": columns, "rows": rows})
+}

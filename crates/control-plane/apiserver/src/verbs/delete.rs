@@ -1,0 +1,224 @@
+//! DELETE: an object goes, now or when everybody who has a say in it has let go.
+//!
+//! The object stays while it has finalizers, a grace period to wait for, or contents of its own (namespaces); then its
+//! deletionTimestamp says that it is going, and the last update that leaves nothing to wait for removes it.
+//! Source: apiserver `registry/generic/registry/store.go`, `registry/rest/delete.go`.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use windlass_admission::Operation;
+use windlass_api::well_known::finalizer;
+use windlass_api::{Status, time};
+use windlass_client::{DeleteOptions, Encoding, Propagation, Request};
+use windlass_machinery::json::Template;
+use windlass_machinery::tree::{child, items, number, put, remove, text};
+use windlass_machinery::{Schema, protobuf};
+use windlass_resources::Moment;
+use windlass_store::{CommitError, Expect, Item, Txn};
+
+use super::review;
+use super::update::is_released;
+use crate::context::Context;
+use crate::objects::{commit_failure, tree};
+use crate::outcome::Outcome;
+use crate::registry::Served;
+use crate::server::Server;
+
+const ATTEMPTS: usize = 100;
+
+impl Server {
+    pub(crate) async fn delete(
+        &self,
+        context: &Context,
+        served: &Arc<Served>,
+        request: Request,
+    ) -> Result<Outcome, Status> {
+        let options = delete_options(&request)?;
+        self.delete_object(context, served, &request, &options).await
+    }
+
+    pub(crate) async fn delete_object(
+        &self,
+        context: &Context,
+        served: &Arc<Served>,
+        request: &Request,
+        options: &DeleteOptions,
+    ) -> Result<Outcome, Status> {
+        let mut current = self.stored(served, &request.namespace, &request.name)?;
+        let dry_run = request.options.dry_run || !options.dry_run.is_empty();
+        for _ in 0..ATTEMPTS {
+            let old = tree(served, &current)?;
+            check_preconditions(options, &old, &current, served, &request.name)?;
+            self.admit_deletion(context, served, request, &old, dry_run).await?;
+            let moment = Moment { now: self.clock.now() };
+            let mut last = old.clone();
+            mark(&mut last, served, options, moment);
+            let gone = is_released(&last, served);
+            if dry_run {
+                return Ok(answer(served, &current, gone));
+            }
+            match self.store_deletion(served, &current, last, gone).await {
+                Ok(item) => return Ok(answer(served, &item, gone)),
+                Err(CommitError::Conflict { current: Some(newer), .. }) => current = newer,
+                Err(CommitError::Conflict { current: None, .. }) => {
+                    return Err(Status::not_found(&served.resource.group_resource(), &request.name));
+                }
+                Err(error) => return Err(commit_failure(error)),
+            }
+        }
+        Err(Status::stale(&served.resource.group_resource(), &request.name))
+    }
+
+    async fn admit_deletion(
+        &self,
+        context: &Context,
+        served: &Served,
+        request: &Request,
+        old: &Value,
+        dry_run: bool,
+    ) -> Result<(), Status> {
+        let mut review = review(Operation::Delete, context, served, request, None, Some(old));
+        review.dry_run = dry_run;
+        self.admission.admit(&mut review, self).await?;
+        self.admission.validate(&review, self).await
+    }
+
+    async fn store_deletion(
+        &self,
+        served: &Served,
+        current: &Arc<Item>,
+        last: Value,
+        gone: bool,
+    ) -> Result<Arc<Item>, CommitError> {
+        let resource = &served.resource;
+        let mut stored = last;
+        resource.strategy.to_stored(&mut stored);
+        let template = Template::new(&stored);
+        if !gone && template.is_same_as(&current.value) {
+            return Ok(current.clone());
+        }
+        let txn = if gone {
+            Txn::delete(&resource.table, &current.key, current.revision, Some(template))
+        } else {
+            Txn::put(&resource.table, &current.key, Expect::Revision(current.revision), template)
+        };
+        Ok(self.store.commit(txn).await?.items.swap_remove(0))
+    }
+}
+
+/// The options from the body, if there is one, else from the query.
+pub(super) fn delete_options(request: &Request) -> Result<DeleteOptions, Status> {
+    let body = &request.body;
+    if body.bytes.is_empty() {
+        return Ok(DeleteOptions::default());
+    }
+    let refuse = |error: &dyn std::fmt::Display| Status::bad_request(format!("cannot read DeleteOptions: {error}"));
+    let tree = match body.encoding {
+        Encoding::Protobuf => {
+            let envelope = protobuf::open_envelope(&body.bytes).map_err(|error| refuse(&error))?;
+            let id = Schema::object_type("", "v1", "DeleteOptions").ok_or_else(|| refuse(&"unknown type"))?;
+            protobuf::decode(Schema::builtin(), id, envelope.raw).map_err(|error| refuse(&error))?
+        }
+        _ => crate::objects::body_tree(body)?,
+    };
+    let options: DeleteOptions = serde_json::from_value(tree).map_err(|error| refuse(&error))?;
+    if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {
+        return Err(refuse(&"orphanDependents and deletionPropagation cannot be both set"));
+    }
+    Ok(options)
+}
+
+fn check_preconditions(
+    options: &DeleteOptions,
+    old: &Value,
+    current: &Item,
+    served: &Served,
+    name: &str,
+) -> Result<(), Status> {
+    let Some(preconditions) = &options.preconditions else { return Ok(()) };
+    let refuse = |what: &str, wanted: &str, found: &str| {
+        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+        Err(Status::conflict(&served.resource.group_resource(), name, why))
+    };
+    let uid = text(&old["metadata"], "uid");
+    if let Some(wanted) = preconditions.uid.as_deref().filter(|wanted| *wanted != uid) {
+        return refuse("UID", wanted, uid);
+    }
+    let version = current.revision.to_string();
+    if let Some(wanted) = preconditions.resource_version.as_deref().filter(|wanted| *wanted != version) {
+        return refuse("ResourceVersion", wanted, &version);
+    }
+    Ok(())
+}
+
+/// Marks the object as going: when, and what has to happen before.
+fn mark(object: &mut Value, served: &Served, options: &DeleteOptions, moment: Moment) {
+    let strategy = &served.resource.strategy;
+    let grace = if served.resource.deletes_gracefully {
+        strategy.deletion_grace_seconds(object, options.grace_period_seconds)
+    } else {
+        0
+    };
+    set_propagation(object, served, options);
+    let metadata = child(object, "metadata");
+    let already = metadata.get("deletionTimestamp").is_some();
+    // A deletion that is under way can be made quicker, not slower.
+    let quicker = number(metadata, "deletionGracePeriodSeconds") > grace;
+    if !already || quicker {
+        let at = moment.now + SignedDuration::from_secs(grace);
+        put(metadata, "deletionTimestamp", time::rfc3339(at));
+        put(metadata, "deletionGracePeriodSeconds", grace);
+        if !already && served.resource.counts_generations {
+            let generation = number(metadata, "generation");
+            put(metadata, "generation", generation + 1);
+        }
+    }
+    strategy.begin_deletion(object);
+}
+
+/// Turns the wish for dependents into the finalizer that the garbage collector acts on.
+fn set_propagation(object: &mut Value, served: &Served, options: &DeleteOptions) {
+    let policy = match (options.propagation_policy, options.orphan_dependents) {
+        (Some(policy), _) => Some(policy),
+        (None, Some(true)) => Some(Propagation::Orphan),
+        (None, Some(false)) => Some(Propagation::Background),
+        (None, None) => None,
+    };
+    let metadata = child(object, "metadata");
+    let mut finalizers: Vec<Value> = items(metadata, "finalizers").cloned().collect();
+    let had = |name: &str| items(metadata, "finalizers").any(|finalizer| finalizer == name);
+    let (orphan, foreground) = match policy {
+        Some(policy) => (policy == Propagation::Orphan, policy == Propagation::Foreground),
+        // Without a wish, what an earlier request asked for stands, else the kind's own way.
+        None if had(finalizer::ORPHAN) => (true, false),
+        None if had(finalizer::FOREGROUND) => (false, true),
+        None => (served.resource.strategy.orphans_by_default(), false),
+    };
+    finalizers.retain(|name| name != finalizer::ORPHAN && name != finalizer::FOREGROUND);
+    for (wanted, name) in [(orphan, finalizer::ORPHAN), (foreground, finalizer::FOREGROUND)] {
+        if wanted {
+            finalizers.push(json!(name));
+        }
+    }
+    if finalizers.is_empty() {
+        remove(metadata, "finalizers");
+    } else {
+        put(metadata, "finalizers", finalizers);
+    }
+}
+
+/// The object while it stays; a Status when it has gone.
+fn answer(served: &Arc<Served>, item: &Arc<Item>, gone: bool) -> Outcome {
+    if !gone || served.resource.strategy.returns_deleted() {
+        return Outcome::item(served, item.clone());
+    }
+    let uid = serde_json::from_slice::<windlass_api::meta::PartialObject>(&item.value).map(|o| o.metadata.uid);
+    let resource = served.resource.group_resource();
+    let mut details = json!({"name": item.name(), "kind": resource.resource, "uid": uid.unwrap_or_default()});
+    if !resource.group.is_empty() {
+        put(&mut details, "group", &*resource.group);
+    }
+    Outcome::success(details)
+}

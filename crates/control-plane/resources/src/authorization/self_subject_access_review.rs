@@ -1,0 +1,8 @@
+//! SelfSubjectAccessReview: asks what one may do.
+
+use crate::{Resource, Verbs};
+
+pub(crate) fn resource() -> Resource {
+    Resource::cluster("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
+        .verbs(Verbs::CreateOnly)
+}

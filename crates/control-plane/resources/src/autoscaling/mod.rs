@@ -1,0 +1,3 @@
+//! `autoscaling/v1` and `v2`: scaling. The same objects in two versions; v2 is stored.
+
+pub(crate) mod horizontal_pod_autoscaler;

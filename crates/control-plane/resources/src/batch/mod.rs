@@ -1,0 +1,4 @@
+//! `batch/v1`: work that ends.
+
+pub(crate) mod cron_job;
+pub(crate) mod job;

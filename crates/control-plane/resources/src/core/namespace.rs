@@ -1,0 +1,97 @@
+//! Namespace: a scope for names. Deleting one first empties it: the object stays, in phase Terminating, until
+//! `spec.finalizers` is empty.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use windlass_api::field::{Errors, Path, complaints};
+use windlass_api::names;
+use windlass_api::well_known::{finalizer, label};
+
+use crate::columns::{self, Column};
+use crate::{Moment, Resource, Strategy, Subresource};
+use windlass_machinery::tree::{child, items, keep, put, set_text, text};
+
+pub(crate) fn resource() -> Resource {
+    Resource::cluster("", "v1", "Namespace", "namespaces")
+        .short_names(&["ns"])
+        .subresources(&[Subresource::Finalize, Subresource::Status])
+        .name_rule(names::dns1123_label)
+        .selectable(&[("status.phase", "/status/phase")])
+        .columns(vec![
+            Column::name(),
+            Column::string("Status", "Active, or Terminating while its contents are being deleted."),
+            Column::age(),
+        ])
+        .strategy(Namespace)
+}
+
+struct Namespace;
+
+impl Strategy for Namespace {
+    fn set_defaults(&self, object: &mut Value) {
+        // Every namespace can be selected by its name.
+        let name = object.pointer("/metadata/name").cloned().unwrap_or_default();
+        if name.as_str().is_some_and(|name| !name.is_empty()) {
+            put(child(child(object, "metadata"), "labels"), label::METADATA_NAME, name);
+        }
+        set_text(child(object, "status"), "phase", "Active");
+    }
+
+    fn prepare_create(&self, object: &mut Value, _moment: Moment) {
+        put(child(object, "status"), "phase", "Active");
+        let spec = child(object, "spec");
+        let mut finalizers: Vec<Value> = items(spec, "finalizers").cloned().collect();
+        if !finalizers.iter().any(|f| f == finalizer::KUBERNETES) {
+            finalizers.push(json!(finalizer::KUBERNETES));
+        }
+        put(spec, "finalizers", finalizers);
+    }
+
+    fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        // Only the finalize subresource takes finalizers away.
+        keep(child(object, "spec"), &old["spec"], "finalizers");
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let spec = Path::new("spec");
+        let finalizers = spec.child("finalizers");
+        items(object.get("spec").unwrap_or(&Value::Null), "finalizers")
+            .filter_map(Value::as_str)
+            .flat_map(|name| complaints(&finalizers, name, names::qualified_name(name)))
+            .collect()
+    }
+
+    fn begin_deletion(&self, object: &mut Value) {
+        put(child(object, "status"), "phase", "Terminating");
+    }
+
+    fn is_deletion_pending(&self, object: &Value) -> bool {
+        items(&object["spec"], "finalizers").next().is_some()
+    }
+
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let phase = object.get("status").map_or("", |status| text(status, "phase"));
+        vec![columns::name(object), Value::from(phase), columns::age(object, now)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults() {
+        let mut namespace = json!({"metadata": {"name": "a"}, "spec": {}, "status": {}});
+        Namespace.set_defaults(&mut namespace);
+        Namespace.prepare_create(&mut namespace, Moment { now: Timestamp::UNIX_EPOCH });
+        assert_eq!(
+            namespace,
+            json!({"metadata": {"name": "a", "labels": {"kubernetes.io/metadata.name": "a"}},
+                "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}})
+        );
+    }
+}

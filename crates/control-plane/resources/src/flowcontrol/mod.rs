@@ -1,0 +1,4 @@
+//! `flowcontrol.apiserver.k8s.io/v1`: priority and fairness of requests.
+
+pub(crate) mod flow_schema;
+pub(crate) mod priority_level_configuration;

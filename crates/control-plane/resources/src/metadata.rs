@@ -1,0 +1,334 @@
+//! The rules for `metadata` that all kinds share: what the server fills in, what a client may not change, what is valid.
+//!
+//! Source: apiserver `registry/rest` (BeforeCreate, BeforeUpdate), apimachinery `api/validation/objectmeta.go`.
+
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Map, Value};
+use windlass_api::field::{Error, Errors, Path, complaints};
+use windlass_api::{GroupVersion, names, time};
+
+use crate::{Moment, Resource};
+use windlass_machinery::tree::{child, items, keep, put, remove, text};
+
+const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+/// A generated name is at most this long before its suffix.
+const NAME_PREFIX_MAX: usize = 63 - SUFFIX;
+const SUFFIX: usize = 5;
+/// No vowels, so that no words come out; nothing that is easily confused.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+const IMMUTABLE: &str = "field is immutable";
+
+/// A random version 4 UUID.
+pub fn new_uid() -> String {
+    let mut bytes = [0; 16];
+    random(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut uid = String::with_capacity(36);
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            uid.push('-');
+        }
+        uid.push_str(&format!("{byte:02x}"));
+    }
+    uid
+}
+
+/// `base` with five random characters behind it, cut so that the result is a valid name.
+pub fn generate_name(base: &str) -> String {
+    let mut end = base.len().min(NAME_PREFIX_MAX);
+    while !base.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut bytes = [0; SUFFIX];
+    random(&mut bytes);
+    let suffix: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect();
+    format!("{}{suffix}", &base[..end])
+}
+
+fn random(bytes: &mut [u8]) {
+    SystemRandom::new().fill(bytes).expect("the kernel's random numbers are there once it has booted");
+}
+
+/// Fills in what every new object gets. `namespace` is that of the request.
+pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, moment: Moment) {
+    let metadata = child(object, "metadata");
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+        remove(metadata, field);
+    }
+    if resource.is_namespaced() {
+        put(metadata, "namespace", namespace);
+    }
+    if text(metadata, "name").is_empty() && !text(metadata, "generateName").is_empty() {
+        let name = generate_name(text(metadata, "generateName"));
+        put(metadata, "name", name);
+    }
+    put(metadata, "uid", new_uid());
+    put(metadata, "creationTimestamp", time::rfc3339(moment.now));
+    if resource.counts_generations {
+        put(metadata, "generation", 1);
+    }
+}
+
+/// Puts back what the server alone decides, and counts generations.
+pub fn prepare_update(object: &mut Value, old: &Value, resource: &Resource) {
+    let metadata = child(object, "metadata");
+    let old_metadata = &old["metadata"];
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if metadata.get(field).is_none_or(Value::is_null) {
+            keep(metadata, old_metadata, field);
+        }
+    }
+    remove(metadata, "selfLink");
+    keep(metadata, old_metadata, "generation");
+    if resource.counts_generations {
+        let generation = windlass_machinery::tree::number(old_metadata, "generation");
+        let has_changed = content(object).ne(content(old));
+        if has_changed {
+            put(child(object, "metadata"), "generation", generation + 1);
+        }
+    }
+}
+
+/// Everything that a generation is about.
+fn content(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(field, _)| !matches!(field.as_str(), "metadata" | "status" | "kind" | "apiVersion"))
+}
+
+pub fn validate(object: &Value, resource: &Resource) -> Errors {
+    let path = Path::new("metadata");
+    let metadata = &object["metadata"];
+    let mut errors = Errors::new();
+    let generate = text(metadata, "generateName");
+    if !generate.is_empty() {
+        let problems = names::prefix_of(resource.name_rule, generate);
+        errors.extend(complaints(&path.child("generateName"), generate, problems));
+    }
+    match text(metadata, "name") {
+        "" => errors.push(Error::required(&path.child("name"), "name or generateName is required")),
+        name => errors.extend(complaints(&path.child("name"), name, (resource.name_rule)(name))),
+    }
+    match (resource.is_namespaced(), text(metadata, "namespace")) {
+        (true, "") => errors.push(Error::required(&path.child("namespace"), "")),
+        (true, namespace) => {
+            let problems = names::dns1123_label(namespace);
+            errors.extend(complaints(&path.child("namespace"), namespace, problems));
+        }
+        (false, "") => {}
+        (false, _) => errors.push(Error::forbidden(&path.child("namespace"), "not allowed on this type")),
+    }
+    validate_common(metadata, &path, &mut errors);
+    errors
+}
+
+pub fn validate_update(object: &Value, old: &Value, resource: &Resource) -> Errors {
+    let path = Path::new("metadata");
+    let (metadata, old_metadata) = (&object["metadata"], &old["metadata"]);
+    let mut errors = Errors::new();
+    let immutable =
+        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
+    for field in immutable {
+        let (new, old) = (metadata.get(field), old_metadata.get(field));
+        if new != old {
+            errors.push(Error::invalid(&path.child(field), new.cloned().unwrap_or_default(), IMMUTABLE));
+        }
+    }
+    if old_metadata.get("deletionTimestamp").is_some() {
+        let before: Vec<&Value> = items(old_metadata, "finalizers").collect();
+        let extra: Vec<&str> = items(metadata, "finalizers")
+            .filter(|finalizer| !before.contains(finalizer))
+            .filter_map(Value::as_str)
+            .collect();
+        if !extra.is_empty() {
+            let detail = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                extra.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>().join(", ")
+            );
+            errors.push(Error::forbidden(&path.child("finalizers"), detail));
+        }
+    }
+    if resource.is_namespaced() && text(metadata, "namespace").is_empty() {
+        errors.push(Error::required(&path.child("namespace"), ""));
+    }
+    validate_common(metadata, &path, &mut errors);
+    errors
+}
+
+fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let empty = Map::new();
+    let map = |field: &str| metadata.get(field).and_then(Value::as_object).unwrap_or(&empty);
+    errors.extend(validate_labels(map("labels"), &path.child("labels")));
+    let annotations = path.child("annotations");
+    let mut size = 0;
+    for (key, value) in map("annotations") {
+        errors.extend(complaints(&annotations, key, names::qualified_name(&key.to_lowercase())));
+        size += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if size > ANNOTATIONS_BYTES_MAX {
+        errors.push(Error::too_long(&annotations, ANNOTATIONS_BYTES_MAX));
+    }
+    validate_owners(metadata, &path.child("ownerReferences"), errors);
+    validate_finalizers(metadata, &path.child("finalizers"), errors);
+}
+
+/// Labels of an object, a template, a selector.
+pub fn validate_labels(labels: &Map<String, Value>, path: &Path<'_>) -> Errors {
+    let mut errors = Errors::new();
+    for (key, value) in labels {
+        errors.extend(complaints(path, key, names::qualified_name(key)));
+        let value = value.as_str().unwrap_or_default();
+        errors.extend(complaints(path, value, names::label_value(value)));
+    }
+    errors
+}
+
+fn validate_owners(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let mut controller: Option<String> = None;
+    for (index, owner) in items(metadata, "ownerReferences").enumerate() {
+        let owner_path = path.index(index);
+        let api_version = text(owner, "apiVersion");
+        if api_version.is_empty() {
+            errors.push(Error::required(&owner_path.child("apiVersion"), "must not be empty"));
+        } else if GroupVersion::parse(api_version).is_none() {
+            let detail = "must be <group>/<version> or <version>";
+            errors.push(Error::invalid(&owner_path.child("apiVersion"), api_version, detail));
+        }
+        for field in ["kind", "name", "uid"] {
+            if text(owner, field).is_empty() {
+                errors.push(Error::required(&owner_path.child(field), "must not be empty"));
+            }
+        }
+        if api_version == "v1" && text(owner, "kind") == "Event" {
+            let detail = "/v1, Kind=Event is disallowed from being an owner";
+            errors.push(Error::invalid(&owner_path, owner.clone(), detail));
+        }
+        if owner.get("controller") == Some(&Value::Bool(true)) {
+            let this = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
+            match &controller {
+                Some(first) => {
+                    let detail = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and \
+                         {this}"
+                    );
+                    errors.push(Error::invalid(path, metadata["ownerReferences"].clone(), detail));
+                }
+                None => controller = Some(this),
+            }
+        }
+    }
+}
+
+fn validate_finalizers(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let (mut orphan, mut foreground) = (false, false);
+    for (index, finalizer) in items(metadata, "finalizers").filter_map(Value::as_str).enumerate() {
+        errors.extend(complaints(&path.index(index), finalizer, names::qualified_name(finalizer)));
+        orphan |= finalizer == "orphan";
+        foreground |= finalizer == "foregroundDeletion";
+    }
+    if orphan && foreground {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(Error::invalid(path, metadata["finalizers"].clone(), detail));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config_map() -> Resource {
+        crate::core::config_map::resource()
+    }
+
+    fn moment() -> Moment {
+        Moment { now: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn names_and_uids() {
+        let name = generate_name("web-");
+        assert!(name.starts_with("web-") && name.len() == 9 && names::dns1123_subdomain(&name).is_empty(), "{name}");
+        assert_eq!(generate_name(&"a".repeat(300)).len(), 63);
+        let uid = new_uid();
+        assert_eq!((uid.len(), uid.as_bytes()[14]), (36, b'4'));
+        assert_ne!(uid, new_uid());
+    }
+
+    #[test]
+    fn a_new_object() {
+        let mut object = json!({"metadata": {"generateName": "a-", "generation": 7, "deletionTimestamp": "x"}});
+        prepare_create(&mut object, &config_map(), "ns", moment());
+        let metadata = &object["metadata"];
+        assert!(text(metadata, "name").starts_with("a-"));
+        assert_eq!((text(metadata, "namespace"), text(metadata, "creationTimestamp")), ("ns", "1970-01-01T00:00:00Z"));
+        assert!(metadata.get("generation").is_none() && metadata.get("deletionTimestamp").is_none());
+        assert!(validate(&object, &config_map()).is_empty());
+    }
+
+    #[test]
+    fn generations_follow_the_content() {
+        let deployment = Resource { counts_generations: true, ..config_map() };
+        let old = json!({"metadata": {"generation": 3, "uid": "u"}, "spec": {"a": 1}, "status": {}});
+        for (content, generation) in [
+            (json!({"metadata": {"labels": {}}, "spec": {"a": 1}, "status": {"x": 1}}), 3),
+            (json!({"metadata": {"generation": 9}, "spec": {"a": 2}}), 4),
+        ] {
+            let mut object = content;
+            prepare_update(&mut object, &old, &deployment);
+            assert_eq!(object["metadata"]["generation"], generation);
+            assert_eq!(object["metadata"]["uid"], "u");
+        }
+    }
+
+    #[test]
+    fn complaints_about_metadata() {
+        let problems = |metadata: Value| -> Vec<String> {
+            let object = json!({"metadata": metadata});
+            validate(&object, &config_map()).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            problems(json!({"namespace": "a"})),
+            ["metadata.name: Required value: name or generateName is required"]
+        );
+        assert!(
+            problems(json!({"name": "A", "namespace": "a"}))[0]
+                .starts_with("metadata.name: Invalid value: \"A\": a lowercase RFC 1123 subdomain")
+        );
+        assert!(
+            problems(json!({"name": "a", "namespace": "a", "labels": {"a": "b c"}}))[0]
+                .starts_with("metadata.labels: Invalid value: \"b c\"")
+        );
+        let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": true});
+        assert!(
+            problems(json!({"name": "a", "namespace": "a", "ownerReferences": [owner, owner]}))[0]
+                .contains("Only one reference can have Controller")
+        );
+        assert!(
+            problems(json!({"name": "a", "namespace": "a", "finalizers": ["orphan", "foregroundDeletion"]}))[0]
+                .contains("cannot be both set")
+        );
+    }
+
+    #[test]
+    fn what_an_update_may_not_change() {
+        let old = json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "deletionTimestamp": "t", "finalizers": ["a/b"]}});
+        let mut new = old.clone();
+        new["metadata"]["uid"] = json!("v");
+        new["metadata"]["finalizers"] = json!(["a/b", "a/c"]);
+        let problems: Vec<String> =
+            validate_update(&new, &old, &config_map()).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                "metadata.uid: Invalid value: \"v\": field is immutable",
+                "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new \
+                 finalizers []string{\"a/c\"}",
+            ]
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! ClusterRole: rules for the whole cluster, or to be bound in a namespace; possibly the sum of others by `aggregationRule`.
+
+use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
+
+use super::{GROUP, role, validate_rules};
+use crate::columns::default_cells;
+use crate::{Resource, Strategy};
+use windlass_machinery::tree::items;
+
+pub(crate) fn resource() -> Resource {
+    Resource::cluster(GROUP, "v1", "ClusterRole", "clusterroles")
+        .name_rule(names::path_segment)
+        .columns(role::role_columns())
+        .strategy(ClusterRole)
+}
+
+struct ClusterRole;
+
+impl Strategy for ClusterRole {
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = validate_rules(object, false);
+        if let Some(aggregation) = object.get("aggregationRule").filter(|rule| rule.is_object())
+            && items(aggregation, "clusterRoleSelectors").next().is_none()
+        {
+            let rule = Path::new("aggregationRule");
+            let detail = "at least one clusterRoleSelector required if aggregationRule is non-nil";
+            errors.push(Error::required(&rule.child("clusterRoleSelectors"), detail));
+        }
+        errors
+    }
+
+    fn cells(&self, object: &Value, _now: jiff::Timestamp) -> Vec<Value> {
+        default_cells(object)
+    }
+}

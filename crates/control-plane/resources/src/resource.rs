@@ -1,0 +1,383 @@
+//! What a kind is: a value of the one type [`Resource`], with a [`Strategy`] where it differs from others.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_api::field::Errors;
+use windlass_api::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, names};
+use windlass_machinery::schema::TypeId;
+use windlass_machinery::{Schema, decode};
+
+use crate::columns::{Column, default_cells, default_columns};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// What may be done with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbs {
+    /// Everything.
+    All,
+    /// A question that is answered and not stored (TokenReview, SubjectAccessReview).
+    CreateOnly,
+    /// Computed, never written (ComponentStatus).
+    ReadOnly,
+}
+
+/// A part of an object with a path, and mostly a kind, of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subresource {
+    Status,
+    /// `autoscaling/v1` Scale over `spec.replicas` and `status.replicas`.
+    Scale,
+    /// Assigns a pod to a node.
+    Binding,
+    /// Deletes a pod if its disruption budget allows.
+    Eviction,
+    EphemeralContainers,
+    /// Changes resources of a running pod.
+    Resize,
+    Log,
+    Exec,
+    Attach,
+    PortForward,
+    Proxy,
+    /// Issues a token for a service account.
+    Token,
+    /// Removes finalizers from a namespace's spec.
+    Finalize,
+    /// Approves or denies a certificate signing request.
+    Approval,
+}
+
+/// A field that a field selector may name.
+#[derive(Clone, Debug)]
+pub struct SelectableField {
+    pub name: Cow<'static, str>,
+    /// JSON pointer into the object.
+    pub pointer: Cow<'static, str>,
+    /// What an absent field counts as.
+    pub absent: Cow<'static, str>,
+}
+
+/// A resource in a version: everything that the generic request path needs to know of it.
+#[derive(Clone)]
+pub struct Resource {
+    pub kind: GroupVersionKind,
+    pub plural: Cow<'static, str>,
+    pub singular: Cow<'static, str>,
+    pub short_names: Vec<Cow<'static, str>>,
+    pub categories: Vec<Cow<'static, str>>,
+    pub scope: Scope,
+    pub verbs: Verbs,
+    pub subresources: Vec<Subresource>,
+    /// Where the objects are stored; two resources with one table are two views of the same objects.
+    pub table: Arc<str>,
+    /// The structure of the objects.
+    pub schema: SchemaRef,
+    pub list_kind: Cow<'static, str>,
+    pub name_rule: fn(&str) -> Vec<String>,
+    /// `metadata.generation` counts changes of everything but metadata and status.
+    pub counts_generations: bool,
+    /// Updates of an object that is not there create it.
+    pub creates_on_update: bool,
+    /// Deletion may wait for the object's processes to end.
+    pub deletes_gracefully: bool,
+    pub selectable: Vec<SelectableField>,
+    pub columns: Vec<Column>,
+    pub strategy: Arc<dyn Strategy>,
+}
+
+/// A type and the schema that it lives in.
+#[derive(Clone, Copy)]
+pub struct SchemaRef {
+    pub schema: &'static Schema,
+    pub id: TypeId,
+}
+
+/// What may be asked of the clock and of chance while an object is prepared.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: Timestamp,
+}
+
+/// Where a kind differs from others. Objects are canonical trees of the kind's schema; every method has a default that does
+/// nothing special.
+///
+/// On a create: `set_defaults`, admission, `prepare_create`, `validate`. On an update: `set_defaults`, `prepare_update`,
+/// admission, `validate_update`. On an update of the status: `prepare_status`, `validate_status`.
+pub trait Strategy: Send + Sync + 'static {
+    /// Fills in what the client left out.
+    fn set_defaults(&self, _object: &mut Value) {}
+
+    /// Clears what a client may not set; the status is cleared already.
+    fn prepare_create(&self, _object: &mut Value, _moment: Moment) {}
+
+    /// Puts back what a client may not change; the status is put back already.
+    fn prepare_update(&self, _object: &mut Value, _old: &Value, _moment: Moment) {}
+
+    fn validate(&self, _object: &Value) -> Errors {
+        Errors::new()
+    }
+
+    /// By default: whatever could be created.
+    fn validate_update(&self, object: &Value, _old: &Value) -> Errors {
+        self.validate(object)
+    }
+
+    fn prepare_status(&self, _object: &mut Value, _old: &Value, _moment: Moment) {}
+
+    fn validate_status(&self, _object: &Value, _old: &Value) -> Errors {
+        Errors::new()
+    }
+
+    /// What a client should know although its request is fine; each becomes a `Warning` header.
+    fn warnings(&self, _object: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The row of `kubectl get`: as many cells as the resource has columns.
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        default_cells(object)
+    }
+
+    /// For how long an object lives after it was written, in seconds; `None` is for ever.
+    fn time_to_live_seconds(&self) -> Option<i64> {
+        None
+    }
+
+    /// The grace period of a deletion, in seconds, when the client names none (`asked` is what it named).
+    fn deletion_grace_seconds(&self, _object: &Value, asked: Option<i64>) -> i64 {
+        asked.unwrap_or(0)
+    }
+
+    /// Changes an object whose deletion begins, beyond its metadata.
+    fn begin_deletion(&self, _object: &mut Value) {}
+
+    /// Whether an object that is being deleted has to stay although it has no finalizers left.
+    fn is_deletion_pending(&self, _object: &Value) -> bool {
+        false
+    }
+
+    /// Whether dependents are orphaned when the client says nothing.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+
+    /// Whether a deletion answers with the object instead of a Status.
+    fn returns_deleted(&self) -> bool {
+        false
+    }
+
+    /// Turns a stored object into this version; for a second view of a table.
+    fn to_served(&self, _object: &mut Value) {}
+
+    /// Turns an object of this version into what is stored.
+    fn to_stored(&self, _object: &mut Value) {}
+
+    /// Whether `to_served` and `to_stored` do nothing.
+    fn is_stored_form(&self) -> bool {
+        true
+    }
+}
+
+/// A kind without any difference.
+struct Plain;
+
+impl Strategy for Plain {}
+
+impl Resource {
+    /// A namespaced kind of the built-in API. The type must stand in the schema; a test makes every resource.
+    pub fn namespaced(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+        let id = Schema::object_type(group, version, kind)
+            .unwrap_or_else(|| panic!("the table of types has no {group}/{version} {kind}"));
+        let table = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        Self {
+            kind: GroupVersionKind::of(group, version, kind),
+            plural: plural.into(),
+            singular: kind.to_lowercase().into(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            scope: Scope::Namespaced,
+            verbs: Verbs::All,
+            subresources: Vec::new(),
+            table: table.into(),
+            schema: SchemaRef { schema: Schema::builtin(), id },
+            list_kind: format!("{kind}List").into(),
+            name_rule: names::dns1123_subdomain,
+            counts_generations: false,
+            creates_on_update: false,
+            deletes_gracefully: false,
+            selectable: Vec::new(),
+            columns: default_columns(),
+            strategy: Arc::new(Plain),
+        }
+    }
+
+    /// A kind outside of namespaces.
+    pub fn cluster(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+        Self { scope: Scope::Cluster, ..Self::namespaced(group, version, kind, plural) }
+    }
+
+    pub fn short_names(mut self, names: &[&'static str]) -> Self {
+        self.short_names = names.iter().map(|name| Cow::Borrowed(*name)).collect();
+        self
+    }
+
+    pub fn categories(mut self, names: &[&'static str]) -> Self {
+        self.categories = names.iter().map(|name| Cow::Borrowed(*name)).collect();
+        self
+    }
+
+    pub fn subresources(mut self, subresources: &[Subresource]) -> Self {
+        self.subresources = subresources.to_vec();
+        self
+    }
+
+    pub fn verbs(mut self, verbs: Verbs) -> Self {
+        self.verbs = verbs;
+        self
+    }
+
+    pub fn name_rule(mut self, rule: fn(&str) -> Vec<String>) -> Self {
+        self.name_rule = rule;
+        self
+    }
+
+    pub fn counts_generations(mut self) -> Self {
+        self.counts_generations = true;
+        self
+    }
+
+    pub fn creates_on_update(mut self) -> Self {
+        self.creates_on_update = true;
+        self
+    }
+
+    pub fn deletes_gracefully(mut self) -> Self {
+        self.deletes_gracefully = true;
+        self
+    }
+
+    pub fn stored_as(mut self, table: &str) -> Self {
+        self.table = table.into();
+        self
+    }
+
+    /// Fields for field selectors as `(name, JSON pointer)`.
+    pub fn selectable(mut self, fields: &[(&'static str, &'static str)]) -> Self {
+        let fields = fields.iter().map(|(name, pointer)| SelectableField {
+            name: Cow::Borrowed(name),
+            pointer: Cow::Borrowed(pointer),
+            absent: Cow::Borrowed(""),
+        });
+        self.selectable.extend(fields);
+        self
+    }
+
+    /// A field for field selectors that counts as `absent` when it is not there.
+    pub fn selectable_or(mut self, name: &'static str, pointer: &'static str, absent: &'static str) -> Self {
+        self.selectable.push(SelectableField { name: name.into(), pointer: pointer.into(), absent: absent.into() });
+        self
+    }
+
+    pub fn columns(mut self, columns: Vec<Column>) -> Self {
+        self.columns = columns;
+        self
+    }
+
+    pub fn strategy(mut self, strategy: impl Strategy) -> Self {
+        self.strategy = Arc::new(strategy);
+        self
+    }
+
+    /// The status of an object that has just been made.
+    pub fn empty_status(&self) -> Value {
+        decode::empty(self.schema.schema, self.schema.id).get("status").cloned().unwrap_or_default()
+    }
+
+    pub fn is_namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+
+    pub fn has(&self, subresource: Subresource) -> bool {
+        self.subresources.contains(&subresource)
+    }
+
+    pub fn group_version(&self) -> GroupVersion {
+        self.kind.group_version()
+    }
+
+    pub fn group_resource(&self) -> GroupResource {
+        GroupResource { group: self.kind.group.clone(), resource: self.plural.clone() }
+    }
+
+    pub fn group_version_resource(&self) -> GroupVersionResource {
+        GroupVersionResource {
+            group: self.kind.group.clone(),
+            version: self.kind.version.clone(),
+            resource: self.plural.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Resource({})", self.group_version_resource())
+    }
+}
+
+impl Subresource {
+    /// The last segment of its path.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Binding => "binding",
+            Self::Eviction => "eviction",
+            Self::EphemeralContainers => "ephemeralcontainers",
+            Self::Resize => "resize",
+            Self::Log => "log",
+            Self::Exec => "exec",
+            Self::Attach => "attach",
+            Self::PortForward => "portforward",
+            Self::Proxy => "proxy",
+            Self::Token => "token",
+            Self::Finalize => "finalize",
+            Self::Approval => "approval",
+        }
+    }
+
+    /// The kind that it speaks, where that is not the object's own.
+    pub fn kind(self) -> Option<GroupVersionKind> {
+        Some(match self {
+            Self::Scale => GroupVersionKind::of("autoscaling", "v1", "Scale"),
+            Self::Binding => GroupVersionKind::of("", "v1", "Binding"),
+            Self::Eviction => GroupVersionKind::of("policy", "v1", "Eviction"),
+            Self::Exec => GroupVersionKind::of("", "v1", "PodExecOptions"),
+            Self::Attach => GroupVersionKind::of("", "v1", "PodAttachOptions"),
+            Self::PortForward => GroupVersionKind::of("", "v1", "PodPortForwardOptions"),
+            Self::Token => GroupVersionKind::of("authentication.k8s.io", "v1", "TokenRequest"),
+            _ => return None,
+        })
+    }
+
+    /// As discovery lists them.
+    pub fn verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Status | Self::Scale | Self::EphemeralContainers | Self::Resize | Self::Approval => {
+                &["get", "patch", "update"]
+            }
+            Self::Binding | Self::Eviction | Self::Token => &["create"],
+            Self::Log => &["get"],
+            Self::Exec | Self::Attach | Self::PortForward => &["create", "get"],
+            Self::Proxy => &["create", "delete", "get", "patch", "update"],
+            Self::Finalize => &["update"],
+        }
+    }
+}

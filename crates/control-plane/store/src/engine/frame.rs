@@ -1,0 +1,177 @@
+//! The form of what is on the disk: frames with a checksum, each holding the records of one batch.
+//!
+//! A frame is `length: u32, crc32c: u32, payload`, little-endian; the checksum covers the length and the payload. A payload is
+//! the revision before it and then records, so that frames form a chain without gaps. A length of zero is unwritten space.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::cipher::Cipher;
+use crate::item::Item;
+
+/// First in every file, with the version of the format.
+pub(super) const MAGIC: &[u8; 8] = b"WLSTORE1";
+pub(super) const HEADER: usize = 8;
+/// A frame is one batch: its transactions and at most one more.
+pub(super) const FRAME_MAX: usize = 64 << 20;
+
+const DELETED: u8 = 1;
+const SEALED: u8 = 2;
+
+/// One write of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub table: Arc<str>,
+    pub item: Arc<Item>,
+    pub deleted: bool,
+}
+
+/// Adds a frame of `records` to `out`; `before` is the revision before them.
+pub(super) fn push_frame<'a>(
+    out: &mut Vec<u8>,
+    before: u64,
+    records: impl Iterator<Item = (&'a str, &'a Item, bool)>,
+    cipher: &Cipher,
+) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    out.extend_from_slice(&before.to_le_bytes());
+    for (table, item, deleted) in records {
+        let sealed = if deleted { None } else { cipher.seal(table, &item.key, &item.value) };
+        let value = match (&sealed, deleted) {
+            (_, true) => &[],
+            (Some(sealed), false) => sealed.as_slice(),
+            (None, false) => &item.value,
+        };
+        out.push(if deleted { DELETED } else { 0 } | if sealed.is_some() { SEALED } else { 0 });
+        out.extend_from_slice(&item.revision.to_le_bytes());
+        out.extend_from_slice(&item.created.to_le_bytes());
+        out.extend_from_slice(&item.expires.to_le_bytes());
+        out.extend_from_slice(&item.hole.to_le_bytes());
+        for part in [table.as_bytes(), item.key.as_bytes(), value] {
+            out.extend_from_slice(&(part.len() as u32).to_le_bytes());
+            out.extend_from_slice(part);
+        }
+    }
+    let length = (out.len() - start - HEADER) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    let checksum = checksum(&out[start..start + 4], &out[start + HEADER..]);
+    out[start + 4..start + HEADER].copy_from_slice(&checksum.to_le_bytes());
+}
+
+fn checksum(length: &[u8], payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(length), payload)
+}
+
+/// The payload of the frame at the start of `bytes`; `None` when there is no whole, sound frame.
+pub(super) fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header, rest) = bytes.split_at_checked(HEADER)?;
+    let length = u32::from_le_bytes(header[..4].try_into().ok()?) as usize;
+    if length == 0 || length > FRAME_MAX {
+        return None;
+    }
+    let (payload, rest) = rest.split_at_checked(length)?;
+    let expected = u32::from_le_bytes(header[4..].try_into().ok()?);
+    (checksum(&header[..4], payload) == expected).then_some((payload, rest))
+}
+
+/// The revision before a frame's records.
+pub(super) fn revision_before(payload: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*payload.first_chunk()?))
+}
+
+/// Why a payload with a right checksum cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PayloadError {
+    Malformed,
+    Key,
+}
+
+/// Gives each record of a payload to `take`.
+pub(super) fn read_records(
+    payload: &[u8],
+    cipher: &Cipher,
+    mut take: impl FnMut(&str, Item, bool),
+) -> Result<(), PayloadError> {
+    let mut rest = payload.get(8..).ok_or(PayloadError::Malformed)?;
+    while !rest.is_empty() {
+        let flags = take_array::<1>(&mut rest)?[0];
+        let revision = u64::from_le_bytes(take_array(&mut rest)?);
+        let created = u64::from_le_bytes(take_array(&mut rest)?);
+        let expires = i64::from_le_bytes(take_array(&mut rest)?);
+        let hole = u32::from_le_bytes(take_array(&mut rest)?);
+        let table = take_text(&mut rest)?;
+        let key = take_text(&mut rest)?;
+        let value = take_bytes(&mut rest)?;
+        let value = if flags & SEALED == 0 {
+            Bytes::from(Box::<[u8]>::from(value))
+        } else {
+            Bytes::from(cipher.open(table, key, value).ok_or(PayloadError::Key)?.into_boxed_slice())
+        };
+        let deleted = flags & DELETED != 0;
+        if !deleted && value.len() < hole as usize + crate::item::digits(revision) {
+            return Err(PayloadError::Malformed);
+        }
+        take(table, Item::loaded(key, revision, created, expires, value, hole), deleted);
+    }
+    Ok(())
+}
+
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], PayloadError> {
+    let (array, after) = rest.split_first_chunk().ok_or(PayloadError::Malformed)?;
+    *rest = after;
+    Ok(*array)
+}
+
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], PayloadError> {
+    let length = u32::from_le_bytes(take_array(rest)?) as usize;
+    let (bytes, after) = rest.split_at_checked(length).ok_or(PayloadError::Malformed)?;
+    *rest = after;
+    Ok(bytes)
+}
+
+fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, PayloadError> {
+    std::str::from_utf8(take_bytes(rest)?).map_err(|_| PayloadError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use windlass_machinery::json::Template;
+
+    use super::*;
+    use crate::engine::cipher::SecretKey;
+
+    #[test]
+    fn records_survive_the_round_trip() {
+        let cipher = Cipher::new(Some(&SecretKey::new([7; 32])), &["secrets".to_owned()]);
+        let item = Item::new("ns/a", &Template::new(&json!({"data": {"x": "y"}})), 12, 3, 99);
+        let mut out = Vec::new();
+        push_frame(&mut out, 11, [("secrets", &item, false), ("pods", &item, true)].into_iter(), &cipher);
+        let (payload, rest) = split_frame(&out).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(revision_before(payload), Some(11));
+        let mut read = Vec::new();
+        read_records(payload, &cipher, |table, item, deleted| read.push((table.to_owned(), item, deleted))).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!((&*read[0].0, &read[0].1.value, read[0].1.expires), ("secrets", &item.value, 99));
+        assert!(read[1].2 && read[1].1.value.is_empty());
+        let wrong = Cipher::new(Some(&SecretKey::new([8; 32])), &[]);
+        assert_eq!(read_records(payload, &wrong, |_, _, _| {}), Err(PayloadError::Key));
+        for at in 0..out.len() {
+            let mut damaged = out.clone();
+            damaged[at] ^= 0x10;
+            assert!(split_frame(&damaged).is_none(), "a flipped bit at {at} goes unnoticed");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = split_frame(&bytes);
+            let _ = read_records(&bytes, &Cipher::new(None, &[]), |_, _, _| {});
+        }
+    }
+}

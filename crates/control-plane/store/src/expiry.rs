@@ -1,0 +1,66 @@
+//! Objects that go away by themselves: events, after their time to live.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use windlass_api::time::Clock;
+
+use crate::committer::Txn;
+use crate::item::Item;
+use crate::store::Store;
+
+/// At most this many deletions are in one transaction.
+const CHUNK: usize = 64;
+
+pub(crate) struct Due {
+    pub table: Arc<str>,
+    pub item: Arc<Item>,
+}
+
+/// Deletes what is due until the store has gone. Times are rounded to whole seconds, so that objects that were made together go
+/// together.
+pub(crate) async fn run(store: std::sync::Weak<Store>, clock: Clock, mut queue: mpsc::UnboundedReceiver<Due>) {
+    let mut due: BTreeMap<i64, Vec<Due>> = BTreeMap::new();
+    loop {
+        let now = clock.now().as_second();
+        let later = due.split_off(&(now + 1));
+        for chunk in due.into_values().flatten().collect::<Vec<_>>().chunks(CHUNK) {
+            let Some(store) = store.upgrade() else { return };
+            expire(&store, chunk).await;
+        }
+        due = later;
+        let wait = due.keys().next().map(|at| Duration::from_secs((at - now).max(1) as u64));
+        let next = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = next => {}
+            more = queue.recv() => match more {
+                Some(more) => due.entry(more.item.expires).or_default().push(more),
+                None => return,
+            }
+        }
+    }
+}
+
+async fn expire(store: &Store, due: &[Due]) {
+    let mut txn = Txn::default();
+    for Due { table, item } in due {
+        // One that was changed since has its own entry here.
+        let current = store.table(table).get(&item.key).filter(|current| current.revision == item.revision);
+        if current.is_some() {
+            txn.ops.extend(Txn::delete(table, &item.key, item.revision, None).ops);
+        }
+    }
+    if txn.ops.is_empty() {
+        return;
+    }
+    if let Err(error) = store.commit(txn).await {
+        tracing::warn!(%error, "expired objects could not be deleted");
+    }
+}

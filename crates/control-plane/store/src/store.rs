@@ -1,0 +1,251 @@
+//! The store: its tables, its committer, its housekeeping.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+use windlass_api::time::Clock;
+
+use crate::committer::{self, CommitError, Committed, Request, Txn, Work};
+use crate::engine::{self, OpenError, SecretKey};
+use crate::expiry;
+use crate::item::Item;
+use crate::table::{Expired, Table, TableState};
+
+/// As often as kube-apiserver compacts etcd: what happened longer ago may be forgotten.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How to open a store.
+#[derive(Debug)]
+pub struct Options {
+    /// Its folder; made when it is not there.
+    pub directory: PathBuf,
+    pub clock: Clock,
+    /// Encrypts the tables named in `secret_tables` on the disk.
+    pub key: Option<SecretKey>,
+    pub secret_tables: Vec<String>,
+}
+
+/// All tables by name, and the revision up to which they are published.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    by_name: ArcSwap<HashMap<Box<str>, Arc<Table>>>,
+    revision: AtomicU64,
+    /// The same for those who wait; reading it takes a lock, so whoever does not wait reads `revision`.
+    reached: watch::Sender<u64>,
+    /// Held while a table is added to `by_name`.
+    adding: Mutex<()>,
+}
+
+/// The store. Dropping the last handle ends the committer after the transactions that wait.
+#[derive(Debug)]
+pub struct Store {
+    tables: Arc<Tables>,
+    queue: mpsc::Sender<Work>,
+    compacted: AtomicU64,
+    expiring: mpsc::UnboundedSender<expiry::Due>,
+    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Tables {
+    pub(crate) fn new(loaded: HashMap<String, TableState>, revision: u64) -> Self {
+        let by_name =
+            loaded.into_iter().map(|(name, state)| (name.as_str().into(), Arc::new(Table::new(&name, state))));
+        Self {
+            by_name: ArcSwap::from_pointee(by_name.collect()),
+            revision: AtomicU64::new(revision),
+            reached: watch::Sender::new(revision),
+            adding: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// The table, made when it is not there: a table without objects is the same as none.
+    pub(crate) fn table(&self, name: &str) -> Arc<Table> {
+        if let Some(table) = self.by_name.load().get(name) {
+            return table.clone();
+        }
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = HashMap::clone(&self.by_name.load());
+        let table = all.entry(name.into()).or_insert_with(|| Arc::new(Table::new(name, TableState::default())));
+        let table = table.clone();
+        self.by_name.store(Arc::new(all));
+        table
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Table>> {
+        self.by_name.load().values().cloned().collect()
+    }
+
+    pub(crate) fn compact(&self, revision: u64) {
+        for table in self.all() {
+            let mut state = (*table.state()).clone();
+            state.compact(revision);
+            table.publish(state);
+        }
+    }
+
+    pub(crate) fn publish(&self, working: HashMap<Arc<str>, TableState>, revision: u64) {
+        for (name, state) in working {
+            self.table(&name).publish(state);
+        }
+        self.revision.store(revision, Ordering::Release);
+        self.reached.send_replace(revision);
+    }
+}
+
+impl Store {
+    /// Opens the store and reads everything into memory. Blocks; must be called within a tokio runtime, which does the
+    /// housekeeping.
+    pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
+        let (mut engine, loaded) = engine::open(&options)?;
+        let expiring: Vec<_> = loaded.expiring();
+        let tables = Arc::new(Tables::new(loaded.tables, loaded.revision));
+        let (queue, requests) = mpsc::channel(committer::QUEUE_MAX);
+        let committer = {
+            let tables = tables.clone();
+            std::thread::Builder::new()
+                .name("store-committer".to_owned())
+                .spawn(move || committer::run(&tables, &mut *engine, requests))
+                .map_err(OpenError::Thread)?
+        };
+        let (expiring_sender, due) = mpsc::unbounded_channel();
+        for entry in expiring {
+            let _ = expiring_sender.send(entry);
+        }
+        let store = Arc::new(Self {
+            tables,
+            queue,
+            compacted: AtomicU64::new(0),
+            expiring: expiring_sender,
+            committer: Mutex::new(Some(committer)),
+        });
+        tokio::spawn(expiry::run(Arc::downgrade(&store), options.clock, due));
+        tokio::spawn(compact_regularly(Arc::downgrade(&store)));
+        Ok(store)
+    }
+
+    /// The revision up to which everything can be read.
+    pub fn revision(&self) -> u64 {
+        self.tables.revision()
+    }
+
+    /// Waits until everything up to a revision can be read.
+    pub async fn reached(&self, revision: u64) {
+        let mut current = self.tables.reached.subscribe();
+        // The sender lives in this store.
+        let _ = current.wait_for(|current| *current >= revision).await;
+    }
+
+    /// Reads before this revision may fail with [`Expired`].
+    pub fn compacted(&self) -> u64 {
+        self.compacted.load(Ordering::Acquire)
+    }
+
+    pub fn table(&self, name: &str) -> Arc<Table> {
+        self.tables.table(name)
+    }
+
+    /// Every table that has, or has had, an object or a reader.
+    pub fn tables(&self) -> Vec<Arc<Table>> {
+        self.tables.all()
+    }
+
+    /// The table as it was at a revision, as far back as compaction allows.
+    pub fn state_at(&self, table: &Table, revision: u64) -> Result<Arc<TableState>, Expired> {
+        let compacted = self.compacted();
+        if revision < compacted {
+            return Err(Expired::TooOld { asked: revision, oldest: compacted });
+        }
+        let current = self.revision();
+        if revision > current {
+            return Err(Expired::TooLarge { asked: revision, current });
+        }
+        table.state_at(revision)
+    }
+
+    /// Makes a transaction durable and visible; when this returns, both are true. Waits while the queue is full.
+    pub async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
+        let expiring: Vec<(usize, Arc<str>)> = txn
+            .ops
+            .iter()
+            .enumerate()
+            .filter(|(_, op)| op.expires != 0)
+            .map(|(index, op)| (index, op.table.clone()))
+            .collect();
+        let (answer, result) = oneshot::channel();
+        self.queue.send(Work::Commit(Request { txn, answer })).await.map_err(|_| CommitError::Closed)?;
+        let committed = result.await.map_err(|_| CommitError::Closed)??;
+        for (index, table) in expiring {
+            if let Some(item) = committed.items.get(index) {
+                let _ = self.expiring.send(expiry::Due { table, item: item.clone() });
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Forgets the past before `revision`.
+    pub async fn compact(&self, revision: u64) {
+        self.compacted.fetch_max(revision, Ordering::AcqRel);
+        // A committer that has ended has nothing to forget.
+        let _ = self.queue.send(Work::Compact(revision)).await;
+    }
+
+    /// Takes no more transactions and waits for those that are under way.
+    pub async fn close(self: Arc<Self>) {
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self);
+        if let Some(committer) = committer {
+            let _ = tokio::task::spawn_blocking(move || committer.join()).await;
+        }
+    }
+}
+
+async fn compact_regularly(store: std::sync::Weak<Store>) {
+    let mut before = None;
+    loop {
+        let Some(strong) = store.upgrade() else { return };
+        let revision = strong.revision();
+        if let Some(before) = before.replace(revision) {
+            strong.compact(before).await;
+        }
+        drop(strong);
+        tokio::time::sleep(COMPACTION_INTERVAL).await;
+    }
+}
+
+/// What the engine found on the disk.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub tables: HashMap<String, TableState>,
+    pub revision: u64,
+}
+
+impl Loaded {
+    pub(crate) fn apply(&mut self, table: &str, item: Item, deleted: bool) {
+        self.revision = self.revision.max(item.revision);
+        if !self.tables.contains_key(table) {
+            self.tables.insert(table.to_owned(), TableState::default());
+        }
+        if let Some(state) = self.tables.get_mut(table) {
+            state.load(Arc::new(item), deleted);
+        }
+    }
+
+    fn expiring(&self) -> Vec<expiry::Due> {
+        let mut due = Vec::new();
+        for (name, state) in &self.tables {
+            let table: Arc<str> = name.as_str().into();
+            let expiring = state.iter(&crate::table::Range::default()).filter(|item| item.expires != 0);
+            due.extend(expiring.map(|item| expiry::Due { table: table.clone(), item: item.clone() }));
+        }
+        due
+    }
+}

@@ -1,0 +1,140 @@
+//! What is on the disk comes back, and damage is told from a torn tail.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+
+fn log_file(directory: &Path) -> PathBuf {
+    let mut logs: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("log-"))
+        .collect();
+    logs.sort();
+    logs.pop().unwrap()
+}
+
+/// A closed store with five small objects, and its log with the zeros behind it cut off.
+async fn five() -> (TempDir, Vec<u8>) {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    for n in 0..5 {
+        create(&store, "pods", &format!("a/{n}"), &n.to_string()).await.unwrap();
+    }
+    store.close().await;
+    let bytes = fs::read(log_file(directory.path())).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    (directory, bytes[..end].to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    create(&store, "pods", "a/x", "1").await.unwrap();
+    create(&store, "secrets", "a/s", "hidden").await.unwrap();
+    let revision = create(&store, "pods", "a/y", "2").await.unwrap().revision;
+    update(&store, "pods", "a/x", 1, "3").await.unwrap();
+    delete(&store, "pods", "a/y", revision).await.unwrap();
+    store.close().await;
+    let raw = fs::read(log_file(directory.path())).unwrap();
+    assert!(!raw.windows(6).any(|window| window == b"hidden"), "a secret stands on the disk as it is");
+
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.revision(), 5);
+    assert_eq!(contents(&store, "pods"), [("a/x".to_owned(), "3".to_owned())]);
+    assert_eq!(contents(&store, "secrets"), [("a/s".to_owned(), "hidden".to_owned())]);
+    assert_eq!(store.table("pods").get("a/x").unwrap().created, 1);
+    assert!(store.table("pods").watch(3).is_err(), "events from before the start are gone, and a watch must hear it");
+    assert_eq!(create(&store, "pods", "a/z", "").await.unwrap().revision, 6);
+    store.close().await;
+
+    let mut wrong = options(directory.path());
+    wrong.key = Some(SecretKey::new([4; 32]));
+    assert!(matches!(Store::open(wrong), Err(OpenError::Key { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_ends_anywhere_gives_back_what_came_before() {
+    let (directory, bytes) = five().await;
+    let path = log_file(directory.path());
+    let mut counts = Vec::new();
+    for end in 8..=bytes.len() {
+        fs::write(&path, &bytes[..end]).unwrap();
+        let store = open(directory.path()).unwrap_or_else(|error| panic!("cut at {end}: {error}"));
+        let found = contents(&store, "pods").len();
+        assert_eq!(store.revision(), found as u64);
+        // Writing goes on where the sound part ends.
+        create(&store, "pods", "new", "").await.unwrap();
+        store.close().await;
+        let store = open(directory.path()).unwrap();
+        assert_eq!(contents(&store, "pods").len(), found + 1);
+        store.close().await;
+        counts.push(found);
+    }
+    assert!(counts.is_sorted());
+    assert_eq!((counts[0], counts[counts.len() - 1]), (0, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_not_taken_for_a_torn_tail() {
+    let (directory, bytes) = five().await;
+    let path = log_file(directory.path());
+    let frame = (bytes.len() - 8) / 5;
+    for at in 8..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x01;
+        fs::write(&path, &damaged).unwrap();
+        let opened = open(directory.path());
+        if at < 8 + 4 * frame {
+            let error = opened.err().unwrap_or_else(|| panic!("a flipped bit at {at} goes unnoticed")).to_string();
+            assert!(error.contains(&path.display().to_string()) && error.contains("byte"), "{error}");
+        } else {
+            let store = opened.unwrap();
+            assert_eq!(contents(&store, "pods").len(), 4);
+            store.close().await;
+        }
+    }
+    fs::write(&path, b"something else entirely").unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::Version { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_bound_the_log() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let text = "x".repeat(100_000);
+    let mut revisions = [0; 20];
+    for round in 0..80 {
+        for (n, revision) in revisions.iter_mut().enumerate() {
+            let key = format!("a/{n}");
+            *revision = match *revision {
+                0 => create(&store, "pods", &key, &text).await.unwrap().revision,
+                at => update(&store, "pods", &key, at, &format!("{round}{text}")).await.unwrap().revision,
+            };
+        }
+    }
+    let before = contents(&store, "pods");
+    store.close().await;
+    let bytes: u64 = fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes < 120 << 20, "160 MB of writes to 2 MB of objects leave {bytes} bytes");
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.revision(), 1600);
+    assert_eq!(contents(&store, "pods"), before);
+    store.close().await;
+
+    // A snapshot that is cut short, or a log that is missing, is damage.
+    let snapshot = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("snapshot-"))
+        .expect("160 MB of writes make a snapshot");
+    let whole = fs::read(&snapshot).unwrap();
+    fs::write(&snapshot, &whole[..whole.len() - 20]).unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::Damaged { .. })));
+    fs::remove_file(&snapshot).unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::Damaged { .. })));
+}

@@ -1,0 +1,129 @@
+//! What a client of the store may rely on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::tempdir;
+use windlass_store::{EventKind, Expired, Op};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_and_conflicts() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.revision(), 0);
+    assert_eq!(create(&store, "pods", "a/x", "1").await.unwrap().revision, 1);
+    let Err(CommitError::Conflict { current: Some(current), .. }) = create(&store, "pods", "a/x", "2").await else {
+        panic!("a second create succeeds");
+    };
+    assert_eq!(current.revision, 1);
+    let updated = update(&store, "pods", "a/x", 1, "2").await.unwrap();
+    assert_eq!((updated.items[0].revision, updated.items[0].created), (2, 1));
+    assert!(matches!(update(&store, "pods", "a/x", 1, "3").await, Err(CommitError::Conflict { .. })));
+    assert!(matches!(update(&store, "pods", "a/y", 1, "3").await, Err(CommitError::Conflict { current: None, .. })));
+    assert!(delete(&store, "pods", "a/x", 1).await.is_err());
+    assert_eq!(delete(&store, "pods", "a/x", 2).await.unwrap().items[0].revision, 3);
+    assert!(store.table("pods").get("a/x").is_none());
+    assert_eq!(store.revision(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_all_or_nothing() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    create(&store, "ips", "10.0.0.1", "").await.unwrap();
+    let put = |table: &str, key: &str| Txn::put(&table.into(), key, Expect::Absent, object(key, "")).ops.remove(0);
+    let txn = Txn { ops: vec![put("services", "a/x"), put("ips", "10.0.0.1")] };
+    assert!(matches!(store.commit(txn).await, Err(CommitError::Conflict { op: 1, .. })));
+    assert!(store.table("services").get("a/x").is_none());
+    let txn = Txn { ops: vec![put("services", "a/x"), put("ips", "10.0.0.2")] };
+    let done = store.commit(txn).await.unwrap();
+    assert!(done.items.iter().all(|item| item.revision == done.revision));
+    let many: Vec<Op> = (0..200).map(|n| put("ips", &n.to_string())).collect();
+    assert!(matches!(store.commit(Txn { ops: many }).await, Err(CommitError::TooManyOps(200))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_sees_everything_once_and_in_order() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    create(&store, "pods", "a/x", "0").await.unwrap();
+    let mut watch = store.table("pods").watch(store.revision()).unwrap();
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let key = format!("a/w{writer}");
+                let mut revision = create(&store, "pods", &key, "0").await.unwrap().revision;
+                for n in 0..50 {
+                    create(&store, "other", &format!("{key}-{n}"), "").await.unwrap();
+                    revision = update(&store, "pods", &key, revision, &n.to_string()).await.unwrap().revision;
+                }
+                delete(&store, "pods", &key, revision).await.unwrap();
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    while seen.len() < 8 * 52 {
+        seen.extend(watch.next().await.unwrap());
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(watch.try_next().unwrap().is_empty());
+    assert!(seen.windows(2).all(|pair| pair[0].revision() < pair[1].revision()));
+    let count = |kind| seen.iter().filter(|event| event.kind == kind).count();
+    assert_eq!((count(EventKind::Added), count(EventKind::Modified), count(EventKind::Deleted)), (8, 400, 8));
+    for event in seen.iter().filter(|event| event.kind != EventKind::Added) {
+        assert_eq!(event.before.as_ref().unwrap().key, event.item.key);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_can_be_read_until_it_is_compacted() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let table = store.table("pods");
+    for n in 1..=300 {
+        create(&store, "pods", &format!("{n:03}"), "").await.unwrap();
+    }
+    delete(&store, "pods", "001", 1).await.unwrap();
+    let then = store.state_at(&table, 150).unwrap();
+    assert_eq!(then.len(), 150);
+    assert_eq!(store.state_at(&table, 300).unwrap().len(), 300);
+    assert_eq!(store.state_at(&table, 400).err(), Some(Expired::TooLarge { asked: 400, current: 301 }));
+    store.compact(200).await;
+    create(&store, "pods", "x", "").await.unwrap();
+    assert_eq!(store.state_at(&table, 150).err(), Some(Expired::TooOld { asked: 150, oldest: 200 }));
+    assert_eq!(store.state_at(&table, 200).unwrap().len(), 200);
+    assert!(table.watch(10).is_err());
+    assert!(table.watch(250).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_with_a_time_to_live_go_away() {
+    let directory = tempdir().unwrap();
+    let clock = Clock::paused(Timestamp::from_second(1_000_000).unwrap());
+    let store = Store::open(Options { clock, ..options(directory.path()) }).unwrap();
+    let mut put = Txn::put(&"events".into(), "a/e", Expect::Absent, object("e", ""));
+    put.ops[0].expires = 1_000_100;
+    store.commit(put).await.unwrap();
+    create(&store, "events", "a/f", "").await.unwrap();
+    let mut watch = store.table("events").watch(store.revision()).unwrap();
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(watch.try_next().unwrap().is_empty());
+    let gone = watch.next().await.unwrap();
+    assert_eq!((gone[0].kind, &*gone[0].item.key), (EventKind::Deleted, "a/e"));
+    assert!(clock.now().as_second() >= 1_000_100);
+    assert!(store.table("events").get("a/f").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_at_a_time() {
+    let directory = tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::InUse { .. })));
+    store.close().await;
+    open(directory.path()).unwrap();
+}
