@@ -1,0 +1,81 @@
+//! Reading and writing key material.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::PkiError;
+
+pub(crate) const PRIVATE: u32 = 0o600;
+pub(crate) const PUBLIC: u32 = 0o644;
+
+/// What is lost when the power fails a moment later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The file can be made again: it need not reach the disk now.
+    Bearable,
+    /// It cannot: it is on disk when the call returns.
+    Unbearable,
+}
+
+/// `None` when there is no such file. Contents are wiped from memory when dropped, for most are private.
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PkiError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(PkiError::File { action: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// Replaces a file in one step. It never has more permissions than `mode`, not even for a moment.
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32, loss: Loss) -> Result<(), PkiError> {
+    let fail = |source| PkiError::File { action: "write", path: path.to_owned(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    // One that a crash left may have another mode.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside).map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    if loss == Loss::Unbearable {
+        file.sync_all().map_err(fail)?;
+    }
+    std::fs::rename(&beside, path).map_err(fail)?;
+    if loss == Loss::Unbearable
+        && let Some(directory) = path.parent()
+    {
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn make_directory(path: &Path) -> Result<(), PkiError> {
+    std::fs::create_dir_all(path).map_err(|source| PkiError::File { action: "make", path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn replaced_with_the_right_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        assert!(read(&path).unwrap().is_none());
+        std::fs::write(dir.path().join("key.new"), "from a crash").unwrap();
+        for (text, loss) in [("one", Loss::Bearable), ("two", Loss::Unbearable)] {
+            write(&path, text.as_bytes(), PRIVATE, loss).unwrap();
+            assert_eq!(&read(&path).unwrap().unwrap()[..], text.as_bytes());
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,40 @@
+//! Authorities, certificates, their rotation, and service-account keys.
+//!
+//! [`Ca`] makes keys and certificates and signs requests; [`Identity`] is a certificate with its key, kept in files and renewed
+//! in time; [`server_config`] and [`client_config`] speak TLS with them, and a [`Rotating`] identity is exchanged without a
+//! restart. [`ClientVerifier`] says who a client certificate is, as upstream's x509 authenticator does. [`TokenSigner`] and
+//! [`TokenVerifier`] are the signatures of service-account tokens, [`jwks`] and [`discovery_document`] what the API
+//! server publishes about them.
+//!
+//! Certificates are written by hand rather than with rcgen: a Kubernetes user is in any number of groups, and each is an
+//! organization of the subject; rcgen's names hold one of each kind, drop the others of a request, and panic on
+//! an empty one.
+//!
+//! What this crate does not know: which certificates a cluster has, who may have one, and what claims mean.
+
+mod ca;
+mod certificate;
+mod der;
+mod error;
+mod files;
+mod identity;
+mod jwks;
+mod key;
+mod pem;
+mod renewal;
+mod request;
+mod stored;
+mod tls;
+mod token;
+
+pub use ca::{Ca, SigningPolicy};
+pub use certificate::{Certificate, ClientCert, Issue, ServerCert};
+pub use error::PkiError;
+pub use identity::{ClientIdentity, ClientVerifier, client_identity};
+pub use jwks::{JWKS_PATH, OPENID_CONFIGURATION_PATH, discovery_document, jwks};
+pub use key::{Algorithm, PrivateKey, PublicKey};
+pub use renewal::{Renewal, RenewalReason, renewal};
+pub use request::CertificateRequest;
+pub use stored::Identity;
+pub use tls::{ClientAuth, Rotating, client_config, server_config};
+pub use token::{TokenError, TokenSigner, TokenVerifier, VerifiedToken};

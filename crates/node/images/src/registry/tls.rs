@@ -1,0 +1,192 @@
+//! What we trust and who we are when we speak TLS to a registry.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+
+use super::config::Tls;
+use super::error::ConfigError;
+
+/// TLS settings with the files' contents: two endpoints with equal material share a client and its connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Material {
+    authorities: Vec<(String, Vec<u8>)>,
+    /// Where it is from, certificate and key.
+    identity: Option<(String, Vec<u8>, Vec<u8>)>,
+    skip_verify: bool,
+}
+
+impl Material {
+    /// Reads the files.
+    pub(super) fn load(tls: &Tls) -> Result<Self, ConfigError> {
+        let read =
+            |path: &Path| std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source });
+        let authorities = tls
+            .ca_files
+            .iter()
+            .map(|path| Ok((path.display().to_string(), read(path)?)))
+            .collect::<Result<_, ConfigError>>()?;
+        // rustls presents one identity; of several the first counts.
+        let identity = match tls.client_certificates.first() {
+            Some(client) => {
+                let certificate = read(&client.certificate)?;
+                let key = client.key.as_deref().map(read).transpose()?.unwrap_or_else(|| certificate.clone());
+                Some((client.certificate.display().to_string(), certificate, key))
+            }
+            None => None,
+        };
+        Ok(Self { authorities, identity, skip_verify: tls.skip_verify.unwrap_or(false) })
+    }
+
+    pub(super) fn client_config(&self) -> Result<ClientConfig, ConfigError> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(ConfigError::ClientCertificate)?;
+        let builder = if self.skip_verify {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+        } else {
+            let mut roots = system_roots().clone();
+            let mut pinned = Vec::new();
+            for (path, pem) in &self.authorities {
+                let mut added = 0;
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    let certificate = certificate.map_err(|_| ConfigError::Certificate(path.clone()))?;
+                    added += usize::from(roots.add(certificate.clone()).is_ok());
+                    pinned.push(certificate);
+                }
+                if added == 0 {
+                    return Err(ConfigError::Certificate(path.clone()));
+                }
+            }
+            let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|_| ConfigError::Certificate("the set of authorities".to_owned()))?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinning { inner, pinned }))
+        };
+        match &self.identity {
+            None => Ok(builder.with_no_client_auth()),
+            Some((path, certificate, key)) => {
+                let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| ConfigError::Certificate(path.clone()))?;
+                let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| ConfigError::PrivateKey(path.clone()))?;
+                builder.with_client_auth_cert(chain, key).map_err(ConfigError::ClientCertificate)
+            }
+        }
+    }
+}
+
+/// The machine's roots; Mozilla's, as this program carries them, where the machine has none (a minimal system without the
+/// package ca-certificates).
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            tracing::debug!("no root certificates on this machine, using those built in");
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        roots
+    })
+}
+
+/// Verifies as usual, and takes an authority's certificate that the configuration names for a server's own: what
+/// `openssl req -x509` makes, with which many private registries run, is both.
+#[derive(Debug)]
+struct Pinning {
+    inner: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Pinning {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let result = self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        // This error comes after the check of the validity, and before that of the name.
+        let Err(rustls::Error::InvalidCertificate(CertificateError::Other(other))) = &result else { return result };
+        let is_authority = matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity));
+        if is_authority && self.pinned.iter().any(|pinned| pinned == certificate) {
+            rustls::client::verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        result
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// Accepts every certificate, as `skip_verify` asks; signatures are still checked.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,16 @@
+//! File trees that strangers shape: layers of images, volumes that containers write to.
+//!
+//! Whoever made them may have put symbolic links where directories were, may be changing them this very moment, and may have
+//! made them deeper than stacks and descriptor tables are. Everything here works with directory descriptors, never follows
+//! a link out of its root, never crosses into a mounted file system, and needs memory and descriptors that do not grow
+//! with the depth of the tree. Everything blocks.
+
+mod beneath;
+mod remove;
+mod usage;
+mod walk;
+
+pub use beneath::{Links, clean, is_mount_point, make_dirs, open_dir, open_path};
+pub use remove::remove;
+pub use usage::{FileSystem, Usage, file_system, usage};
+pub use walk::{Entry, walk};
