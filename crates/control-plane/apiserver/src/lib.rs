@@ -18,13 +18,16 @@ mod objects;
 mod outcome;
 pub mod pages;
 mod registry;
+mod reviews;
 mod selection;
 mod server;
 mod subresources;
 mod table;
+mod tokens;
 mod verbs;
 
 pub use context::Context;
 pub use outcome::{Listed, Outcome, Payload};
 pub use registry::{Registry, Served};
 pub use server::{Options, Server};
+pub use tokens::Tokens;

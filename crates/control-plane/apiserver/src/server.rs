@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::outcome::Outcome;
 use crate::pages::Health;
 use crate::registry::{Registry, Served};
+use crate::tokens::Tokens;
 
 /// What a server is made of.
 pub struct Options {
@@ -22,6 +23,7 @@ pub struct Options {
     pub clock: Clock,
     pub resources: Vec<Resource>,
     pub admission: Chain,
+    pub tokens: Tokens,
     /// `host:port` under which clients reach this server.
     pub advertised_address: String,
 }
@@ -33,18 +35,19 @@ pub struct Server {
     pub(crate) admission: Chain,
     pub(crate) authorizer: Authorizer,
     pub health: Health,
+    pub tokens: Tokens,
     advertised_address: String,
 }
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
-        let Options { store, clock, resources, admission, advertised_address } = options;
+        let Options { store, clock, resources, admission, tokens, advertised_address } = options;
         let registry = Registry::new(resources, &store);
         let authorizer = Authorizer::new(&store);
         let health = Health::default();
         health.add("ping", Box::new(|| Ok(())));
         let registry = ArcSwap::from_pointee(registry);
-        Arc::new(Self { store, clock, registry, admission, authorizer, health, advertised_address })
+        Arc::new(Self { store, clock, registry, admission, authorizer, health, tokens, advertised_address })
     }
 
     pub(crate) fn advertised_address(&self) -> &str {
@@ -67,6 +70,7 @@ impl Server {
             Verb::Get => self.get(&served, &request),
             Verb::List => self.list(&served, &request).await,
             Verb::Watch => self.watch(&served, &request).await,
+            Verb::Create if served.resource.verbs == Verbs::CreateOnly => self.review(context, &served, request).await,
             Verb::Create => self.create(context, &served, request).await,
             Verb::Update => self.update(context, &served, request).await,
             Verb::Patch(patch) => self.patch(context, &served, request, patch).await,

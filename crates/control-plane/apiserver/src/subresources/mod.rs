@@ -7,6 +7,7 @@ mod eviction;
 mod finalize;
 mod resize;
 mod scale;
+mod token;
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ impl Server {
             Subresource::Finalize => self.finalize(context, served, request).await,
             Subresource::Approval => self.approve(context, served, request).await,
 
-            Subresource::Token => Err(Status::internal("no tokens yet")),
+            Subresource::Token => self.issue_token(context, served, request).await,
             Subresource::Status => Err(Status::internal("the status goes the way of the object")),
             Subresource::Log
             | Subresource::Exec

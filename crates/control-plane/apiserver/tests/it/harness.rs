@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -16,11 +15,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use windlass_api::time::Clock;
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::http::{Frontend, Listener, TokenAuthenticator, serve};
-use windlass_apiserver::{Options, Server};
+use windlass_apiserver::http::{Frontend, Listener, serve};
+use windlass_apiserver::{Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
+use windlass_pki::{PrivateKey, TokenSigner};
 use windlass_store::Store;
 
 /// One CA for all tests of the process.
@@ -38,16 +38,6 @@ fn pki() -> &'static Pki {
         let ca = params.self_signed(&key).unwrap().der().clone();
         Pki { issuer: Issuer::new(params, key), ca }
     })
-}
-
-struct Tokens;
-
-#[async_trait]
-impl TokenAuthenticator for Tokens {
-    /// The token `NAME` is the user NAME.
-    async fn authenticate(&self, token: &str) -> Option<User> {
-        (token != "bad").then(|| User::new(token, &[]))
-    }
 }
 
 pub(crate) struct TestServer {
@@ -73,6 +63,7 @@ impl TestServer {
             clock: Clock::system(),
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(),
+            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
             advertised_address: address.clone(),
         });
         let listener = Listener {
@@ -80,7 +71,7 @@ impl TestServer {
             tls: Arc::new(server_tls()),
             peer_user: |_| Some(User::new("admin", &["system:masters"])),
         };
-        let frontend = Arc::new(Frontend { server: server.clone(), tokens: Arc::new(Tokens) });
+        let frontend = Arc::new(Frontend { server: server.clone() });
         tokio::spawn(serve(frontend, listener, std::future::pending()));
         let test = Self { server, address, _directory: directory };
         test.create("/api/v1/namespaces", &serde_json::json!({"metadata": {"name": "default"}})).await;

@@ -261,17 +261,18 @@ async fn collections_are_deleted_by_selection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_do_what() {
     let server = TestServer::start().await;
-    let as_user = |token: &'static str| server.send_as(Some(token), Method::GET, MAPS, &[], "");
-    let (code, _) = read(as_user("bad").await).await;
+    let anonymous = server.send_as(Some(""), Method::GET, MAPS, &[], "");
+    let (code, _) = read(server.send_as(Some("bad"), Method::GET, MAPS, &[], "").await).await;
     assert_eq!(code, StatusCode::UNAUTHORIZED);
-    let (code, status) = read(as_user("jane").await).await;
+    let jane = || server.send(Method::GET, MAPS, &["impersonate-user: jane"], "");
+    let (code, status) = read(jane().await).await;
     assert_eq!(code, StatusCode::FORBIDDEN);
     assert_eq!(
         status["message"],
         "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" in the namespace \
          \"default\""
     );
-    let (_, status) = read(as_user("").await).await;
+    let (_, status) = read(anonymous.await).await;
     assert!(status["message"].as_str().unwrap().contains("User \"system:anonymous\" cannot list"));
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
     server
@@ -280,9 +281,48 @@ async fn who_may_do_what() {
     server
         .create(&format!("{rbac}/rolebindings"), &json!({"metadata": {"name": "b"}, "roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "jane"}]}))
         .await;
-    assert_eq!(read(as_user("jane").await).await.0, StatusCode::OK);
-    let impersonated = server.send(Method::GET, MAPS, &["impersonate-user: joe"], "").await;
-    assert!(read(impersonated).await.1["message"].as_str().unwrap().contains("User \"joe\" cannot list"));
-    let denied = server.send_as(Some("jane"), Method::GET, MAPS, &["impersonate-user: joe"], "").await;
-    assert!(read(denied).await.1["message"].as_str().unwrap().contains("cannot impersonate resource \"users\""));
+    assert_eq!(read(jane().await).await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn service_accounts_and_their_tokens() {
+    let server = TestServer::start().await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let account = server.create(accounts, &json!({"metadata": {"name": "sa"}})).await;
+    let request = json!({"spec": {"expirationSeconds": 600}});
+    let issued = server.create(&format!("{accounts}/sa/token"), &request).await;
+    let token = issued["status"]["token"].as_str().unwrap().to_owned();
+    let (code, status) = read(server.send_as(Some(&token), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::FORBIDDEN);
+    assert!(status["message"].as_str().unwrap().contains("User \"system:serviceaccount:default:sa\" cannot list"));
+    let review = json!({"spec": {"token": token}});
+    let reviewed = server.create("/apis/authentication.k8s.io/v1/tokenreviews", &review).await;
+    assert_eq!(reviewed["status"]["user"]["uid"], account["metadata"]["uid"]);
+    let foreign = json!({"spec": {"token": token, "audiences": ["other"]}});
+    let reviewed = server.create("/apis/authentication.k8s.io/v1/tokenreviews", &foreign).await;
+    assert!(reviewed["status"].get("authenticated").is_none());
+    let bound = json!({"spec": {"boundObjectRef": {"kind": "Secret", "apiVersion": "v1", "name": "none"}}});
+    let (code, _) =
+        read(server.send(Method::POST, &format!("{accounts}/sa/token"), JSON, &bound.to_string()).await).await;
+    assert_eq!(code, StatusCode::NOT_FOUND);
+    server.send(Method::DELETE, &format!("{accounts}/sa"), &[], "").await;
+    let (code, _) = read(server.send_as(Some(&token), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_about_access() {
+    let server = TestServer::start().await;
+    let reviews = "/apis/authorization.k8s.io/v1";
+    let spec = json!({"spec": {"resourceAttributes": {"verb": "delete", "resource": "pods", "namespace": "default"}}});
+    let own = server.create(&format!("{reviews}/selfsubjectaccessreviews"), &spec).await;
+    assert_eq!(own["status"]["allowed"], true);
+    let mut of_joe = spec.clone();
+    of_joe["spec"]["user"] = json!("joe");
+    let joes = server.create(&format!("{reviews}/subjectaccessreviews"), &of_joe).await;
+    assert_eq!(joes["status"]["allowed"], false);
+    let who = server.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await;
+    assert_eq!(who["status"]["userInfo"]["username"], "admin");
+    let (code, _) = read(server.send(Method::POST, &format!("{reviews}/subjectaccessreviews"), JSON, "{}").await).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
 }
