@@ -8,7 +8,9 @@
 //! - [`http`]: connections, paths, content negotiation, encoding.
 //! - [`direct`]: the transport for components in the same process.
 
+mod allocation;
 mod authorization;
+mod bootstrap;
 mod context;
 pub mod direct;
 mod encode;
@@ -26,6 +28,7 @@ mod table;
 mod tokens;
 mod verbs;
 
+pub use bootstrap::Bootstrap;
 pub use context::Context;
 pub use outcome::{Listed, Outcome, Payload};
 pub use registry::{Registry, Served};

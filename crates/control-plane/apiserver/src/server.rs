@@ -1,8 +1,11 @@
 //! The server: everything that a request needs, and the way that it takes.
 
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use ipnet::Ipv4Net;
 use windlass_admission::Chain;
 use windlass_api::Status;
 use windlass_api::time::Clock;
@@ -10,6 +13,7 @@ use windlass_client::{Request, Verb};
 use windlass_resources::{Resource, Subresource, Verbs};
 use windlass_store::Store;
 
+use crate::allocation::{Allocator, ServiceAllocator};
 use crate::authorization::Authorizer;
 use crate::context::Context;
 use crate::outcome::Outcome;
@@ -24,6 +28,9 @@ pub struct Options {
     pub resources: Vec<Resource>,
     pub admission: Chain,
     pub tokens: Tokens,
+    /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
+    pub service_cidr: Ipv4Net,
+    pub node_ports: RangeInclusive<u16>,
     /// `host:port` under which clients reach this server.
     pub advertised_address: String,
 }
@@ -36,22 +43,44 @@ pub struct Server {
     pub(crate) authorizer: Authorizer,
     pub health: Health,
     pub tokens: Tokens,
+    /// By the name of the table.
+    pub(crate) allocators: HashMap<&'static str, Arc<dyn Allocator>>,
+    pub(crate) service_cidr: Ipv4Net,
     advertised_address: String,
 }
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
-        let Options { store, clock, resources, admission, tokens, advertised_address } = options;
+        let Options { store, clock, resources, admission, tokens, service_cidr, node_ports, advertised_address } =
+            options;
+        let services: Arc<dyn Allocator> = Arc::new(ServiceAllocator { range: service_cidr, node_ports, clock });
+        let allocators = HashMap::from([("services", services)]);
         let registry = Registry::new(resources, &store);
         let authorizer = Authorizer::new(&store);
         let health = Health::default();
         health.add("ping", Box::new(|| Ok(())));
         let registry = ArcSwap::from_pointee(registry);
-        Arc::new(Self { store, clock, registry, admission, authorizer, health, tokens, advertised_address })
+        Arc::new(Self {
+            store,
+            clock,
+            registry,
+            admission,
+            authorizer,
+            health,
+            tokens,
+            allocators,
+            service_cidr,
+            advertised_address,
+        })
     }
 
     pub(crate) fn advertised_address(&self) -> &str {
         &self.advertised_address
+    }
+
+    /// Who hands out what objects of a table take, if somebody does.
+    pub(crate) fn allocator(&self, served: &Served) -> Option<&Arc<dyn Allocator>> {
+        self.allocators.get(&*served.resource.table)
     }
 
     pub fn registry(&self) -> Arc<Registry> {

@@ -100,7 +100,7 @@ impl Server {
             }
         }
         ownership::record(context, served, request, moment.now, Some(old), &mut new);
-        self.store_change(served, request, current, new, moment).await
+        self.store_change(served, request, current, old, new, moment).await
     }
 
     async fn store_change(
@@ -108,14 +108,20 @@ impl Server {
         served: &Arc<Served>,
         request: &Request,
         current: &Arc<Item>,
-        new: Value,
+        old: &Value,
+        mut new: Value,
         moment: Moment,
     ) -> Result<Result<Outcome, Option<Arc<Item>>>, Status> {
         let resource = &served.resource;
+        let is_last = is_released(&new, served);
+        let taken = match self.allocator(served) {
+            Some(allocator) if is_last => allocator.delete(&self.store, old),
+            Some(allocator) => allocator.write(&self.store, Some(old), &mut new, 0)?,
+            None => Vec::new(),
+        };
         if request.options.dry_run {
             return Ok(Ok(Outcome::tree(resource.kind.clone(), new)));
         }
-        let is_last = is_released(&new, served);
         let mut stored = new;
         resource.strategy.to_stored(&mut stored);
         let template = Template::new(&stored);
@@ -123,14 +129,16 @@ impl Server {
             return Ok(Ok(Outcome::item(served, current.clone())));
         }
         let key = &current.key;
-        let txn = if is_last {
+        let mut txn = if is_last {
             Txn::delete(&resource.table, key, current.revision, Some(template))
         } else {
             let mut txn = Txn::put(&resource.table, key, Expect::Revision(current.revision), template);
             txn.ops[0].expires = expiry(served, moment);
             txn
         };
+        txn.ops.extend(taken);
         match self.store.commit(txn).await {
+            Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Err(Some(current.clone()))),
             Ok(mut committed) => {
                 let payload = Payload::Item(served.clone(), committed.items.swap_remove(0));
                 Ok(Ok(Outcome::Object { payload, created: false }))

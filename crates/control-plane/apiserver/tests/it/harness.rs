@@ -64,6 +64,8 @@ impl TestServer {
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            service_cidr: "10.96.0.0/16".parse().unwrap(),
+            node_ports: 30000..=32767,
             advertised_address: address.clone(),
         });
         let listener = Listener {
