@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 use windlass_machinery::json::Template;
+use windlass_machinery::names;
 use windlass_machinery::tree::{items, text};
-use windlass_resources::metadata;
 use windlass_store::{Expect, Op, Range, Store};
 
 pub(super) const TABLE: &str = "ipaddresses.networking.k8s.io";
@@ -67,7 +67,7 @@ pub(super) fn take(address: IpAddr, namespace: &str, service: &str, now: &str) -
     let object = json!({
         "metadata": {
             "name": address.to_string(),
-            "uid": metadata::new_uid(),
+            "uid": names::new_uid(),
             "creationTimestamp": now,
             "labels": {
                 "ipaddress.kubernetes.io/ip-family": if address.is_ipv4() { "IPv4" } else { "IPv6" },

@@ -11,9 +11,8 @@ use windlass_api::field::{Error, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status, time};
 use windlass_auth::authentication::{Bound, Grant};
 use windlass_client::Request;
-use windlass_machinery::Schema;
 use windlass_machinery::tree::{child, items, number, put, set, text};
-use windlass_resources::metadata;
+use windlass_machinery::{Schema, names};
 
 use crate::context::Context;
 use crate::objects::{decode_body, tree};
@@ -56,7 +55,7 @@ impl Server {
             secret: None,
             now,
             seconds,
-            id: metadata::new_uid(),
+            id: names::new_uid(),
         };
         self.bind_token(&mut grant, &spec["boundObjectRef"])?;
         let token = self.tokens.sign(grant)?;

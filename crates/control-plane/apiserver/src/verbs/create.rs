@@ -7,6 +7,7 @@ use windlass_admission::Operation;
 use windlass_api::Status;
 use windlass_client::Request;
 use windlass_machinery::json::Template;
+use windlass_machinery::names;
 use windlass_machinery::tree::{child, put, remove, text};
 use windlass_resources::{Moment, Subresource, metadata};
 use windlass_store::{CommitError, Expect, Txn};
@@ -110,7 +111,7 @@ impl Server {
                 Err(CommitError::Conflict { op, .. }) if op > 0 && attempt < ATTEMPTS => {}
                 Err(CommitError::Conflict { .. }) if name_is_generated && attempt < ATTEMPTS => {
                     let base = text(&object["metadata"], "generateName").to_owned();
-                    put(child(&mut object, "metadata"), "name", metadata::generate_name(&base));
+                    put(child(&mut object, "metadata"), "name", names::generate(&base));
                 }
                 Err(CommitError::Conflict { .. }) if name_is_generated => {
                     return Err(Status::generate_name_conflict(&resource.group_resource(), &name));

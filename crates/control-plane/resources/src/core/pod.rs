@@ -115,7 +115,7 @@ mod tests {
         };
         let full = json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}});
         assert_eq!(quality_of_service(&spec(&[json!({})])), "BestEffort");
-        assert_eq!(quality_of_service(&spec(&[full.clone()])), "Guaranteed");
+        assert_eq!(quality_of_service(&spec(std::slice::from_ref(&full))), "Guaranteed");
         assert_eq!(quality_of_service(&spec(&[full, json!({})])), "Burstable");
         assert_eq!(quality_of_service(&spec(&[json!({"requests": {"cpu": "1"}})])), "Burstable");
     }
