@@ -1,1 +1,36 @@
-fn main() {}
+//! `windlass`: a whole Kubernetes in one program.
+//!
+//! This crate reads the command line and the configuration and says which components run with which options. What the
+//! components do is in their own crates.
+
+mod cli;
+mod commands;
+mod error;
+mod server;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+fn main() -> ExitCode {
+    match cli::Cli::try_parse() {
+        Ok(cli) => match commands::run(cli.command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                error.print();
+                ExitCode::FAILURE
+            }
+        },
+        Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // Nobody is there to be told when this fails.
+            let _ = asked.print();
+            ExitCode::SUCCESS
+        }
+        Err(misuse) => {
+            let _ = misuse.print();
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -12,6 +12,7 @@ use windlass_api::time::Clock;
 use windlass_client::{Request, Verb};
 use windlass_resources::{Resource, Subresource, Verbs};
 use windlass_store::Store;
+use windlass_telemetry::Metrics;
 
 use crate::allocation::{Allocator, ServiceAllocator};
 use crate::authorization::Authorizer;
@@ -28,6 +29,8 @@ pub struct Options {
     pub resources: Vec<Resource>,
     pub admission: Chain,
     pub tokens: Tokens,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
     /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
     pub service_cidr: Ipv4Net,
     pub node_ports: RangeInclusive<u16>,
@@ -43,6 +46,7 @@ pub struct Server {
     pub(crate) authorizer: Authorizer,
     pub health: Health,
     pub tokens: Tokens,
+    pub metrics: Metrics,
     /// By the name of the table.
     pub(crate) allocators: HashMap<&'static str, Arc<dyn Allocator>>,
     pub(crate) service_cidr: Ipv4Net,
@@ -51,8 +55,17 @@ pub struct Server {
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
-        let Options { store, clock, resources, admission, tokens, service_cidr, node_ports, advertised_address } =
-            options;
+        let Options {
+            store,
+            clock,
+            resources,
+            admission,
+            tokens,
+            metrics,
+            service_cidr,
+            node_ports,
+            advertised_address,
+        } = options;
         let services: Arc<dyn Allocator> = Arc::new(ServiceAllocator { range: service_cidr, node_ports, clock });
         let allocators = HashMap::from([("services", services)]);
         let registry = Registry::new(resources, &store);
@@ -68,6 +81,7 @@ impl Server {
             authorizer,
             health,
             tokens,
+            metrics,
             allocators,
             service_cidr,
             advertised_address,

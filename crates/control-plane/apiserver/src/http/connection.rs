@@ -12,22 +12,21 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use windlass_auth::User;
 
-use super::service::Frontend;
+use super::service::{Frontend, Peer};
 
 /// A client has this long to finish its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// At shutdown, requests under way have this long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads the user out of a verified client certificate.
-pub type PeerUser = fn(&CertificateDer<'_>) -> Option<User>;
+/// Says who shows a chain of certificates, the client's own first.
+pub type PeerUser = Arc<dyn Fn(&[CertificateDer<'_>]) -> Peer + Send + Sync>;
 
 /// Where to listen, and how.
 pub struct Listener {
     pub socket: TcpListener,
-    /// Verifies client certificates that are shown, and asks for none.
+    /// Asks for client certificates and makes sure that clients have the keys of those that they show.
     pub tls: Arc<rustls::ServerConfig>,
     pub peer_user: PeerUser,
 }
@@ -59,7 +58,8 @@ pub async fn serve(frontend: Arc<Frontend>, listener: Listener, shutdown: impl F
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
-        let (acceptor, builder, frontend) = (acceptor.clone(), builder.clone(), frontend.clone());
+        let (acceptor, builder, frontend, peer_user) =
+            (acceptor.clone(), builder.clone(), frontend.clone(), peer_user.clone());
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
@@ -67,8 +67,7 @@ pub async fn serve(frontend: Arc<Frontend>, listener: Listener, shutdown: impl F
                 Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => return,
             };
-            let certificates = stream.get_ref().1.peer_certificates();
-            let peer = certificates.and_then(|all| all.first()).and_then(peer_user).map(Arc::new);
+            let peer = stream.get_ref().1.peer_certificates().map(|chain| peer_user(chain)).unwrap_or_default();
             let service = service_fn(move |request| {
                 let answer = frontend.clone().answer(peer.clone(), request);
                 async move { Ok::<_, Infallible>(answer.await) }

@@ -1,6 +1,7 @@
 //! HTTP: connections, paths, content negotiation, answers.
 
 mod connection;
+mod metrics;
 pub(crate) mod negotiation;
 mod path;
 pub(crate) mod query;
@@ -8,4 +9,4 @@ pub(crate) mod response;
 mod service;
 
 pub use connection::{Listener, PeerUser, serve};
-pub use service::{Body, Frontend};
+pub use service::{Body, Frontend, Peer};

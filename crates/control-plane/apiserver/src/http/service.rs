@@ -2,19 +2,23 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use windlass_api::Status;
 use windlass_api::fields::FieldSelector;
 use windlass_auth::{Attributes, Decision, User};
 use windlass_client::{Body as RequestBody, Encoding, Verb};
+use windlass_telemetry::Metrics;
 
+use super::metrics::{Labels, RequestMetrics, UnderWay};
 use super::negotiation;
 use super::path::{self, ResourcePath};
 use super::query::Query;
@@ -32,44 +36,107 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// A request that is no watch, log or session has to end by then.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Requests that may be worked on at once, beside those that run for long; as many as kube-apiserver allows.
+const IN_FLIGHT_MAX: usize = 600;
+
+/// Who a connection's certificate says the client is.
+#[derive(Clone, Debug, Default)]
+pub enum Peer {
+    /// It has shown none.
+    #[default]
+    Unknown,
+    User(Arc<User>),
+    /// It has shown one that is not to be trusted: only a token can help it.
+    Refused,
+}
+
 /// The server's face to HTTP.
 pub struct Frontend {
-    pub server: Arc<Server>,
+    server: Arc<Server>,
+    metrics: RequestMetrics,
+    seats: Semaphore,
 }
 
 impl Frontend {
-    /// Answers one request. `peer` is who the connection's certificate says the client is.
-    pub async fn answer(self: Arc<Self>, peer: Option<Arc<User>>, request: Request<Incoming>) -> Response<Body> {
+    pub fn new(server: Arc<Server>, metrics: &Metrics) -> Self {
+        Self { server, metrics: RequestMetrics::new(metrics), seats: Semaphore::new(IN_FLIGHT_MAX) }
+    }
+
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let accept = negotiation::accept(request.headers(), IncludeObject::Metadata, false).unwrap_or_default();
-        let what = format!("{} {}", request.method(), request.uri().path());
-        match AssertUnwindSafe(self.handle(peer, request)).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(status)) => failure(&status, Format { shape: Default::default(), ..accept }),
-            Err(_) => {
-                tracing::error!(request = what, "a request panicked");
-                let text = "This request caused apiserver to panic. Look in the logs for details.";
-                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), accept)
+        let query = Query::parse(request.uri().query());
+        let target = path::parse(request.uri().path());
+        let labels = Labels::new(request.method(), target.as_ref(), &query);
+        let started = Instant::now();
+        let response = match self.seat(&labels) {
+            Some(_seat) => {
+                let what = format!("{} {}", request.method(), request.uri().path());
+                match AssertUnwindSafe(self.handle(peer, target, &query, request)).catch_unwind().await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(status)) => failure(&status, Format { shape: Default::default(), ..accept }),
+                    Err(_) => {
+                        tracing::error!(request = what, "a request panicked");
+                        let text = "This request caused apiserver to panic. Look in the logs for details.";
+                        failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), accept)
+                    }
+                }
             }
+            None => {
+                self.metrics.rejected(&labels);
+                let status = Status::too_many_requests(
+                    "The server has received too many requests and has asked us to try again later",
+                    1,
+                );
+                failure(&status, accept)
+            }
+        };
+        let under_way = labels.long_running.then(|| self.metrics.under_way(&labels));
+        self.metrics.finished(
+            &labels,
+            response.status().as_u16(),
+            response.body().size_hint().exact(),
+            started.elapsed(),
+        );
+        match under_way {
+            Some(guard) => response.map(|body| body.map_frame(move |frame| held(&guard, frame)).boxed()),
+            None => response,
         }
     }
 
-    async fn handle(&self, peer: Option<Arc<User>>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+    /// A place among the requests that are being worked on; none is left when there are too many.
+    fn seat(&self, labels: &Labels) -> Option<(Option<SemaphorePermit<'_>>, Option<UnderWay>)> {
+        if labels.long_running {
+            return Some((None, None));
+        }
+        let permit = self.seats.try_acquire().ok()?;
+        Some((Some(permit), Some(self.metrics.under_way(labels))))
+    }
+
+    async fn handle(
+        &self,
+        peer: Peer,
+        target: Option<ResourcePath>,
+        query: &Query,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Status> {
         let user = self.authenticate(peer, request.headers())?;
         let user = self.impersonate(user, request.headers())?;
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let context = Context::new(user, agent);
-        let query = Query::parse(request.uri().query());
-        match path::parse(request.uri().path()) {
-            Some(found) => self.resource(&context, found, &query, request).await,
-            None => self.other(&context, &query, request).await,
+        match target {
+            Some(target) => self.resource(&context, target, query, request).await,
+            None => self.other(&context, query, request).await,
         }
     }
 
-    fn authenticate(&self, peer: Option<Arc<User>>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
-        if let Some(user) = peer {
-            return Ok(user);
-        }
-        let Some(header) = headers.get(AUTHORIZATION) else { return Ok(Arc::new(User::anonymous())) };
+    fn authenticate(&self, peer: Peer, headers: &HeaderMap) -> Result<Arc<User>, Status> {
+        let without = match peer {
+            Peer::User(user) => return Ok(user),
+            Peer::Unknown => Ok(Arc::new(User::anonymous())),
+            Peer::Refused => Err(Status::unauthorized()),
+        };
+        let Some(header) = headers.get(AUTHORIZATION) else { return without };
         let header = header.to_str().map_err(|_| Status::unauthorized())?.trim();
         let Some((scheme, token)) = header.split_once(' ') else { return Err(Status::unauthorized()) };
         if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
@@ -245,6 +312,11 @@ fn verb(method: &Method, headers: &HeaderMap, found: &ResourcePath, query: &Quer
             ));
         }
     })
+}
+
+/// Hands a frame on; the guard lives as long as the body does.
+fn held(_: &UnderWay, frame: Frame<Bytes>) -> Frame<Bytes> {
+    frame
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, Status> {

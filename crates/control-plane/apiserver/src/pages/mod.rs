@@ -75,6 +75,10 @@ pub(crate) async fn page(server: &Arc<Server>, request: &PageRequest<'_>) -> Opt
         ["openapi", "v3", "apis", group, version] => openapi::v3(server, request, group, version),
         [".well-known", "openid-configuration"] => Some(Ok(openid::configuration(server))),
         ["openid", "v1", "jwks"] => Some(Ok(openid::keys(server))),
+        ["metrics"] => {
+            let (content_type, text) = server.metrics.text();
+            Some(Ok(plain(StatusCode::OK, content_type, text)))
+        }
         ["version"] => Some(Ok(version::page())),
         ["healthz" | "livez" | "readyz", ..] => Some(Ok(server.health.page(request))),
         [""] => Some(Ok(index(server))),

@@ -15,13 +15,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use windlass_api::time::Clock;
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::http::{Frontend, Listener, serve};
+use windlass_apiserver::http::{Frontend, Listener, Peer, serve};
 use windlass_apiserver::{Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
 use windlass_pki::{PrivateKey, TokenSigner};
 use windlass_store::Store;
+use windlass_telemetry::Metrics;
 
 /// One CA for all tests of the process.
 struct Pki {
@@ -64,6 +65,7 @@ impl TestServer {
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertised_address: address.clone(),
@@ -71,9 +73,9 @@ impl TestServer {
         let listener = Listener {
             socket,
             tls: Arc::new(server_tls()),
-            peer_user: |_| Some(User::new("admin", &["system:masters"])),
+            peer_user: Arc::new(|_| Peer::User(Arc::new(User::new("admin", &["system:masters"])))),
         };
-        let frontend = Arc::new(Frontend { server: server.clone() });
+        let frontend = Arc::new(Frontend::new(server.clone(), &server.metrics));
         tokio::spawn(serve(frontend, listener, std::future::pending()));
         let test = Self { server, address, _directory: directory };
         test.create("/api/v1/namespaces", &serde_json::json!({"metadata": {"name": "default"}})).await;

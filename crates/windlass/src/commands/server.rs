@@ -1,0 +1,34 @@
+//! `windlass server`: control plane and node in the foreground.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::Failure;
+use crate::server;
+use crate::settings::{ServerFlags, Settings};
+
+pub(crate) fn run(flags: ServerFlags) -> Result<(), Failure> {
+    let settings = Settings::of(flags)?;
+    windlass_telemetry::logs::start(&settings.log_level)
+        .map_err(|error| Failure::during("logging cannot be started", error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::during("the runtime's threads cannot be started", error))?;
+    runtime.block_on(async {
+        let shutdown = shutdown_signal()?;
+        server::run(settings, shutdown).await
+    })
+}
+
+/// Resolves when the process is asked to end.
+fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let failed = |error| Failure::during("signals cannot be received", error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,216 @@
+//! Settings: from flags, then the environment (`WINDLASS_…`), then the configuration file, then defaults.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use crate::error::Failure;
+
+/// Where data lives unless somebody says otherwise.
+pub(crate) const DATA_DIR: &str = "/var/lib/windlass";
+
+/// Flags of `server`; each is a key of the configuration file as well.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct ServerFlags {
+    /// Configuration file (YAML); its keys are these flags without the dashes in front.
+    #[arg(long, env = "WINDLASS_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept [default: /var/lib/windlass].
+    #[arg(long, env = "WINDLASS_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Components that do not run: controllers, scheduler, node, service-proxy, dns.
+    #[arg(long, env = "WINDLASS_DISABLE", value_name = "LIST", value_delimiter = ',')]
+    pub disable: Option<Vec<Component>>,
+    /// The node's name [default: the host's].
+    #[arg(long, env = "WINDLASS_NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// The node's address [default: the one that the default route uses].
+    #[arg(long, env = "WINDLASS_NODE_IP", value_name = "IP")]
+    pub node_ip: Option<Ipv4Addr>,
+    /// Port of the API server [default: 6443].
+    #[arg(long, env = "WINDLASS_HTTPS_PORT", value_name = "PORT")]
+    pub https_port: Option<u16>,
+    /// Where pods get their addresses from [default: 10.244.0.0/16].
+    #[arg(long, env = "WINDLASS_CLUSTER_CIDR", value_name = "CIDR")]
+    pub cluster_cidr: Option<Ipv4Net>,
+    /// Where Services get their addresses from [default: 10.96.0.0/16].
+    #[arg(long, env = "WINDLASS_SERVICE_CIDR", value_name = "CIDR")]
+    pub service_cidr: Option<Ipv4Net>,
+    /// The cluster's DNS domain [default: cluster.local].
+    #[arg(long, env = "WINDLASS_CLUSTER_DOMAIN", value_name = "DOMAIN")]
+    pub cluster_domain: Option<String>,
+    /// Also write the administrator's kubeconfig here.
+    #[arg(long, env = "WINDLASS_WRITE_KUBECONFIG", value_name = "FILE")]
+    pub write_kubeconfig: Option<PathBuf>,
+    /// What is logged: a level, and levels for single parts (info,windlass_kubelet=debug) [default: info].
+    #[arg(long, env = "WINDLASS_LOG_LEVEL", value_name = "LEVELS")]
+    pub log_level: Option<String>,
+}
+
+/// What can be left out of a server.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Component {
+    Controllers,
+    Scheduler,
+    Node,
+    ServiceProxy,
+    Dns,
+}
+
+/// Everything that a server is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub data_dir: PathBuf,
+    pub disable: Vec<Component>,
+    pub node_name: String,
+    pub node_ip: Option<Ipv4Addr>,
+    pub https_port: u16,
+    pub cluster_cidr: Ipv4Net,
+    pub service_cidr: Ipv4Net,
+    pub cluster_domain: String,
+    pub write_kubeconfig: Option<PathBuf>,
+    pub log_level: String,
+}
+
+impl ServerFlags {
+    /// What is set here, and for the rest what `file` says.
+    fn or(self, file: Self) -> Self {
+        Self {
+            config: self.config,
+            data_dir: self.data_dir.or(file.data_dir),
+            disable: self.disable.or(file.disable),
+            node_name: self.node_name.or(file.node_name),
+            node_ip: self.node_ip.or(file.node_ip),
+            https_port: self.https_port.or(file.https_port),
+            cluster_cidr: self.cluster_cidr.or(file.cluster_cidr),
+            service_cidr: self.service_cidr.or(file.service_cidr),
+            cluster_domain: self.cluster_domain.or(file.cluster_domain),
+            write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
+            log_level: self.log_level.or(file.log_level),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<ServerFlags, Failure> {
+    let what = format!("the configuration file {} cannot be read", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::during(&what, error))?;
+    if text.trim().is_empty() {
+        return Ok(ServerFlags::default());
+    }
+    serde_saphyr::from_str(&text).map_err(|error| {
+        Failure::during(what, error.to_string()).hint("its keys are the flags that `windlass server --help` lists")
+    })
+}
+
+impl Settings {
+    pub(crate) fn of(flags: ServerFlags) -> Result<Self, Failure> {
+        let flags = match &flags.config {
+            Some(path) => {
+                let file = read_file(path)?;
+                flags.or(file)
+            }
+            None => flags,
+        };
+        let settings = Self {
+            data_dir: absolute(flags.data_dir.unwrap_or_else(|| DATA_DIR.into()))?,
+            disable: flags.disable.unwrap_or_default(),
+            node_name: flags.node_name.map_or_else(host_name, Ok)?,
+            node_ip: flags.node_ip,
+            https_port: flags.https_port.unwrap_or(6443),
+            cluster_cidr: flags.cluster_cidr.unwrap_or_else(|| net(Ipv4Addr::new(10, 244, 0, 0), 16)),
+            service_cidr: flags.service_cidr.unwrap_or_else(|| net(Ipv4Addr::new(10, 96, 0, 0), 16)),
+            cluster_domain: flags.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
+            write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
+            log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Refuses what could only fail later.
+    fn check(&self) -> Result<(), Failure> {
+        for (flag, name) in [("--node-name", &self.node_name), ("--cluster-domain", &self.cluster_domain)] {
+            if let Some(problem) = windlass_api::names::dns1123_subdomain(name).into_iter().next() {
+                return Err(Failure::new(format!("{flag} {name:?} is no DNS name: {problem}")));
+            }
+        }
+        let (pods, services) = (self.cluster_cidr, self.service_cidr);
+        if pods.contains(&services) || services.contains(&pods) {
+            return Err(Failure::new(format!("--cluster-cidr {pods} and --service-cidr {services} overlap"))
+                .hint("pods and Services need ranges of their own"));
+        }
+        if !(8..=24).contains(&services.prefix_len()) {
+            return Err(Failure::new(format!("--service-cidr {services} is too large or too small"))
+                .hint("choose a prefix between /8 and /24"));
+        }
+        if !(8..=24).contains(&pods.prefix_len()) {
+            return Err(Failure::new(format!("--cluster-cidr {pods} is too large or too small"))
+                .hint("each node takes a /24 of it: choose a prefix between /8 and /24"));
+        }
+        if let Some(ip) = self.node_ip.filter(|ip| ip.is_loopback() || ip.is_unspecified() || ip.is_multicast()) {
+            return Err(Failure::new(format!("--node-ip {ip} is no address that pods could reach")));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn runs(&self, component: Component) -> bool {
+        !self.disable.contains(&component)
+    }
+}
+
+fn net(address: Ipv4Addr, prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(address, prefix)
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(&path)
+        .map_err(|error| Failure::during(format!("the path {} cannot be used", path.display()), error))
+}
+
+/// The host's name, as the kubelet uses it: in lower case.
+fn host_name() -> Result<String, Failure> {
+    let name = nix::unistd::gethostname().map_err(|error| Failure::during("the host's name cannot be read", error))?;
+    Ok(name.to_string_lossy().trim().to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(yaml: &str) -> ServerFlags {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    #[test]
+    fn flags_come_before_the_file_and_the_file_before_defaults() {
+        let given = ServerFlags { https_port: Some(1), node_name: Some("n".to_owned()), ..ServerFlags::default() };
+        let file = flags("https-port: 2\ncluster-domain: example.org\ndisable: [dns, service-proxy]\n");
+        let settings = Settings::of(given.or(file)).unwrap();
+        assert_eq!((settings.https_port, settings.cluster_domain.as_str()), (1, "example.org"));
+        assert!(!settings.runs(Component::Dns) && settings.runs(Component::Node));
+        assert_eq!(settings.service_cidr.to_string(), "10.96.0.0/16");
+    }
+
+    #[test]
+    fn what_could_only_fail_later_is_refused() {
+        for (yaml, reason) in [
+            ("node-name: A_B", "no DNS name"),
+            ("service-cidr: 10.244.3.0/24", "overlap"),
+            ("service-cidr: 10.0.0.0/30", "too small"),
+            ("cluster-cidr: 10.244.0.0/28", "too small"),
+            ("node-ip: 127.0.0.1", "no address"),
+        ] {
+            let given = flags(yaml);
+            let given = ServerFlags { node_name: given.node_name.clone().or(Some("n".to_owned())), ..given };
+            let failure = Settings::of(given).unwrap_err().to_string();
+            assert!(failure.contains(reason), "{yaml}: {failure}");
+        }
+        assert!(serde_saphyr::from_str::<ServerFlags>("no-such-key: 1").is_err());
+    }
+}
