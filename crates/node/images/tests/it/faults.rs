@@ -5,7 +5,7 @@ use windlass_images::{Digest, Endpoint, ImageStore, Options, Registries, Registr
 
 use crate::support::image::{Image, Layer};
 use crate::support::server::{Reply, Server, once_each};
-use crate::support::{directory, leftovers, options, store};
+use crate::support::{Directory, directory, leftovers, options, store};
 
 fn sample() -> Image {
     Image::new(vec![Layer::new().noise("base", 500_000, 11)])
@@ -16,7 +16,7 @@ async fn pull(store: &ImageStore, name: &str) -> windlass_cri::Result<String> {
 }
 
 struct Case {
-    dir: tempfile::TempDir,
+    dir: Directory,
     server: Server,
     store: ImageStore,
     image: Image,
