@@ -448,3 +448,26 @@ async fn by_way_of_a_proxy() {
     let error = pull(&store, "direct.invalid/a:1", None).await.unwrap_err();
     assert!(error.message.contains("lookup direct.invalid"), "{}", error.message);
 }
+
+#[tokio::test]
+async fn garbage_is_not_taken_from_a_running_pull() {
+    let (dir, server) = (directory(), Server::start().await);
+    let image = sample("half");
+    server.add("a", "1", &image);
+    let permits = Arc::new(tokio::sync::Semaphore::new(0));
+    let (held, late) = (permits.clone(), Digest::of(&image.layers[1]).to_string());
+    server.rule(move |seen| seen.target.contains(&late).then(|| Reply::After(held.clone())));
+    let store = store(&dir).await;
+    let name = server.name("a:1");
+    let layers = dir.path().join("images/layers");
+    let meanwhile = async {
+        while crate::support::list(&layers).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(store.collect_garbage([]).await.unwrap().layers, 0);
+        permits.add_permits(1);
+    };
+    let (pulled, ()) = tokio::join!(pull(&store, &name, None), meanwhile);
+    assert_eq!(pulled.unwrap(), image.id().to_string());
+    assert!(store.rootfs(&name).await.unwrap().layers.iter().all(|layer| layer.is_dir()));
+}
