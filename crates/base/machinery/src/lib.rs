@@ -5,6 +5,7 @@ pub mod decode;
 pub mod digest;
 pub mod json;
 pub mod managed;
+pub mod names;
 pub mod openapi;
 pub mod pick;
 pub mod protobuf;

@@ -41,7 +41,7 @@ impl Review<'_> {
 /// The rest of the cluster, as the store has it at this moment.
 pub trait Cluster: Send + Sync {
     /// An object by the name of its table (`pods`, `leases.coordination.k8s.io`).
-    fn get(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
+    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
     /// The objects of a namespace, or with an empty one of the cluster.
-    fn list(&self, table: &str, namespace: &str) -> Vec<Arc<Value>>;
+    fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>>;
 }

@@ -8,7 +8,9 @@
 //! - [`http`]: connections, paths, content negotiation, encoding.
 //! - [`direct`]: the transport for components in the same process.
 
+mod allocation;
 mod authorization;
+mod bootstrap;
 mod context;
 pub mod direct;
 mod encode;
@@ -18,12 +20,17 @@ mod objects;
 mod outcome;
 pub mod pages;
 mod registry;
+mod reviews;
 mod selection;
 mod server;
+mod subresources;
 mod table;
+mod tokens;
 mod verbs;
 
+pub use bootstrap::Bootstrap;
 pub use context::Context;
 pub use outcome::{Listed, Outcome, Payload};
 pub use registry::{Registry, Served};
 pub use server::{Options, Server};
+pub use tokens::Tokens;

@@ -148,13 +148,13 @@ pub(crate) fn commit_failure(error: CommitError) -> Status {
 }
 
 impl Cluster for Server {
-    fn get(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
         let item = self.store.table(table).get(&key)?;
         parse(&item.value).ok().map(Arc::new)
     }
 
-    fn list(&self, table: &str, namespace: &str) -> Vec<Arc<Value>> {
+    fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>> {
         let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         let state = self.store.table(table).state();
         let range = Range { prefix: &prefix, after: None };

@@ -44,9 +44,20 @@ impl Outcome {
         Self::Object { payload: Payload::Tree(kind, tree), created: false }
     }
 
-    /// A `Status` that says that all went well.
+    /// The same, answered with 201.
+    pub(crate) fn created(self) -> Self {
+        match self {
+            Self::Object { payload, .. } => Self::Object { payload, created: true },
+            other => other,
+        }
+    }
+
+    /// A `Status` that says that all went well; null details are left out.
     pub(crate) fn success(details: Value) -> Self {
-        let status = serde_json::json!({"metadata": {}, "status": "Success", "details": details});
+        let mut status = serde_json::json!({"metadata": {}, "status": "Success"});
+        if !details.is_null() {
+            status["details"] = details;
+        }
         Self::tree(GroupVersionKind::of("", "v1", "Status"), status)
     }
 }

@@ -1,20 +1,25 @@
 //! The server: everything that a request needs, and the way that it takes.
 
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use ipnet::Ipv4Net;
 use windlass_admission::Chain;
 use windlass_api::Status;
 use windlass_api::time::Clock;
 use windlass_client::{Request, Verb};
-use windlass_resources::{Resource, Verbs};
+use windlass_resources::{Resource, Subresource, Verbs};
 use windlass_store::Store;
 
+use crate::allocation::{Allocator, ServiceAllocator};
 use crate::authorization::Authorizer;
 use crate::context::Context;
 use crate::outcome::Outcome;
 use crate::pages::Health;
 use crate::registry::{Registry, Served};
+use crate::tokens::Tokens;
 
 /// What a server is made of.
 pub struct Options {
@@ -22,6 +27,10 @@ pub struct Options {
     pub clock: Clock,
     pub resources: Vec<Resource>,
     pub admission: Chain,
+    pub tokens: Tokens,
+    /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
+    pub service_cidr: Ipv4Net,
+    pub node_ports: RangeInclusive<u16>,
     /// `host:port` under which clients reach this server.
     pub advertised_address: String,
 }
@@ -33,22 +42,45 @@ pub struct Server {
     pub(crate) admission: Chain,
     pub(crate) authorizer: Authorizer,
     pub health: Health,
+    pub tokens: Tokens,
+    /// By the name of the table.
+    pub(crate) allocators: HashMap<&'static str, Arc<dyn Allocator>>,
+    pub(crate) service_cidr: Ipv4Net,
     advertised_address: String,
 }
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
-        let Options { store, clock, resources, admission, advertised_address } = options;
+        let Options { store, clock, resources, admission, tokens, service_cidr, node_ports, advertised_address } =
+            options;
+        let services: Arc<dyn Allocator> = Arc::new(ServiceAllocator { range: service_cidr, node_ports, clock });
+        let allocators = HashMap::from([("services", services)]);
         let registry = Registry::new(resources, &store);
         let authorizer = Authorizer::new(&store);
         let health = Health::default();
         health.add("ping", Box::new(|| Ok(())));
         let registry = ArcSwap::from_pointee(registry);
-        Arc::new(Self { store, clock, registry, admission, authorizer, health, advertised_address })
+        Arc::new(Self {
+            store,
+            clock,
+            registry,
+            admission,
+            authorizer,
+            health,
+            tokens,
+            allocators,
+            service_cidr,
+            advertised_address,
+        })
     }
 
     pub(crate) fn advertised_address(&self) -> &str {
         &self.advertised_address
+    }
+
+    /// Who hands out what objects of a table take, if somebody does.
+    pub(crate) fn allocator(&self, served: &Served) -> Option<&Arc<dyn Allocator>> {
+        self.allocators.get(&*served.resource.table)
     }
 
     pub fn registry(&self) -> Arc<Registry> {
@@ -59,11 +91,15 @@ impl Server {
     pub async fn call(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         self.authorizer.authorize(context, &request)?;
         let served = self.registry.load().find(&request.resource).cloned().ok_or_else(Status::no_such_path)?;
-        check_verb(&served, &request)?;
+        let subresource = check_verb(&served, &request)?;
+        if let Some(subresource) = subresource.filter(|subresource| *subresource != Subresource::Status) {
+            return self.subresource(context, &served, subresource, request).await;
+        }
         match request.verb {
             Verb::Get => self.get(&served, &request),
             Verb::List => self.list(&served, &request).await,
             Verb::Watch => self.watch(&served, &request).await,
+            Verb::Create if served.resource.verbs == Verbs::CreateOnly => self.review(context, &served, request).await,
             Verb::Create => self.create(context, &served, request).await,
             Verb::Update => self.update(context, &served, request).await,
             Verb::Patch(patch) => self.patch(context, &served, request, patch).await,
@@ -73,22 +109,22 @@ impl Server {
     }
 }
 
-/// Refuses what the resource does not offer.
-fn check_verb(served: &Served, request: &Request) -> Result<(), Status> {
+/// Refuses what the resource does not offer; returns the subresource that the request is for.
+fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>, Status> {
     let resource = &served.resource;
     let refuse = || Err(Status::method_not_allowed(&resource.group_resource(), request.verb.name()));
     if !request.subresource.is_empty() {
         let found = resource.subresources.iter().find(|s| s.name() == request.subresource);
         let subresource = found.ok_or_else(Status::no_such_path)?;
-        return if subresource.verbs().contains(&request.verb.name()) { Ok(()) } else { refuse() };
+        return if subresource.verbs().contains(&request.verb.name()) { Ok(Some(*subresource)) } else { refuse() };
     }
     if resource.is_namespaced() && request.namespace.is_empty() && !request.verb.is_read_only() {
         return refuse();
     }
     match resource.verbs {
-        Verbs::All => Ok(()),
-        Verbs::CreateOnly if request.verb == Verb::Create => Ok(()),
-        Verbs::ReadOnly if request.verb.is_read_only() && request.verb != Verb::Watch => Ok(()),
+        Verbs::All => Ok(None),
+        Verbs::CreateOnly if request.verb == Verb::Create => Ok(None),
+        Verbs::ReadOnly if request.verb.is_read_only() && request.verb != Verb::Watch => Ok(None),
         _ => refuse(),
     }
 }

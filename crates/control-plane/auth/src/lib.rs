@@ -5,6 +5,7 @@
 //! its store.
 
 mod attributes;
+pub mod authentication;
 pub mod node;
 pub mod rbac;
 mod user;

@@ -2,53 +2,16 @@
 //!
 //! Source: apiserver `registry/rest` (BeforeCreate, BeforeUpdate), apimachinery `api/validation/objectmeta.go`.
 
-use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::{GroupVersion, names, time};
 
 use crate::{Moment, Resource};
+use windlass_machinery::names::{generate, new_uid};
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
 
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
-/// A generated name is at most this long before its suffix.
-const NAME_PREFIX_MAX: usize = 63 - SUFFIX;
-const SUFFIX: usize = 5;
-/// No vowels, so that no words come out; nothing that is easily confused.
-const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const IMMUTABLE: &str = "field is immutable";
-
-/// A random version 4 UUID.
-pub fn new_uid() -> String {
-    let mut bytes = [0; 16];
-    random(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut uid = String::with_capacity(36);
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            uid.push('-');
-        }
-        uid.push_str(&format!("{byte:02x}"));
-    }
-    uid
-}
-
-/// `base` with five random characters behind it, cut so that the result is a valid name.
-pub fn generate_name(base: &str) -> String {
-    let mut end = base.len().min(NAME_PREFIX_MAX);
-    while !base.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut bytes = [0; SUFFIX];
-    random(&mut bytes);
-    let suffix: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect();
-    format!("{}{suffix}", &base[..end])
-}
-
-fn random(bytes: &mut [u8]) {
-    SystemRandom::new().fill(bytes).expect("the kernel's random numbers are there once it has booted");
-}
 
 /// Fills in what every new object gets. `namespace` is that of the request.
 pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, moment: Moment) {
@@ -60,7 +23,7 @@ pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, 
         put(metadata, "namespace", namespace);
     }
     if text(metadata, "name").is_empty() && !text(metadata, "generateName").is_empty() {
-        let name = generate_name(text(metadata, "generateName"));
+        let name = generate(text(metadata, "generateName"));
         put(metadata, "name", name);
     }
     put(metadata, "uid", new_uid());
@@ -247,16 +210,6 @@ mod tests {
 
     fn moment() -> Moment {
         Moment { now: jiff::Timestamp::UNIX_EPOCH }
-    }
-
-    #[test]
-    fn names_and_uids() {
-        let name = generate_name("web-");
-        assert!(name.starts_with("web-") && name.len() == 9 && names::dns1123_subdomain(&name).is_empty(), "{name}");
-        assert_eq!(generate_name(&"a".repeat(300)).len(), 63);
-        let uid = new_uid();
-        assert_eq!((uid.len(), uid.as_bytes()[14]), (36, b'4'));
-        assert_ne!(uid, new_uid());
     }
 
     #[test]

@@ -136,6 +136,11 @@ pub trait Strategy: Send + Sync + 'static {
         Errors::new()
     }
 
+    /// After a change through a subresource other than the status; by default what can be created is valid.
+    fn validate_subresource(&self, _subresource: &str, object: &Value, _old: &Value) -> Errors {
+        self.validate(object)
+    }
+
     /// What a client should know although its request is fine; each becomes a `Warning` header.
     fn warnings(&self, _object: &Value) -> Vec<String> {
         Vec::new()

@@ -30,7 +30,7 @@ impl Plugin for NamespaceLifecycle {
         if review.namespace.is_empty() || review.operation != Operation::Create || is_review(review) {
             return Ok(());
         }
-        let Some(found) = cluster.get("namespaces", "", review.namespace) else {
+        let Some(found) = cluster.object("namespaces", "", review.namespace) else {
             return Err(Status::not_found(&namespaces, review.namespace));
         };
         if found.pointer("/metadata/deletionTimestamp").is_some() {

@@ -8,4 +8,4 @@ pub(crate) mod response;
 mod service;
 
 pub use connection::{Listener, PeerUser, serve};
-pub use service::{Body, Frontend, TokenAuthenticator};
+pub use service::{Body, Frontend};

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, USER_AGENT};
@@ -33,17 +32,9 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// A request that is no watch, log or session has to end by then.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Turns bearer tokens into users.
-#[async_trait]
-pub trait TokenAuthenticator: Send + Sync {
-    /// `None` when the token is not valid.
-    async fn authenticate(&self, token: &str) -> Option<User>;
-}
-
 /// The server's face to HTTP.
 pub struct Frontend {
     pub server: Arc<Server>,
-    pub tokens: Arc<dyn TokenAuthenticator>,
 }
 
 impl Frontend {
@@ -63,7 +54,7 @@ impl Frontend {
     }
 
     async fn handle(&self, peer: Option<Arc<User>>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
-        let user = self.authenticate(peer, request.headers()).await?;
+        let user = self.authenticate(peer, request.headers())?;
         let user = self.impersonate(user, request.headers())?;
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let context = Context::new(user, agent);
@@ -74,7 +65,7 @@ impl Frontend {
         }
     }
 
-    async fn authenticate(&self, peer: Option<Arc<User>>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
+    fn authenticate(&self, peer: Option<Arc<User>>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
         if let Some(user) = peer {
             return Ok(user);
         }
@@ -84,7 +75,7 @@ impl Frontend {
         if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
             return Err(Status::unauthorized());
         }
-        self.tokens.authenticate(token.trim()).await.map(Arc::new).ok_or_else(Status::unauthorized)
+        self.server.token_user(token.trim()).map(Arc::new).ok_or_else(Status::unauthorized)
     }
 
     /// Lets a user who may do so act as another (`kubectl --as`).

@@ -3,6 +3,7 @@
 mod discovery;
 mod health;
 mod openapi;
+mod openid;
 mod version;
 
 use std::sync::Arc;
@@ -72,6 +73,8 @@ pub(crate) async fn page(server: &Arc<Server>, request: &PageRequest<'_>) -> Opt
         ["openapi", "v3"] => Some(openapi::v3_index(server, request)),
         ["openapi", "v3", "api", version] => openapi::v3(server, request, "", version),
         ["openapi", "v3", "apis", group, version] => openapi::v3(server, request, group, version),
+        [".well-known", "openid-configuration"] => Some(Ok(openid::configuration(server))),
+        ["openid", "v1", "jwks"] => Some(Ok(openid::keys(server))),
         ["version"] => Some(Ok(version::page())),
         ["healthz" | "livez" | "readyz", ..] => Some(Ok(server.health.page(request))),
         [""] => Some(Ok(index(server))),

@@ -7,6 +7,7 @@ use windlass_admission::Operation;
 use windlass_api::Status;
 use windlass_client::Request;
 use windlass_machinery::json::Template;
+use windlass_machinery::names;
 use windlass_machinery::tree::{child, put, remove, text};
 use windlass_resources::{Moment, Subresource, metadata};
 use windlass_store::{CommitError, Expect, Txn};
@@ -18,8 +19,8 @@ use crate::outcome::{Outcome, Payload};
 use crate::registry::Served;
 use crate::server::Server;
 
-/// How often a generated name is tried again when it is taken.
-const NAME_ATTEMPTS: usize = 8;
+/// How often a generated name, address or port is chosen anew when somebody else was quicker.
+const ATTEMPTS: usize = 16;
 
 impl Server {
     pub(crate) async fn create(
@@ -86,21 +87,31 @@ impl Server {
                 if served.table.get(&key).is_some() {
                     return Err(Status::already_exists(&resource.group_resource(), &name));
                 }
+                if let Some(allocator) = self.allocator(served) {
+                    allocator.write(&self.store, None, &mut object, attempt)?;
+                }
                 let payload = Payload::Tree(resource.kind.clone(), object);
                 return Ok(Outcome::Object { payload, created: true });
             }
             let mut stored = object.clone();
+            let taken = match self.allocator(served) {
+                Some(allocator) => allocator.write(&self.store, None, &mut stored, attempt)?,
+                None => Vec::new(),
+            };
             resource.strategy.to_stored(&mut stored);
             let mut txn = Txn::put(&resource.table, &key, Expect::Absent, Template::new(&stored));
             txn.ops[0].expires = expiry(served, moment);
+            txn.ops.extend(taken);
             match self.store.commit(txn).await {
                 Ok(mut committed) => {
                     let item = committed.items.swap_remove(0);
                     return Ok(Outcome::Object { payload: Payload::Item(served.clone(), item), created: true });
                 }
-                Err(CommitError::Conflict { .. }) if name_is_generated && attempt < NAME_ATTEMPTS => {
+                // Somebody else has just taken what was to be this object's.
+                Err(CommitError::Conflict { op, .. }) if op > 0 && attempt < ATTEMPTS => {}
+                Err(CommitError::Conflict { .. }) if name_is_generated && attempt < ATTEMPTS => {
                     let base = text(&object["metadata"], "generateName").to_owned();
-                    put(child(&mut object, "metadata"), "name", metadata::generate_name(&base));
+                    put(child(&mut object, "metadata"), "name", names::generate(&base));
                 }
                 Err(CommitError::Conflict { .. }) if name_is_generated => {
                     return Err(Status::generate_name_conflict(&resource.group_resource(), &name));

@@ -59,8 +59,10 @@ impl Server {
             if dry_run {
                 return Ok(answer(served, &current, gone));
             }
-            match self.store_deletion(served, &current, last, gone).await {
+            match self.store_deletion(served, &current, &old, last, gone).await {
                 Ok(item) => return Ok(answer(served, &item, gone)),
+                // What it holds has changed hands; look again.
+                Err(CommitError::Conflict { op, .. }) if op > 0 => {}
                 Err(CommitError::Conflict { current: Some(newer), .. }) => current = newer,
                 Err(CommitError::Conflict { current: None, .. }) => {
                     return Err(Status::not_found(&served.resource.group_resource(), &request.name));
@@ -89,6 +91,7 @@ impl Server {
         &self,
         served: &Served,
         current: &Arc<Item>,
+        old: &Value,
         last: Value,
         gone: bool,
     ) -> Result<Arc<Item>, CommitError> {
@@ -99,11 +102,14 @@ impl Server {
         if !gone && template.is_same_as(&current.value) {
             return Ok(current.clone());
         }
-        let txn = if gone {
+        let mut txn = if gone {
             Txn::delete(&resource.table, &current.key, current.revision, Some(template))
         } else {
             Txn::put(&resource.table, &current.key, Expect::Revision(current.revision), template)
         };
+        if let Some(allocator) = self.allocator(served).filter(|_| gone) {
+            txn.ops.extend(allocator.delete(&self.store, old));
+        }
         Ok(self.store.commit(txn).await?.items.swap_remove(0))
     }
 }

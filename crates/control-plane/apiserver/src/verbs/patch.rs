@@ -6,14 +6,14 @@ use serde_json::Value;
 use windlass_api::field::{Error, Path};
 use windlass_api::status::{Cause, Reason};
 use windlass_api::{Status, time};
-use windlass_client::{PatchType, Request};
+use windlass_client::{PatchType, Request, Verb};
 use windlass_machinery::managed::{self, ApplyError, Conflict};
 use windlass_machinery::strategic;
 use windlass_machinery::tree::{child, put, remove};
 
 use super::ownership;
 use crate::context::Context;
-use crate::objects::{body_tree, decode_tree};
+use crate::objects::{body_tree, decode_body, decode_tree};
 use crate::outcome::Outcome;
 use crate::registry::Served;
 use crate::server::Server;
@@ -39,6 +39,39 @@ impl Server {
             decode_tree(context, served, patched, &request.options)
         })
         .await
+    }
+
+    /// What a PUT or PATCH of a subresource asks for: the object as the client wants it, made from the current one.
+    pub(crate) fn requested_change<'a>(
+        &'a self,
+        context: &'a Context,
+        served: &'a Arc<Served>,
+        request: &'a Request,
+    ) -> Result<impl Fn(&Value) -> Result<Value, Status> + 'a, Status> {
+        let patch_type = match request.verb {
+            Verb::Patch(patch_type) => Some(patch_type),
+            _ => None,
+        };
+        let body = match patch_type {
+            Some(_) => body_tree(&request.body)?,
+            None => {
+                let (kind, schema) = (&served.resource.kind, served.resource.schema);
+                decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?
+            }
+        };
+        let now = time::rfc3339(self.clock.now());
+        Ok(move |old: &Value| {
+            let new = match patch_type {
+                None => return Ok(body.clone()),
+                Some(PatchType::Apply) => {
+                    let change = ownership::change(context, served, request, &now);
+                    let force = request.options.force.unwrap_or(false);
+                    managed::apply(&change, Some(old), &body, force).map_err(apply_failure)?
+                }
+                Some(other) => patched(other, &body, old, served)?,
+            };
+            decode_tree(context, served, new, &request.options)
+        })
     }
 
     /// Server-side apply: the body holds the fields that the manager wants to own, and nothing else.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use windlass_admission::Operation;
 use windlass_api::Status;
-use windlass_client::Request;
+use windlass_client::{Request, Verb};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, items, keep, put, text};
 use windlass_resources::{Moment, Subresource, metadata};
@@ -31,8 +31,8 @@ impl Server {
     ) -> Result<Outcome, Status> {
         let kind = &served.resource.kind;
         let schema = served.resource.schema;
-        let object = decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?;
-        check_names(&object, served, &request)?;
+        let mut object = decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?;
+        check_names(&mut object, served, &request)?;
         let absent = served.table.get(&served.key(&request.namespace, &request.name)).is_none();
         if absent && served.resource.creates_on_update && request.subresource.is_empty() {
             return self.create_object(context, served, &request, object).await;
@@ -55,7 +55,8 @@ impl Server {
             let mut old = tree(served, &current)?;
             put(child(&mut old, "metadata"), "resourceVersion", current.revision.to_string());
             let new = make(&old)?;
-            let conditional = check_versions(&new, &old, served, &request.name)?;
+            // A patched object carries the version that it was made from, which is no wish of the client's.
+            let conditional = check_versions(&new, &old, served, &request.name)? && request.verb == Verb::Update;
             match self.replace(context, served, request, &current, &old, new).await? {
                 Ok(outcome) => return Ok(outcome),
                 Err(Some(newer)) if !conditional => current = newer,
@@ -85,7 +86,8 @@ impl Server {
         let mut errors = metadata::validate_update(&new, old, resource);
         errors.extend(match &*request.subresource {
             "" => resource.strategy.validate_update(&new, old),
-            _ => resource.strategy.validate_status(&new, old),
+            "status" => resource.strategy.validate_status(&new, old),
+            subresource => resource.strategy.validate_subresource(subresource, &new, old),
         });
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.kind.group, &resource.kind.kind, &request.name, &errors));
@@ -98,7 +100,7 @@ impl Server {
             }
         }
         ownership::record(context, served, request, moment.now, Some(old), &mut new);
-        self.store_change(served, request, current, new, moment).await
+        self.store_change(served, request, current, old, new, moment).await
     }
 
     async fn store_change(
@@ -106,14 +108,20 @@ impl Server {
         served: &Arc<Served>,
         request: &Request,
         current: &Arc<Item>,
-        new: Value,
+        old: &Value,
+        mut new: Value,
         moment: Moment,
     ) -> Result<Result<Outcome, Option<Arc<Item>>>, Status> {
         let resource = &served.resource;
+        let is_last = is_released(&new, served);
+        let taken = match self.allocator(served) {
+            Some(allocator) if is_last => allocator.delete(&self.store, old),
+            Some(allocator) => allocator.write(&self.store, Some(old), &mut new, 0)?,
+            None => Vec::new(),
+        };
         if request.options.dry_run {
             return Ok(Ok(Outcome::tree(resource.kind.clone(), new)));
         }
-        let is_last = is_released(&new, served);
         let mut stored = new;
         resource.strategy.to_stored(&mut stored);
         let template = Template::new(&stored);
@@ -121,14 +129,16 @@ impl Server {
             return Ok(Ok(Outcome::item(served, current.clone())));
         }
         let key = &current.key;
-        let txn = if is_last {
+        let mut txn = if is_last {
             Txn::delete(&resource.table, key, current.revision, Some(template))
         } else {
             let mut txn = Txn::put(&resource.table, key, Expect::Revision(current.revision), template);
             txn.ops[0].expires = expiry(served, moment);
             txn
         };
+        txn.ops.extend(taken);
         match self.store.commit(txn).await {
+            Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Err(Some(current.clone()))),
             Ok(mut committed) => {
                 let payload = Payload::Item(served.clone(), committed.items.swap_remove(0));
                 Ok(Ok(Outcome::Object { payload, created: false }))
@@ -151,6 +161,12 @@ pub(super) fn is_released(object: &Value, served: &Served) -> bool {
 /// Puts back what this request may not change.
 fn prepare(new: &mut Value, old: &Value, served: &Served, subresource: &str, moment: Moment) {
     let resource = &served.resource;
+    // Each of these has taken from the client only the part that it is about.
+    if !matches!(subresource, "" | "status") {
+        resource.strategy.set_defaults(new);
+        metadata::prepare_update(new, old, resource);
+        return;
+    }
     if subresource.is_empty() {
         resource.strategy.set_defaults(new);
         if resource.has(Subresource::Status) {
@@ -172,9 +188,9 @@ fn prepare(new: &mut Value, old: &Value, served: &Served, subresource: &str, mom
     metadata::prepare_update(new, old, resource);
 }
 
-/// Name and namespace of the object must be those of the path, where they are given.
-fn check_names(object: &Value, served: &Served, request: &Request) -> Result<(), Status> {
-    let metadata = &object["metadata"];
+/// Name and namespace of the object must be those of the path; a namespace that is not given is.
+fn check_names(object: &mut Value, served: &Served, request: &Request) -> Result<(), Status> {
+    let metadata = child(object, "metadata");
     let (name, namespace) = (text(metadata, "name"), text(metadata, "namespace"));
     if name != request.name {
         return Err(Status::bad_request(format!(
@@ -186,6 +202,9 @@ fn check_names(object: &Value, served: &Served, request: &Request) -> Result<(),
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
+    }
+    if served.resource.is_namespaced() {
+        put(metadata, "namespace", request.namespace.as_str());
     }
     Ok(())
 }

@@ -1,0 +1,353 @@
+//! The HTTPS transport: requests to any API server over one HTTP/2 connection that is made anew when it breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes, BytesMut};
+use futures::stream::{self, BoxStream, StreamExt};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use http::{Method, Request as HttpRequest, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
+use windlass_api::meta::PartialObject;
+use windlass_api::{ObjectKey, Status};
+
+use crate::object::{Event, EventKind, List, Object};
+use crate::options::VersionMatch;
+use crate::request::{Encoding, Request, Verb};
+use crate::transport::{Reply, Transport};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// One line of a watch; an object is at most 3 MiB.
+const LINE_MAX: usize = 16 << 20;
+
+/// Where the server is, and who asks.
+#[derive(Clone)]
+pub struct Options {
+    /// `host:port`.
+    pub address: String,
+    /// The name that the server's certificate must have; mostly the host.
+    pub server_name: String,
+    /// Trusts the cluster's CA, and carries the client's certificate if it has one. ALPN must offer `h2` alone.
+    pub tls: Arc<rustls::ClientConfig>,
+    pub bearer_token: Option<String>,
+    pub user_agent: String,
+}
+
+/// A connection to an API server.
+pub struct Https {
+    options: Options,
+    connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
+}
+
+fn unavailable(what: &str, error: impl std::fmt::Display) -> Status {
+    Status::service_unavailable(format!("{what}: {error}"))
+}
+
+impl Https {
+    pub fn new(options: Options) -> Self {
+        Self { options, connection: Mutex::new(None) }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Status> {
+        let address = &self.options.address;
+        let connecting = async {
+            let stream =
+                TcpStream::connect(address).await.map_err(|e| unavailable(&format!("dial tcp {address}"), e))?;
+            let _ = stream.set_nodelay(true);
+            let name = ServerName::try_from(self.options.server_name.clone()).map_err(|e| unavailable(address, e))?;
+            let tls = TlsConnector::from(self.options.tls.clone()).connect(name, stream).await;
+            let tls = tls.map_err(|e| unavailable(&format!("tls: {address}"), e))?;
+            let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls))
+                .await
+                .map_err(|e| unavailable(address, e))?;
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "the connection to the API server ended");
+                }
+            });
+            Ok(sender)
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(unavailable(address, "i/o timeout")),
+        }
+    }
+
+    async fn sender(&self) -> Result<SendRequest<Full<Bytes>>, Status> {
+        let mut connection = self.connection.lock().await;
+        if let Some(sender) = connection.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(sender.clone());
+        }
+        let sender = self.connect().await?;
+        *connection = Some(sender.clone());
+        Ok(sender)
+    }
+
+    fn http_request(&self, request: &Request) -> Result<HttpRequest<Full<Bytes>>, Status> {
+        let method = match request.verb {
+            Verb::Get | Verb::List | Verb::Watch => Method::GET,
+            Verb::Create => Method::POST,
+            Verb::Update => Method::PUT,
+            Verb::Patch(_) => Method::PATCH,
+            Verb::Delete | Verb::DeleteCollection => Method::DELETE,
+        };
+        let content_type = match (request.verb, request.body.encoding) {
+            (Verb::Patch(patch), _) => patch.media_type(),
+            (_, Encoding::Json) => "application/json",
+            (_, Encoding::Yaml) => "application/yaml",
+            (_, Encoding::Protobuf) => "application/vnd.kubernetes.protobuf",
+        };
+        let mut builder = HttpRequest::builder()
+            .method(method)
+            .uri(format!("https://{}{}", self.options.address, path_and_query(request)))
+            .header(HOST, &self.options.address)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, content_type)
+            .header(USER_AGENT, &self.options.user_agent);
+        if let Some(token) = &self.options.bearer_token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Status::internal)?;
+            value.set_sensitive(true);
+            builder = builder.header(AUTHORIZATION, value);
+        }
+        builder.body(Full::new(request.body.bytes.clone())).map_err(Status::internal)
+    }
+
+    async fn send(&self, request: &Request) -> Result<Response<Incoming>, Status> {
+        let mut sender = self.sender().await?;
+        let http = self.http_request(request)?;
+        match tokio::time::timeout(REQUEST_TIMEOUT, sender.send_request(http)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                self.connection.lock().await.take();
+                Err(unavailable(&self.options.address, error))
+            }
+            Err(_) => Err(Status::timeout("the API server did not answer in time", 1)),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Https {
+    async fn call(&self, request: Request) -> Result<Reply, Status> {
+        let response = self.send(&request).await?;
+        let code = response.status().as_u16();
+        if !response.status().is_success() {
+            let body = collect(response.into_body()).await?;
+            return Err(failure(code, &body));
+        }
+        if request.verb == Verb::Watch {
+            return Ok(Reply::Watch(watch(response.into_body())));
+        }
+        let body = collect(response.into_body()).await?;
+        match request.verb {
+            Verb::List | Verb::DeleteCollection => list(&body).map(Reply::List),
+            _ => object(body).map(Reply::Object),
+        }
+    }
+}
+
+async fn collect(body: Incoming) -> Result<Bytes, Status> {
+    body.collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(|error| unavailable("reading the answer", error))
+}
+
+fn failure(code: u16, body: &[u8]) -> Status {
+    match serde_json::from_slice::<Status>(body) {
+        Ok(status) if status.code != 0 => status,
+        _ => {
+            let text = String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned();
+            Status::new(code, windlass_api::status::Reason::Unknown, text)
+        }
+    }
+}
+
+fn malformed(error: impl std::fmt::Display) -> Status {
+    Status::internal(format_args!("the API server's answer cannot be read: {error}"))
+}
+
+fn object(json: Bytes) -> Result<Object, Status> {
+    let metadata = serde_json::from_slice::<PartialObject>(&json).map_err(malformed)?.metadata;
+    let revision = metadata.resource_version.parse().unwrap_or(0);
+    Ok(Object { key: ObjectKey::new(metadata.namespace, metadata.name), revision, json })
+}
+
+#[derive(Deserialize)]
+struct WireList<'a> {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ListMeta {
+    resource_version: String,
+    r#continue: String,
+}
+
+fn list(body: &[u8]) -> Result<List, Status> {
+    let wire: WireList<'_> = serde_json::from_slice(body).map_err(malformed)?;
+    let items = wire.items.unwrap_or_default();
+    let items: Result<Vec<Object>, Status> =
+        items.into_iter().map(|raw| object(Bytes::copy_from_slice(raw.get().as_bytes()))).collect();
+    Ok(List {
+        items: items?,
+        revision: wire.metadata.resource_version.parse().unwrap_or(0),
+        continue_token: wire.metadata.r#continue,
+    })
+}
+
+/// Splits a watch's body into lines, each an event.
+fn watch(body: Incoming) -> BoxStream<'static, Result<Event, Status>> {
+    let state = (body, BytesMut::new());
+    stream::unfold(state, |(mut body, mut buffer)| async move {
+        loop {
+            if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line = buffer.split_to(end);
+                buffer.advance(1);
+                return Some((event(&line), (body, buffer)));
+            }
+            if buffer.len() > LINE_MAX {
+                return Some((Err(malformed("an event is too long")), (body, BytesMut::new())));
+            }
+            match body.frame().await {
+                None => return None,
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        buffer.extend_from_slice(data);
+                    }
+                }
+                Some(Err(error)) => return Some((Err(unavailable("the watch broke", error)), (body, buffer))),
+            }
+        }
+    })
+    .boxed()
+}
+
+#[derive(Deserialize)]
+struct WireEvent<'a> {
+    r#type: &'a str,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+fn event(line: &[u8]) -> Result<Event, Status> {
+    let wire: WireEvent<'_> = serde_json::from_slice(line).map_err(malformed)?;
+    let json = Bytes::copy_from_slice(wire.object.get().as_bytes());
+    let kind = match wire.r#type {
+        "ADDED" => EventKind::Added,
+        "MODIFIED" => EventKind::Modified,
+        "DELETED" => EventKind::Deleted,
+        "BOOKMARK" => EventKind::Bookmark,
+        _ => return Err(failure(500, &json)),
+    };
+    let metadata = serde_json::from_slice::<PartialObject>(&json).map_err(malformed)?.metadata;
+    let initial_events_end = metadata.annotations.contains_key("k8s.io/initial-events-end");
+    let revision = metadata.resource_version.parse().unwrap_or(0);
+    let object = Object { key: ObjectKey::new(metadata.namespace, metadata.name), revision, json };
+    Ok(Event { kind, object, initial_events_end })
+}
+
+fn path_and_query(request: &Request) -> String {
+    let namespace = (!request.namespace.is_empty()).then_some(request.namespace.as_str());
+    let mut path = request.resource.path(namespace);
+    for segment in [request.name.as_str(), &request.subresource] {
+        if !segment.is_empty() {
+            path.push('/');
+            path.push_str(&encoded(segment));
+        }
+    }
+    let options = &request.options;
+    let mut query: Vec<(&str, String)> = Vec::new();
+    let mut add = |name, value: String| {
+        if !value.is_empty() {
+            query.push((name, value));
+        }
+    };
+    add("watch", if request.verb == Verb::Watch { "true".to_owned() } else { String::new() });
+    add("labelSelector", options.labels.to_string());
+    add("fieldSelector", options.fields.to_string());
+    add("resourceVersion", options.resource_version.map(|v| v.to_string()).unwrap_or_default());
+    add(
+        "resourceVersionMatch",
+        match options.version_match {
+            None => String::new(),
+            Some(VersionMatch::Exact) => "Exact".to_owned(),
+            Some(VersionMatch::NotOlderThan) => "NotOlderThan".to_owned(),
+        },
+    );
+    add("limit", if options.limit == 0 { String::new() } else { options.limit.to_string() });
+    add("continue", options.continue_token.clone());
+    add("timeoutSeconds", options.timeout_seconds.map(|s| s.to_string()).unwrap_or_default());
+    add("allowWatchBookmarks", if options.allow_bookmarks { "true".to_owned() } else { String::new() });
+    add("sendInitialEvents", options.send_initial_events.map(|s| s.to_string()).unwrap_or_default());
+    add("dryRun", if options.dry_run { "All".to_owned() } else { String::new() });
+    add("fieldManager", options.field_manager.clone());
+    add("fieldValidation", options.field_validation.clone());
+    add("force", options.force.map(|f| f.to_string()).unwrap_or_default());
+    let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={}", encoded(&value))).collect();
+    if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }
+}
+
+/// Percent-encodes everything that is not unreserved.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_api::GroupVersionResource;
+    use windlass_api::labels::Selector;
+
+    use super::*;
+    use crate::options::Options as RequestOptions;
+
+    #[test]
+    fn paths() {
+        let pods = GroupVersionResource::of("", "v1", "pods");
+        let request = Request::new(Verb::Watch, &pods).namespace("a").options(RequestOptions {
+            labels: Selector::parse("a=b,c").unwrap(),
+            resource_version: Some(7),
+            ..RequestOptions::default()
+        });
+        assert_eq!(
+            path_and_query(&request),
+            "/api/v1/namespaces/a/pods?watch=true&labelSelector=a%3Db%2Cc&resourceVersion=7"
+        );
+        let request = Request::new(Verb::Get, &pods).namespace("a").name("x:y").subresource("status");
+        assert_eq!(path_and_query(&request), "/api/v1/namespaces/a/pods/x%3Ay/status");
+    }
+
+    #[test]
+    fn answers() {
+        let all = list(br#"{"metadata":{"resourceVersion":"9","continue":"c"},"items":[{"metadata":{"name":"a","namespace":"n","resourceVersion":"3"}}]}"#).unwrap();
+        assert_eq!((all.revision, all.continue_token.as_str(), all.items[0].revision), (9, "c", 3));
+        assert!(list(br#"{"items":null}"#).unwrap().items.is_empty());
+        let bookmark = event(br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5","annotations":{"k8s.io/initial-events-end":"true"}}}}"#).unwrap();
+        assert!(bookmark.initial_events_end && bookmark.object.revision == 5);
+        let gone = event(br#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"m"}}"#);
+        assert!(gone.unwrap_err().is_expired());
+        assert_eq!(failure(502, b"bad gateway").code, 502);
+    }
+}

@@ -1,0 +1,45 @@
+//! DefaultStorageClass: a claim that names no class gets the default one.
+
+use async_trait::async_trait;
+use serde_json::Value;
+use windlass_api::Status;
+use windlass_machinery::tree::{child, put, text};
+
+use super::created;
+use crate::chain::Plugin;
+use crate::review::{Cluster, Review};
+
+const MARKS: [&str; 2] =
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+
+pub(super) struct DefaultStorageClass;
+
+#[async_trait]
+impl Plugin for DefaultStorageClass {
+    fn name(&self) -> &'static str {
+        "DefaultStorageClass"
+    }
+
+    async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
+        let Some(claim) = created(review, "", "persistentvolumeclaims") else { return Ok(()) };
+        let annotated = claim["metadata"]["annotations"].get("volume.beta.kubernetes.io/storage-class").is_some();
+        if annotated || claim["spec"].get("storageClassName").is_some() {
+            return Ok(());
+        }
+        // The newest of several; of equally old ones, the first by name.
+        let mut classes: Vec<_> =
+            cluster.objects("storageclasses.storage.k8s.io", "").into_iter().filter(|c| is_default(c)).collect();
+        classes.sort_by(|a, b| {
+            let made = |class: &Value| text(&class["metadata"], "creationTimestamp").to_owned();
+            made(b).cmp(&made(a)).then_with(|| text(&a["metadata"], "name").cmp(text(&b["metadata"], "name")))
+        });
+        if let Some(class) = classes.first() {
+            put(child(claim, "spec"), "storageClassName", text(&class["metadata"], "name"));
+        }
+        Ok(())
+    }
+}
+
+fn is_default(class: &Value) -> bool {
+    MARKS.iter().any(|mark| text(&class["metadata"]["annotations"], mark) == "true")
+}

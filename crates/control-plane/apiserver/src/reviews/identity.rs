@@ -1,0 +1,31 @@
+//! Who somebody is: TokenReview and SelfSubjectReview.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use windlass_api::time;
+use windlass_auth::User;
+use windlass_machinery::tree::{child, items, put, text};
+
+use crate::server::Server;
+
+impl Server {
+    /// Whose a token is, for the audiences that the asker stands for.
+    pub(super) fn review_token(&self, mut object: Value) -> Value {
+        let spec = &object["spec"];
+        let asked: Vec<String> = items(spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect();
+        let audiences = if asked.is_empty() { vec![self.tokens.issuer().to_owned()] } else { asked };
+        let user = self.tokens.user(text(spec, "token"), Some(&audiences), self, self.clock.now());
+        let status = match user {
+            Some(user) => json!({"authenticated": true, "user": user, "audiences": audiences}),
+            None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
+        };
+        put(&mut object, "status", status);
+        object
+    }
+}
+
+pub(super) fn self_subject(user: &User, mut object: Value, now: Timestamp) -> Value {
+    put(&mut object, "status", json!({"userInfo": user}));
+    put(child(&mut object, "metadata"), "creationTimestamp", time::rfc3339(now));
+    object
+}

@@ -1,0 +1,97 @@
+//! Binding: the scheduler's decision. A pod is bound once.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use windlass_api::field::{Error, Path};
+use windlass_api::{GroupVersionKind, Status, time};
+use windlass_client::Request;
+use windlass_machinery::Schema;
+use windlass_machinery::tree::{child, put, text};
+
+use crate::context::Context;
+use crate::objects::decode_body;
+use crate::outcome::Outcome;
+use crate::registry::Served;
+use crate::server::Server;
+
+const BINDING: GroupVersionKind = GroupVersionKind::of("", "v1", "Binding");
+
+impl Server {
+    pub(crate) async fn bind(
+        &self,
+        context: &Context,
+        served: &Arc<Served>,
+        request: Request,
+    ) -> Result<Outcome, Status> {
+        let id = Schema::object_type("", "v1", "Binding").ok_or_else(Status::no_such_path)?;
+        let binding = decode_body(context, Schema::builtin(), id, &BINDING, &request.body, &request.options)?;
+        validate(&binding, &request.name)?;
+        let resource = served.resource.group_resource();
+        let now = time::rfc3339(self.clock.now());
+        self.change(context, served, &request, |old| {
+            let refuse = |why: String| Err(Status::conflict(&resource, &request.name, why));
+            let node = text(&old["spec"], "nodeName");
+            if !node.is_empty() {
+                return refuse(format!("pod {} is already assigned to node {node:?}", request.name));
+            }
+            if old["metadata"].get("deletionTimestamp").is_some() {
+                return refuse(format!("pod {} is being deleted, cannot be assigned to a host", request.name));
+            }
+            if old.pointer("/spec/schedulingGates/0").is_some() {
+                return refuse(format!("pod {} has non-empty .spec.schedulingGates", request.name));
+            }
+            Ok(bound(old, &binding, &now))
+        })
+        .await?;
+        Ok(Outcome::success(Value::Null).created())
+    }
+}
+
+fn validate(binding: &Value, name: &str) -> Result<(), Status> {
+    let target = &binding["target"];
+    let path = Path::new("target");
+    let mut errors = Vec::new();
+    let kind = text(target, "kind");
+    if !matches!(kind, "" | "Node") {
+        errors.push(Error::not_supported(&path.child("kind"), kind, &["Node", "<empty>"]));
+    }
+    if text(target, "name").is_empty() {
+        errors.push(Error::required(&path.child("name"), ""));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("", "Binding", name, &errors)) }
+}
+
+fn bound(pod: &Value, binding: &Value, now: &str) -> Value {
+    let mut pod = pod.clone();
+    put(child(&mut pod, "spec"), "nodeName", text(&binding["target"], "name"));
+    for field in ["annotations", "labels"] {
+        for (key, value) in binding["metadata"].get(field).and_then(Value::as_object).into_iter().flatten() {
+            put(child(child(&mut pod, "metadata"), field), key, value.clone());
+        }
+    }
+    let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+    let status = child(&mut pod, "status");
+    let mut conditions: Vec<Value> = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    conditions.retain(|condition| condition["type"] != "PodScheduled");
+    conditions.push(condition);
+    put(status, "conditions", conditions);
+    pod
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_gets_its_node() {
+        let pod = json!({"metadata": {}, "spec": {}, "status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}});
+        let binding = json!({"metadata": {"annotations": {"a": "b"}}, "target": {"kind": "Node", "name": "n1"}});
+        let bound = bound(&pod, &binding, "now");
+        assert_eq!(bound["spec"]["nodeName"], "n1");
+        assert_eq!(bound["metadata"]["annotations"]["a"], "b");
+        assert_eq!(bound["status"]["conditions"].as_array().unwrap().len(), 1);
+        assert_eq!(bound["status"]["conditions"][0]["status"], "True");
+        assert!(validate(&json!({"target": {"kind": "Pod"}}), "p").is_err());
+    }
+}

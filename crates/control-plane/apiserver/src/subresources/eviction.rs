@@ -1,0 +1,156 @@
+//! Eviction: a deletion that asks the pod's disruption budgets first.
+//!
+//! Source: upstream `pkg/registry/core/pod/storage/eviction.go`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use windlass_admission::Cluster;
+use windlass_api::labels::Selector;
+use windlass_api::status::Cause;
+use windlass_api::{GroupVersionKind, GroupVersionResource, Status, time};
+use windlass_client::{DeleteOptions, PatchType, Request, Verb};
+use windlass_machinery::Schema;
+use windlass_machinery::tree::{child, items, number, put, text};
+
+use crate::context::Context;
+use crate::objects::{decode_body, tree};
+use crate::outcome::Outcome;
+use crate::registry::Served;
+use crate::server::Server;
+
+const EVICTION: GroupVersionKind = GroupVersionKind::of("policy", "v1", "Eviction");
+const BUDGETS: GroupVersionResource = GroupVersionResource::of("policy", "v1", "poddisruptionbudgets");
+const BUDGETS_TABLE: &str = "poddisruptionbudgets.policy";
+
+impl Server {
+    pub(super) async fn evict(
+        &self,
+        context: &Context,
+        served: &Arc<Served>,
+        request: Request,
+    ) -> Result<Outcome, Status> {
+        let id = Schema::object_type("policy", "v1", "Eviction").ok_or_else(Status::no_such_path)?;
+        let eviction = decode_body(context, Schema::builtin(), id, &EVICTION, &request.body, &request.options)?;
+        let said = text(&eviction["metadata"], "name");
+        if !said.is_empty() && said != request.name {
+            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+        }
+        let options: DeleteOptions = match eviction.get("deleteOptions") {
+            None | Some(Value::Null) => DeleteOptions::default(),
+            Some(options) => serde_json::from_value(options.clone()).map_err(|e| Status::bad_request(e.to_string()))?,
+        };
+        let item = self.stored(served, &request.namespace, &request.name)?;
+        let pod = tree(served, &item)?;
+        let dry_run = request.options.dry_run || !options.dry_run.is_empty();
+        if needs_budget(&pod) {
+            self.take_from_budget(context, &pod, &request, dry_run).await?;
+        }
+        let mut delete = Request { verb: Verb::Delete, subresource: "".into(), ..request };
+        delete.options.dry_run = dry_run;
+        self.delete_object(context, served, &delete, &options).await?;
+        Ok(Outcome::success(Value::Null).created())
+    }
+
+    /// Counts the eviction against the one budget that covers the pod, or refuses.
+    async fn take_from_budget(
+        &self,
+        context: &Context,
+        pod: &Value,
+        request: &Request,
+        dry_run: bool,
+    ) -> Result<(), Status> {
+        let budgets: Vec<Arc<Value>> =
+            self.objects(BUDGETS_TABLE, &request.namespace).into_iter().filter(|budget| covers(budget, pod)).collect();
+        let budget = match budgets.as_slice() {
+            [] => return Ok(()),
+            [only] => only,
+            _ => {
+                let text =
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+                return Err(Status::new(500, windlass_api::status::Reason::InternalError, text));
+            }
+        };
+        let unhealthy = !is_ready(pod);
+        let policy = text(&budget["spec"], "unhealthyPodEvictionPolicy");
+        let healthy_enough = number(&budget["status"], "currentHealthy") >= number(&budget["status"], "desiredHealthy");
+        if unhealthy && (policy == "AlwaysAllow" || (healthy_enough && number(&budget["status"], "desiredHealthy") > 0))
+        {
+            return Ok(());
+        }
+        let served = self.registry.load().find(&BUDGETS).cloned().ok_or_else(Status::no_such_path)?;
+        let name = text(&budget["metadata"], "name").to_owned();
+        let mut change = Request::new(Verb::Patch(PatchType::Merge), &BUDGETS)
+            .namespace(request.namespace.as_str())
+            .name(name.as_str())
+            .subresource("status");
+        change.options.dry_run = dry_run;
+        let now = time::rfc3339(self.clock.now());
+        self.change(context, &served, &change, |old| disrupted(old, &request.name, &name, &now)).await?;
+        Ok(())
+    }
+}
+
+/// A pod that has ended, or was never started, disturbs nobody.
+fn needs_budget(pod: &Value) -> bool {
+    let phase = text(&pod["status"], "phase");
+    !matches!(phase, "Succeeded" | "Failed" | "Pending") && pod["metadata"].get("deletionTimestamp").is_none()
+}
+
+fn covers(budget: &Value, pod: &Value) -> bool {
+    let structure = serde_json::from_value(budget["spec"]["selector"].clone()).ok();
+    let labels: std::collections::BTreeMap<String, String> =
+        serde_json::from_value(pod["metadata"]["labels"].clone()).unwrap_or_default();
+    Selector::from_structure(structure.as_ref()).is_ok_and(|selector| selector.matches(&labels))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    items(&pod["status"], "conditions").any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+/// The budget with one more disruption on its account.
+fn disrupted(budget: &Value, pod: &str, name: &str, now: &str) -> Result<Value, Status> {
+    let status = &budget["status"];
+    let refuse = |message: String| {
+        let cause = Cause { reason: "DisruptionBudget".to_owned(), message, ..Cause::default() };
+        let text = "Cannot evict pod as it would violate the pod's disruption budget.";
+        Status::too_many_requests(text, 0).with_cause(cause)
+    };
+    if number(status, "observedGeneration") < number(&budget["metadata"], "generation") {
+        return Err(refuse(format!("The disruption budget {name} is still being processed by the server.")));
+    }
+    let allowed = number(status, "disruptionsAllowed");
+    if allowed <= 0 {
+        let message = format!(
+            "The disruption budget {name} needs {} healthy pods and has {} currently",
+            number(status, "desiredHealthy"),
+            number(status, "currentHealthy")
+        );
+        return Err(refuse(message));
+    }
+    let mut new = budget.clone();
+    let status = child(&mut new, "status");
+    put(status, "disruptionsAllowed", allowed - 1);
+    put(child(status, "disruptedPods"), pod, json!(now));
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets() {
+        let budget = json!({"metadata": {"generation": 1}, "spec": {"selector": {"matchLabels": {"a": "b"}}},
+            "status": {"observedGeneration": 1, "disruptionsAllowed": 1}});
+        let pod = json!({"metadata": {"labels": {"a": "b"}}, "status": {"phase": "Running"}});
+        assert!(covers(&budget, &pod) && needs_budget(&pod));
+        let after = disrupted(&budget, "p", "x", "now").unwrap();
+        assert_eq!(
+            after["status"],
+            json!({"observedGeneration": 1, "disruptionsAllowed": 0, "disruptedPods": {"p": "now"}})
+        );
+        let refused = disrupted(&after, "q", "x", "now").unwrap_err();
+        assert_eq!((refused.code, refused.details.unwrap().causes[0].reason.as_str()), (429, "DisruptionBudget"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Bearer tokens: issued to service accounts, and turned back into users.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::Value;
+use windlass_admission::Cluster;
+use windlass_api::Status;
+use windlass_auth::User;
+use windlass_auth::authentication::{Claims, Grant, Objects, bootstrap_user, service_account_user};
+use windlass_pki::{PublicKey, TokenSigner, TokenVerifier};
+
+use crate::server::Server;
+
+/// Signatures that have been checked lately; checking one costs a hundred times a look at this.
+const CHECKED_MAX: usize = 1024;
+
+/// The keys of the cluster's service accounts.
+pub struct Tokens {
+    signer: TokenSigner,
+    verifier: TokenVerifier,
+    /// `https://kubernetes.default.svc.cluster.local`, and the audience of tokens that name none.
+    issuer: String,
+    checked: Mutex<HashMap<String, Arc<Claims>>>,
+}
+
+impl Tokens {
+    /// Tokens that were signed with `earlier` keys stay valid.
+    pub fn new(signer: TokenSigner, earlier: Vec<PublicKey>, issuer: &str) -> Self {
+        let keys = [signer.public_key().clone()].into_iter().chain(earlier);
+        let verifier = TokenVerifier::new(keys);
+        Self { signer, verifier, issuer: issuer.to_owned(), checked: Mutex::default() }
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(crate) fn keys(&self) -> &[PublicKey] {
+        self.verifier.keys()
+    }
+
+    pub(crate) fn sign(&self, grant: Grant<'_>) -> Result<String, Status> {
+        self.signer.sign(&grant.claims()).map_err(Status::internal)
+    }
+
+    /// Signs a token without end, as Secrets of service accounts hold it.
+    pub fn sign_claims(&self, claims: &Claims) -> Result<String, Status> {
+        self.signer.sign(claims).map_err(Status::internal)
+    }
+
+    /// The claims of a token of ours, whatever they say.
+    fn claims(&self, token: &str) -> Option<Arc<Claims>> {
+        if let Some(claims) = self.checked.lock().get(token) {
+            return Some(claims.clone());
+        }
+        let verified = self.verifier.verify(token).ok()?;
+        let claims: Arc<Claims> = Arc::new(serde_json::from_value(verified.claims).ok()?);
+        let mut checked = self.checked.lock();
+        if checked.len() >= CHECKED_MAX {
+            checked.clear();
+        }
+        checked.insert(token.to_owned(), claims.clone());
+        Some(claims)
+    }
+
+    pub(crate) fn user(
+        &self,
+        token: &str,
+        audiences: Option<&[String]>,
+        objects: &dyn Objects,
+        now: Timestamp,
+    ) -> Option<User> {
+        let own = [self.issuer.clone()];
+        match self.claims(token) {
+            Some(claims) => service_account_user(&claims, &self.issuer, audiences.unwrap_or(&own), objects, now),
+            None => bootstrap_user(token, objects, now),
+        }
+    }
+}
+
+impl Objects for Server {
+    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        Cluster::object(self, table, namespace, name)
+    }
+}
+
+impl Server {
+    /// The user of a bearer token that is for this server.
+    pub(crate) fn token_user(&self, token: &str) -> Option<User> {
+        self.tokens.user(token, None, self, self.clock.now())
+    }
+}

@@ -1,0 +1,194 @@
+//! Starts a server and gives ways to it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use windlass_api::time::Clock;
+use windlass_apiserver::direct::Direct;
+use windlass_apiserver::http::{Frontend, Listener, serve};
+use windlass_apiserver::{Options, Server, Tokens};
+use windlass_auth::User;
+use windlass_client::https::{Https, Options as HttpsOptions};
+use windlass_client::{Client, Transport};
+use windlass_pki::{PrivateKey, TokenSigner};
+use windlass_store::Store;
+
+/// One CA for all tests of the process.
+struct Pki {
+    issuer: Issuer<'static, KeyPair>,
+    ca: rustls::pki_types::CertificateDer<'static>,
+}
+
+fn pki() -> &'static Pki {
+    static PKI: OnceLock<Pki> = OnceLock::new();
+    PKI.get_or_init(|| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&key).unwrap().der().clone();
+        Pki { issuer: Issuer::new(params, key), ca }
+    })
+}
+
+pub(crate) struct TestServer {
+    pub(crate) server: Arc<Server>,
+    address: String,
+    _directory: TempDir,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(windlass_store::Options {
+            directory: directory.path().join("store"),
+            clock: Clock::system(),
+            key: None,
+            secret_tables: Vec::new(),
+        })
+        .unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        let server = Server::new(Options {
+            store,
+            clock: Clock::system(),
+            resources: windlass_resources::all(),
+            admission: windlass_admission::plugins::default_chain(),
+            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            service_cidr: "10.96.0.0/16".parse().unwrap(),
+            node_ports: 30000..=32767,
+            advertised_address: address.clone(),
+        });
+        let listener = Listener {
+            socket,
+            tls: Arc::new(server_tls()),
+            peer_user: |_| Some(User::new("admin", &["system:masters"])),
+        };
+        let frontend = Arc::new(Frontend { server: server.clone() });
+        tokio::spawn(serve(frontend, listener, std::future::pending()));
+        let test = Self { server, address, _directory: directory };
+        test.create("/api/v1/namespaces", &serde_json::json!({"metadata": {"name": "default"}})).await;
+        test
+    }
+
+    /// Both ways of a component to the server.
+    pub(crate) fn clients(&self) -> [(&'static str, Client); 2] {
+        let direct: Arc<dyn Transport> =
+            Arc::new(Direct::new(self.server.clone(), User::new("admin", &["system:masters"]), "test"));
+        let https: Arc<dyn Transport> = Arc::new(Https::new(HttpsOptions {
+            address: self.address.clone(),
+            server_name: "localhost".to_owned(),
+            tls: Arc::new(client_tls(true)),
+            bearer_token: None,
+            user_agent: "test".to_owned(),
+        }));
+        [("direct", Client::new(direct)), ("https", Client::new(https))]
+    }
+
+    /// A request as admin; `headers` are `name: value`.
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[&str], body: &str) -> Response<Incoming> {
+        self.send_as(None, method, path, headers, body).await
+    }
+
+    /// A request with a bearer token instead of the admin's certificate; an empty one is none.
+    pub(crate) async fn send_as(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Response<Incoming> {
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(client_tls(token.is_none())));
+        let tls = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(format!("https://{}{path}", self.address));
+        for header in headers {
+            let (name, value) = header.split_once(": ").unwrap();
+            request = request.header(name, value);
+        }
+        if let Some(token) = token.filter(|token| !token.is_empty()) {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        sender.send_request(request).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
+        json(self.send(Method::GET, path, &[], "").await).await
+    }
+
+    pub(crate) async fn create(&self, path: &str, object: &Value) -> Value {
+        let response = self.send(Method::POST, path, &["content-type: application/json"], &object.to_string()).await;
+        let (code, object) = json(response).await;
+        assert_eq!(code, StatusCode::CREATED, "{object}");
+        object
+    }
+}
+
+pub(crate) async fn json(response: Response<Incoming>) -> (StatusCode, Value) {
+    let code = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let value = serde_json::from_slice(&body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&body).as_ref()));
+    (code, value)
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots() -> Arc<rustls::RootCertStore> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(pki().ca.clone()).unwrap();
+    Arc::new(roots)
+}
+
+fn server_tls() -> rustls::ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &pki().issuer).unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(roots(), provider())
+        .allow_unauthenticated()
+        .build()
+        .unwrap();
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls
+}
+
+fn client_tls(with_certificate: bool) -> rustls::ClientConfig {
+    let builder = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots());
+    let mut tls = if with_certificate {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "admin");
+        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        let certificate = params.signed_by(&key, &pki().issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
+    } else {
+        builder.with_no_client_auth()
+    };
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    tls
+}

@@ -1,0 +1,10 @@
+//! A real server on a temporary directory, spoken to by both transports and by plain HTTP.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod apply;
+mod harness;
+mod objects;
+mod pages;
+mod transports;
+mod watches;

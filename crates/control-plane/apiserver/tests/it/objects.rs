@@ -1,0 +1,328 @@
+//! Reading and writing objects: what clients of upstream rely on.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use windlass_machinery::{Schema, protobuf};
+
+use crate::harness::{TestServer, json as read};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const JSON: &[&str] = &["content-type: application/json"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditional_and_unconditional_updates() {
+    let server = TestServer::start().await;
+    let created = server.create(MAPS, &json!({"metadata": {"name": "a"}, "data": {"x": "1"}})).await;
+    let path = format!("{MAPS}/a");
+    let mut stale = created.clone();
+    stale["data"]["x"] = json!("2");
+    let (code, updated) = read(server.send(Method::PUT, &path, JSON, &stale.to_string()).await).await;
+    assert_eq!(code, StatusCode::OK);
+    assert_ne!(updated["metadata"]["resourceVersion"], created["metadata"]["resourceVersion"]);
+    let (code, conflict) = read(server.send(Method::PUT, &path, JSON, &stale.to_string()).await).await;
+    assert_eq!((code, conflict["reason"].as_str()), (StatusCode::CONFLICT, Some("Conflict")));
+    assert_eq!(
+        conflict["message"],
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the \
+         latest version and try again"
+    );
+    let unconditional = json!({"metadata": {"name": "a"}, "data": {"x": "3"}});
+    let (code, _) = read(server.send(Method::PUT, &path, JSON, &unconditional.to_string()).await).await;
+    assert_eq!(code, StatusCode::OK);
+    // What changes nothing does not make a new version.
+    let (_, before) = server.get(&path).await;
+    let (_, same) = read(server.send(Method::PUT, &path, JSON, &unconditional.to_string()).await).await;
+    assert_eq!(same["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
+    let other = json!({"metadata": {"name": "a", "uid": "other"}});
+    let (code, status) = read(server.send(Method::PUT, &path, JSON, &other.to_string()).await).await;
+    assert_eq!(code, StatusCode::CONFLICT);
+    assert!(status["message"].as_str().unwrap().contains("Precondition failed: UID in precondition: other"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_get_upstreams_answers() {
+    let server = TestServer::start().await;
+    let cases = [
+        (
+            MAPS,
+            r#"{"metadata":{"name":"A_b"}}"#,
+            422,
+            "ConfigMap \"A_b\" is invalid: metadata.name: Invalid value: \"A_b\": a lowercase RFC 1123 subdomain must consist of",
+        ),
+        (
+            MAPS,
+            r#"{"metadata":{}}"#,
+            422,
+            "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required",
+        ),
+        (
+            MAPS,
+            r#"{"kind":"Secret","metadata":{"name":"a"}}"#,
+            400,
+            "Secret in version \"v1\" cannot be handled as a ConfigMap",
+        ),
+        (
+            MAPS,
+            r#"{"apiVersion":"v2","metadata":{"name":"a"}}"#,
+            400,
+            "the API version in the data (v2) does not match the expected API version (v1)",
+        ),
+        (
+            MAPS,
+            r#"{"metadata":{"name":"a","namespace":"other"}}"#,
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        (
+            MAPS,
+            r#"{"metadata":{"name":"a","resourceVersion":"1"}}"#,
+            400,
+            "resourceVersion should not be set on objects to be created",
+        ),
+        (
+            MAPS,
+            r#"{"data":{"a":1}}"#,
+            400,
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
+        ),
+        (MAPS, "{", 400, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap"),
+        (
+            "/api/v1/namespaces/nowhere/configmaps",
+            r#"{"metadata":{"name":"a"}}"#,
+            404,
+            "namespaces \"nowhere\" not found",
+        ),
+        ("/api/v1/namespaces/default/nonsense", "{}", 404, "the server could not find the requested resource"),
+    ];
+    for (path, body, code, message) in cases {
+        let (found, status) = read(server.send(Method::POST, path, JSON, body).await).await;
+        assert_eq!(found.as_u16(), code, "{body}: {status}");
+        assert!(status["message"].as_str().unwrap().starts_with(message), "{body}: {status}");
+        assert_eq!((&status["kind"], &status["status"]), (&json!("Status"), &json!("Failure")));
+    }
+    let (code, _) = read(server.send(Method::POST, MAPS, &["content-type: text/html"], "x").await).await;
+    assert_eq!(code, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let (code, _) = read(server.send(Method::GET, MAPS, &["accept: text/html"], "").await).await;
+    assert_eq!(code, StatusCode::NOT_ACCEPTABLE);
+    let big = json!({"metadata": {"name": "a"}, "data": {"x": "x".repeat(4 << 20)}}).to_string();
+    let (code, _) = read(server.send(Method::POST, MAPS, JSON, &big).await).await;
+    assert_eq!(code, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_fields_are_warned_of_or_refused() {
+    let server = TestServer::start().await;
+    let body = r#"{"metadata":{"name":"a","labels":{"a":"1","a":"2"}},"spec":1}"#;
+    let response = server.send(Method::POST, &format!("{MAPS}?fieldValidation=Strict"), JSON, body).await;
+    let (code, status) = read(response).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        status["message"],
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field \
+         \"metadata.labels.a\", unknown field \"spec\""
+    );
+    let response = server.send(Method::POST, MAPS, JSON, body).await;
+    let warnings: Vec<_> =
+        response.headers().get_all("warning").iter().map(|w| w.to_str().unwrap().to_owned()).collect();
+    assert_eq!(warnings, [r#"299 - "duplicate field \"metadata.labels.a\"""#, r#"299 - "unknown field \"spec\"""#]);
+    let (_, created) = read(response).await;
+    assert!(created.get("spec").is_none());
+    assert_eq!(created["metadata"]["labels"]["a"], "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_encodings() {
+    let server = TestServer::start().await;
+    let yaml = "metadata:\n  name: yam\ndata:\n  a: b\n";
+    let response =
+        server.send(Method::POST, MAPS, &["content-type: application/yaml", "accept: application/yaml"], yaml).await;
+    assert_eq!(response.headers()["content-type"], "application/yaml");
+    let (_, text) = read(response).await;
+    assert!(text.as_str().unwrap().contains("kind: ConfigMap"), "{text}");
+    let response =
+        server.send(Method::GET, &format!("{MAPS}/yam"), &["accept: application/vnd.kubernetes.protobuf"], "").await;
+    let bytes = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    let envelope = protobuf::open_envelope(&bytes).unwrap();
+    assert_eq!((envelope.api_version, envelope.kind), ("v1", "ConfigMap"));
+    let id = Schema::object_type("", "v1", "ConfigMap").unwrap();
+    let object = protobuf::decode(Schema::builtin(), id, envelope.raw).unwrap();
+    assert_eq!(object["data"]["a"], "b");
+    let response =
+        server.send(Method::GET, &format!("{MAPS}/none"), &["accept: application/vnd.kubernetes.protobuf"], "").await;
+    let bytes = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    assert_eq!(protobuf::open_envelope(&bytes).unwrap().kind, "Status");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_a_list_are_of_one_moment() {
+    let server = TestServer::start().await;
+    for n in 0..5 {
+        server.create(MAPS, &json!({"metadata": {"name": format!("m{n}")}})).await;
+    }
+    let names = |list: &Value| -> Vec<String> {
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (_, first) = server.get(&format!("{MAPS}?limit=2")).await;
+    assert_eq!(names(&first), ["m0", "m1"]);
+    assert_eq!(first["metadata"]["remainingItemCount"], 3);
+    server.send(Method::DELETE, &format!("{MAPS}/m2"), &[], "").await;
+    server.create(MAPS, &json!({"metadata": {"name": "m22"}})).await;
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let (_, second) = server.get(&format!("{MAPS}?limit=10&continue={token}")).await;
+    assert_eq!(names(&second), ["m2", "m3", "m4"]);
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    let revision = server.server.store.revision();
+    server.server.store.compact(revision).await;
+    let (code, expired) = server.get(&format!("{MAPS}?limit=10&continue={token}")).await;
+    assert_eq!((code, expired["reason"].as_str()), (StatusCode::GONE, Some("Expired")));
+    let token = expired["metadata"]["continue"].as_str().unwrap();
+    let (_, rest) = server.get(&format!("{MAPS}?limit=10&continue={token}")).await;
+    assert_eq!(names(&rest), ["m22", "m3", "m4"]);
+    let (_, none) = server.get(&format!("{MAPS}?labelSelector=a%3Db")).await;
+    assert_eq!(none["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finalizers_hold_an_object() {
+    let server = TestServer::start().await;
+    server.create(MAPS, &json!({"metadata": {"name": "f", "finalizers": ["a/b"]}})).await;
+    let path = format!("{MAPS}/f");
+    let (code, held) = read(server.send(Method::DELETE, &path, &[], "").await).await;
+    assert_eq!((code, held["kind"].as_str()), (StatusCode::OK, Some("ConfigMap")));
+    assert!(held["metadata"]["deletionTimestamp"].is_string());
+    let patch =
+        |body: &'static str| server.send(Method::PATCH, &path, &["content-type: application/merge-patch+json"], body);
+    let (code, _) = read(patch(r#"{"metadata":{"finalizers":["a/b","c/d"]}}"#).await).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+    let (code, _) = read(patch(r#"{"metadata":{"finalizers":null}}"#).await).await;
+    assert_eq!(code, StatusCode::OK);
+    assert_eq!(server.get(&path).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn propagation_becomes_a_finalizer() {
+    let server = TestServer::start().await;
+    for (name, policy, finalizer) in [("o", "Orphan", "orphan"), ("f", "Foreground", "foregroundDeletion")] {
+        server.create(MAPS, &json!({"metadata": {"name": name}})).await;
+        let path = format!("{MAPS}/{name}?propagationPolicy={policy}");
+        let (_, held) = read(server.send(Method::DELETE, &path, &[], "").await).await;
+        assert_eq!(held["metadata"]["finalizers"], json!([finalizer]));
+    }
+    server.create(MAPS, &json!({"metadata": {"name": "b"}})).await;
+    let body = r#"{"propagationPolicy":"Background","preconditions":{"uid":"x"}}"#;
+    let (code, _) = read(server.send(Method::DELETE, &format!("{MAPS}/b"), JSON, body).await).await;
+    assert_eq!(code, StatusCode::CONFLICT);
+    let (_, status) = read(server.send(Method::DELETE, &format!("{MAPS}/b"), &[], "").await).await;
+    assert_eq!((status["status"].as_str(), status["details"]["name"].as_str()), (Some("Success"), Some("b")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_generated() {
+    let server = TestServer::start().await;
+    let made = server.create(MAPS, &json!({"metadata": {"generateName": "web-"}})).await;
+    let name = made["metadata"]["name"].as_str().unwrap();
+    assert!(name.starts_with("web-") && name.len() == 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dry_runs_change_nothing() {
+    let server = TestServer::start().await;
+    let (code, made) =
+        read(server.send(Method::POST, &format!("{MAPS}?dryRun=All"), JSON, r#"{"metadata":{"name":"d"}}"#).await)
+            .await;
+    assert_eq!((code, made["metadata"]["name"].as_str()), (StatusCode::CREATED, Some("d")));
+    assert_eq!(server.get(&format!("{MAPS}/d")).await.0, StatusCode::NOT_FOUND);
+    server.create(MAPS, &json!({"metadata": {"name": "d"}})).await;
+    server.send(Method::DELETE, &format!("{MAPS}/d?dryRun=All"), &[], "").await;
+    let patch = r#"{"data":{"a":"b"}}"#;
+    let headers = &["content-type: application/merge-patch+json"];
+    let (_, patched) = read(server.send(Method::PATCH, &format!("{MAPS}/d?dryRun=All"), headers, patch).await).await;
+    assert_eq!(patched["data"]["a"], "b");
+    assert!(server.get(&format!("{MAPS}/d")).await.1.get("data").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collections_are_deleted_by_selection() {
+    let server = TestServer::start().await;
+    for n in 0..10 {
+        let label = if n % 2 == 0 { "even" } else { "odd" };
+        server.create(MAPS, &json!({"metadata": {"name": format!("c{n}"), "labels": {"n": label}}})).await;
+    }
+    server.send(Method::DELETE, &format!("{MAPS}?labelSelector=n%3Deven"), &[], "").await;
+    let (_, left) = server.get(MAPS).await;
+    assert_eq!(left["items"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_do_what() {
+    let server = TestServer::start().await;
+    let anonymous = server.send_as(Some(""), Method::GET, MAPS, &[], "");
+    let (code, _) = read(server.send_as(Some("bad"), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED);
+    let jane = || server.send(Method::GET, MAPS, &["impersonate-user: jane"], "");
+    let (code, status) = read(jane().await).await;
+    assert_eq!(code, StatusCode::FORBIDDEN);
+    assert_eq!(
+        status["message"],
+        "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" in the namespace \
+         \"default\""
+    );
+    let (_, status) = read(anonymous.await).await;
+    assert!(status["message"].as_str().unwrap().contains("User \"system:anonymous\" cannot list"));
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    server
+        .create(&format!("{rbac}/roles"), &json!({"metadata": {"name": "r"}, "rules": [{"verbs": ["list"], "apiGroups": [""], "resources": ["configmaps"]}]}))
+        .await;
+    server
+        .create(&format!("{rbac}/rolebindings"), &json!({"metadata": {"name": "b"}, "roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "jane"}]}))
+        .await;
+    assert_eq!(read(jane().await).await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn service_accounts_and_their_tokens() {
+    let server = TestServer::start().await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let account = server.create(accounts, &json!({"metadata": {"name": "sa"}})).await;
+    let request = json!({"spec": {"expirationSeconds": 600}});
+    let issued = server.create(&format!("{accounts}/sa/token"), &request).await;
+    let token = issued["status"]["token"].as_str().unwrap().to_owned();
+    let (code, status) = read(server.send_as(Some(&token), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::FORBIDDEN);
+    assert!(status["message"].as_str().unwrap().contains("User \"system:serviceaccount:default:sa\" cannot list"));
+    let review = json!({"spec": {"token": token}});
+    let reviewed = server.create("/apis/authentication.k8s.io/v1/tokenreviews", &review).await;
+    assert_eq!(reviewed["status"]["user"]["uid"], account["metadata"]["uid"]);
+    let foreign = json!({"spec": {"token": token, "audiences": ["other"]}});
+    let reviewed = server.create("/apis/authentication.k8s.io/v1/tokenreviews", &foreign).await;
+    assert!(reviewed["status"].get("authenticated").is_none());
+    let bound = json!({"spec": {"boundObjectRef": {"kind": "Secret", "apiVersion": "v1", "name": "none"}}});
+    let (code, _) =
+        read(server.send(Method::POST, &format!("{accounts}/sa/token"), JSON, &bound.to_string()).await).await;
+    assert_eq!(code, StatusCode::NOT_FOUND);
+    server.send(Method::DELETE, &format!("{accounts}/sa"), &[], "").await;
+    let (code, _) = read(server.send_as(Some(&token), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_about_access() {
+    let server = TestServer::start().await;
+    let reviews = "/apis/authorization.k8s.io/v1";
+    let spec = json!({"spec": {"resourceAttributes": {"verb": "delete", "resource": "pods", "namespace": "default"}}});
+    let own = server.create(&format!("{reviews}/selfsubjectaccessreviews"), &spec).await;
+    assert_eq!(own["status"]["allowed"], true);
+    let mut of_joe = spec.clone();
+    of_joe["spec"]["user"] = json!("joe");
+    let joes = server.create(&format!("{reviews}/subjectaccessreviews"), &of_joe).await;
+    assert_eq!(joes["status"]["allowed"], false);
+    let who = server.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await;
+    assert_eq!(who["status"]["userInfo"]["username"], "admin");
+    let (code, _) = read(server.send(Method::POST, &format!("{reviews}/subjectaccessreviews"), JSON, "{}").await).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+}

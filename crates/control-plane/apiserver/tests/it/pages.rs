@@ -1,0 +1,61 @@
+//! Discovery, OpenAPI, health.
+
+use http::{Method, StatusCode};
+
+use crate::harness::{TestServer, json as read};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discovery() {
+    let server = TestServer::start().await;
+    let (_, versions) = server.get("/api").await;
+    assert_eq!(versions["versions"][0], "v1");
+    let (_, list) = server.get("/apis/apps/v1").await;
+    let resources = list["resources"].as_array().unwrap();
+    let scale = resources.iter().find(|r| r["name"] == "deployments/scale").unwrap();
+    assert_eq!((scale["kind"].as_str(), scale["group"].as_str()), (Some("Scale"), Some("autoscaling")));
+    let accept = "accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    let response = server.send(Method::GET, "/apis", &[accept], "").await;
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    );
+    let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+    let (_, groups) = read(response).await;
+    assert!(groups["items"].as_array().unwrap().iter().any(|group| group["metadata"]["name"] == "apps"));
+    let again = server.send(Method::GET, "/apis", &[accept, &format!("if-none-match: {tag}")], "").await;
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(server.get("/apis/nonsense").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openapi() {
+    let server = TestServer::start().await;
+    let (_, index) = server.get("/openapi/v3").await;
+    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap();
+    let (_, document) = server.get(url).await;
+    let operation = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments"]["post"];
+    assert_eq!(operation["operationId"], "createAppsV1NamespacedDeployment");
+    let kind =
+        &document["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"]["x-kubernetes-group-version-kind"][0];
+    assert_eq!(kind["kind"], "Deployment");
+    let (_, v2) = server.get("/openapi/v2").await;
+    assert!(v2["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["spec"].is_object());
+    let accept = "accept: application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let response = server.send(Method::GET, "/openapi/v2", &[accept], "").await;
+    assert_eq!(response.headers()["content-type"], &accept["accept: ".len()..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health() {
+    let server = TestServer::start().await;
+    assert_eq!(server.get("/readyz").await, (StatusCode::OK, "ok".into()));
+    server.server.health.add("broken", Box::new(|| Err("because".to_owned())));
+    let (code, text) = server.get("/readyz?verbose").await;
+    assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(text.as_str().unwrap().contains("[-]broken failed"));
+    assert_eq!(server.get("/livez?exclude=broken").await.0, StatusCode::OK);
+    assert_eq!(server.get("/healthz/ping").await.0, StatusCode::OK);
+    assert_eq!(server.get("/healthz/nothing").await.0, StatusCode::NOT_FOUND);
+    let (_, version) = server.get("/version").await;
+    assert_eq!((version["major"].as_str(), version["minor"].as_str()), (Some("1"), Some("37")));
+}

@@ -1,0 +1,221 @@
+//! What a pod gets that its author did not say. Source: upstream `pkg/apis/core/v1/defaults.go`.
+
+use serde_json::{Value, json};
+use windlass_machinery::tree::{child, items_mut, number, put, set, set_text, text};
+
+const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
+/// Defaults of a specification wherever it stands.
+pub(crate) fn set_pod_spec_defaults(spec: &mut Value) {
+    let account = [text(spec, "serviceAccountName"), text(spec, "serviceAccount")];
+    let account = account.into_iter().find(|name| !name.is_empty()).map(str::to_owned);
+    if let Some(account) = account {
+        put(spec, "serviceAccountName", account.as_str());
+        put(spec, "serviceAccount", account);
+    }
+    set_text(spec, "dnsPolicy", "ClusterFirst");
+    set_text(spec, "restartPolicy", "Always");
+    set_text(spec, "schedulerName", "default-scheduler");
+    set(spec, "securityContext", json!({}));
+    set(spec, "terminationGracePeriodSeconds", 30);
+    let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
+    for list in CONTAINERS {
+        for container in items_mut(spec, list) {
+            set_container_defaults(container, host_network);
+        }
+    }
+    for volume in items_mut(spec, "volumes") {
+        set_volume_defaults(volume);
+    }
+    for constraint in items_mut(spec, "topologySpreadConstraints") {
+        set(constraint, "maxSkew", 1);
+    }
+}
+
+/// Defaults that only a Pod gets, and no template.
+pub(crate) fn set_pod_defaults(pod: &mut Value) {
+    let spec = child(pod, "spec");
+    set_pod_spec_defaults(spec);
+    if number(spec, "terminationGracePeriodSeconds") < 0 {
+        put(spec, "terminationGracePeriodSeconds", 1);
+    }
+    set(spec, "enableServiceLinks", true);
+    for list in ["containers", "initContainers"] {
+        for container in items_mut(spec, list) {
+            requests_follow_limits(child(container, "resources"));
+        }
+    }
+}
+
+/// What has a limit and no request asks for its limit.
+fn requests_follow_limits(resources: &mut Value) {
+    let Some(Value::Object(limits)) = resources.get("limits").cloned() else { return };
+    for (name, limit) in limits {
+        set(child(resources, "requests"), &name, limit);
+    }
+}
+
+fn set_container_defaults(container: &mut Value, host_network: bool) {
+    if text(container, "imagePullPolicy").is_empty() {
+        let policy = if tag_is_latest(text(container, "image")) { "Always" } else { "IfNotPresent" };
+        put(container, "imagePullPolicy", policy);
+    }
+    set_text(container, "terminationMessagePath", "/dev/termination-log");
+    set_text(container, "terminationMessagePolicy", "File");
+    for port in items_mut(container, "ports") {
+        set_text(port, "protocol", "TCP");
+        if host_network && number(port, "hostPort") == 0 {
+            put(port, "hostPort", number(port, "containerPort"));
+        }
+    }
+    for env in items_mut(container, "env") {
+        if let Some(field) = env.pointer_mut("/valueFrom/fieldRef") {
+            set_text(field, "apiVersion", "v1");
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(probe) = container.get_mut(probe).filter(|probe| probe.is_object()) {
+            set_probe_defaults(probe);
+        }
+    }
+    for hook in ["/lifecycle/postStart/httpGet", "/lifecycle/preStop/httpGet"] {
+        if let Some(http_get) = container.pointer_mut(hook) {
+            set_http_get_defaults(http_get);
+        }
+    }
+}
+
+/// An image without tag and digest means the latest.
+fn tag_is_latest(image: &str) -> bool {
+    if image.contains('@') {
+        return false;
+    }
+    let name = image.rsplit('/').next().unwrap_or(image);
+    name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
+fn set_probe_defaults(probe: &mut Value) {
+    for (field, value) in
+        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    {
+        if number(probe, field) == 0 {
+            put(probe, field, value);
+        }
+    }
+    if let Some(http_get) = probe.get_mut("httpGet") {
+        set_http_get_defaults(http_get);
+    }
+    if let Some(grpc) = probe.get_mut("grpc") {
+        set(grpc, "service", "");
+    }
+}
+
+fn set_http_get_defaults(http_get: &mut Value) {
+    set_text(http_get, "path", "/");
+    set_text(http_get, "scheme", "HTTP");
+}
+
+fn set_volume_defaults(volume: &mut Value) {
+    let has_source = volume.as_object().is_some_and(|volume| volume.keys().any(|key| key != "name"));
+    if !has_source {
+        put(volume, "emptyDir", json!({}));
+    }
+    let Some(volume) = volume.as_object_mut() else { return };
+    for (kind, source) in volume.iter_mut().filter(|(kind, _)| *kind != "name") {
+        match kind.as_str() {
+            "secret" | "configMap" => set(source, "defaultMode", 0o644),
+            "downwardAPI" => {
+                set(source, "defaultMode", 0o644);
+                set_field_versions(source);
+            }
+            "projected" => {
+                set(source, "defaultMode", 0o644);
+                for part in items_mut(source, "sources") {
+                    if let Some(token) = part.get_mut("serviceAccountToken") {
+                        set(token, "expirationSeconds", 3600);
+                    }
+                    if let Some(downward) = part.get_mut("downwardAPI") {
+                        set_field_versions(downward);
+                    }
+                }
+            }
+            "hostPath" => set(source, "type", ""),
+            "image" if text(source, "pullPolicy").is_empty() => {
+                let policy = if tag_is_latest(text(source, "reference")) { "Always" } else { "IfNotPresent" };
+                put(source, "pullPolicy", policy);
+            }
+            "iscsi" => set_text(source, "iscsiInterface", "default"),
+            "rbd" => {
+                set_text(source, "pool", "rbd");
+                set_text(source, "user", "admin");
+                set_text(source, "keyring", "/etc/ceph/keyring");
+            }
+            "ephemeral" => {
+                if let Some(spec) = source.pointer_mut("/volumeClaimTemplate/spec") {
+                    set(spec, "volumeMode", "Filesystem");
+                }
+            }
+            "azureDisk" => {
+                for (field, value) in [("cachingMode", "ReadWrite"), ("kind", "Shared"), ("fsType", "ext4")] {
+                    set(source, field, value);
+                }
+                set(source, "readOnly", false);
+            }
+            "scaleIO" => {
+                set_text(source, "storageMode", "ThinProvisioned");
+                set_text(source, "fsType", "xfs");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The downward API's references name the version that their paths are of.
+fn set_field_versions(source: &mut Value) {
+    for item in items_mut(source, "items") {
+        if let Some(field) = item.get_mut("fieldRef") {
+            set_text(field, "apiVersion", "v1");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_pod() {
+        let mut pod = json!({"spec": {"containers": [{"name": "c", "image": "nginx", "ports": [{"containerPort": 80}],
+            "resources": {"limits": {"cpu": "1"}}, "livenessProbe": {"httpGet": {"port": 80}}}], "volumes": [{"name": "v"}]}});
+        set_pod_defaults(&mut pod);
+        assert_eq!(
+            pod["spec"],
+            json!({
+                "containers": [{"name": "c", "image": "nginx", "imagePullPolicy": "Always",
+                    "ports": [{"containerPort": 80, "protocol": "TCP"}],
+                    "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}},
+                    "livenessProbe": {"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}, "timeoutSeconds": 1,
+                        "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3},
+                    "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}],
+                "volumes": [{"name": "v", "emptyDir": {}}],
+                "dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler",
+                "securityContext": {}, "terminationGracePeriodSeconds": 30, "enableServiceLinks": true,
+            })
+        );
+    }
+
+    #[test]
+    fn pull_policies() {
+        for (image, latest) in [
+            ("nginx", true),
+            ("nginx:latest", true),
+            ("nginx:1.27", false),
+            ("localhost:5000/nginx", true),
+            ("localhost:5000/nginx:1", false),
+            ("nginx@sha256:abc", false),
+            ("nginx:latest@sha256:abc", false),
+        ] {
+            assert_eq!(tag_is_latest(image), latest, "{image}");
+        }
+    }
+}
