@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, LOCATION, USER_AGENT};
+use http::header::{AUTHORIZATION, LOCATION, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -100,6 +100,12 @@ impl Transport {
             let headers = request.headers_mut();
             headers.extend(outgoing.headers.clone());
             headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+            // To a registry with TLS the tunnel shows it instead.
+            if uri.scheme_str() == Some("http")
+                && let Some(shown) = self.proxy.intercept(&uri).and_then(|proxy| proxy.basic_auth().cloned())
+            {
+                headers.insert(PROXY_AUTHORIZATION, shown);
+            }
             if !foreign {
                 headers.extend(outgoing.private.clone());
                 if let Some(authorization) = &outgoing.authorization {

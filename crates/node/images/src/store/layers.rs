@@ -231,7 +231,7 @@ impl Job {
         }
     }
 
-    fn unpack_now(&self, stream: impl Read, blob: Option<&(Digest, u64)>) -> Result<Finished, LayerError> {
+    fn unpack_now(&self, stream: impl Read + Send, blob: Option<&(Digest, u64)>) -> Result<Finished, LayerError> {
         let digest = blob.map_or(&self.diff_id, |(digest, _)| digest);
         let fail = |source| LayerError::Directory { digest: digest.clone(), source };
         let directory = TemporaryDirectory::create(&self.core.scratch, "layer").map_err(fail)?;

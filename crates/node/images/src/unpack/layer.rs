@@ -1,17 +1,22 @@
 //! One layer: digest of what came, decompression, digest of the tar, files; all in one pass over the stream.
+//!
+//! Decompressing and writing files take about as long, so they run beside each other: one thread decompresses and hashes,
+//! the other reads the tar, and a few buffers go round between them.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use super::decompress::Decoder;
 use super::extract::{ExtractError, Extractor, Limits, Written};
 use crate::digest::{Digest, Hasher};
 use crate::tar::TarReader;
 
-/// Files of up to this size are read through one buffer.
-const TAR_BUFFER_BYTES: usize = 64 << 10;
+const BUFFER_BYTES: usize = 128 << 10;
+/// How many buffers wait for the files to be written.
+const BUFFERS_MAX: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -53,23 +58,55 @@ pub struct Unpacked {
 /// Unpacks `stream` into the empty directory `root` and verifies it. `blob` is what the manifest says of the compressed
 /// bytes, absent where a layer is known by its diff ID alone (Docker archives).
 pub fn unpack(
-    stream: impl Read,
+    stream: impl Read + Send,
     root: OwnedFd,
     blob: Option<(&Digest, u64)>,
     diff_id: &Digest,
     limits: Limits,
 ) -> Result<Unpacked, UnpackError> {
-    let mut outer = Hashing::new(stream, blob.map(|(digest, _)| digest));
-    let result = unpack_tar(&mut outer, root, diff_id, limits);
+    let (full, filled) = sync_channel(BUFFERS_MAX);
+    let (empty, emptied) = channel();
+    std::thread::scope(|scope| {
+        let decompressing = scope.spawn(move || decompress(stream, blob, diff_id, &full, &emptied));
+        let mut archive = TarReader::new(Buffers { filled, empty, current: Vec::new(), at: 0 });
+        let written = Extractor::new(root, limits).run(&mut archive);
+        let mut rest = archive.into_inner();
+        if written.is_ok() {
+            // What follows the end of the archive counts for the digest.
+            while rest.next() {}
+        }
+        // Ends the sending, should files have failed.
+        drop(rest);
+        match decompressing.join() {
+            // A stream that is not what it should be makes all kinds of errors further on: this is the one to tell.
+            Ok(verified) => verified?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        let Written { bytes, inodes, implied } = written.map_err(UnpackError::Extract)?;
+        Ok(Unpacked { bytes, inodes, implied })
+    })
+}
+
+/// Decompresses the stream into buffers and verifies both digests. Should nobody want the buffers any more, the stream is
+/// still read to its end, for damaged contents are to be known as such.
+fn decompress(
+    stream: impl Read,
+    blob: Option<(&Digest, u64)>,
+    diff_id: &Digest,
+    full: &SyncSender<Vec<u8>>,
+    emptied: &Receiver<Vec<u8>>,
+) -> Result<(), UnpackError> {
+    let mut outer =
+        Hashing { inner: stream, hasher: blob.map(|(digest, _)| Hasher::new(digest.algorithm())), failure: None };
+    let result = send_tar(&mut outer, diff_id, full, emptied);
+    if result.is_err() || blob.is_some() {
+        // An error here is remembered like any other.
+        let _ = io::copy(&mut outer, &mut io::sink());
+    }
     if let Some(error) = outer.failure.take() {
-        // The stream itself failed: whatever the layers above made of it is not the cause.
         return Err(UnpackError::Read(error));
     }
-    // Damaged contents make all kinds of errors further up. That they are damaged is the one to tell, and to know that
-    // the rest of the stream must be read.
-    if let Some((expected, size)) = blob {
-        io::copy(&mut outer, &mut io::sink()).map_err(UnpackError::Read)?;
-        let Some(hasher) = outer.hasher else { return result.map(to_unpacked) };
+    if let (Some((expected, size)), Some(hasher)) = (blob, outer.hasher) {
         if hasher.bytes() != size {
             return Err(UnpackError::Size { expected: size, actual: hasher.bytes() });
         }
@@ -78,29 +115,79 @@ pub fn unpack(
             return Err(UnpackError::Digest { expected: expected.clone(), actual });
         }
     }
-    result.map(to_unpacked)
+    result
 }
 
-fn to_unpacked(written: Written) -> Unpacked {
-    Unpacked { bytes: written.bytes, inodes: written.inodes, implied: written.implied }
-}
-
-fn unpack_tar(stream: &mut impl Read, root: OwnedFd, diff_id: &Digest, limits: Limits) -> Result<Written, UnpackError> {
-    let decoder = Decoder::new(stream).map_err(UnpackError::Decompress)?;
-    let mut archive = TarReader::new(BufReader::with_capacity(TAR_BUFFER_BYTES, Hashing::new(decoder, Some(diff_id))));
-    let written = Extractor::new(root, limits).run(&mut archive);
-    let mut inner = archive.into_inner();
-    if let Some(error) = inner.get_mut().failure.take() {
-        return Err(UnpackError::Decompress(error));
+fn send_tar(
+    stream: &mut impl Read,
+    diff_id: &Digest,
+    full: &SyncSender<Vec<u8>>,
+    emptied: &Receiver<Vec<u8>>,
+) -> Result<(), UnpackError> {
+    let mut decoder = Decoder::new(stream).map_err(UnpackError::Decompress)?;
+    let mut hasher = Hasher::new(diff_id.algorithm());
+    loop {
+        let mut buffer = emptied.try_recv().unwrap_or_default();
+        buffer.resize(BUFFER_BYTES, 0);
+        let mut length = 0;
+        while length < BUFFER_BYTES {
+            match decoder.read(&mut buffer[length..]) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(UnpackError::Decompress(error)),
+            }
+        }
+        buffer.truncate(length);
+        hasher.update(&buffer);
+        if length == 0 {
+            break;
+        }
+        if full.send(buffer).is_err() {
+            // Writing files has failed, which is the error to tell.
+            return Ok(());
+        }
     }
-    let written = written.map_err(UnpackError::Extract)?;
-    // What follows the end of the archive counts for the digest.
-    io::copy(&mut inner, &mut io::sink()).map_err(UnpackError::Decompress)?;
-    let mut hashing = inner.into_inner();
-    hashing.inner.drain().map_err(UnpackError::Decompress)?;
-    match hashing.hasher.map(Hasher::finish) {
-        Some(actual) if actual != *diff_id => Err(UnpackError::DiffId { expected: diff_id.clone(), actual }),
-        _ => Ok(written),
+    decoder.drain().map_err(UnpackError::Decompress)?;
+    let actual = hasher.finish();
+    if actual == *diff_id { Ok(()) } else { Err(UnpackError::DiffId { expected: diff_id.clone(), actual }) }
+}
+
+/// The buffers that come as one stream.
+struct Buffers {
+    filled: Receiver<Vec<u8>>,
+    empty: Sender<Vec<u8>>,
+    current: Vec<u8>,
+    at: usize,
+}
+
+impl Buffers {
+    /// Takes the next buffer; `false` after the last.
+    fn next(&mut self) -> bool {
+        match self.filled.recv() {
+            Ok(buffer) => {
+                let used = std::mem::replace(&mut self.current, buffer);
+                self.at = 0;
+                // The other side may have ended.
+                let _ = self.empty.send(used);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl Read for Buffers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.current.len() {
+            if !self.next() {
+                return Ok(0);
+            }
+        }
+        let length = buffer.len().min(self.current.len() - self.at);
+        buffer[..length].copy_from_slice(&self.current[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
     }
 }
 
@@ -110,12 +197,6 @@ struct Hashing<R> {
     inner: R,
     hasher: Option<Hasher>,
     failure: Option<io::Error>,
-}
-
-impl<R> Hashing<R> {
-    fn new(inner: R, expected: Option<&Digest>) -> Self {
-        Self { inner, hasher: expected.map(|digest| Hasher::new(digest.algorithm())), failure: None }
-    }
 }
 
 impl<R: Read> Read for Hashing<R> {
@@ -130,7 +211,7 @@ impl<R: Read> Read for Hashing<R> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => {
                 let copy = io::Error::new(error.kind(), error.to_string());
-                self.failure = Some(error);
+                self.failure.get_or_insert(error);
                 Err(copy)
             }
         }

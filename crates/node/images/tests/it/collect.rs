@@ -10,19 +10,19 @@ use windlass_cri::{ImageService, ImageSource, ImageSpec};
 use windlass_images::{ImageStore, LayersInUse, OpenError, Options, Reclaimed};
 
 use crate::support::image::{Image, Layer};
-use crate::support::{directory, leftovers, list, options, store};
+use crate::support::{Directory, directory, leftovers, list, options, store};
 
 fn sample(text: &str) -> Image {
     Image::new(vec![Layer::new().file("base", "shared"), Layer::new().file("file", text)])
 }
 
-async fn import(store: &ImageStore, dir: &tempfile::TempDir, image: &Image, name: &str) {
+async fn import(store: &ImageStore, dir: &Directory, image: &Image, name: &str) {
     let path = dir.path().join("image.tar");
     std::fs::write(&path, image.oci_archive(Some(name))).unwrap();
     store.import(&path, None).await.unwrap();
 }
 
-fn layers(dir: &tempfile::TempDir) -> Vec<PathBuf> {
+fn layers(dir: &Directory) -> Vec<PathBuf> {
     list(&dir.path().join("images/layers"))
 }
 

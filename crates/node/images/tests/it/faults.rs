@@ -5,7 +5,7 @@ use windlass_images::{Digest, Endpoint, ImageStore, Options, Registries, Registr
 
 use crate::support::image::{Image, Layer};
 use crate::support::server::{Reply, Server, once_each};
-use crate::support::{directory, leftovers, options, store};
+use crate::support::{Directory, directory, leftovers, options, store};
 
 fn sample() -> Image {
     Image::new(vec![Layer::new().noise("base", 500_000, 11)])
@@ -16,7 +16,7 @@ async fn pull(store: &ImageStore, name: &str) -> windlass_cri::Result<String> {
 }
 
 struct Case {
-    dir: tempfile::TempDir,
+    dir: Directory,
     server: Server,
     store: ImageStore,
     image: Image,
@@ -201,4 +201,39 @@ async fn credentials_are_not_sent_to_a_token_server_without_tls() {
     let auth = AuthConfig { username: "u".into(), password: "p".into(), ..AuthConfig::default() };
     let error = store.pull_image(&ImageSpec::new(server.name("a:1")), Some(auth), None).await.unwrap_err();
     assert!(error.message.contains("credentials are not sent to"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_nothing_is_left() {
+    let dir = directory();
+    let server = Server::start().await;
+    server.add("a", "1", &sample());
+    let disk = Tmpfs::mount(dir.path(), "size=400k");
+    let store = ImageStore::open(options(&dir)).await.unwrap();
+    let name = server.name("a:1");
+    let error = pull(&store, &name).await.unwrap_err();
+    assert_eq!(error.code, Code::ResourceExhausted, "{}", error.message);
+    assert!(error.message.ends_with("No space left on device (os error 28)"), "{}", error.message);
+    assert!(leftovers(&dir).is_empty());
+    rustix::mount::mount_remount(disk.0.as_path(), rustix::mount::MountFlags::empty(), c"size=4m").unwrap();
+    assert!(pull(&store, &name).await.is_ok(), "with room it works");
+    store.close().await.unwrap();
+}
+
+/// A small file system, gone at the end.
+struct Tmpfs(std::path::PathBuf);
+
+impl Tmpfs {
+    fn mount(at: &std::path::Path, options: &str) -> Self {
+        let options = std::ffi::CString::new(options).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", at, "tmpfs", flags, options.as_c_str()).unwrap();
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
 }

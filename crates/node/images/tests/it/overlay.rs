@@ -7,9 +7,9 @@ use windlass_images::ImageStore;
 
 use crate::support::image::{Attributes, DIR, Image, Layer, PLAIN};
 use crate::support::mount::Overlay;
-use crate::support::{directory, store};
+use crate::support::{Directory, directory, store};
 
-async fn imported(store: &ImageStore, dir: &tempfile::TempDir, image: &Image) -> Vec<std::path::PathBuf> {
+async fn imported(store: &ImageStore, dir: &Directory, image: &Image) -> Vec<std::path::PathBuf> {
     let path = dir.path().join("image.tar");
     std::fs::write(&path, image.oci_archive(Some("test.local/image:1"))).unwrap();
     let found = store.import(&path, None).await.expect("the archive is imported");

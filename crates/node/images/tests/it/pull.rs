@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 use windlass_cri::{AuthConfig, Code, ImageService, ImageSource, ImageSpec};
-use windlass_images::{Credentials, Digest, ImageStore, Options, Registries};
+use windlass_images::{Credentials, Digest, Endpoint, ImageStore, Options, Proxy, Registries, RegistryConfig};
 
 use crate::support::http::{push, push_manifest};
 use crate::support::image::{DOCKER_MANIFEST, INDEX, Image, Layer};
@@ -417,4 +417,57 @@ async fn a_pull_that_nobody_waits_for_ends_and_cleans_up() {
     assert_eq!(pull(&store, &name, None).await.unwrap(), image.id().to_string());
     store.close().await.unwrap();
     assert!(leftovers(&dir).is_empty());
+}
+
+#[tokio::test]
+async fn by_way_of_a_proxy() {
+    let dir = directory();
+    let proxy = Server::start().await;
+    let image = sample("far away");
+    proxy.add("a", "1", &image);
+    let server = Endpoint { address: "http://registry.invalid".into(), ..Endpoint::default() };
+    let config = RegistryConfig { server, ..RegistryConfig::default() };
+    let proxy_url = format!("http://user:pass@{}", proxy.address);
+    let registries = Registries {
+        registries: [("registry.invalid".into(), config)].into(),
+        proxy: Proxy { http_proxy: proxy_url.clone(), https_proxy: proxy_url, no_proxy: "direct.invalid".into() },
+        ..Registries::default()
+    };
+    let store = ImageStore::open(Options { registries, ..options(&dir) }).await.unwrap();
+    // A name that does not exist: only the proxy can know it.
+    assert_eq!(pull(&store, "registry.invalid/a:1", None).await.unwrap(), image.id().to_string());
+    let seen = proxy.seen("manifests/1");
+    assert_eq!(seen[0].headers["host"], "registry.invalid");
+    assert_eq!(seen[0].headers["proxy-authorization"], "Basic dXNlcjpwYXNz");
+
+    // TLS goes through a tunnel, which this proxy refuses.
+    let error = pull(&store, "secure.invalid/a:1", None).await.unwrap_err();
+    assert!(error.message.contains("proxyconnect http://"), "{}", error.message);
+    assert!(!error.message.contains("pass"), "{}", error.message);
+    assert_eq!(proxy.seen("").last().unwrap().method.as_str(), "CONNECT");
+    let error = pull(&store, "direct.invalid/a:1", None).await.unwrap_err();
+    assert!(error.message.contains("lookup direct.invalid"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn garbage_is_not_taken_from_a_running_pull() {
+    let (dir, server) = (directory(), Server::start().await);
+    let image = sample("half");
+    server.add("a", "1", &image);
+    let permits = Arc::new(tokio::sync::Semaphore::new(0));
+    let (held, late) = (permits.clone(), Digest::of(&image.layers[1]).to_string());
+    server.rule(move |seen| seen.target.contains(&late).then(|| Reply::After(held.clone())));
+    let store = store(&dir).await;
+    let name = server.name("a:1");
+    let layers = dir.path().join("images/layers");
+    let meanwhile = async {
+        while crate::support::list(&layers).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(store.collect_garbage([]).await.unwrap().layers, 0);
+        permits.add_permits(1);
+    };
+    let (pulled, ()) = tokio::join!(pull(&store, &name, None), meanwhile);
+    assert_eq!(pulled.unwrap(), image.id().to_string());
+    assert!(store.rootfs(&name).await.unwrap().layers.iter().all(|layer| layer.is_dir()));
 }

@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use tempfile::TempDir;
+use super::Directory;
 
 pub(crate) struct Registry {
     pub(crate) address: SocketAddr,
     process: Child,
-    _data: TempDir,
+    _data: Directory,
 }
 
 pub(crate) const USER: &str = "alice";

@@ -44,6 +44,8 @@ pub(crate) enum Reply {
     Body(Vec<u8>),
     /// Nothing until the test ends.
     Hang,
+    /// The right answer, once the test gives its permit.
+    After(Arc<tokio::sync::Semaphore>),
 }
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -160,6 +162,10 @@ async fn answer(contents: Arc<Mutex<Contents>>, request: Request<Incoming>) -> R
             response
         }
         Some(Reply::Body(bytes)) => Response::new(full(bytes)),
+        Some(Reply::After(permits)) => {
+            permits.acquire().await.expect("the test does not close it").forget();
+            respond(&seen, right, None)
+        }
         other => respond(&seen, right, other),
     })
 }
