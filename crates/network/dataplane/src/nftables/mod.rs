@@ -2,6 +2,7 @@
 //!
 //! - [`Table`] is for the owner of a table: it says what is wanted, and the kernel gets what differs.
 //! - [`Batch`] is for those who share a table: it says what to do.
+//! - [`phrase`] has what most rules are made of.
 //! - [`Nftables`] is the connection to one network namespace's rules.
 //!
 //! Nothing here knows what the rules are for.
@@ -11,6 +12,7 @@ mod chain;
 mod connection;
 mod dump;
 mod expression;
+pub mod phrase;
 mod set;
 mod table;
 mod wire;

@@ -65,6 +65,8 @@ pub struct SetSpec {
     pub interval: bool,
     /// Elements are learned from packets: the kernel owns them, and they are neither compared nor written.
     pub dynamic: bool,
+    /// Elements belong to others, who add and remove them by batches: they are neither compared nor written.
+    pub foreign: bool,
     /// Elements expire; the timeout of those that say none. Zero when elements never expire.
     pub timeout_seconds: u64,
     /// The most elements the set may hold; zero for no bound.
@@ -73,7 +75,15 @@ pub struct SetSpec {
 
 impl SetSpec {
     pub fn set(key: &[Type]) -> Self {
-        Self { key: key.to_vec(), data: None, interval: false, dynamic: false, timeout_seconds: 0, size_max: 0 }
+        Self {
+            key: key.to_vec(),
+            data: None,
+            interval: false,
+            dynamic: false,
+            foreign: false,
+            timeout_seconds: 0,
+            size_max: 0,
+        }
     }
 
     pub fn map(key: &[Type], data: &[Type]) -> Self {
@@ -96,6 +106,13 @@ impl SetSpec {
         self.dynamic = true;
         self.timeout_seconds = timeout_seconds;
         self.size_max = size_max;
+        self
+    }
+
+    /// Elements belong to others.
+    #[must_use]
+    pub fn foreign(mut self) -> Self {
+        self.foreign = true;
         self
     }
 

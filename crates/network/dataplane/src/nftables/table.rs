@@ -12,7 +12,7 @@
 //! A batch that the kernel refuses because the table is not what we believed (somebody else changed it) leads back through
 //! *unknown* once; a batch that it refuses on its merits is reported, and the differences stay recorded for the next attempt.
 //!
-//! What the kernel learns by itself (elements of dynamic sets) is neither read nor written.
+//! What the kernel learns by itself (elements of dynamic sets) and what belongs to others is neither read nor written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
@@ -186,7 +186,7 @@ impl Table {
             let Some(print) = reader.table()? else { return Ok(None) };
             let mut all = HashMap::new();
             for (name, set) in sets {
-                if set.spec.dynamic || print.sets.get(name) != Some(&SetPrint::of(&set.spec)) {
+                if set.spec.dynamic || set.spec.foreign || print.sets.get(name) != Some(&SetPrint::of(&set.spec)) {
                     continue;
                 }
                 let Some(elements) = reader.elements(name, &set.spec)? else { return Ok(None) };

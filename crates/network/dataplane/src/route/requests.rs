@@ -17,6 +17,8 @@ const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 const VETH_INFO_PEER: u16 = 1;
 const RTAX_MTU: u16 = 2;
+/// Ignored for IPv4.
+const IFA_F_NODAD: u8 = 2;
 const RTNH_F_ONLINK: u32 = 4;
 const IFF_UP: u32 = libc::IFF_UP as u32;
 
@@ -109,7 +111,8 @@ impl Requests {
         self.builder.end();
     }
 
-    /// Adds an address; one that is there already is fine.
+    /// Adds an address; one that is there already is fine. IPv6 addresses are usable at once: whoever gives them out knows
+    /// that nobody else has them, so the kernel does not spend a second on asking around.
     pub fn add_address(&mut self, link: u32, address: IpNet, scope: Scope) {
         let text = format!("add address {address} to link {link}");
         self.begin(libc::RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, text, &[]);
@@ -176,7 +179,7 @@ impl Requests {
 
     fn address(&mut self, link: u32, address: IpNet, scope: Scope) {
         let b = &mut self.builder;
-        let mut header = vec![family(address.addr()), address.prefix_len(), 0, scope.number()];
+        let mut header = vec![family(address.addr()), address.prefix_len(), IFA_F_NODAD, scope.number()];
         header.extend(link.to_ne_bytes());
         b.fixed(&header);
         b.attribute(libc::IFA_LOCAL, &octets(address.addr()));
