@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use windlass_dataplane::conntrack::{Conntrack, Flow};
 use windlass_dataplane::nftables::{
-    Base, Batch, CT_STATUS_DNAT, Chain, Ct, Data, Element, Expr, Family, FibAddress, Hook, Meta, Nftables, Reg, Rule,
+    Base, Batch, CT_STATUS_DNAT, Chain, Ct, Data, Element, Expr, Family, FibAddress, Hook, Nftables, Reg, Rule,
     SetSpec, Table, Type, Value, Verdict, phrase, priority,
 };
 use windlass_dataplane::{Netns, sysctl};
@@ -230,7 +230,9 @@ fn table(family: Family) -> Table {
     }
     table.set_chain("nat-postrouting", postrouting(family));
     if family == Family::Ipv4 {
-        table.set_chain("guard-loopback", loopback_guard());
+        let base = Base::filter(Hook::Prerouting, priority::RAW);
+        let rules = phrase::loopback_guard();
+        table.set_chain("guard-loopback", Chain { base: Some(base), rules });
     }
     table
 }
@@ -245,30 +247,11 @@ fn postrouting(family: Family) -> Chain {
     let mut rules = vec![Rule::new(hairpin).comment("a sandbox that reaches itself")];
     if family == Family::Ipv4 {
         let mut local = redirected();
-        local.extend(phrase::source_in(family, loopback(), true));
+        local.extend(phrase::source_in(family, phrase::LOOPBACK, true));
         local.push(Expr::Masquerade);
         rules.push(Rule::new(local).comment("the node's loopback address"));
     }
     Chain { base: Some(Base::nat(Hook::Postrouting, priority::SRCNAT)), rules }
-}
-
-/// Drops packets from outside that pretend to come from, or want to go to, the node's loopback address.
-fn loopback_guard() -> Chain {
-    let guard = |addresses: Vec<Expr>| {
-        let mut expressions = phrase::interface(Meta::Iifname, "lo", false).to_vec();
-        expressions.extend(addresses);
-        expressions.push(Expr::Verdict(Verdict::Drop));
-        Rule::new(expressions).comment("route_localnet is for this node only")
-    };
-    let rules = vec![
-        guard(phrase::destination_in(Family::Ipv4, loopback(), true)),
-        guard(phrase::source_in(Family::Ipv4, loopback(), true)),
-    ];
-    Chain { base: Some(Base::filter(Hook::Prerouting, priority::RAW)), rules }
-}
-
-fn loopback() -> ipnet::IpNet {
-    ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8))
 }
 
 /// UDP flows have no end that the kernel sees; those of a port that changed hands must be forgotten.

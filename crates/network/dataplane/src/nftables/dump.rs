@@ -3,7 +3,9 @@
 //! A dump is consistent or it is repeated: the kernel marks dumps during which rules changed, and the generation number before
 //! and after tells whether several dumps belong together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use crate::netlink::{Attributes, Builder, Dump, Message, Socket};
 use crate::{Error, Result};

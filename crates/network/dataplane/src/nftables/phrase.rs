@@ -1,11 +1,12 @@
 //! Phrases that most rules are made of: loads of addresses and ports, and matches on them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    Base, ChainKind, CmpOp, Ct, Expr, FIB_TYPE_LOCAL, Family, FibAddress, Header, Hook, Meta, Nat, Reg, Type, Value,
+    Base, ChainKind, CmpOp, Ct, Expr, FIB_TYPE_LOCAL, Family, FibAddress, Header, Hook, Meta, Nat, Reg, Rule, Type,
+    Value, Verdict,
 };
 
 /// Register for what a match needs only for itself.
@@ -161,6 +162,27 @@ fn compare(op: CmpOp, data: &[u8]) -> Expr {
 pub fn dnat(family: Family, address: Reg) -> Expr {
     let port = Reg(address.0 + family.address_registers());
     Expr::Nat { kind: Nat::Destination, family, address, port: Some(port) }
+}
+
+/// `127.0.0.0/8`
+pub const LOOPBACK: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8));
+
+/// Rules that drop packets from outside which pretend to come from the node's loopback address, or want to go there. Whoever
+/// sets `route_localnet` needs them in a chain before connection tracking ([`super::priority::RAW`]), where answers to
+/// redirected connections still carry another address.
+pub fn loopback_guard() -> Vec<Rule> {
+    let guard = |addresses: Vec<Expr>| {
+        let mut expressions = interface(Meta::Iifname, "lo", false).to_vec();
+        expressions.extend(addresses);
+        expressions.push(Expr::Verdict(Verdict::Drop));
+        Rule::new(expressions).comment("route_localnet is for this node only")
+    };
+    vec![guard(destination_in(Family::Ipv4, LOOPBACK, true)), guard(source_in(Family::Ipv4, LOOPBACK, true))]
+}
+
+/// `reg = reg`, which leaves `to` a value that `nft` can list as part of a key. `from` must not be the result of a map.
+pub fn copy(from: Reg, to: Reg) -> Expr {
+    Expr::Bitwise { sreg: from, dreg: to, mask: vec![0xff; 4], xor: vec![0; 4] }
 }
 
 impl Base {

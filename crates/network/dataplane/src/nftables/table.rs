@@ -14,7 +14,9 @@
 //!
 //! What the kernel learns by itself (elements of dynamic sets) and what belongs to others is neither read nor written.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, hash_map::Entry};
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::batch::Batch;
 use super::dump::{ChainPrint, Reader, SetPrint, TablePrint, by_key};
@@ -101,16 +103,25 @@ impl Table {
 
     /// Adds an element or replaces its data. Unknown sets are a programming error and ignored.
     pub fn set_element(&mut self, set: &str, key: impl Into<Key>, data: Data) {
+        let known = self.known;
         let Some(set) = self.set_mut(set) else { return };
         let (key, data) = set.normalized(key.into(), data);
+        if !known {
+            // The differences are found when the kernel's table is read.
+            set.wanted.insert(key, data);
+            return;
+        }
         let before = set.wanted.insert(key.clone(), data.clone());
         set.note(key, before, Some(&data));
     }
 
     pub fn remove_element(&mut self, set: &str, key: impl Into<Key>) {
+        let known = self.known;
         let Some(set) = self.set_mut(set) else { return };
         let (key, _) = set.normalized(key.into(), Data::None);
-        if let Some(before) = set.wanted.remove(&key) {
+        if let Some(before) = set.wanted.remove(&key)
+            && known
+        {
             set.note(key, Some(before), None);
         }
     }
@@ -270,12 +281,14 @@ impl Table {
             }
         }
         for (name, set) in &self.sets {
-            let (removed, added) = set.fill(name, batch);
-            applied.elements_removed += removed;
-            applied.elements_added += added;
+            applied.elements_removed += set.fill_removed(name, batch);
         }
+        // Rules come before elements: the kernel walks the maps that a new rule looks into.
         for (name, chain) in &changed {
             chain.iter().flat_map(|chain| &chain.rules).for_each(|rule| batch.add_rule(name, rule));
+        }
+        for (name, set) in &self.sets {
+            applied.elements_added += set.fill_added(name, batch);
         }
         old_sets().for_each(|name| batch.delete_set(name));
         applied.chains_changed = changed.len();
@@ -360,18 +373,18 @@ impl Set {
         }
     }
 
-    /// Returns how many elements are removed and added; an element with other data counts as both.
-    fn fill(&self, name: &str, batch: &mut Batch<'_>) -> (usize, usize) {
-        let differs = &self.kernel_differs;
-        let removed = differs.iter().filter(|(_, held)| held.is_some()).map(|(key, _)| key.clone());
-        let added = differs.keys().filter_map(|key| Some(Element::new(key.clone(), self.wanted.get(key)?.clone())));
-        let counts = (
-            differs.values().filter(|held| held.is_some()).count(),
-            differs.keys().filter(|key| self.wanted.contains_key(*key)).count(),
-        );
-        batch.delete_elements(name, &self.spec, removed);
-        batch.add_elements(name, &self.spec, added);
-        counts
+    /// Takes out what the kernel holds and should not, or should with other data. Returns how many elements those are.
+    fn fill_removed(&self, name: &str, batch: &mut Batch<'_>) -> usize {
+        let held = || self.kernel_differs.iter().filter(|(_, held)| held.is_some()).map(|(key, _)| key);
+        batch.delete_elements(name, &self.spec, held().cloned());
+        held().count()
+    }
+
+    fn fill_added(&self, name: &str, batch: &mut Batch<'_>) -> usize {
+        let missing = || self.kernel_differs.keys().filter_map(|key| Some((key, self.wanted.get(key)?)));
+        let elements = missing().map(|(key, data)| Element::new(key.clone(), data.clone()));
+        batch.add_elements(name, &self.spec, elements);
+        missing().count()
     }
 }
 

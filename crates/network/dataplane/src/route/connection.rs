@@ -65,6 +65,7 @@ impl Rtnetlink {
 
     /// Makes the routes that carry `protocol` those that are wanted. Returns how many were added and removed.
     pub fn sync_routes(&mut self, protocol: u8, wanted: &[Route]) -> Result<(usize, usize)> {
+        let wanted: Vec<Route> = wanted.iter().map(as_read_back).collect();
         let wanted: BTreeSet<&Route> = wanted.iter().collect();
         let present = self.routes()?;
         let present: BTreeSet<&Route> = present.iter().filter(|route| route.protocol == protocol).collect();
@@ -107,6 +108,13 @@ impl Rtnetlink {
         }
         Err(Error::Unsettled { what, attempts: ATTEMPTS_MAX })
     }
+}
+
+/// IPv6 knows no scopes, and the kernel keeps no bits beyond the prefix.
+fn as_read_back(route: &Route) -> Route {
+    let destination = route.destination.trunc();
+    let scope = if destination.addr().is_ipv6() { Scope::Universe } else { route.scope };
+    Route { destination, scope, ..route.clone() }
 }
 
 fn link(message: Message<'_>) -> Option<Link> {

@@ -85,6 +85,38 @@ impl Host {
         }
     }
 
+    /// A host that is a pod of this one: routed as our CNI plugin does it, without an address on this end.
+    pub(crate) fn add_pod(&self, name: &str, address: &str) -> Host {
+        const NEAR: Mac = Mac([0xee; 6]);
+        const FAR: Mac = Mac([0x0a, 0x58, 0, 0, 0, 1]);
+        let pod = Host::new();
+        self.change(|requests| {
+            let peer = VethPeer { name: "eth0", mac: FAR, netns: pod.netns.fd() };
+            requests.add_veth(&Veth { name, mac: NEAR, mtu: 1500, peer });
+        });
+        let address: IpAddr = address.parse().unwrap();
+        let gateway: IpAddr = if address.is_ipv4() { [169, 254, 1, 1].into() } else { "fe80::1".parse().unwrap() };
+        let everywhere = if address.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+        let (near, far) = (self.link_index(name), pod.link_index("eth0"));
+        self.change(|requests| {
+            requests.set_link_up(near);
+            requests.add_route(&Route::on_link(address.into(), near, 4));
+            requests.add_permanent_neighbour(near, address, FAR);
+        });
+        pod.change(|requests| {
+            requests.set_link_up(far);
+            requests.add_address(far, address.into(), Scope::Universe);
+            requests.add_route(&Route::on_link(gateway.into(), far, 4));
+            requests.add_route(&Route { link: Some(far), ..Route::via(everywhere.parse().unwrap(), gateway, 4) });
+            requests.add_permanent_neighbour(far, gateway, NEAR);
+        });
+        pod
+    }
+
+    pub(crate) fn sysctl(&self, name: &str, value: &str) {
+        self.run(|| windlass_dataplane::sysctl::set(name, value)).unwrap();
+    }
+
     /// Connects and returns what the server says until it hangs up.
     pub(crate) fn ask(&self, address: &str) -> io::Result<String> {
         self.ask_within(address, PATIENCE)
