@@ -15,7 +15,7 @@ use hickory_proto::rr::{DNSClass, Name};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::cache::{Cache, Cached, Question};
@@ -37,7 +37,7 @@ pub(crate) struct Forwarder {
     waiting: Mutex<HashMap<Question, Vec<oneshot::Sender<Arc<Cached>>>>>,
     /// Our own questions, as upstreams see them.
     asked: Mutex<HashSet<(u16, Name)>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     loop_logged: Mutex<Option<Instant>>,
 }
@@ -62,7 +62,7 @@ impl Forwarder {
             cache: Mutex::new(Cache::new(options.cache_entries_max, options.cache_seconds_max)),
             waiting: Mutex::default(),
             asked: Mutex::default(),
-            permits: Semaphore::new(options.forwards_max),
+            permits: Arc::new(Semaphore::new(options.forwards_max)),
             metrics,
             loop_logged: Mutex::new(None),
         }
@@ -74,6 +74,15 @@ impl Forwarder {
 
     pub(crate) fn has_upstreams(&self) -> bool {
         !self.upstreams.lock().is_empty()
+    }
+
+    /// Room for one more question. It is taken for as long as the permit lives; `None` when too many wait already.
+    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+        if permit.is_none() {
+            self.metrics.forwards_rejected.fetch_add(1, Ordering::Relaxed);
+        }
+        permit
     }
 
     /// An answer that needs nobody to be asked.
@@ -127,10 +136,6 @@ impl Forwarder {
     }
 
     async fn ask(&self, question: &Question) -> Cached {
-        let Ok(_permit) = self.permits.try_acquire() else {
-            self.metrics.forwards_rejected.fetch_add(1, Ordering::Relaxed);
-            return Cached::failure(ResponseCode::ServFail);
-        };
         let upstreams = self.upstreams.lock().clone();
         let mut refused = None;
         for upstream in upstreams.iter().cycle().take(upstreams.len() * ROUNDS) {

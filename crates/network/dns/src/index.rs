@@ -207,7 +207,7 @@ fn records(service: &Service) -> Option<Records> {
         if spec.external_name.parse::<IpAddr>().is_ok() {
             return None;
         }
-        let mut name = Name::from_ascii(&spec.external_name).ok()?;
+        let mut name = Name::from_str_relaxed(&spec.external_name).ok()?;
         name.set_fqdn(true);
         return Some(Records::ExternalName(name));
     }

@@ -28,7 +28,7 @@ pub struct Options {
     pub cache_entries_max: usize,
     /// How long one upstream may take.
     pub upstream_timeout: Duration,
-    /// How many questions may be with upstreams at a time. More are answered with a server failure.
+    /// How many clients' questions may wait for upstreams at a time. More are answered with a server failure.
     pub forwards_max: usize,
     pub tcp_connections_max: usize,
     pub tcp_idle_timeout: Duration,

@@ -20,7 +20,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use parking_lot::RwLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use windlass_api::time::Clock;
@@ -75,6 +75,7 @@ struct Later {
     aliases: Vec<Record>,
     question: Question,
     start: Instant,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Dns {
@@ -238,14 +239,22 @@ impl Shared {
             self.finish(response.response_code, start);
             return Handled::Now(request.respond(response, tcp));
         }
-        Handled::Later(Box::new(Later { request, aliases, question, start }))
+        match self.forwarder.admit() {
+            Some(permit) => Handled::Later(Box::new(Later { request, aliases, question, start, _permit: permit })),
+            None => {
+                let response = self.of_others(&Cached::failure(ResponseCode::ServFail), aliases);
+                self.finish(response.response_code, start);
+                Handled::Now(request.respond(response, tcp))
+            }
+        }
     }
 
     async fn later(&self, later: Later, tcp: bool) -> Vec<u8> {
-        let answer = self.forwarder.resolve(later.question).await;
-        let response = self.of_others(&answer, later.aliases);
-        self.finish(response.response_code, later.start);
-        later.request.respond(response, tcp)
+        let Later { request, aliases, question, start, _permit } = later;
+        let answer = self.forwarder.resolve(question).await;
+        let response = self.of_others(&answer, aliases);
+        self.finish(response.response_code, start);
+        request.respond(response, tcp)
     }
 
     fn of_others(&self, cached: &Cached, aliases: Vec<Record>) -> Response {

@@ -85,6 +85,20 @@ async fn questions_that_are_the_same_share_one_exchange() {
 }
 
 #[tokio::test]
+async fn too_many_questions_are_turned_away_at_once() {
+    let upstream = Upstream::new(Manner::Silent).await;
+    let world = World::new(Options { upstreams: vec![upstream.address], forwards_max: 3, ..options() }).await;
+    let questions = (0..20).map(|number| {
+        let (world, name) = (&world, format!("n{number}.example.com."));
+        async move { world.ask(&name, RecordType::A).await.metadata.response_code }
+    });
+    let codes = join_all(questions.map(Box::pin).collect()).await;
+    assert!(codes.iter().all(|code| *code == ResponseCode::ServFail));
+    let rejected = world.dns.metrics().forwards_rejected.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(rejected > 0 && upstream.questions() <= (20 - rejected as usize) * 2);
+}
+
+#[tokio::test]
 async fn an_external_name_leads_outside() {
     let upstream = Upstream::new(Manner::Answers).await;
     let world = world(&[&upstream]).await;
