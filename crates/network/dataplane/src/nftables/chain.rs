@@ -1,0 +1,172 @@
+//! Tables' families, chains, rules and verdicts, as they are wanted.
+
+use crate::netlink::Builder;
+
+use super::expression::Expr;
+
+/// Which packets a table sees, and how long addresses are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// `ip`
+    Ipv4,
+    /// `ip6`
+    Ipv6,
+    /// `inet`: both
+    Inet,
+}
+
+impl Family {
+    /// `NFPROTO_…`
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Inet => 1,
+            Self::Ipv4 => 2,
+            Self::Ipv6 => 10,
+        }
+    }
+
+    /// As `nft` writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Ipv4 => "ip",
+            Self::Ipv6 => "ip6",
+        }
+    }
+}
+
+/// Where the packet goes next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Accept,
+    Drop,
+    /// Back to the chain that jumped here.
+    Return,
+    Jump(String),
+    /// Like a jump that does not come back here.
+    Goto(String),
+}
+
+impl Verdict {
+    pub(super) fn code(&self) -> i32 {
+        match self {
+            Self::Drop => 0,
+            Self::Accept => 1,
+            Self::Jump(_) => -3,
+            Self::Goto(_) => -4,
+            Self::Return => -5,
+        }
+    }
+
+    pub(super) fn chain(&self) -> Option<&str> {
+        match self {
+            Self::Jump(chain) | Self::Goto(chain) => Some(chain),
+            _ => None,
+        }
+    }
+
+    pub(super) fn from_wire(code: i32, chain: Option<String>) -> Option<Self> {
+        match (code, chain) {
+            (0, _) => Some(Self::Drop),
+            (1, _) => Some(Self::Accept),
+            (-3, Some(chain)) => Some(Self::Jump(chain)),
+            (-4, Some(chain)) => Some(Self::Goto(chain)),
+            (-5, _) => Some(Self::Return),
+            _ => None,
+        }
+    }
+}
+
+/// Where a base chain hangs in the packet's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Hook {
+    Prerouting = 0,
+    Input = 1,
+    Forward = 2,
+    Output = 3,
+    Postrouting = 4,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainKind {
+    Filter,
+    Nat,
+    /// Reroutes packets of this node whose mark or address it changed.
+    Route,
+}
+
+impl ChainKind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Nat => "nat",
+            Self::Route => "route",
+        }
+    }
+}
+
+/// `nft`'s names for priorities.
+pub mod priority {
+    /// Before connection tracking.
+    pub const RAW: i32 = -300;
+    pub const DSTNAT: i32 = -100;
+    pub const FILTER: i32 = 0;
+    pub const SRCNAT: i32 = 100;
+}
+
+/// A chain that the kernel calls for every packet at a hook. Its policy is to accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    pub kind: ChainKind,
+    pub hook: Hook,
+    pub priority: i32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// `None` for a chain that others jump to.
+    pub base: Option<Base>,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    pub expressions: Vec<Expr>,
+    /// Shown by `nft list`; at most about 200 bytes survive.
+    pub comment: String,
+}
+
+impl Rule {
+    pub fn new(expressions: Vec<Expr>) -> Self {
+        Self { expressions, comment: String::new() }
+    }
+
+    #[must_use]
+    pub fn comment(mut self, comment: impl Into<String>) -> Self {
+        self.comment = comment.into();
+        self
+    }
+
+    /// The list of expressions as attributes.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut builder = Builder::default();
+        for expression in &self.expressions {
+            expression.encode(&mut builder);
+        }
+        builder.bytes().map(<[u8]>::to_vec).unwrap_or_default()
+    }
+
+    /// Identifies what the rule does across restarts of the daemon: it is written into the rule's comment, because the
+    /// kernel gives expressions back in a form of its own.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, &self.encode());
+        hash = fnv1a(hash, self.comment.as_bytes());
+        hash
+    }
+}
+
+/// FNV-1a: stable between builds and machines of one byte order, which is all that a fingerprint needs.
+fn fnv1a(seed: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(seed, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
