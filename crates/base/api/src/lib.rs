@@ -7,11 +7,13 @@ pub mod labels;
 pub mod meta;
 pub mod names;
 pub mod quantity;
+pub mod resource;
 pub mod status;
 pub mod time;
 pub mod well_known;
 
 pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey};
+pub use jiff::Timestamp;
 pub use k8s_openapi as k8s;
 pub use meta::{Meta, OwnerReference};
 pub use quantity::Quantity;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 
+use crate::discovery::{self, ApiResource};
 use crate::object::{Event, List, Object};
 use crate::options::{DeleteOptions, Options, Preconditions, Propagation};
 use crate::request::{PatchType, Request, Verb};
@@ -30,6 +31,11 @@ impl Client {
 
     pub async fn call(&self, request: Request) -> Result<Reply, Status> {
         self.transport.call(request).await
+    }
+
+    /// The resources that the server has, each in its preferred version.
+    pub async fn resources(&self) -> Result<Vec<ApiResource>, Status> {
+        self.transport.discover().await.map(discovery::preferred)
     }
 
     async fn object(&self, request: Request) -> Result<Object, Status> {
@@ -145,13 +151,27 @@ impl Client {
         self.object(request).await
     }
 
+    /// Deletes an object. What comes back is the object, as it goes or while it waits for its finalizers and its grace
+    /// period, or a Status when it is gone and of a kind that says no more.
     pub async fn delete(
         &self,
         resource: &GroupVersionResource,
         key: &ObjectKey,
         options: &DeleteOptions,
+    ) -> Result<Object, Status> {
+        self.object(Self::request(Verb::Delete, resource, key).json(encode(options)?)).await
+    }
+
+    /// Deletes what `selection` selects in a namespace.
+    pub async fn delete_collection(
+        &self,
+        resource: &GroupVersionResource,
+        namespace: &str,
+        selection: Options,
+        options: &DeleteOptions,
     ) -> Result<(), Status> {
-        self.call(Self::request(Verb::Delete, resource, key).json(encode(options)?)).await.map(drop)
+        let request = Request::new(Verb::DeleteCollection, resource).namespace(namespace).options(selection);
+        self.call(request.json(encode(options)?)).await.map(drop)
     }
 }
 

@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use windlass_api::meta::PartialObject;
 use windlass_api::{ObjectKey, Status};
 
+use crate::discovery::{self, ApiResource};
 use crate::object::{Event, EventKind, List, Object};
 use crate::options::VersionMatch;
 use crate::request::{Encoding, Request, Verb};
@@ -28,6 +29,7 @@ use crate::transport::{Reply, Transport};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const AGGREGATED_DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// One line of a watch; an object is at most 3 MiB.
 const LINE_MAX: usize = 16 << 20;
 
@@ -108,25 +110,35 @@ impl Https {
             (_, Encoding::Yaml) => "application/yaml",
             (_, Encoding::Protobuf) => "application/vnd.kubernetes.protobuf",
         };
+        self.http(method, &path_and_query(request), "application/json")?
+            .header(CONTENT_TYPE, content_type)
+            .body(Full::new(request.body.bytes.clone()))
+            .map_err(Status::internal)
+    }
+
+    /// A request with everything that they all have.
+    fn http(&self, method: Method, path: &str, accept: &str) -> Result<http::request::Builder, Status> {
         let mut builder = HttpRequest::builder()
             .method(method)
-            .uri(format!("https://{}{}", self.options.address, path_and_query(request)))
+            .uri(format!("https://{}{path}", self.options.address))
             .header(HOST, &self.options.address)
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, content_type)
+            .header(ACCEPT, accept)
             .header(USER_AGENT, &self.options.user_agent);
         if let Some(token) = &self.options.bearer_token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Status::internal)?;
             value.set_sensitive(true);
             builder = builder.header(AUTHORIZATION, value);
         }
-        builder.body(Full::new(request.body.bytes.clone())).map_err(Status::internal)
+        Ok(builder)
     }
 
     async fn send(&self, request: &Request) -> Result<Response<Incoming>, Status> {
+        self.exchange(self.http_request(request)?).await
+    }
+
+    async fn exchange(&self, request: HttpRequest<Full<Bytes>>) -> Result<Response<Incoming>, Status> {
         let mut sender = self.sender().await?;
-        let http = self.http_request(request)?;
-        match tokio::time::timeout(REQUEST_TIMEOUT, sender.send_request(http)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, sender.send_request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 self.connection.lock().await.take();
@@ -154,6 +166,27 @@ impl Transport for Https {
             Verb::List | Verb::DeleteCollection => list(&body).map(Reply::List),
             _ => object(body).map(Reply::Object),
         }
+    }
+
+    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
+        let mut all = Vec::new();
+        for path in ["/api", "/apis"] {
+            let response = self
+                .exchange(
+                    self.http(Method::GET, path, AGGREGATED_DISCOVERY)?
+                        .body(Full::default())
+                        .map_err(Status::internal)?,
+                )
+                .await?;
+            let code = response.status().as_u16();
+            let succeeded = response.status().is_success();
+            let body = collect(response.into_body()).await?;
+            if !succeeded {
+                return Err(failure(code, &body));
+            }
+            all.extend(discovery::parse(&body)?);
+        }
+        Ok(all)
     }
 }
 

@@ -51,7 +51,8 @@ pub struct Informer {
     state: RwLock<State>,
     /// Held while changes are reported, so that a new subscriber misses and repeats nothing.
     handlers: Mutex<Vec<Handler>>,
-    synced: watch::Sender<bool>,
+    /// Up to which revision the cache is; `None` until everything that was there at the start is in it.
+    progress: watch::Sender<Option<u64>>,
 }
 
 #[derive(Default)]
@@ -106,7 +107,7 @@ impl Informer {
             options,
             state: RwLock::default(),
             handlers: Mutex::default(),
-            synced: watch::Sender::new(false),
+            progress: watch::Sender::new(None),
         }
     }
 
@@ -121,11 +122,20 @@ impl Informer {
     /// Waits until everything that was there at the start is in the cache.
     pub async fn synced(&self) {
         // The sender lives in this informer.
-        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+        let _ = self.progress.subscribe().wait_for(Option::is_some).await;
     }
 
     pub fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        self.progress.borrow().is_some()
+    }
+
+    /// Waits until the cache has seen `revision`, which must be one of this informer's own objects: who writes an object and
+    /// waits for its revision will find it in the cache.
+    pub async fn reached(&self, revision: u64) {
+        let has = |progress: &Option<u64>| progress.is_some_and(|reached| reached >= revision);
+        if !has(&self.progress.borrow()) {
+            let _ = self.progress.subscribe().wait_for(has).await;
+        }
     }
 
     pub fn get(&self, key: &ObjectKey) -> Option<Object> {
@@ -212,7 +222,6 @@ impl Informer {
             self.read_state().objects.keys().filter(|key| !objects.contains_key(*key)).cloned().collect();
         self.apply(gone.into_iter().map(|key| (key, None)));
         self.apply(objects.into_iter().map(|(key, object)| (key, Some(object))));
-        self.synced.send_replace(true);
     }
 
     /// Keeps the cache up to date for ever.
@@ -269,6 +278,7 @@ impl Informer {
             }
             if listing.is_none() {
                 *revision = Some(revision.unwrap_or(0).max(at));
+                self.progress.send_replace(*revision);
             }
         }
         Ok(())

@@ -10,12 +10,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use windlass_api::resource::LEASES;
 use windlass_api::time::Clock;
-use windlass_api::{GroupVersionResource, ObjectKey, Status};
+use windlass_api::{ObjectKey, Status};
 
 use crate::client::{Client, OBJECT};
-
-const LEASES: GroupVersionResource = GroupVersionResource::of("coordination.k8s.io", "v1", "leases");
 
 /// Upstream's defaults.
 const LEASE_DURATION: Duration = Duration::from_secs(15);

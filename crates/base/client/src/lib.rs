@@ -8,6 +8,7 @@
 //! controllers, [`Recorder`] for events, [`leader_election`].
 
 mod client;
+mod discovery;
 pub mod https;
 mod informer;
 pub mod leader_election;
@@ -19,6 +20,7 @@ mod transport;
 mod work_queue;
 
 pub use client::{Client, OBJECT, STATUS, Subresource};
+pub use discovery::ApiResource;
 pub use informer::{Change, Informer, Informers};
 pub use object::{Event, EventKind, List, Object};
 pub use options::{DeleteOptions, Options, Preconditions, Propagation, VersionMatch};

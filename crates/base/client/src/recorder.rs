@@ -11,12 +11,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::mpsc;
+use windlass_api::resource::EVENTS;
 use windlass_api::time::{Clock, rfc3339};
-use windlass_api::{GroupVersionResource, ObjectKey, Status};
+use windlass_api::{ObjectKey, Status};
 
 use crate::client::{Client, OBJECT};
-
-const EVENTS: GroupVersionResource = GroupVersionResource::of("", "v1", "events");
 
 /// Events that wait to be sent; more are dropped, since they are for reading and not for relying on.
 const QUEUE_MAX: usize = 1000;

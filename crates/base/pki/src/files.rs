@@ -59,6 +59,15 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), PkiError> {
     std::fs::create_dir_all(path).map_err(|source| PkiError::File { action: "make", path: path.to_owned(), source })
 }
 
+/// Writes a secret of another kind (a symmetric key) as private keys are written: readable by the owner alone, and on the disk
+/// when this returns.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), PkiError> {
+    if let Some(directory) = path.parent() {
+        make_directory(directory)?;
+    }
+    write(path, bytes, PRIVATE, Loss::Unbearable)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -30,6 +30,7 @@ mod token;
 pub use ca::{Ca, SigningPolicy};
 pub use certificate::{Certificate, ClientCert, Issue, ServerCert};
 pub use error::PkiError;
+pub use files::write_private;
 pub use identity::{ClientIdentity, ClientVerifier, client_identity};
 pub use jwks::{JWKS_PATH, OPENID_CONFIGURATION_PATH, discovery_document, jwks};
 pub use key::{Algorithm, PrivateKey, PublicKey};

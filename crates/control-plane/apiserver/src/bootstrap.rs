@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
+use windlass_api::resource::{
+    CONFIG_MAPS, ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, PRIORITY_CLASSES, SERVICE_CIDRS, SERVICES,
+};
 use windlass_api::well_known::{annotation, group, label, namespace};
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 use windlass_auth::User;
@@ -22,13 +25,6 @@ use crate::server::Server;
 /// Creations under way at once: they share their writes to the disk.
 const AT_ONCE: usize = 256;
 
-const NAMESPACES: GroupVersionResource = GroupVersionResource::of("", "v1", "namespaces");
-const SERVICES: GroupVersionResource = GroupVersionResource::of("", "v1", "services");
-const ENDPOINTS: GroupVersionResource = GroupVersionResource::of("", "v1", "endpoints");
-const CONFIG_MAPS: GroupVersionResource = GroupVersionResource::of("", "v1", "configmaps");
-const ENDPOINT_SLICES: GroupVersionResource = GroupVersionResource::of("discovery.k8s.io", "v1", "endpointslices");
-const PRIORITY_CLASSES: GroupVersionResource = GroupVersionResource::of("scheduling.k8s.io", "v1", "priorityclasses");
-const SERVICE_CIDRS: GroupVersionResource = GroupVersionResource::of("networking.k8s.io", "v1", "servicecidrs");
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// What the cluster's first objects say about this server.

@@ -8,13 +8,14 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use windlass_api::{ObjectKey, Status};
 use windlass_auth::User;
-use windlass_client::{Event, EventKind, List, Object, Reply, Request, Transport};
+use windlass_client::{ApiResource, Event, EventKind, List, Object, Reply, Request, Transport};
 use windlass_machinery::json::with_type_meta;
 use windlass_store::Item;
 
 use crate::context::Context;
 use crate::objects;
 use crate::outcome::{Outcome, Payload};
+use crate::pages::discovery;
 use crate::registry::Served;
 use crate::server::Server;
 use crate::verbs::watch::{Change, Watcher};
@@ -51,6 +52,16 @@ impl Transport for Direct {
             }
             Outcome::Watch(watcher) => Ok(Reply::Watch(stream_of(*watcher))),
         }
+    }
+
+    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
+        let describe = |served: &Arc<Served>| ApiResource {
+            resource: served.resource.group_version_resource(),
+            kind: served.resource.kind.kind.to_string(),
+            namespaced: served.resource.is_namespaced(),
+            verbs: discovery::verbs(&served.resource).iter().map(|&verb| verb.to_owned()).collect(),
+        };
+        Ok(self.server.registry().iter().map(describe).collect())
     }
 }
 

@@ -31,6 +31,7 @@ mod verbs;
 pub use bootstrap::Bootstrap;
 pub use context::Context;
 pub use outcome::{Listed, Outcome, Payload};
+pub use pages::VERSION;
 pub use registry::{Registry, Served};
 pub use server::{Options, Server};
 pub use tokens::Tokens;

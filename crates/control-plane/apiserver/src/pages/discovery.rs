@@ -83,7 +83,7 @@ pub(super) fn resources(server: &Arc<Server>, request: &PageRequest<'_>, group: 
     Some(request.object(&GroupVersionKind::of("", "v1", "APIResourceList"), tree))
 }
 
-fn verbs(resource: &Resource) -> &'static [&'static str] {
+pub(crate) fn verbs(resource: &Resource) -> &'static [&'static str] {
     match resource.verbs {
         Verbs::All => &ALL_VERBS,
         Verbs::CreateOnly => &["create"],

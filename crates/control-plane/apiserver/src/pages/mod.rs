@@ -1,6 +1,6 @@
 //! What is served beside resources: discovery, OpenAPI, version, health, metrics.
 
-mod discovery;
+pub(crate) mod discovery;
 mod health;
 mod openapi;
 mod openid;
@@ -20,6 +20,7 @@ use crate::server::Server;
 use crate::table::IncludeObject;
 
 pub use health::{Check, Health};
+pub use version::VERSION;
 
 /// A request for a path that is no resource.
 pub(crate) struct PageRequest<'a> {

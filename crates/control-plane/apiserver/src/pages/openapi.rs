@@ -26,7 +26,7 @@ const V2_PROTOBUF: [&str; 2] = [
 const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3";
 
 fn info() -> Value {
-    json!({"title": "Kubernetes", "version": version::GIT_VERSION})
+    json!({"title": "Kubernetes", "version": version::VERSION})
 }
 
 fn security() -> Value {
@@ -60,7 +60,7 @@ fn document_path(group: &str, version: &str) -> String {
 
 /// A document depends on the program and on which resources there are.
 fn document_hash(registry: &Registry, group: &str, version: &str) -> String {
-    let mut text = format!("{} {group}/{version}", version::GIT_VERSION);
+    let mut text = format!("{} {group}/{version}", version::VERSION);
     for served in registry.of(group, version) {
         text.push_str(&format!(" {}", served.resource.plural));
     }

@@ -8,7 +8,7 @@ use crate::http::response::{Body, plain};
 /// The API's version; the program's own follows behind the plus sign.
 const MAJOR: &str = "1";
 const MINOR: &str = "37";
-pub(super) const GIT_VERSION: &str = concat!("v1.37.1+windlass.", env!("CARGO_PKG_VERSION"));
+pub const VERSION: &str = concat!("v1.37.1+windlass.", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn page() -> Response<Body> {
     let version = json!({
@@ -18,7 +18,7 @@ pub(super) fn page() -> Response<Body> {
         "emulationMinor": MINOR,
         "minCompatibilityMajor": MAJOR,
         "minCompatibilityMinor": "36",
-        "gitVersion": GIT_VERSION,
+        "gitVersion": VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -1,0 +1,178 @@
+//! The control plane: store, API server, controllers, scheduler.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::pki_types::CertificateDer;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use windlass_api::time::Clock;
+use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, serve};
+use windlass_apiserver::{Bootstrap, Options, Server, Tokens};
+use windlass_auth::User;
+use windlass_pki::{ClientAuth, ClientVerifier};
+use windlass_store::Store;
+use windlass_telemetry::Metrics;
+
+use super::keys::Keys;
+use super::kubeconfig;
+use crate::error::Failure;
+use crate::settings::Settings;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A control plane that runs.
+pub(crate) struct ControlPlane {
+    pub server: Arc<Server>,
+    pub keys: Keys,
+    pub kubeconfig: PathBuf,
+    stop: watch::Sender<bool>,
+    listener: JoinHandle<()>,
+}
+
+impl ControlPlane {
+    /// Starts everything; when this returns, clients are answered.
+    pub(crate) async fn start(
+        settings: &Settings,
+        node_ip: Ipv4Addr,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Failure> {
+        make_data_dir(&settings.data_dir)?;
+        let keys = Keys::load_or_create(&settings.data_dir, clock)?;
+        let store = Store::open(windlass_store::Options {
+            directory: settings.data_dir.join("store"),
+            clock,
+            key: Some(Keys::encryption_key(&settings.data_dir)?),
+            secret_tables: vec!["secrets".to_owned()],
+        })
+        .map_err(|error| Failure::during("the store cannot be opened", error))?;
+        let socket = listen(settings.https_port)?;
+        let port = settings.https_port;
+        let server = Server::new(Options {
+            store,
+            clock,
+            resources: windlass_resources::all(),
+            admission: windlass_admission::plugins::default_chain(),
+            tokens: Tokens::new(
+                keys.service_accounts()?,
+                Vec::new(),
+                &format!("https://kubernetes.default.svc.{}", settings.cluster_domain),
+            ),
+            metrics,
+            service_cidr: settings.service_cidr,
+            node_ports: 30000..=32767,
+            advertised_address: format!("{node_ip}:{port}"),
+        });
+        let bootstrapped = Arc::new(AtomicBool::new(false));
+        let done = bootstrapped.clone();
+        let is_done = move || done.load(Ordering::Acquire).then_some(()).ok_or_else(|| "not finished".to_owned());
+        server.health.add("poststarthook/bootstrap", Box::new(is_done));
+        let (stop, mut stopped) = watch::channel(false);
+        let listener = Listener {
+            socket,
+            tls: Arc::new(server_tls(&keys, settings, node_ip)?),
+            peer_user: peer_user(&keys, clock)?,
+        };
+        let frontend = Arc::new(Frontend::new(server.clone(), &server.metrics));
+        let listener = tokio::spawn(serve(frontend, listener, async move {
+            // An error means that the sender has gone, which is the same.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }));
+        server
+            .bootstrap(&Bootstrap {
+                address: IpAddr::V4(node_ip),
+                port,
+                client_ca_pem: keys.ca.certificate().to_pem(),
+                front_proxy_ca_pem: keys.front_proxy_ca.certificate().to_pem(),
+            })
+            .await
+            .map_err(|status| Failure::during("the cluster's first objects cannot be made", status))?;
+        bootstrapped.store(true, Ordering::Release);
+        let kubeconfig = write_kubeconfigs(settings, &keys)?;
+        Ok(Self { server, keys, kubeconfig, stop, listener })
+    }
+
+    /// Lets requests finish, then closes the store.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.listener.await {
+            tracing::warn!(%error, "the listener ended badly");
+        }
+        self.server.store.clone().close().await;
+    }
+}
+
+/// The data directory belongs to root alone: it holds keys.
+fn make_data_dir(path: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::during(format!("the data directory {} cannot be used", path.display()), error)
+            .hint("run as root, or choose another with --data-dir")
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+/// Listens on all addresses, of both families where the machine has both.
+fn listen(port: u16) -> Result<TcpListener, Failure> {
+    let bind = |socket: std::io::Result<TcpSocket>, address: IpAddr| {
+        let socket = socket?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::new(address, port))?;
+        socket.listen(BACKLOG)
+    };
+    let both = bind(TcpSocket::new_v6(), IpAddr::from([0_u16; 8]));
+    let listener = match both {
+        Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
+            bind(TcpSocket::new_v4(), IpAddr::from(Ipv4Addr::UNSPECIFIED))
+        }
+        result => result,
+    };
+    listener.map_err(|error| {
+        Failure::during(format!("the API server cannot listen on port {port}"), error)
+            .hint("stop what uses it, or choose another with --https-port")
+    })
+}
+
+fn server_tls(keys: &Keys, settings: &Settings, node_ip: Ipv4Addr) -> Result<rustls::ServerConfig, Failure> {
+    let authorities = vec![keys.ca.certificate().der.clone()];
+    windlass_pki::server_config(keys.api_server(settings, node_ip)?, &ClientAuth::Request(authorities))
+        .map_err(|error| Failure::during("TLS cannot be set up", error))
+}
+
+/// Clients are who their certificates say, when our authority says so too.
+fn peer_user(keys: &Keys, clock: Clock) -> Result<PeerUser, Failure> {
+    let verifier = ClientVerifier::new([&keys.ca.certificate().der])
+        .map_err(|error| Failure::during("client certificates cannot be verified", error))?;
+    Ok(Arc::new(move |chain: &[CertificateDer<'_>]| match verifier.verify(chain, clock.now()) {
+        Ok(Some(identity)) => {
+            let mut user = User { name: identity.name, uid: identity.uid, groups: identity.groups, ..User::default() };
+            user.groups.push("system:authenticated".to_owned());
+            user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![identity.credential_id]);
+            Peer::User(Arc::new(user))
+        }
+        Ok(None) => Peer::Unknown,
+        Err(error) => {
+            tracing::info!(%error, "a client certificate was refused");
+            Peer::Refused
+        }
+    }))
+}
+
+/// Writes the administrator's kubeconfig into the data directory, and where else it is wanted.
+fn write_kubeconfigs(settings: &Settings, keys: &Keys) -> Result<PathBuf, Failure> {
+    let config = kubeconfig::of(keys.ca.certificate(), &keys.admin()?, settings.https_port);
+    let text = serde_saphyr::to_string(&config)
+        .map_err(|error| Failure::during("the kubeconfig cannot be written", error.to_string()))?;
+    let path = settings.data_dir.join("kubeconfig.yaml");
+    for path in std::iter::once(&path).chain(&settings.write_kubeconfig) {
+        windlass_pki::write_private(path, text.as_bytes())
+            .map_err(|error| Failure::during("the kubeconfig cannot be written", error))?;
+    }
+    Ok(path)
+}
