@@ -1,0 +1,42 @@
+//! Removing a sandbox with everything in it.
+
+use std::sync::Arc;
+
+use windlass_cri::{ContainerEventKind, Result};
+
+use super::Sandbox;
+use super::stop::stop_held;
+use crate::container;
+use crate::core::Core;
+use crate::error::blocking;
+use crate::store;
+
+pub(crate) async fn remove(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
+    remove_quietly(core, sandbox).await?;
+    core.events.send(&sandbox.id, &sandbox.id, &sandbox.pod_uid(), ContainerEventKind::Deleted);
+    Ok(())
+}
+
+/// For sandboxes that nobody has heard of.
+pub(super) async fn remove_quietly(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
+    let _operation = sandbox.operation.write().await;
+    stop_held(core, sandbox).await?;
+    for container in core.registry.containers_of(&sandbox.id) {
+        container::remove::remove(core, &container).await?;
+    }
+    let directory = core.layout.sandbox(&sandbox.id).directory().to_owned();
+    let (cgroup_parent, made) = {
+        let state = sandbox.state.lock();
+        (state.config.cgroup_parent.clone(), state.made_cgroup.clone())
+    };
+    let cgroup = core.pod_cgroup(&cgroup_parent);
+    blocking("remove the sandbox's directory", move || {
+        if let Some(topmost) = made {
+            cgroup.remove_made(&topmost);
+        }
+        store::remove(&directory)
+    })
+    .await?;
+    core.registry.remove_sandbox(sandbox);
+    Ok(())
+}

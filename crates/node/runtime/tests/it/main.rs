@@ -1,0 +1,7 @@
+//! The runtime against the kernel. Needs root, busybox-static, overlayfs and namespaces; see [`support`] for how each test
+//! gets a node of its own and how it is looked over afterwards.
+
+mod images;
+mod support;
+
+mod run;
