@@ -1,14 +1,14 @@
 //! What all parts of the runtime share: where things lie, who the neighbours are, which sandboxes and containers exist.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use windlass_api::time::Clock;
 use windlass_cri::{Code, Error, ImageSource, PodNetwork, Result};
 
-use crate::cgroup::{Cgroup, Hierarchies};
+use crate::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::container::Container;
 use crate::error::During;
 use crate::events::Events;
@@ -39,6 +39,8 @@ pub(crate) struct Core {
     /// What writable layers take, as last counted.
     pub(crate) layers: LayerUsage,
     pub(crate) filters: Mutex<HashMap<u64, String>>,
+    /// Cgroups that had to be made above sandboxes, each the topmost of its path.
+    pub(crate) made_cgroups: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Core {
@@ -58,6 +60,23 @@ impl Core {
     pub(crate) fn pod_cgroup(&self, cgroup_parent: &str) -> Cgroup {
         let path = if cgroup_parent.is_empty() { "/windlass" } else { cgroup_parent };
         Cgroup::new(&self.hierarchies, path)
+    }
+
+    /// Makes a pod's cgroup where the kubelet has not. Returns the topmost of its ancestors that this runtime has made, now or
+    /// for another pod: who goes last removes it. Blocks.
+    pub(crate) fn make_pod_cgroup(&self, cgroup: &Cgroup) -> Result<Option<PathBuf>, CgroupError> {
+        let mut made = self.made_cgroups.lock();
+        made.extend(cgroup.make()?);
+        // A path sorts before those below it.
+        Ok(made.iter().find(|topmost| cgroup.path().starts_with(topmost)).cloned())
+    }
+
+    /// Removes a pod's cgroup as far up as this runtime has made it and nobody else uses it. Blocks.
+    pub(crate) fn remove_pod_cgroup(&self, cgroup: &Cgroup, topmost: &Path) {
+        let mut made = self.made_cgroups.lock();
+        if cgroup.remove_made(topmost) {
+            made.remove(topmost);
+        }
     }
 
     pub(crate) fn container_directory(&self, id: &str) -> PathBuf {

@@ -80,6 +80,7 @@ fn recover_sandbox(core: &Arc<Core>, mut state: SandboxState, has_init: bool) {
         Ok(name) => name.keep(),
         Err(error) => tracing::warn!(sandbox = state.id, %error, "two sandboxes have the same name"),
     }
+    core.made_cgroups.lock().extend(state.made_cgroup.clone());
     core.registry.add_sandbox(Arc::new(Sandbox::new(state)));
 }
 

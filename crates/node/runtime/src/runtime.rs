@@ -1,6 +1,6 @@
 //! The runtime as others see it: opened on a directory, asked through the CRI, shut down when the node goes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +69,7 @@ impl Runtime {
             available_capabilities,
             layers: LayerUsage::default(),
             filters: Mutex::new(HashMap::new()),
+            made_cgroups: Mutex::new(BTreeSet::new()),
         });
         recovery::recover(&core).await?;
         let listener = tokio::spawn(listen(core.clone(), heard));

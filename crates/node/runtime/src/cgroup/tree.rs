@@ -75,7 +75,7 @@ impl Cgroup {
         self.directories().iter().any(|directory| directory.exists())
     }
 
-    /// Makes it, with its ancestors where missing. Returns the topmost that was missing, for [`Cgroup::remove_made`].
+    /// Makes it, with its ancestors where missing. Returns the topmost that was missing.
     pub(crate) fn make(&self) -> Result<Option<PathBuf>> {
         let mut missing = None;
         let mut next = Some(self.clone());
@@ -141,16 +141,20 @@ impl Cgroup {
         members::remove(self)
     }
 
-    /// Removes it if it is empty, and the ancestors up to `topmost` that [`Cgroup::make`] had made, as far as they are empty.
-    pub(crate) fn remove_made(&self, topmost: &Path) {
+    /// Removes it if it is empty, and its ancestors up to `topmost` as far as they are empty. True when none is left.
+    pub(crate) fn remove_made(&self, topmost: &Path) -> bool {
         let mut next = Some(self.clone());
         while let Some(cgroup) = next.filter(|cgroup| cgroup.path.starts_with(topmost)) {
             for directory in cgroup.directories() {
                 // It stays when somebody else uses it.
                 let _ = std::fs::remove_dir(directory);
             }
+            if cgroup.exists() {
+                return false;
+            }
             next = cgroup.parent();
         }
+        true
     }
 
     pub(crate) fn usage(&self) -> Usage {

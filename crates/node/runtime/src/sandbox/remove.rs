@@ -29,10 +29,10 @@ pub(super) async fn remove_quietly(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> 
         let state = sandbox.state.lock();
         (state.config.cgroup_parent.clone(), state.made_cgroup.clone())
     };
-    let cgroup = core.pod_cgroup(&cgroup_parent);
+    let (cgroup, here) = (core.pod_cgroup(&cgroup_parent), core.clone());
     blocking("remove the sandbox's directory", move || {
         if let Some(topmost) = made {
-            cgroup.remove_made(&topmost);
+            here.remove_pod_cgroup(&cgroup, &topmost);
         }
         store::remove(&directory)
     })

@@ -82,12 +82,12 @@ async fn set_up(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
     let config = sandbox.state.lock().config.clone();
     let layout = core.layout.sandbox(&sandbox.id);
     let cgroup = core.pod_cgroup(&config.cgroup_parent);
-    let for_files = config.clone();
+    let (for_files, here) = (config.clone(), core.clone());
     // Neither needs the other, and both wait for the kernel.
     let (namespaces, made) = tokio::join!(
         namespaces::make(core, sandbox),
         blocking("prepare the sandbox", move || -> Result<_, PrepareError> {
-            let made = cgroup.make()?;
+            let made = here.make_pod_cgroup(&cgroup)?;
             files::make(&for_files, &layout)?;
             Ok(made)
         })

@@ -4,4 +4,8 @@
 mod images;
 mod support;
 
+mod attach;
+mod exec;
+mod parallel;
 mod run;
+mod stop;

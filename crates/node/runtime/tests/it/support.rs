@@ -50,6 +50,11 @@ pub(crate) fn on_node_with(cgroups: CgroupLayout, test: impl for<'a> FnOnce(&'a 
             Some(runtime) => tokio::time::timeout(PATIENCE, runtime.wipe()).await,
             None => Ok(Ok(())),
         };
+        if outcome.is_err() {
+            for entry in std::fs::read_dir(node.logs()).into_iter().flatten().flatten() {
+                println!("{}: {}", entry.path().display(), log_text(&entry.path()));
+            }
+        }
         let left = node.leftovers();
         node.end_leftovers();
         if outcome.is_ok() {
@@ -285,7 +290,7 @@ pub(crate) fn log_entries(path: &Path) -> Vec<Entry> {
         assert!(matches!(tag.as_str(), "F" | "P"), "{line:?}");
         Entry { at, stream, full: tag == "F", text }
     };
-    text.lines().map(entry).collect()
+    text.split_terminator('\n').map(entry).collect()
 }
 
 /// Waits for a condition.
