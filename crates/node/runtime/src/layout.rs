@@ -58,6 +58,10 @@ impl Layout {
 pub(crate) struct SandboxLayout(PathBuf);
 
 impl SandboxLayout {
+    pub(crate) fn at(directory: &Path) -> Self {
+        Self(directory.to_owned())
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         &self.0
     }

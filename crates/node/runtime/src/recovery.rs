@@ -13,16 +13,18 @@
 //! | none, or not readable | knows it | ended and forgotten |
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use windlass_cri::{Error, Result};
 
+use crate::cgroup::Cgroup;
 use crate::container::{Container, Phase, exit, stop};
 use crate::core::Core;
 use crate::error::{During, blocking, from_supervisor};
+use crate::layout::SandboxLayout;
 use crate::registry::{container_name, sandbox_name};
-use crate::sandbox::{Sandbox, shares_pids};
+use crate::sandbox::{self, Sandbox, shares_pids};
 use crate::store::{self, ContainerFile, SandboxState};
 use crate::supervisor::protocol::{Answer, ContainerRecord, Request};
 
@@ -35,8 +37,9 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
         return Err(Error::internal("the supervisor answered something else than was asked"));
     };
     let (sandboxes, directory) = (core.layout.sandboxes(), core.layout.containers());
-    let states = load::<SandboxState>(sandboxes, "sandboxes").await?;
-    let files = load::<ContainerFile>(directory, "containers").await?;
+    let (states, mut broken) = load::<SandboxState>(sandboxes).await?;
+    let (files, also_broken) = load::<ContainerFile>(directory).await?;
+    broken.extend(also_broken);
     for state in states {
         let has_init = inits.iter().any(|init| init.sandbox_id == state.id);
         recover_sandbox(core, state, has_init);
@@ -47,28 +50,36 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
         let record = records.remove(&file.id);
         recover_container(core, file, record).await?;
     }
-    end_strangers(core, records.into_values().collect(), &inits).await
+    end_strangers(core, records.into_values().collect(), &inits).await?;
+    blocking("remove unreadable state", move || {
+        broken.iter().try_for_each(|directory| {
+            tracing::warn!(directory = %directory.display(), "unreadable state is removed");
+            remove_broken(directory)
+        })
+    })
+    .await
 }
 
-/// States that can be read; what cannot is removed.
-async fn load<T>(parent: PathBuf, what: &'static str) -> Result<Vec<T>>
+/// States that can be read, and directories without one.
+async fn load<T>(parent: PathBuf) -> Result<(Vec<T>, Vec<PathBuf>)>
 where
     T: serde::de::DeserializeOwned + Send + 'static,
 {
-    blocking("read what was there before", move || {
-        let mut states = Vec::new();
-        for (directory, state) in store::load_all::<T>(&parent)? {
-            match state {
-                Some(state) => states.push(state),
-                None => {
-                    tracing::warn!(directory = %directory.display(), "{what}: unreadable state is removed");
-                    store::remove(&directory)?;
-                }
-            }
+    let all = blocking("read what was there before", move || store::load_all::<T>(&parent)).await?;
+    let (mut states, mut broken) = (Vec::new(), Vec::new());
+    for (directory, state) in all {
+        match state {
+            Some(state) => states.push(state),
+            None => broken.push(directory),
         }
-        Ok::<_, std::io::Error>(states)
-    })
-    .await
+    }
+    Ok((states, broken))
+}
+
+/// It may have been a sandbox's.
+fn remove_broken(directory: &Path) -> std::io::Result<()> {
+    sandbox::unpin(&SandboxLayout::at(directory))?;
+    store::remove(directory)
 }
 
 fn recover_sandbox(core: &Arc<Core>, mut state: SandboxState, has_init: bool) {
@@ -167,11 +178,11 @@ async fn end_strangers(
     let supervisor = core.supervisor().await?;
     for record in records {
         tracing::warn!(container = record.id, "a container without a record is ended");
-        if record.exit.is_none() {
-            kill(core, &record.id).await?;
+        let discarded = supervisor.order(Request::Discard { container_id: record.id }).await;
+        discarded.map_err(|error| from_supervisor("end a container", &error))?;
+        if let Some(cgroup) = Cgroup::of_plan(&core.hierarchies, &record.cgroup) {
+            blocking("remove the cgroup of an unknown container", move || cgroup.remove()).await?;
         }
-        // Refused while it is ending; then the next start forgets it.
-        let _ = supervisor.order(Request::Forget { container_id: record.id }).await;
     }
     for init in inits.iter().filter(|init| core.registry.sandbox(&init.sandbox_id).is_none()) {
         let end = Request::EndInit { sandbox_id: init.sandbox_id.clone() };
@@ -195,7 +206,10 @@ mod tests {
             exit,
             ..ContainerFile::default()
         };
-        let record = |started_at, exit| ContainerRecord { id: "c".to_owned(), pid: 7, started_at, exit };
+        let record = |started_at, exit| {
+            let (id, cgroup) = ("c".to_owned(), crate::launch::spec::CgroupPlan::default());
+            ContainerRecord { id, pid: 7, started_at, exit, cgroup }
+        };
         let ended = ExitRecord { exit_code: 3, oom_killed: false, finished_at: 9 };
         let exited = |code, reason: &str, finished_at| {
             Found::Exited(Exit { code, reason: reason.to_owned(), message: String::new(), finished_at })

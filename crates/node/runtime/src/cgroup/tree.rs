@@ -45,6 +45,16 @@ impl Cgroup {
         Self { hierarchies: hierarchies.clone(), path: normal(Path::new(path)) }
     }
 
+    /// The cgroup that a plan puts processes into.
+    pub(crate) fn of_plan(hierarchies: &Arc<Hierarchies>, plan: &CgroupPlan) -> Option<Self> {
+        let (mount_point, directory) = match &**hierarchies {
+            Hierarchies::V1(list) => (&list.first()?.mount_point, plan.v1.first()?),
+            Hierarchies::V2(root) => (root, plan.v2.as_ref()?),
+        };
+        let below = directory.strip_prefix(mount_point).ok().filter(|below| below.components().next().is_some())?;
+        Some(Self { hierarchies: hierarchies.clone(), path: Path::new("/").join(below) })
+    }
+
     pub(crate) fn child(&self, name: &str) -> Self {
         Self { hierarchies: self.hierarchies.clone(), path: self.path.join(name) }
     }

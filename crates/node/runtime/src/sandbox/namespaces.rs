@@ -116,7 +116,7 @@ fn set_loopback_up() -> io::Result<()> {
 }
 
 /// Lets go of the pinned namespaces and of the shared memory. Succeeds when there is nothing. Blocks.
-pub(super) fn unpin(layout: &SandboxLayout) -> io::Result<()> {
+pub(crate) fn unpin(layout: &SandboxLayout) -> io::Result<()> {
     mount::detach(&layout.shm())?;
     let entries = match std::fs::read_dir(layout.namespaces()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

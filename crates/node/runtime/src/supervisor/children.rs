@@ -34,7 +34,9 @@ pub(super) struct Container {
     pub(super) id: String,
     pub(super) state: State,
     pub(super) streams: Streams,
-    cgroup: CgroupPlan,
+    pub(super) cgroup: CgroupPlan,
+    /// To be forgotten when it has ended.
+    pub(super) discarded: bool,
     /// The end of the first process does not end the others.
     shares_pids: bool,
 }
@@ -88,7 +90,7 @@ impl Server {
         let streams = Streams::new(key, log, plan.io.stdin_once);
         let shares_pids = plan.namespaces.pid != PidNamespace::Own;
         let (id, state, cgroup) = (plan.id.clone(), State::Launching, plan.cgroup.clone());
-        self.containers.insert(key, Container { id, state, streams, cgroup, shares_pids });
+        self.containers.insert(key, Container { id, state, streams, cgroup, discarded: false, shares_pids });
         self.container_keys.insert(plan.id.clone(), key);
         let started = self.connect(key, &plan).and_then(|child_streams| {
             let own = plan.namespaces.pid == PidNamespace::Own && plan.namespaces.user.is_none();
@@ -375,6 +377,9 @@ impl Server {
         let oom_killed = container.cgroup.oom_counter.as_deref().is_some_and(has_oom_kills);
         let exit = ExitRecord { exit_code, oom_killed, finished_at };
         container.state = State::Exited { pid, started_at, exit };
+        if container.discarded {
+            return self.remove_container(key);
+        }
         let container_id = container.id.clone();
         self.broadcast(Event::ContainerExited { container_id, exit });
     }

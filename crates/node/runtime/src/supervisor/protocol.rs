@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::launch::report::Failure;
-use crate::launch::spec::{ContainerLaunch, ExecLaunch, InitLaunch, UserNamespaceLaunch};
+use crate::launch::spec::{CgroupPlan, ContainerLaunch, ExecLaunch, InitLaunch, UserNamespaceLaunch};
 
 /// Grows with every change that an older peer could not live with.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -71,6 +71,10 @@ pub(crate) enum Request {
     Forget {
         container_id: String,
     },
+    /// Ends a container that nobody knows and drops its record when that is done; nobody is told.
+    Discard {
+        container_id: String,
+    },
     /// Ends the supervisor, if it has nothing to supervise.
     Shutdown,
 }
@@ -118,6 +122,8 @@ pub(crate) struct ContainerRecord {
     /// 0 while the launch is under way.
     pub(crate) started_at: i64,
     pub(crate) exit: Option<ExitRecord>,
+    #[serde(default)]
+    pub(crate) cgroup: CgroupPlan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

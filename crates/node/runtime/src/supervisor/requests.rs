@@ -35,6 +35,7 @@ impl Server {
             }),
             Request::ReopenLog { container_id } => self.now(asker, |server| server.reopen_log(&container_id)),
             Request::Forget { container_id } => self.now(asker, |server| server.forget(&container_id)),
+            Request::Discard { container_id } => self.now(asker, |server| server.discard(&container_id)),
             Request::List => {
                 let list = self.list();
                 self.answer(asker, Ok(list), Vec::new());
@@ -74,7 +75,13 @@ impl Server {
                 State::Running { pid, started_at } => (pid, started_at, None),
                 State::Exited { pid, started_at, exit } => (pid, started_at, Some(exit)),
             };
-            ContainerRecord { id: container.id.clone(), pid: pid as u32, started_at, exit }
+            ContainerRecord {
+                id: container.id.clone(),
+                pid: pid as u32,
+                started_at,
+                exit,
+                cgroup: container.cgroup.clone(),
+            }
         });
         let inits = self.inits.iter();
         let inits = inits.map(|(id, pid)| InitRecord { sandbox_id: id.clone(), pid: *pid as u32 });
@@ -158,6 +165,14 @@ impl Server {
         self.containers.remove(&key);
         self.container_keys.remove(id);
         Ok(())
+    }
+
+    fn discard(&mut self, id: &str) -> Result<()> {
+        if self.find(id)?.has_ended() {
+            return self.forget(id);
+        }
+        self.find(id)?.discarded = true;
+        self.kill_container(id)
     }
 
     fn shutdown(&mut self) -> Result<()> {

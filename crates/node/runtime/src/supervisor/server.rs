@@ -145,7 +145,8 @@ impl Server {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.inits.is_empty() && self.launches.is_empty() && self.containers.values().all(Container::has_ended)
+        let done = |container: &Container| container.has_ended() || container.discarded;
+        self.inits.is_empty() && self.launches.is_empty() && self.containers.values().all(done)
     }
 
     pub(super) fn new_key(&mut self) -> u64 {

@@ -113,7 +113,8 @@ fn containers_with_a_terminal() {
     on_node(|node| {
         Box::pin(async move {
             let sandbox = node.sandbox().await;
-            let script = "test -t 1 && echo tty; ls -l /dev/console | head -c 1; echo; read name; echo hello $name; stty size";
+            let script =
+                "test -t 1 && echo tty; ls -l /dev/console | head -c 1; echo; read name; echo hello $name; stty size";
             let config = ContainerConfig { stdin: true, tty: true, ..shell("c", script) };
             let id = node.start(&sandbox, config).await;
             let log = node.logs().join("c.log");
@@ -123,7 +124,8 @@ fn containers_with_a_terminal() {
             session.resize.as_ref().unwrap().send(TerminalSize { width: 80, height: 25 }).await.unwrap();
             // The size is set when the channel has been emptied.
             until("the size is set", || async {
-                let size = node.runtime().exec_sync(&id, strings(&["sh", "-c", "stty size < /dev/console"]), None).await;
+                let size =
+                    node.runtime().exec_sync(&id, strings(&["sh", "-c", "stty size < /dev/console"]), None).await;
                 (size.unwrap().stdout == b"25 80\n").then_some(())
             })
             .await;

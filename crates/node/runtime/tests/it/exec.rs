@@ -15,7 +15,10 @@ fn commands_run_to_their_end() {
             let id = node.start(&sandbox, shell("c", "export SECRET=1; cd /tmp; sleep 1000")).await;
             let run = |script: &str| node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), Some(PATIENCE));
             let output = run("echo out; echo err >&2; exit 5").await.unwrap();
-            assert_eq!((output.stdout.as_slice(), output.stderr.as_slice(), output.exit_code), (&b"out\n"[..], &b"err\n"[..], 5));
+            assert_eq!(
+                (output.stdout.as_slice(), output.stderr.as_slice(), output.exit_code),
+                (&b"out\n"[..], &b"err\n"[..], 5)
+            );
 
             // It is in the container's namespaces, place and environment; the sleeper that it is next to is process 1.
             let output = run("pwd; hostname; echo $FROM; cat /proc/1/comm; cat /etc/replaced").await.unwrap();
@@ -81,7 +84,8 @@ fn streams_go_both_ways() {
         Box::pin(async move {
             let sandbox = node.sandbox().await;
             let id = node.start(&sandbox, container("c", &["sleep", "1000"])).await;
-            let mut session = node.runtime().exec(request(&id, &["sh", "-c", "wc -c; echo err >&2; exit 4"])).await.unwrap();
+            let mut session =
+                node.runtime().exec(request(&id, &["sh", "-c", "wc -c; echo err >&2; exit 4"])).await.unwrap();
             let mut stdin = session.stdin.take().unwrap();
             tokio::spawn(async move {
                 // More than a pipe holds.
@@ -105,7 +109,12 @@ fn streams_go_both_ways() {
             drop(stdin);
             assert_eq!(echo.exit.await.unwrap(), 0);
 
-            let silent = ExecRequest { stdin: false, stdout: false, stderr: false, ..request(&id, &["sh", "-c", "cat; echo x"]) };
+            let silent = ExecRequest {
+                stdin: false,
+                stdout: false,
+                stderr: false,
+                ..request(&id, &["sh", "-c", "cat; echo x"])
+            };
             let session = node.runtime().exec(silent).await.unwrap();
             assert!(session.stdin.is_none() && session.stdout.is_none() && session.stderr.is_none());
             assert_eq!(session.exit.await.unwrap(), 0);

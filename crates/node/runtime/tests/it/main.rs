@@ -7,5 +7,6 @@ mod support;
 mod attach;
 mod exec;
 mod parallel;
+mod recovery;
 mod run;
 mod stop;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use futures::StreamExt;
 use windlass_cri::{
-    Code, ContainerConfig, ContainerEventKind, ContainerFilter, ContainerState, ImageSpec, RuntimeService, SandboxFilter,
-    SandboxState,
+    Code, ContainerConfig, ContainerEventKind, ContainerFilter, ContainerState, ImageSpec, RuntimeService,
+    SandboxFilter, SandboxState,
 };
 
 use crate::support::{container, log_entries, log_text, on_node, shell, strings, until};
@@ -48,7 +48,10 @@ fn states_lists_and_events() {
             config.labels.insert("app".to_owned(), "web".to_owned());
             let sandbox = node.sandbox_of(config).await;
             let status = runtime.sandbox_status(&sandbox).await.unwrap();
-            assert_eq!((status.sandbox.state, status.ips.as_slice()), (SandboxState::Ready, &["192.0.2.1".to_owned()][..]));
+            assert_eq!(
+                (status.sandbox.state, status.ips.as_slice()),
+                (SandboxState::Ready, &["192.0.2.1".to_owned()][..])
+            );
 
             let id = runtime.create_container(&sandbox, container("c", &["sleep", "1000"])).await.unwrap();
             assert_eq!(node.status(&id).await.container.state, ContainerState::Created);
@@ -64,7 +67,8 @@ fn states_lists_and_events() {
 
             let running = ContainerFilter { state: Some(ContainerState::Running), ..ContainerFilter::default() };
             assert_eq!(runtime.list_containers(running).await.unwrap().len(), 1);
-            let other = SandboxFilter { labels: [("app".to_owned(), "db".to_owned())].into(), ..SandboxFilter::default() };
+            let other =
+                SandboxFilter { labels: [("app".to_owned(), "db".to_owned())].into(), ..SandboxFilter::default() };
             assert!(runtime.list_sandboxes(other).await.unwrap().is_empty());
             // By the beginning of its ID, as people type it.
             assert_eq!(runtime.container_status(&id[..12]).await.unwrap().container.id, id);
@@ -119,7 +123,10 @@ fn arguments_environment_and_place() {
             let id = node.start(&sandbox, config).await;
             assert_eq!(node.ended(&id).await.exit_code, 9);
             assert_eq!(node.says(&sandbox, "cat /etc/replaced /data/base").await, "upper\nfrom the base\n");
-            assert_eq!(node.says(&sandbox, "umask; ls -d /dev/fd/; ls -l /dev/ptmx | grep -c pts/ptmx").await, "0022\n/dev/fd/\n1\n");
+            assert_eq!(
+                node.says(&sandbox, "umask; ls -d /dev/fd/; ls -l /dev/ptmx | grep -c pts/ptmx").await,
+                "0022\n/dev/fd/\n1\n"
+            );
         })
     });
 }
@@ -177,7 +184,10 @@ fn what_cannot_be_started() {
             let missing = ContainerConfig { image: ImageSpec::new("missing"), ..container("c", &["true"]) };
             assert!(node.runtime().create_container(&sandbox, missing).await.unwrap_err().is_not_found());
             let relative = ContainerConfig { working_dir: "tmp".to_owned(), ..container("c", &["true"]) };
-            assert_eq!(node.runtime().create_container(&sandbox, relative).await.unwrap_err().code, Code::InvalidArgument);
+            assert_eq!(
+                node.runtime().create_container(&sandbox, relative).await.unwrap_err().code,
+                Code::InvalidArgument
+            );
             // A failed create leaves its name free.
             node.start(&sandbox, container("c", &["true"])).await;
         })

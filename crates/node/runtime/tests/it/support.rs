@@ -90,6 +90,25 @@ impl Node {
         self.runtime = Some(runtime.expect("the runtime opens"));
     }
 
+    /// Ends the runtime and its supervisor, which have nothing to do.
+    pub(crate) async fn shut_down(&mut self) {
+        let runtime = self.runtime.take().expect("the runtime is open");
+        runtime.shutdown_all(Duration::ZERO).await.expect("an idle node shuts down");
+        drop(runtime);
+        until("the supervisor has ended", || async { self.supervisor().is_none().then_some(()) }).await;
+    }
+
+    fn supervisor(&self) -> Option<i32> {
+        self.processes().into_iter().find(|(_, command)| command.contains("windlass-supervisor")).map(|(pid, _)| pid)
+    }
+
+    /// Kills the supervisor.
+    pub(crate) async fn end_supervisor(&self) {
+        let pid = self.supervisor().expect("a supervisor runs");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        until("the supervisor has ended", || async { (self.supervisor() != Some(pid)).then_some(()) }).await;
+    }
+
     pub(crate) fn runtime(&self) -> &Runtime {
         self.runtime.as_ref().expect("the runtime is open")
     }
