@@ -60,8 +60,8 @@ pub(crate) struct Container {
     pub(crate) root: Mutex<Option<OwnedFd>>,
     /// Tells everybody who waits how it ended.
     pub(crate) ended: watch::Sender<Option<Exit>>,
-    /// Orders writers of the state file: the last one writes the newest state.
-    saving: Mutex<()>,
+    /// Orders writers of the state file: the last one writes the newest state. False when the file is to be no more.
+    kept: Mutex<bool>,
 }
 
 impl Container {
@@ -74,13 +74,22 @@ impl Container {
             state: Mutex::new(State { file, phase }),
             operation: tokio::sync::Mutex::new(()),
             root: Mutex::new(None),
-            saving: Mutex::new(()),
+            kept: Mutex::new(true),
         }
+    }
+
+    /// Removes the directory with the state file; nobody writes it again. Blocks.
+    pub(crate) fn erase(&self, core: &Core) -> std::io::Result<()> {
+        *self.kept.lock() = false;
+        store::remove(&core.container_directory(&self.id))
     }
 
     /// Writes the state file. Blocks for a moment.
     pub(crate) fn save(&self, core: &Core) -> Result<(), store::StoreError> {
-        let _turn = self.saving.lock();
+        let kept = self.kept.lock();
+        if !*kept {
+            return Ok(());
+        }
         let file = self.state.lock().file.clone();
         store::save(&core.container_directory(&self.id), &file)
     }

@@ -8,7 +8,6 @@ use windlass_cri::{ContainerEventKind, Result};
 use super::{Container, stop};
 use crate::core::Core;
 use crate::error::{blocking, from_supervisor};
-use crate::store;
 use crate::supervisor::protocol::Request;
 
 pub(crate) async fn remove(core: &Arc<Core>, container: &Arc<Container>) -> Result<()> {
@@ -30,9 +29,9 @@ pub(crate) async fn remove(core: &Arc<Core>, container: &Arc<Container>) -> Resu
         let forgotten = core.supervisor().await?.order(forget).await;
         forgotten.map_err(|error| from_supervisor("forget the container", &error))?;
     }
-    let (cgroup, directory) = (container.cgroup(core), core.container_directory(&container.id));
+    let (cgroup, erased, here) = (container.cgroup(core), container.clone(), core.clone());
     blocking("remove the container's cgroup", move || cgroup.remove()).await?;
-    blocking("remove the container's writable layer", move || store::remove(&directory)).await?;
+    blocking("remove the container's writable layer", move || erased.erase(&here)).await?;
     core.layers.forget(&container.id);
     core.registry.remove_container(container);
     core.events.send(&container.id, &container.sandbox_id, &container.pod_uid, ContainerEventKind::Deleted);

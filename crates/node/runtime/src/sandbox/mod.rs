@@ -26,14 +26,14 @@ pub(crate) struct Sandbox {
     pub(crate) state: Mutex<SandboxState>,
     /// Held for writing by whoever changes the sandbox as a whole, for reading by whoever makes or starts a container in it.
     pub(crate) operation: tokio::sync::RwLock<()>,
-    /// Orders writers of the state file: the last one writes the newest state.
-    saving: Mutex<()>,
+    /// Orders writers of the state file: the last one writes the newest state. False when the file is to be no more.
+    kept: Mutex<bool>,
 }
 
 impl Sandbox {
     pub(crate) fn new(state: SandboxState) -> Self {
         let id = state.id.clone();
-        Self { id, state: Mutex::new(state), operation: tokio::sync::RwLock::new(()), saving: Mutex::new(()) }
+        Self { id, state: Mutex::new(state), operation: tokio::sync::RwLock::new(()), kept: Mutex::new(true) }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -44,9 +44,18 @@ impl Sandbox {
         self.state.lock().config.metadata.uid.clone()
     }
 
+    /// Removes the directory with the state file; nobody writes it again. Blocks.
+    pub(crate) fn erase(&self, core: &Core) -> std::io::Result<()> {
+        *self.kept.lock() = false;
+        store::remove(core.layout.sandbox(&self.id).directory())
+    }
+
     /// Writes the state file. Blocks for a moment.
     pub(crate) fn save(&self, core: &Core) -> Result<(), store::StoreError> {
-        let _turn = self.saving.lock();
+        let kept = self.kept.lock();
+        if !*kept {
+            return Ok(());
+        }
         let state = self.state.lock().clone();
         store::save(core.layout.sandbox(&self.id).directory(), &state)
     }

@@ -9,7 +9,6 @@ use super::stop::stop_held;
 use crate::container;
 use crate::core::Core;
 use crate::error::blocking;
-use crate::store;
 
 pub(crate) async fn remove(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
     remove_quietly(core, sandbox).await?;
@@ -24,7 +23,7 @@ pub(super) async fn remove_quietly(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> 
     for container in core.registry.containers_of(&sandbox.id) {
         container::remove::remove(core, &container).await?;
     }
-    let directory = core.layout.sandbox(&sandbox.id).directory().to_owned();
+    let erased = sandbox.clone();
     let (cgroup_parent, made) = {
         let state = sandbox.state.lock();
         (state.config.cgroup_parent.clone(), state.made_cgroup.clone())
@@ -34,7 +33,7 @@ pub(super) async fn remove_quietly(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> 
         if let Some(topmost) = made {
             here.remove_pod_cgroup(&cgroup, &topmost);
         }
-        store::remove(&directory)
+        erased.erase(&here)
     })
     .await?;
     core.registry.remove_sandbox(sandbox);

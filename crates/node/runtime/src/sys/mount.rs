@@ -199,6 +199,8 @@ pub(crate) fn fresh(
     attributes: Attributes,
 ) -> io::Result<OwnedFd> {
     let context = FsContext::open(fs_type)?;
+    // What tables of mounts show as the device.
+    context.set("source", fs_type.as_bytes())?;
     for (key, value) in options {
         match value {
             Some(value) => context.set(key.as_ref(), value.as_ref().as_bytes())?,

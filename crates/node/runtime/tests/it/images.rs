@@ -9,7 +9,7 @@ use windlass_cri::{Error, ImageRootfs, ImageRunConfig, ImageSource, NetworkReque
 
 const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: &str = "sh cat echo id ls mkdir sleep true false touch mount umount kill stty hostname date chmod ps nc test \
-                       head tail dd env pwd sync setsid wc grep ip chroot mknod su stat trap yes tr printf seq rm wget unshare";
+                       head tail dd env pwd sync setsid wc grep ip chroot mknod su stat trap yes tr printf seq rm wget unshare chown cut sed find";
 
 /// Images by name, each with its layers below a directory.
 pub(crate) struct Images {

@@ -6,7 +6,12 @@ mod support;
 
 mod attach;
 mod exec;
+mod limits;
+mod mounts;
+mod namespaces;
 mod parallel;
 mod recovery;
 mod run;
+mod security;
 mod stop;
+mod users;
