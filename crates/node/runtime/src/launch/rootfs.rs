@@ -235,7 +235,7 @@ const PROC_REPLACEABLE: [&str; 11] = [
 ];
 
 fn refuse_proc(place: BorrowedFd<'_>, target: &Path) -> Result<()> {
-    let Ok(kind) = nix::sys::statfs::fstatfs(&place) else { return Ok(()) };
+    let Ok(kind) = nix::sys::statfs::fstatfs(place) else { return Ok(()) };
     let normal = path::normal(target);
     let allowed = normal == Path::new("/proc") || PROC_REPLACEABLE.iter().any(|path| normal == Path::new(path));
     if kind.filesystem_type() != nix::sys::statfs::PROC_SUPER_MAGIC || allowed {

@@ -37,20 +37,15 @@ pub(crate) struct MountContext {
 }
 
 /// How a container sees its cgroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CgroupView {
     /// The container's directory of each hierarchy of v1, with the hierarchy's name and its controllers.
     V1(Vec<(PathBuf, String, Vec<String>)>),
     /// A cgroup namespace.
+    #[default]
     V2Own,
     /// The whole hierarchy, mounted here.
     V2Whole(PathBuf),
-}
-
-impl Default for CgroupView {
-    fn default() -> Self {
-        Self::V2Own
-    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -206,7 +206,7 @@ mod tests {
             supplemental_groups_policy: SupplementalGroupsPolicy::Strict,
             supplemental_groups: vec![60_000],
             run_as_group: Some(3),
-            ..security.clone()
+            ..security
         };
         assert_eq!(resolve(&strict, "", &files()), Ok(plan(1000, 3, &[3, 60_000], "/srv/web")));
 

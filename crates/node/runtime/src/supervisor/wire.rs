@@ -183,11 +183,9 @@ mod tests {
 
     #[test]
     fn what_a_stranger_announces_is_bounded() {
-        let mut inbox = Inbox::default();
-        inbox.buffer = vec![0xff, 0xff, 0xff, 0x7f, 0];
+        let mut inbox = Inbox { buffer: vec![0xff, 0xff, 0xff, 0x7f, 0], ..Inbox::default() };
         assert!(matches!(inbox.next(), Err(WireError::TooLong(_))));
-        let mut inbox = Inbox::default();
-        inbox.buffer = vec![0, 0, 0, 0, 2];
+        let mut inbox = Inbox { buffer: vec![0, 0, 0, 0, 2], ..Inbox::default() };
         assert!(matches!(inbox.next(), Err(WireError::Descriptors { wanted: 2, present: 0 })));
     }
 

@@ -95,7 +95,7 @@ fn streams_go_both_ways() {
             let (mut out, mut err) = (String::new(), String::new());
             let (mut stdout, mut stderr) = (session.stdout.unwrap(), session.stderr.unwrap());
             let (read_out, read_err) = tokio::join!(stdout.read_to_string(&mut out), stderr.read_to_string(&mut err));
-            (read_out.unwrap(), read_err.unwrap());
+            read_out.and(read_err).unwrap();
             assert_eq!((out.trim(), err.as_str(), session.exit.await.unwrap()), ("1000000", "err\n", 4));
 
             let mut echo = node.runtime().exec(request(&id, &["cat"])).await.unwrap();

@@ -18,6 +18,7 @@ use windlass_cri::{
 };
 use windlass_runtime::{CgroupLayout, Options, Runtime};
 
+use crate::image_files;
 use crate::images::{Images, NoNetwork};
 
 /// Generous: a loaded machine is slow, and a test that hangs should still say where.
@@ -75,7 +76,7 @@ impl Node {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("windlass-test-{}-{number}", std::process::id());
         std::fs::create_dir_all(directory.join("images")).unwrap();
-        Images::build(&directory.join("images"));
+        image_files::build(&directory.join("images"));
         let options = Options { cgroups, ..Options::new(directory.join("runtime"), supervisor_command()) };
         let mut node = Self { runtime: None, directory: directory.to_owned(), name, options };
         node.open().await;
