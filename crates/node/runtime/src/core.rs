@@ -62,13 +62,21 @@ impl Core {
         Cgroup::new(&self.hierarchies, path)
     }
 
-    /// Makes a pod's cgroup where the kubelet has not. Returns the topmost of its ancestors that this runtime has made, now or
-    /// for another pod: who goes last removes it. Blocks.
-    pub(crate) fn make_pod_cgroup(&self, cgroup: &Cgroup) -> Result<Option<PathBuf>, CgroupError> {
+    /// Makes a pod's cgroup where the kubelet has not. `note` is told before of the topmost of its ancestors that this runtime
+    /// makes, now or for another pod, so that it can be written down: who goes last removes it. Blocks.
+    pub(crate) fn make_pod_cgroup<E>(
+        &self,
+        cgroup: &Cgroup,
+        note: impl FnOnce(Option<PathBuf>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        E: From<CgroupError>,
+    {
         let mut made = self.made_cgroups.lock();
-        made.extend(cgroup.make()?);
+        made.extend(cgroup.topmost_missing());
         // A path sorts before those below it.
-        Ok(made.iter().find(|topmost| cgroup.path().starts_with(topmost)).cloned())
+        note(made.iter().find(|topmost| cgroup.path().starts_with(topmost)).cloned())?;
+        Ok(cgroup.make()?)
     }
 
     /// Removes a pod's cgroup as far up as this runtime has made it and nobody else uses it. Blocks.

@@ -112,9 +112,7 @@ impl Overlay {
         if let ([layer], None) = (layers.as_slice(), &self.writable) {
             return mount::clone_tree_fd(layer.handle.as_fd(), false).map_err(|source| self.failed(source));
         }
-        let assembled =
-            if supports_single_layers() { self.assemble(&layers) } else { self.assemble_in_one_string(&layers) };
-        assembled.map_err(|source| self.failed(source))
+        self.assemble_in_one_string(&layers).map_err(|source| self.failed(source))
     }
 
     /// Copies of the layers' mounts in which owners are those of the user namespace.
@@ -135,7 +133,8 @@ impl Overlay {
         layers.iter().enumerate().map(map).collect()
     }
 
-    /// For kernels before 6.7: all layers in one option, which `mount` takes up to a page of.
+    /// All layers in one option, which `mount` takes up to a page of: a few hundred. Every kernel can do this, but only where
+    /// it may attach.
     fn assemble_in_one_string(&self, layers: &[Directory]) -> io::Result<OwnedFd> {
         let writable = self.open_writable()?;
         let lower: Vec<String> = layers.iter().map(Directory::short_name).collect();

@@ -1,13 +1,16 @@
 //! The runtime as others see it: opened on a directory, asked through the CRI, shut down when the node goes.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use windlass_cri::{ContainerState, Error, ImageSource, PodNetwork, Result};
+use windlass_cri::{Code, ContainerState, Error, ImageSource, PodNetwork, Result};
 
 use crate::cgroup::Hierarchies;
 use crate::container::{self, exit};
@@ -31,13 +34,15 @@ const NEWS_MAX: usize = 4096;
 pub struct Runtime {
     pub(crate) core: Arc<Core>,
     listener: tokio::task::JoinHandle<()>,
+    /// Keeps other daemons away from the root.
+    _lock: Flock<File>,
 }
 
 impl Runtime {
     /// Opens the runtime below [`Options::root`]: finds what runs there already, or starts a supervisor.
     ///
     /// Must be called within a tokio runtime, in the mount namespace of the supervisor
-    /// ([`crate::supervisor::join_mount_namespace`]). One runtime at a time may be open for a root. Errors: no privileges, no
+    /// ([`crate::supervisor::join_mount_namespace`]). One runtime at a time may be open for a root. Errors: another runtime, no privileges, no
     /// cgroups, no place to write, a supervisor that cannot be started or speaks another protocol.
     pub async fn open(options: Options, images: Arc<dyn ImageSource>, network: Arc<dyn PodNetwork>) -> Result<Self> {
         if options.root.to_str().is_none() {
@@ -47,7 +52,8 @@ impl Runtime {
         check_privileges(available_capabilities).internal("start the container runtime")?;
         let hierarchies = Hierarchies::find(&options.cgroups).internal("find the node's cgroups")?;
         let layout = Layout::new(&options.root);
-        layout.make().during(windlass_cri::Code::Internal, || format!("prepare {}", options.root.display()))?;
+        layout.make().during(Code::Internal, || format!("prepare {}", options.root.display()))?;
+        let lock = lock(&options.root.join("daemon.lock"))?;
         let boot_id = match options.boot_id {
             Some(boot_id) => boot_id,
             None => std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
@@ -73,7 +79,7 @@ impl Runtime {
         });
         recovery::recover(&core).await?;
         let listener = tokio::spawn(listen(core.clone(), heard));
-        Ok(Self { core, listener })
+        Ok(Self { core, listener, _lock: lock })
     }
 
     /// Ends all containers and sandboxes, with `grace` for each container to end by itself, and then the supervisor. For
@@ -99,6 +105,15 @@ impl Runtime {
         let root = core.layout.root().to_owned();
         blocking("remove the runtime's directory", move || store::remove(&root)).await
     }
+}
+
+fn lock(path: &Path) -> Result<Flock<File>> {
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.during(Code::Internal, || format!("open {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        let message = format!("another runtime uses {}: {}", path.display(), error.desc());
+        Error::new(Code::FailedPrecondition, message)
+    })
 }
 
 impl Drop for Runtime {

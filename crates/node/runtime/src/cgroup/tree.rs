@@ -85,19 +85,23 @@ impl Cgroup {
         self.directories().iter().any(|directory| directory.exists())
     }
 
-    /// Makes it, with its ancestors where missing. Returns the topmost that was missing.
-    pub(crate) fn make(&self) -> Result<Option<PathBuf>> {
+    /// The topmost of it and its ancestors that does not exist.
+    pub(crate) fn topmost_missing(&self) -> Option<PathBuf> {
         let mut missing = None;
         let mut next = Some(self.clone());
         while let Some(cgroup) = next.filter(|cgroup| !cgroup.exists()) {
             next = cgroup.parent();
             missing = Some(cgroup.path);
         }
+        missing
+    }
+
+    /// Makes it, with its ancestors where missing.
+    pub(crate) fn make(&self) -> Result<()> {
         match &*self.hierarchies {
-            Hierarchies::V1(list) => v1::make(self, list)?,
-            Hierarchies::V2(root) => v2::make(self, root)?,
+            Hierarchies::V1(list) => v1::make(self, list),
+            Hierarchies::V2(root) => v2::make(self, root),
         }
-        Ok(missing)
     }
 
     /// Makes the cgroup of a container with its limits.

@@ -129,18 +129,23 @@ async fn exec_in_terminal(core: &Core, container: &Container, request: ExecReque
         let resized = sizes.resize(size);
         async move { drop(resized) }
     });
-    Ok(Session {
-        stdin: request.stdin.then(|| Box::pin(terminal.clone()) as _),
-        stdout: request.stdout.then(|| Box::pin(terminal.clone()) as _),
-        stderr: None,
-        resize: Some(resize),
-        exit: async move {
-            // The terminal stays as long as the client, also when it reads nothing.
-            let _terminal = terminal;
-            executed.end().await
+    let stdin = request.stdin.then(|| Box::pin(terminal.clone()) as _);
+    // The terminal lasts as long as somebody holds the streams. Where nobody wants the output, it is read all the same, or the
+    // command would wait for that.
+    let (stdout, unwanted) = match request.stdout {
+        true => (Some(Box::pin(terminal) as Reader), None),
+        false => (None, Some(terminal)),
+    };
+    let exit = async move {
+        let Some(mut unwanted) = unwanted else { return executed.end().await };
+        let mut sink = tokio::io::sink();
+        tokio::select! {
+            exit = executed.end() => return exit,
+            _ = tokio::io::copy(&mut unwanted, &mut sink) => {}
         }
-        .boxed(),
-    })
+        executed.end().await
+    };
+    Ok(Session { stdin, stdout, stderr: None, resize: Some(resize), exit: exit.boxed() })
 }
 
 /// A channel whose sizes are handed to `set`, one after the other.

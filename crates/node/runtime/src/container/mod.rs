@@ -127,10 +127,8 @@ impl Container {
     }
 
     pub(crate) fn cgroup(&self, core: &Core) -> Cgroup {
-        let parent = core.registry.sandbox(&self.sandbox_id).map(|sandbox| {
-            let state = sandbox.state.lock();
-            state.config.cgroup_parent.clone()
-        });
-        core.pod_cgroup(&parent.unwrap_or_default()).child(&self.id)
+        let plan = self.state.lock().file.launch.cgroup.clone();
+        // A plan of another boot, when the node's hierarchies may have been others, has nothing any more.
+        Cgroup::of_plan(&core.hierarchies, &plan).unwrap_or_else(|| core.pod_cgroup("").child(&self.id))
     }
 }

@@ -82,17 +82,19 @@ async fn set_up(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
     let config = sandbox.state.lock().config.clone();
     let layout = core.layout.sandbox(&sandbox.id);
     let cgroup = core.pod_cgroup(&config.cgroup_parent);
-    let (for_files, here) = (config.clone(), core.clone());
+    let (for_files, noted, here) = (config.clone(), sandbox.clone(), core.clone());
     // Neither needs the other, and both wait for the kernel.
     let (namespaces, made) = tokio::join!(
         namespaces::make(core, sandbox),
-        blocking("prepare the sandbox", move || -> Result<_, PrepareError> {
-            let made = here.make_pod_cgroup(&cgroup)?;
-            files::make(&for_files, &layout)?;
-            Ok(made)
+        blocking("prepare the sandbox", move || -> Result<(), PrepareError> {
+            here.make_pod_cgroup(&cgroup, |topmost| {
+                noted.state.lock().made_cgroup = topmost;
+                noted.save(&here).map_err(PrepareError::Store)
+            })?;
+            Ok(files::make(&for_files, &layout)?)
         })
     );
-    sandbox.state.lock().made_cgroup = made?;
+    made?;
     namespaces?;
     if shares_pids(&config) {
         start_init(core, sandbox).await?;
@@ -110,6 +112,8 @@ async fn set_up(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
 enum PrepareError {
     #[error(transparent)]
     Cgroup(#[from] crate::cgroup::CgroupError),
+    #[error(transparent)]
+    Store(crate::store::StoreError),
     #[error(transparent)]
     Files(#[from] files::FileError),
 }

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
 use tokio::io::unix::AsyncFd;
@@ -71,8 +72,16 @@ impl Client {
         let conversation = Conversation { socket, events, next: 0, pending: HashMap::new(), execs: HashMap::new() };
         tokio::spawn(conversation.run(outgoing));
         let client = Self { requests };
-        match client.call(Request::Hello { protocol: PROTOCOL }, Vec::new()).await?.answer {
-            Answer::Hello { protocol: PROTOCOL, .. } => Ok((client, received)),
+        let hello = client.call(Request::Hello { protocol: PROTOCOL }, Vec::new()).await?;
+        match hello.answer {
+            Answer::Hello { protocol: PROTOCOL, .. } => {
+                if !hello.fds.iter().any(is_own_mount_namespace) {
+                    tracing::warn!(
+                        "the container supervisor is in another mount namespace: volumes will not show in containers"
+                    );
+                }
+                Ok((client, received))
+            }
             Answer::Hello { protocol: theirs, .. } => Err(ClientError::Protocol { theirs }),
             _ => Err(ClientError::Confused),
         }
@@ -96,6 +105,12 @@ impl Client {
     pub(crate) fn is_closed(&self) -> bool {
         self.requests.is_closed()
     }
+}
+
+fn is_own_mount_namespace(namespace: &OwnedFd) -> bool {
+    let own = std::fs::metadata("/proc/thread-self/ns/mnt");
+    let theirs = nix::sys::stat::fstat(namespace.as_raw_fd());
+    own.is_ok_and(|own| theirs.is_ok_and(|theirs| own.ino() == theirs.st_ino && own.dev() == theirs.st_dev))
 }
 
 struct Conversation {

@@ -12,6 +12,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::server::Server;
 use crate::sys::process::{self, Clone, Forked};
 
+/// As containerd's shims have it.
+const OOM_SCORE_ADJ: &str = "-999";
+
 /// Runs the supervisor. A program calls this first thing in `main`, before any thread exists, when it was executed with
 /// [`crate::Options::supervisor_command`]; `args` are those that follow that command (`--root PATH`, which only serves to
 /// tell supervisors apart in a list of processes). Standard input is the listening socket, standard error a log file.
@@ -43,6 +46,8 @@ fn serve() -> io::Result<()> {
     process::prctl(libc::PR_SET_CHILD_SUBREAPER, 1)?;
     // Its children enter containers before they become another program: nothing there may look into them.
     process::prctl(libc::PR_SET_DUMPABLE, 0)?;
+    // The last to be killed when memory runs out. Its children choose their own; who may not lower it stays as the node is.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
     let listener = take_listener()?;
     process::close_descriptors(3, &[listener.as_raw_fd()])?;
     let open_files = raise_open_files()?;

@@ -3,15 +3,17 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use super::protocol::SOCKET;
+use crate::sys::mount::{self, Attributes, Change};
 
 /// The supervisor's own log is emptied when it is longer than this at a start.
 const LOG_BYTES_MAX: u64 = 1 << 20;
@@ -95,8 +97,11 @@ fn start(root: &Path, command: &[OsString], listener: OwnedFd) -> Result<(), Spa
     let (program, args) = command.split_first().ok_or(SpawnError::NoCommand)?;
     let path = log_path(root);
     let log = open_log(&path).map_err(|source| SpawnError::File { path: path.clone(), source })?;
+    let executable = read_only(Path::new(program));
+    let path_of = |fd: &OwnedFd| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
     // Its environment would be in the memory of every container's launch: it gets none.
-    let status = Command::new(program)
+    let status = Command::new(executable.as_ref().map_or_else(|| PathBuf::from(program), path_of))
+        .arg0(program)
         .args(args)
         .arg("--root")
         .arg(root)
@@ -109,6 +114,16 @@ fn start(root: &Path, command: &[OsString], listener: OwnedFd) -> Result<(), Spa
         .map_err(|source| SpawnError::Start { command: command.to_vec(), source })?;
     // The program forks and ends at once; what it forked is the supervisor.
     if status.success() { Ok(()) } else { Err(SpawnError::Ended { log: path }) }
+}
+
+/// The program through a mount of its own that cannot be written through. For a moment each launch is this program within a
+/// container, and a container that got hold of it there could otherwise try to overwrite it on the node (CVE-2019-5736).
+/// `None` where the program is not given by its path, or the kernel cannot do this.
+fn read_only(program: &Path) -> Option<OwnedFd> {
+    let tree = mount::clone_tree(program, false).ok()?;
+    let change = Change { set: Attributes::READ_ONLY, ..Change::default() };
+    mount::change(tree.as_fd(), &change).ok()?;
+    Some(tree)
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

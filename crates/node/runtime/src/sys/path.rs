@@ -44,12 +44,17 @@ pub(crate) fn find_in_root(root: BorrowedFd<'_>, path: &Path) -> io::Result<Owne
     open_in_root(root, path, libc::O_PATH)
 }
 
-/// Reads a whole file inside the root, at most `bytes_max`.
+/// Reads a regular file inside the root, at most `bytes_max`. Anything else is not even opened: an image may hold device files.
 pub(crate) fn read_in_root(root: BorrowedFd<'_>, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     use std::io::Read;
-    let fd = open_in_root(root, path, libc::O_RDONLY | libc::O_NONBLOCK)?;
+    let found = find_in_root(root, path)?;
+    let kind = nix::sys::stat::fstat(found.as_raw_fd())?.st_mode & libc::S_IFMT;
+    if kind != libc::S_IFREG {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = std::fs::File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
     let mut contents = Vec::new();
-    std::fs::File::from(fd).take(bytes_max).read_to_end(&mut contents)?;
+    file.take(bytes_max).read_to_end(&mut contents)?;
     Ok(contents)
 }
 

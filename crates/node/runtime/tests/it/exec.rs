@@ -163,6 +163,10 @@ fn terminals() {
             assert!(said.ends_with("43 132\r\n"), "{said:?}");
             assert_eq!(session.exit.await.unwrap(), 6);
 
+            let unheard = ["sh", "-c", "head -c 1000000 /dev/zero; exit 3"];
+            let unheard = ExecRequest { tty: true, stdout: false, stderr: false, ..self::request(&id, &unheard) };
+            assert_eq!(node.runtime().exec(unheard).await.unwrap().exit.await.unwrap(), 3);
+
             // The end of input, and an interrupt typed by the client.
             let cat = ExecRequest { tty: true, stderr: false, ..self::request(&id, &["cat"]) };
             let mut session = node.runtime().exec(cat.clone()).await.unwrap();

@@ -34,6 +34,13 @@ pub(crate) fn build(directory: &Path) {
     std::fs::write(top.join("etc/replaced"), "upper\n").unwrap();
     std::fs::write(top.join("not-executable"), "text").unwrap();
 
+    for number in 0..crate::images::MANY {
+        let layer = directory.join(format!("many-{number}"));
+        std::fs::create_dir_all(layer.join("many")).unwrap();
+        std::fs::write(layer.join("many").join(number.to_string()), "").unwrap();
+        std::fs::write(layer.join("many/last"), format!("{number}\n")).unwrap();
+    }
+
     let volume = directory.join("volume-layer");
     std::fs::create_dir_all(volume.join("sub/deep")).unwrap();
     std::fs::write(volume.join("file"), "whole\n").unwrap();

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use windlass_cri::{Error, ImageRootfs, ImageRunConfig, ImageSource, NetworkRequest, PodNetwork, Result};
 
+/// Layers of the image `many-layers` above its base; with their paths they are far more than one mount option holds.
+pub(crate) const MANY: usize = 60;
+
 /// Images by name, each with its layers below a directory.
 pub(crate) struct Images {
     directory: PathBuf,
@@ -21,7 +24,10 @@ impl Images {
 #[async_trait]
 impl ImageSource for Images {
     async fn rootfs(&self, image: &str) -> Result<ImageRootfs> {
+        let many: Vec<String> = (0..MANY).map(|number| format!("many-{number}")).collect();
+        let many: Vec<&str> = std::iter::once("base").chain(many.iter().map(String::as_str)).collect();
         let layers: &[&str] = match image {
+            "many-layers" => &many,
             "busybox" | "user" | "declares-volume" => &["base", "top"],
             "volume" => &["volume-layer"],
             "volume-two-layers" => &["volume-layer", "top"],

@@ -125,10 +125,20 @@ fn usage_is_counted() {
             assert!((3_000_000..4_000_000).contains(&layer.used_bytes) && layer.inodes_used >= 3, "{layer:?}");
             assert_eq!(stats.processes, Some(1));
 
+            // Interfaces of the pod's own, as a pod network makes them.
+            let netns = node.options.root.join("sandboxes").join(&sandbox).join("ns/net");
+            let netns = format!("--net={}", netns.display());
+            for (name, peer) in [("net1", "peer1"), ("eth0", "peer0")] {
+                let command = ["ip", "link", "add", name, "type", "veth", "peer", "name", peer];
+                let made = std::process::Command::new("nsenter").arg(&netns).args(command).status().unwrap();
+                assert!(made.success(), "nsenter and ip (packages util-linux, iproute2)");
+            }
             let all = node.runtime().list_sandbox_stats(SandboxFilter::default()).await.unwrap();
             assert_eq!((all.len(), all[0].containers.len()), (1, 1));
             assert!(all[0].cpu.usage_core_nanoseconds >= stats.cpu.usage_core_nanoseconds);
-            assert!(all[0].memory.usage_bytes.unwrap() > 0 && all[0].interfaces.is_empty());
+            assert!(all[0].memory.usage_bytes.unwrap() > 0);
+            let names: Vec<&str> = all[0].interfaces.iter().map(|interface| interface.name.as_str()).collect();
+            assert!(names.len() == 4 && names[0] == "eth0", "{names:?}");
         })
     });
 }

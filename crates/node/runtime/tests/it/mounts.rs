@@ -197,3 +197,15 @@ fn writable_layers_are_each_containers_own() {
         })
     });
 }
+
+#[test]
+fn many_layers() {
+    on_node(|node| {
+        Box::pin(async move {
+            let sandbox = node.sandbox().await;
+            let config = ContainerConfig { image: ImageSpec::new("many-layers"), ..container("c", &[]) };
+            let (_, said) = node.script(&sandbox, "ls /many | wc -l; cat /many/last", config).await;
+            assert_eq!(said, "61\n59\n");
+        })
+    });
+}

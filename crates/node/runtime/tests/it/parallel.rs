@@ -22,13 +22,15 @@ fn thirty_pods() {
             node.runtime().start_container(&id).await.unwrap();
             println!("one pod: sandbox {made:?}, create {:?}, start {:?}", created - made, one.elapsed() - created);
 
-            let begun = Instant::now();
+            let (begun, cpu) = (Instant::now(), node.cpu_time());
             let pods = (0..COUNT).map(|number| async move {
                 let sandbox = node.sandbox_of(node.sandbox_config(&format!("pod-{number}"))).await;
                 node.start(&sandbox, container(&format!("c-{number}"), &["sleep", "1000"])).await
             });
             let ids = join_all(pods).await;
             println!("{COUNT} pods: {:?}", begun.elapsed());
+            println!("CPU of daemon and supervisor for each: {:?}", (node.cpu_time() - cpu) / COUNT as u32);
+            println!("the supervisor has {} kB resident", node.supervisor_kilobytes());
             for id in &ids {
                 assert_eq!(node.status(id).await.container.state, ContainerState::Running);
             }

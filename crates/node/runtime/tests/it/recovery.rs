@@ -93,9 +93,52 @@ fn a_killed_daemon_leaves_everything_running() {
             for (index, line) in text.lines().enumerate() {
                 assert_eq!(line, (index + 1).to_string());
             }
+            // One daemon at a time.
+            let program = env!("CARGO_BIN_EXE_windlass-runtime-helper");
+            let third = Command::new(program).arg("daemon").arg(&directory).output().unwrap();
+            let said = String::from_utf8_lossy(&third.stderr);
+            assert!(!third.status.success() && said.contains("another runtime uses"), "{said}");
             // The names are still held.
             let again = node.runtime().run_sandbox(node.sandbox_config("one"), "").await.unwrap_err();
             assert_eq!(again.code, Code::AlreadyExists);
+        })
+    });
+}
+
+#[test]
+fn killed_at_any_moment_nothing_is_lost() {
+    on_node(|node| {
+        Box::pin(async move {
+            node.shut_down().await;
+            let directory = node.directory.clone();
+            std::fs::create_dir_all(node.logs()).unwrap();
+            std::fs::write(directory.join("daemon.json"), description(node, "churn", "sleep 1000")).unwrap();
+            let log = || std::fs::read_to_string(directory.join("churn.log")).unwrap_or_default();
+            for round in 0..20 {
+                let before = log().lines().count();
+                let program = env!("CARGO_BIN_EXE_windlass-runtime-helper");
+                let mut churn = Daemon(Command::new(program).arg("churn").arg(&directory).spawn().unwrap());
+                until("it has made some pods", || {
+                    assert!(churn.0.try_wait().unwrap().is_none(), "the daemon fails");
+                    std::future::ready((log().lines().count() > before + round % 7).then_some(()))
+                })
+                .await;
+                churn.kill();
+            }
+            node.open().await;
+            let text = log();
+            let with = |word: &str| -> std::collections::BTreeSet<String> {
+                text.lines().filter_map(|line| line.strip_prefix(word)).map(|id| id.trim().to_owned()).collect()
+            };
+            let (started, removing) = (with("started"), with("removing"));
+            assert!(started.len() > 20);
+            for id in started.difference(&removing) {
+                let status = node.status(id).await;
+                assert_eq!(status.container.state, ContainerState::Running, "{id}");
+                let pid = status.pid.unwrap();
+                assert!(std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap().contains(id.as_str()));
+            }
+            // What was begun and not finished can be removed like everything else: the wipe that follows leaves nothing.
         })
     });
 }

@@ -212,6 +212,25 @@ impl Node {
         found
     }
 
+    /// Processor time of this process and of the supervisor.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let own = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+        let own: nix::sys::time::TimeVal = own.user_time() + own.system_time();
+        let own = Duration::from_micros(own.tv_sec() as u64 * 1_000_000 + own.tv_usec() as u64);
+        own + self.supervisor().map(cpu_time).unwrap_or_default()
+    }
+
+    /// Resident memory of the supervisor.
+    pub(crate) fn supervisor_kilobytes(&self) -> u64 {
+        let pid = self.supervisor().expect("a supervisor runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default()
+        };
+        number("VmRSS:")
+    }
+
     /// For tests that have failed.
     fn end_leftovers(&self) {
         for (pid, _) in self.processes() {
@@ -226,6 +245,16 @@ impl Node {
             }
         }
     }
+}
+
+/// Processor time of a process, from its scheduler's count of nanoseconds.
+pub(crate) fn cpu_time(pid: i32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanos = tasks.filter_map(|task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 fn remove_tree(directory: &Path) -> std::io::Result<()> {

@@ -67,6 +67,11 @@ fn root_inside_is_nobody_outside() {
                 "mapped volumes keep the node's owners"
             );
 
+            let layers = ContainerConfig { image: windlass_cri::ImageSpec::new("many-layers"), ..base.clone() };
+            let (_, said) =
+                node.script(&sandbox, "ls /many | wc -l; ls -n /many/last | tr -s ' ' | cut -d' ' -f3", layers).await;
+            assert_eq!(said, "61\n0\n");
+
             let id = node.start(&sandbox, ContainerConfig { command: strings(&["sleep", "978"]), ..base }).await;
             let pid = node.status(&id).await.pid.unwrap();
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
