@@ -6,12 +6,12 @@
 //!
 //! From the kubelet's wish to a process:
 //!
-//! 1. [`sandbox`] pins namespaces as files and joins the pod network.
-//! 2. [`container`] decides (with [`spec`]) everything about a container: a plan ([`launch::spec`]).
-//! 3. [`overlay`] makes its root file system, [`cgroup`] its cgroup.
-//! 4. The supervisor forks a child, which carries the plan out ([`launch`]) and becomes the container's program.
+//! 1. `sandbox` pins namespaces as files and joins the pod network.
+//! 2. `container` decides (with `spec`) everything about a container: a plan (`launch::spec`).
+//! 3. `overlay` makes its root file system, `cgroup` its cgroup.
+//! 4. The supervisor forks a child, which carries the plan out (`launch`) and becomes the container's program.
 //!
-//! What is remembered lies in [`store`], what is found after a restart is judged in [`recovery`].
+//! What is remembered lies in `store`, what is found after a restart is judged in `recovery`.
 //!
 //! The crate knows neither Kubernetes objects nor where images and networks come from.
 

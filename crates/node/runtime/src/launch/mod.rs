@@ -4,10 +4,10 @@
 //! either becomes the container's program by `execve` or reports what went wrong and ends. Ordinary Rust (allocation,
 //! formatting) is fine there, because the process that was forked had one thread.
 //!
-//! libcontainer was tried first. Called in a forked child it needs 16 to 21 ms for one container on the machine where this
-//! path needs 3, and most of its traps (findings.md: cgroup joins of 20 ms, aborts without CAP_SYS_RESOURCE, unreported
-//! errors after "ready", zombies of failed execs) had to be worked around before the call. What is left when cgroups, the
-//! filter and the descriptors are ours is the sequence of calls in [`container`].
+//! libcontainer 0.7 was tried first. Called in a forked child it needs 16 to 21 ms to start one container, on the machine where
+//! a start here needs 4, cgroups included; and most of its traps (cgroup joins of 20 ms, aborts without CAP_SYS_RESOURCE,
+//! errors after "ready" that nobody hears of, zombies of failed execs) have to be worked around before the call. When cgroups,
+//! the filter and the descriptors are ours, what is left of it is the sequence of calls in [`container`].
 //!
 //! - [`spec`]: the plans, which are also messages
 //! - [`container`], [`exec`], [`init`], [`user_namespace`]: one child each

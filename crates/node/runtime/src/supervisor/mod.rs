@@ -5,11 +5,11 @@
 //! (`supervisor.sock` below the runtime's root) and may crash or be replaced at any time: the next one finds everything again
 //! by asking for the list. If the supervisor itself ends, its containers are lost and the daemon cleans them up.
 //!
-//! - [`protocol`], [`wire`]: what is said, and how
-//! - [`entry`]: from `exec` to the loop
-//! - [`server`], [`requests`], [`children`], [`streams`], [`log_file`], [`poller`]: the supervisor's side
-//! - [`client`], [`spawn`], [`link`]: the daemon's side
-//! - [`mount_namespace`]: how a daemon comes to see the same mounts as the supervisor
+//! - `protocol`, `wire`: what is said, and how
+//! - `entry`: from `exec` to the loop
+//! - `server`, `requests`, `children`, `streams`, `log_file`, `poller`: the supervisor's side
+//! - `client`, `spawn`, `link`: the daemon's side
+//! - `mount_namespace`: how a daemon comes to see the same mounts as the supervisor
 
 mod children;
 pub(crate) mod client;

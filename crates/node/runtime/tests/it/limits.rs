@@ -143,6 +143,30 @@ fn usage_is_counted() {
     });
 }
 
+/// Takes controllers back that the test's cgroups were handed in the root of a hierarchy.
+struct Restore {
+    file: PathBuf,
+    before: String,
+}
+
+impl Restore {
+    fn new(root: &Path) -> Self {
+        let file = root.join("cgroup.subtree_control");
+        let before = std::fs::read_to_string(&file).unwrap();
+        Self { file, before }
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let now = std::fs::read_to_string(&self.file).unwrap_or_default();
+        for controller in now.split_whitespace().filter(|name| !self.before.split_whitespace().any(|old| old == *name))
+        {
+            let _ = std::fs::write(&self.file, format!("-{controller}"));
+        }
+    }
+}
+
 #[test]
 fn a_hierarchy_of_version_2() {
     // On a machine with its controllers in version 1 this one is empty, but processes, ends and devices are handled in it all
@@ -152,10 +176,19 @@ fn a_hierarchy_of_version_2() {
         println!("skipped: no hierarchy of cgroup version 2 is mounted on {}", root.display());
         return;
     }
+    let _restore = Restore::new(root);
     on_node_with(CgroupLayout::Unified(root.to_owned()), |node| {
         Box::pin(async move {
             let sandbox = node.sandbox().await;
-            let id = node.start(&sandbox, container("c", &["sleep", "1000"])).await;
+            let hugepage_limits = vec![("2MB".to_owned(), 4 << 20)];
+            let resources = Resources { hugepage_limits, ..Resources::default() };
+            let config = ContainerConfig { resources, ..container("c", &["sleep", "1000"]) };
+            let id = node.start(&sandbox, config).await;
+            // Controllers that the hierarchy has are handed down to the container.
+            if read(&root.join("cgroup.controllers")).contains("hugetlb") {
+                let directory = root.join(&node.name).join("pod").join(&id);
+                assert_eq!(read(&directory.join("hugetlb.2MB.max")), (4 << 20).to_string());
+            }
             let exec = async |script: &str| {
                 let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None).await.unwrap();
                 String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()

@@ -74,7 +74,8 @@ impl Node {
     async fn new(directory: &Path, cgroups: CgroupLayout) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("windlass-test-{}-{number}", std::process::id());
+        // No name may be the beginning of another: processes are found by it.
+        let name = format!("windlass-test-{}-{number}-node", std::process::id());
         std::fs::create_dir_all(directory.join("images")).unwrap();
         image_files::build(&directory.join("images"));
         let options = Options { cgroups, ..Options::new(directory.join("runtime"), supervisor_command()) };
