@@ -11,6 +11,9 @@
 //! | created, never started | does not know it | stays created |
 //! | running | does not know it | its processes are ended; exited with code 255, reason Unknown |
 //! | none, or not readable | knows it | ended and forgotten |
+//!
+//! A sandbox is not ready any more when its init has ended or its namespaces are not held by files: those go with the mount
+//! namespace of supervisor and daemon, when both have died.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -82,17 +85,18 @@ fn remove_broken(directory: &Path) -> std::io::Result<()> {
     store::remove(directory)
 }
 
-fn recover_sandbox(core: &Arc<Core>, mut state: SandboxState, has_init: bool) {
-    let of_this_boot = state.boot_id == core.boot_id;
-    // Its namespaces, or its init, are gone.
-    let alive = of_this_boot && (has_init || !shares_pids(&state.config));
-    state.ready &= alive;
+fn recover_sandbox(core: &Arc<Core>, state: SandboxState, has_init: bool) {
     match core.registry.reserve(sandbox_name(&state.config.metadata), &state.id) {
         Ok(name) => name.keep(),
         Err(error) => tracing::warn!(sandbox = state.id, %error, "two sandboxes have the same name"),
     }
     core.made_cgroups.lock().extend(state.made_cgroup.clone());
-    core.registry.add_sandbox(Arc::new(Sandbox::new(state)));
+    let of_this_boot = state.boot_id == core.boot_id;
+    let needs_init = shares_pids(&state.config);
+    let sandbox = Sandbox::new(state);
+    let alive = of_this_boot && (has_init || !needs_init) && sandbox::are_pinned(&sandbox.namespaces(core));
+    sandbox.state.lock().ready &= alive;
+    core.registry.add_sandbox(Arc::new(sandbox));
 }
 
 /// What a container is found to be.

@@ -23,7 +23,7 @@ use crate::options::Options;
 use crate::registry::Registry;
 use crate::stats::LayerUsage;
 use crate::supervisor::link::{Link, News};
-use crate::supervisor::protocol::{Event, Request};
+use crate::supervisor::protocol::Event;
 use crate::sys::capability;
 use crate::{recovery, sandbox, store};
 
@@ -90,8 +90,7 @@ impl Runtime {
         first_error(join_all(stops).await)?;
         let sandboxes = self.core.registry.sandboxes();
         first_error(join_all(sandboxes.iter().map(|sandbox| sandbox::stop::stop(&self.core, sandbox))).await)?;
-        let shutdown = self.core.supervisor().await?.order(Request::Shutdown).await;
-        shutdown.map_err(|error| crate::error::from_supervisor("end the supervisor", &error))
+        self.core.link.shut_down().await.internal("end the supervisor")
     }
 
     /// Ends everything and removes every trace: containers, sandboxes, mounts, cgroups, the directory itself.

@@ -36,7 +36,7 @@ pub(crate) struct SandboxState {
     pub(crate) ips: Vec<String>,
     /// False until everything is in place, and again when it was stopped or has died.
     pub(crate) ready: bool,
-    /// The network has been asked for and not given back.
+    /// The network is or may have been asked for, and was not given back.
     pub(crate) networked: bool,
     /// The topmost cgroup that had to be made because the kubelet had not.
     pub(crate) made_cgroup: Option<PathBuf>,

@@ -12,7 +12,7 @@ pub(crate) mod status;
 pub(crate) mod stop;
 mod sysctls;
 
-pub(crate) use namespaces::unpin;
+pub(crate) use namespaces::{are_pinned, unpin};
 use parking_lot::Mutex;
 use windlass_cri::{NamespaceMode, NetworkRequest, Result, SandboxConfig};
 

@@ -14,7 +14,7 @@ use windlass_cri::{IdMapping, Result, SandboxConfig, UserNamespace};
 use super::{Sandbox, has_own_ipc, has_own_network, sysctls};
 use crate::core::Core;
 use crate::error::{During, from_supervisor};
-use crate::launch::spec::UserNamespaceLaunch;
+use crate::launch::spec::{NamespacePlan, UserNamespaceLaunch};
 use crate::layout::SandboxLayout;
 use crate::supervisor::protocol::Request;
 use crate::sys::{mount, process, thread};
@@ -113,6 +113,15 @@ fn set_loopback_up() -> io::Result<()> {
     // SAFETY: the request outlives the call and has the shape that this ioctl reads.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether files still hold namespaces. They do not when everybody in the mount namespace where they were pinned has ended.
+pub(crate) fn are_pinned(plan: &NamespacePlan) -> bool {
+    let files = [&plan.user, &plan.network, &plan.ipc, &plan.uts];
+    files.into_iter().flatten().all(|path| {
+        let kind = nix::sys::statfs::statfs(path).map(|kind| kind.filesystem_type());
+        kind == Ok(nix::sys::statfs::NSFS_MAGIC)
+    })
 }
 
 /// Lets go of the pinned namespaces and of the shared memory. Succeeds when there is nothing. Blocks.

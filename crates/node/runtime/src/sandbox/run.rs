@@ -6,9 +6,11 @@ use std::sync::Arc;
 use windlass_cri::{Code, ContainerEventKind, Error, Result, SandboxConfig};
 
 use super::{Sandbox, files, has_own_network, namespaces, remove, shares_pids};
+use crate::cgroup::Cgroup;
 use crate::core::Core;
 use crate::error::{blocking, from_supervisor};
 use crate::launch::spec::InitLaunch;
+use crate::layout::SandboxLayout;
 use crate::registry::sandbox_name;
 use crate::store::SandboxState;
 use crate::supervisor::protocol::Request;
@@ -30,24 +32,18 @@ pub(crate) async fn run(core: &Arc<Core>, config: SandboxConfig, runtime_handler
         boot_id: core.boot_id.clone(),
         ..SandboxState::default()
     }));
-    let operation = sandbox.operation.write().await;
-    let (made, here) = (sandbox.clone(), core.clone());
-    // On the disk from the first moment: what a crash leaves behind is found and can be removed.
-    let begun = blocking("save the sandbox", move || begin(&here, &made)).await;
-    core.registry.add_sandbox(sandbox.clone());
-    // The registry holds the name from here on, and gives it back when the sandbox is removed.
-    name.keep();
-    let outcome = match begun {
-        Ok(()) => set_up(core, &sandbox).await,
-        Err(error) => Err(error),
-    };
-    drop(operation);
-    if let Err(error) = outcome {
+    // Nobody else sees it until it is made.
+    if let Err(error) = set_up(core, &sandbox).await {
         if let Err(leftover) = remove::remove_quietly(core, &sandbox).await {
             tracing::warn!(sandbox = id, error = %leftover, "a failed sandbox could not be cleaned up");
+            // Somebody has to try again.
+            core.registry.add_sandbox(sandbox);
+            name.keep();
         }
         return Err(error);
     }
+    core.registry.add_sandbox(sandbox.clone());
+    name.keep();
     let uid = sandbox.pod_uid();
     core.events.send(&id, &id, &uid, ContainerEventKind::Created);
     core.events.send(&id, &id, &uid, ContainerEventKind::Started);
@@ -69,33 +65,28 @@ fn check(config: &SandboxConfig, runtime_handler: &str) -> Result<()> {
     Ok(())
 }
 
-fn begin(core: &Core, sandbox: &Sandbox) -> Result<(), crate::store::StoreError> {
-    let layout = core.layout.sandbox(&sandbox.id);
-    for directory in [layout.directory(), &layout.namespaces()] {
-        let made = std::fs::DirBuilder::new().mode(0o700).create(directory);
-        made.map_err(|source| crate::store::StoreError::Write { path: directory.to_owned(), source })?;
-    }
-    sandbox.save(core)
+fn make_directories(layout: &SandboxLayout) -> std::io::Result<()> {
+    [layout.directory(), &layout.namespaces()]
+        .iter()
+        .try_for_each(|directory| std::fs::DirBuilder::new().mode(0o700).create(directory))
 }
 
 async fn set_up(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
     let config = sandbox.state.lock().config.clone();
     let layout = core.layout.sandbox(&sandbox.id);
+    let to_make = layout.clone();
+    blocking("make the sandbox's directory", move || make_directories(&to_make)).await?;
     let cgroup = core.pod_cgroup(&config.cgroup_parent);
     let (for_files, noted, here) = (config.clone(), sandbox.clone(), core.clone());
     // Neither needs the other, and both wait for the kernel.
-    let (namespaces, made) = tokio::join!(
+    let (namespaces, prepared) = tokio::join!(
         namespaces::make(core, sandbox),
-        blocking("prepare the sandbox", move || -> Result<(), PrepareError> {
-            here.make_pod_cgroup(&cgroup, |topmost| {
-                noted.state.lock().made_cgroup = topmost;
-                noted.save(&here).map_err(PrepareError::Store)
-            })?;
-            Ok(files::make(&for_files, &layout)?)
-        })
+        blocking("prepare the sandbox", move || prepare(&here, &noted, &cgroup, &for_files, &layout))
     );
-    made?;
-    namespaces?;
+    if namespaces.is_err() {
+        sandbox.state.lock().networked = false;
+    }
+    prepared.and(namespaces)?;
     if shares_pids(&config) {
         start_init(core, sandbox).await?;
     }
@@ -106,6 +97,25 @@ async fn set_up(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
             state.ready = true;
         })
         .await
+}
+
+/// Makes what lies on the disk and in cgroups. Before anything outside of the sandbox's directory is made it is written down,
+/// so that it is taken back after a crash.
+fn prepare(
+    core: &Core,
+    sandbox: &Sandbox,
+    cgroup: &Cgroup,
+    config: &SandboxConfig,
+    layout: &SandboxLayout,
+) -> Result<(), PrepareError> {
+    core.make_pod_cgroup(cgroup, |topmost| {
+        let mut state = sandbox.state.lock();
+        state.made_cgroup = topmost;
+        state.networked = has_own_network(config);
+        drop(state);
+        sandbox.save(core).map_err(PrepareError::Store)
+    })?;
+    Ok(files::make(config, layout)?)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -136,8 +146,6 @@ async fn start_init(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
 }
 
 async fn join_network(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<Vec<String>> {
-    // Written before the network is asked: after a crash it must be given back.
-    sandbox.update(core, |state| state.networked = true).await?;
     let ips = core.network.setup(&sandbox.network_request(core)).await;
     let ips = ips.map_err(|error| {
         Error::new(error.code, format!("failed to setup network for sandbox {:?}: {error}", sandbox.id))

@@ -240,8 +240,15 @@ impl Server {
 
     /// Something has come from a child that is being launched.
     pub(super) fn launch_reported(&mut self, id: u64) {
-        let Some(launch) = self.launches.get_mut(&id) else { return };
-        let ended = launch.report.read(launch.socket.as_fd()).unwrap_or(true);
+        if self.read_report(id) {
+            self.finish_launch(id, true);
+        }
+    }
+
+    /// Reads what has come of a report. True when it is complete.
+    fn read_report(&mut self, id: u64) -> bool {
+        let Some(launch) = self.launches.get_mut(&id) else { return false };
+        let complete = launch.report.read(launch.socket.as_fd()).unwrap_or(true);
         if let Some(successor) = launch.report.successor.take() {
             let predecessor = std::mem::replace(&mut launch.pid, successor);
             let role = launch.role.clone();
@@ -251,18 +258,21 @@ impl Server {
             }
             self.children.insert(successor, role);
         }
-        if ended {
-            self.finish_launch(id);
-        }
+        complete
     }
 
-    fn finish_launch(&mut self, id: u64) {
+    /// `unreaped`: the child's number is still its own.
+    fn finish_launch(&mut self, id: u64, unreaped: bool) {
         let Some(launch) = self.launches.remove(&id) else { return };
         self.poller.remove(launch.token, &launch.socket);
         let Launch { role, pid, report, asker, .. } = launch;
         let result = match report.failure {
             Some(failure) => Err(failure),
-            None => self.launch_succeeded(&role, pid, asker, report.terminal),
+            None => self.launch_succeeded(&role, pid, asker, report.terminal).inspect_err(|_| {
+                if unreaped {
+                    let _ = send_signal(pid, libc::SIGKILL);
+                }
+            }),
         };
         match result {
             Ok((answer, fds)) => self.answer(asker, Ok(answer), fds),
@@ -345,10 +355,10 @@ impl Server {
         // Its report comes first: that says what its end means.
         let launching = self.launches.iter().find(|(_, launch)| launch.pid == pid).map(|(id, _)| *id);
         if let Some(id) = launching {
-            self.launch_reported(id);
-            // Without an end of the report: it was killed, and a process of its own still holds the socket.
+            self.read_report(id);
+            // Unless another process has taken its place, it will say nothing more.
             if self.launches.get(&id).is_some_and(|launch| launch.pid == pid) {
-                self.finish_launch(id);
+                self.finish_launch(id, false);
             }
         }
         match self.children.remove(&pid) {

@@ -28,9 +28,9 @@ impl Drop for Daemon {
     }
 }
 
-fn description(node: &Node, pod: &str, script: &str) -> String {
+fn description(node: &Node, pod: &str, script: &str, pid: NamespaceMode) -> String {
     let (sandbox, container) = (node.sandbox_config(pod), shell(pod, script));
-    let namespaces = Namespaces { pid: NamespaceMode::Pod, ..own_pids() };
+    let namespaces = Namespaces { pid, ..own_pids() };
     let sandbox = windlass_cri::SandboxConfig { namespaces: namespaces.clone(), ..sandbox };
     let security = SecurityContext { namespaces, ..SecurityContext::default() };
     serde_json::to_string(&(sandbox, windlass_cri::ContainerConfig { security, ..container })).unwrap()
@@ -59,7 +59,8 @@ fn a_killed_daemon_leaves_everything_running() {
             node.shut_down().await;
             let counter = "i=0; while :; do i=$((i+1)); echo $i; test $((i % 100)) = 0 && sleep 0.01; done";
             let directory = node.directory.clone();
-            let (mut first, joined, counting) = daemon(&directory, &description(node, "one", counter)).await;
+            let (mut first, joined, counting) =
+                daemon(&directory, &description(node, "one", counter, NamespaceMode::Pod)).await;
             assert!(!joined, "the first daemon makes the mount namespace");
             let log = node.logs().join("one.log");
             until("it counts", || async { log_text(&log).contains("\n100\n").then_some(()) }).await;
@@ -69,7 +70,8 @@ fn a_killed_daemon_leaves_everything_running() {
                 .await;
 
             // The next daemon sees the first one's container from within the same mounts.
-            let (mut second, joined, other) = daemon(&directory, &description(node, "two", "sleep 1000")).await;
+            let (mut second, joined, other) =
+                daemon(&directory, &description(node, "two", "sleep 1000", NamespaceMode::Pod)).await;
             assert!(joined);
             let before = log_text(&log).lines().count();
             until("it still counts", || async { (log_text(&log).lines().count() > before + 1000).then_some(()) }).await;
@@ -112,7 +114,8 @@ fn killed_at_any_moment_nothing_is_lost() {
             node.shut_down().await;
             let directory = node.directory.clone();
             std::fs::create_dir_all(node.logs()).unwrap();
-            std::fs::write(directory.join("daemon.json"), description(node, "churn", "sleep 1000")).unwrap();
+            std::fs::write(directory.join("daemon.json"), description(node, "churn", "sleep 1000", NamespaceMode::Pod))
+                .unwrap();
             let log = || std::fs::read_to_string(directory.join("churn.log")).unwrap_or_default();
             for round in 0..20 {
                 let before = log().lines().count();
@@ -252,6 +255,30 @@ fn a_dead_supervisor_is_noticed_and_replaced() {
             let next = node.start(&sandbox, container("next", &["true"])).await;
             assert_eq!(node.ended(&next).await.exit_code, 0);
             runtime.remove_container(&id).await.unwrap();
+        })
+    });
+}
+
+#[test]
+fn daemon_and_supervisor_may_die_together() {
+    on_node(|node| {
+        Box::pin(async move {
+            node.shut_down().await;
+            let directory = node.directory.clone();
+            let (mut first, _, id) =
+                daemon(&directory, &description(node, "one", "sleep 976", NamespaceMode::Container)).await;
+            // With them goes their mount namespace, and with that the files that hold the pod's namespaces.
+            node.end_supervisor().await;
+            first.kill();
+            node.open().await;
+            let status = node.ended(&id).await;
+            assert_eq!((status.exit_code, status.reason.as_str()), (255, "Unknown"));
+            let sandboxes = node.runtime().list_sandboxes(SandboxFilter::default()).await.unwrap();
+            assert!(sandboxes.iter().all(|sandbox| sandbox.state == SandboxState::NotReady), "{sandboxes:?}");
+            until("the container's process is gone", || async {
+                (!node.processes().iter().any(|(_, command)| command.contains("976"))).then_some(())
+            })
+            .await;
         })
     });
 }
