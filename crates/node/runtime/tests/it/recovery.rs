@@ -267,9 +267,15 @@ fn daemon_and_supervisor_may_die_together() {
             let directory = node.directory.clone();
             let (mut first, _, id) =
                 daemon(&directory, &description(node, "one", "sleep 976", NamespaceMode::Container)).await;
-            // With them goes their mount namespace, and with that the files that hold the pod's namespaces.
             node.end_supervisor().await;
             first.kill();
+            // With them goes their mount namespace, and with that what the pod's files hold (unless the node's mounts are shared
+            // with it, as the test's are).
+            for sandbox in std::fs::read_dir(node.options.root.join("sandboxes")).unwrap().flatten() {
+                for file in std::fs::read_dir(sandbox.path().join("ns")).unwrap().flatten() {
+                    nix::mount::umount2(&file.path(), nix::mount::MntFlags::MNT_DETACH).unwrap();
+                }
+            }
             node.open().await;
             let status = node.ended(&id).await;
             assert_eq!((status.exit_code, status.reason.as_str()), (255, "Unknown"));
