@@ -51,9 +51,16 @@ impl Streams {
     }
 }
 
-/// Runs in the forked child and never returns to the supervisor's code.
-pub(crate) fn run(launch: &ContainerLaunch, passed: Vec<OwnedFd>, streams: Streams, child: Child) -> ! {
-    finish(&child.reporter, || start(launch, passed, streams, &child))
+/// Runs in the forked child and never returns to the supervisor's code. `target` is the process whose pid namespace is to be
+/// joined.
+pub(crate) fn run(
+    launch: &ContainerLaunch,
+    passed: Vec<OwnedFd>,
+    streams: Streams,
+    target: Option<OwnedFd>,
+    child: Child,
+) -> ! {
+    finish(&child.reporter, || start(launch, passed, streams, target, &child))
 }
 
 /// Ends a child that has failed, telling the parent why.
@@ -68,8 +75,15 @@ pub(super) fn finish(reporter: &Reporter, work: impl FnOnce() -> Result<Infallib
     process::exit_now(1)
 }
 
-fn start(launch: &ContainerLaunch, passed: Vec<OwnedFd>, streams: Streams, child: &Child) -> Result<Infallible> {
-    let keep: Vec<i32> = passed.iter().map(AsRawFd::as_raw_fd).chain(streams.raw_fds()).collect();
+fn start(
+    launch: &ContainerLaunch,
+    passed: Vec<OwnedFd>,
+    streams: Streams,
+    target: Option<OwnedFd>,
+    child: &Child,
+) -> Result<Infallible> {
+    let others = passed.iter().chain(&target).map(AsRawFd::as_raw_fd);
+    let keep: Vec<i32> = others.chain(streams.raw_fds()).collect();
     be_fresh(child, &keep)?;
     join_limits(&launch.cgroup, &launch.process)?;
     streams.own(launch.process.stream_owner)?;
@@ -79,7 +93,7 @@ fn start(launch: &ContainerLaunch, passed: Vec<OwnedFd>, streams: Streams, child
     let mount_point = &launch.root_mount_point;
     nix::unistd::chdir(mount_point).step(|| format!("change to {}", mount_point.display()))?;
 
-    namespaces.enter(&launch.namespaces, &child.reporter)?;
+    namespaces.enter(&launch.namespaces, target.as_ref(), &child.reporter)?;
     nix::unistd::setsid().step(|| "start a session".to_owned())?;
     let mut own = CloneFlags::CLONE_NEWNS;
     if launch.namespaces.own_cgroup {
@@ -139,25 +153,41 @@ impl Namespaces {
         Ok(Self { user: plan.user.as_deref().map(open).transpose()?, others })
     }
 
-    pub(super) fn enter(self, plan: &NamespacePlan, reporter: &Reporter) -> Result<()> {
+    /// Enters them. Afterwards the caller may be another process, see [`go_on_in_pid_namespace`].
+    pub(super) fn enter(self, plan: &NamespacePlan, target: Option<&OwnedFd>, reporter: &Reporter) -> Result<()> {
+        if let Some(target) = target {
+            choose_pid_namespace(target)?;
+        }
         if let Some(user) = &self.user {
             process::enter(user.as_fd(), libc::CLONE_NEWUSER).step(|| "enter the user namespace".to_owned())?;
             credentials::become_root_of_user_namespace()?;
-            if plan.pid == PidNamespace::Own {
-                go_on_in_own_pid_namespace(reporter)?;
-            }
         }
         for (namespace, flag) in &self.others {
             process::enter(namespace.as_fd(), flag.bits()).step(|| format!("enter namespaces ({flag:?})"))?;
+        }
+        if target.is_some() {
+            return go_on_in_pid_namespace(reporter);
+        }
+        if self.user.is_some() && plan.pid == PidNamespace::Own {
+            // It must belong to the user namespace, or /proc could not be mounted there; so the supervisor could not make it.
+            unshare(CloneFlags::CLONE_NEWPID).step(|| "make a pid namespace".to_owned())?;
+            return go_on_in_pid_namespace(reporter);
         }
         Ok(())
     }
 }
 
-/// A pid namespace must belong to the user namespace, or /proc could not be mounted there. The supervisor cannot make it, so
-/// this child does, and goes on as a new process in it: a sibling, which the supervisor reaps like any other child.
-fn go_on_in_own_pid_namespace(reporter: &Reporter) -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWPID).step(|| "make a pid namespace".to_owned())?;
+/// Chooses the pid namespace of a running process for the next fork. While still in the node's user namespace, because from
+/// within another one that process may be out of reach.
+pub(super) fn choose_pid_namespace(target: &OwnedFd) -> Result<()> {
+    process::enter(target.as_fd(), libc::CLONE_NEWPID)
+        .map_err(|error| Failure::new(FailureKind::NotRunning, format!("join the pid namespace: {error}")))
+}
+
+/// A process cannot change its own pid namespace, only that of its children. So this one goes on as a new process there: a
+/// sibling, which the supervisor reaps like any other child. Whoever is in that namespace sees it from here on, so what of the
+/// node can be given up before should be.
+pub(super) fn go_on_in_pid_namespace(reporter: &Reporter) -> Result<()> {
     let (gate, opener) = message::pipe().step(|| "make a pipe".to_owned())?;
     // SAFETY: this process was forked from one with a single thread and has started none.
     let forked = unsafe { process::fork(&Clone { sibling: true, ..Clone::default() }) };

@@ -4,14 +4,17 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use super::container::{Child, Ready, Streams, be_fresh, become_program, finish, join_limits, open_terminal};
+use super::container::{
+    Child, Ready, Streams, be_fresh, become_program, choose_pid_namespace, finish, go_on_in_pid_namespace, join_limits,
+    open_terminal,
+};
 use super::credentials;
 use super::report::{Result, Step};
 use super::spec::ExecLaunch;
 use crate::sys::process;
 
 /// Runs in the forked child and never returns to the supervisor's code. `target` is a descriptor of the container's first
-/// process, whose pid namespace the child was born in.
+/// process.
 pub(crate) fn run(launch: &ExecLaunch, target: OwnedFd, streams: Streams, child: Child) -> ! {
     finish(&child.reporter, || start(launch, &target, streams, &child))
 }
@@ -22,8 +25,7 @@ fn start(launch: &ExecLaunch, target: &OwnedFd, streams: Streams, child: &Child)
     be_fresh(child, &keep)?;
     join_limits(&launch.cgroup, &launch.process)?;
     streams.own(launch.process.stream_owner)?;
-    nix::unistd::setsid().step(|| "start a session".to_owned())?;
-
+    choose_pid_namespace(target)?;
     let mut flags =
         libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
     if launch.user_namespace {
@@ -34,6 +36,9 @@ fn start(launch: &ExecLaunch, target: &OwnedFd, streams: Streams, child: &Child)
     if launch.user_namespace {
         credentials::become_root_of_user_namespace()?;
     }
+    // Last, so that processes of the container see nobody who still sees the node's files.
+    go_on_in_pid_namespace(&child.reporter)?;
+    nix::unistd::setsid().step(|| "start a session".to_owned())?;
     let streams = match streams {
         Streams::Terminal => {
             let root = File::open("/").step(|| "open the container's root".to_owned())?;

@@ -35,7 +35,7 @@ fn settle(launch: &InitLaunch, child: &Child) -> Result<()> {
     let namespaces = Namespaces::open(&launch.namespaces)?;
     let mount_point = &launch.root_mount_point;
     nix::unistd::chdir(mount_point).step(|| format!("change to {}", mount_point.display()))?;
-    namespaces.enter(&launch.namespaces, &child.reporter)?;
+    namespaces.enter(&launch.namespaces, None, &child.reporter)?;
     nix::unistd::setsid().step(|| "start a session".to_owned())?;
     unshare(CloneFlags::CLONE_NEWNS).step(|| "make a mount namespace".to_owned())?;
     enter_empty_root().step(|| "change to an empty root".to_owned())?;

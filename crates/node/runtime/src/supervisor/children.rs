@@ -93,11 +93,11 @@ impl Server {
         self.containers.insert(key, Container { id, state, streams, cgroup, discarded: false, shares_pids });
         self.container_keys.insert(plan.id.clone(), key);
         let started = self.connect(key, &plan).and_then(|child_streams| {
-            let own = plan.namespaces.pid == PidNamespace::Own && plan.namespaces.user.is_none();
-            let birth = Birth { pid_namespace: self.target_of(&plan.namespaces.pid)?, own_pid_namespace: own };
-            let cgroup = cgroup::open_v2(&plan.cgroup)?;
-            self.launch(asker, Role::Container(key), &birth, cgroup, |child| {
-                launch::container::run(&plan, passed, child_streams, child)
+            let target = self.target_of(&plan.namespaces.pid)?;
+            let own_pids = plan.namespaces.pid == PidNamespace::Own && plan.namespaces.user.is_none();
+            let birth = Birth { own_pids, cgroup: cgroup::open_v2(&plan.cgroup)? };
+            self.launch(asker, Role::Container(key), &birth, |child| {
+                launch::container::run(&plan, passed, child_streams, target, child)
             })
         });
         if started.is_err() {
@@ -134,21 +134,18 @@ impl Server {
             let message = format!("sandbox {} has an init already", plan.sandbox_id);
             return Err(Failure::new(FailureKind::AlreadyExists, message));
         }
-        let birth = Birth { pid_namespace: None, own_pid_namespace: plan.namespaces.user.is_none() };
-        let cgroup = cgroup::open_v2(&plan.cgroup)?;
+        let birth = Birth { own_pids: plan.namespaces.user.is_none(), cgroup: cgroup::open_v2(&plan.cgroup)? };
         let role = Role::Init(plan.sandbox_id.clone());
-        self.launch(asker, role, &birth, cgroup, |child| launch::init::run(&plan, child))
+        self.launch(asker, role, &birth, |child| launch::init::run(&plan, child))
     }
 
     pub(super) fn pin_user_namespaces(&mut self, asker: Asker, plan: UserNamespaceLaunch) -> Result<()> {
-        let birth = Birth { pid_namespace: None, own_pid_namespace: false };
-        self.launch(asker, Role::Helper, &birth, None, |child| launch::user_namespace::run(&plan, child))
+        let birth = Birth { own_pids: false, cgroup: None };
+        self.launch(asker, Role::Helper, &birth, |child| launch::user_namespace::run(&plan, child))
     }
 
     pub(super) fn start_exec(&mut self, asker: Asker, plan: ExecLaunch, fds: Vec<OwnedFd>) -> Result<()> {
-        let State::Running { pid, .. } = self.running(&plan.container_id)?.state else {
-            return Err(Failure::new(FailureKind::NotRunning, "container is not running"));
-        };
+        let target = open_process(self.running(&plan.container_id)?.1)?;
         let streams = if plan.terminal {
             ChildStreams::Terminal
         } else {
@@ -156,11 +153,9 @@ impl Server {
                 .map_err(|_| Failure::new(FailureKind::Invalid, "exec needs three descriptors"))?;
             ChildStreams::Pipes { stdin: Some(stdin), stdout, stderr }
         };
-        let target = open_process(pid)?;
-        let birth = Birth { pid_namespace: Some(open_process(pid)?), own_pid_namespace: false };
-        let cgroup = cgroup::open_v2(&plan.cgroup)?;
+        let birth = Birth { own_pids: false, cgroup: cgroup::open_v2(&plan.cgroup)? };
         let exec = self.new_key();
-        self.launch(asker, Role::Exec(exec), &birth, cgroup, |child| launch::exec::run(&plan, target, streams, child))
+        self.launch(asker, Role::Exec(exec), &birth, |child| launch::exec::run(&plan, target, streams, child))
     }
 
     /// The process whose pid namespace a new process is to join.
@@ -170,71 +165,38 @@ impl Server {
             PidNamespace::Sandbox(id) => self.inits.get(id).copied().ok_or_else(|| {
                 Failure::new(FailureKind::NotRunning, format!("the shared pid namespace of sandbox {id} has ended"))
             })?,
-            PidNamespace::Container(id) => match self.running(id)?.state {
-                State::Running { pid, .. } => pid,
-                State::Launching | State::Exited { .. } => return Ok(None),
-            },
+            PidNamespace::Container(id) => self.running(id)?.1,
         };
         open_process(pid).map(Some)
     }
 
     /// Forks a child that runs `work`, which does not return, and listens to its report.
-    fn launch(
-        &mut self,
-        asker: Asker,
-        role: Role,
-        birth: &Birth,
-        cgroup: Option<OwnedFd>,
-        work: impl FnOnce(Child),
-    ) -> Result<()> {
+    fn launch(&mut self, asker: Asker, role: Role, birth: &Birth, work: impl FnOnce(Child)) -> Result<()> {
         let (socket, child_socket) = message::message_pair().step(|| "make a socket pair".to_owned())?;
         message::set_nonblocking(socket.as_fd()).step(|| "prepare a socket".to_owned())?;
         let id = self.new_key();
         let listening = self.poller.add(socket.as_fd(), Interest::Read, Source::Launch(id));
         let token = listening.step(|| "listen to the child".to_owned())?;
-        match self.fork(birth, cgroup, child_socket, work) {
-            Ok(pid) => {
+        let request = CloneRequest {
+            new_pid_namespace: birth.own_pids,
+            cgroup: birth.cgroup.as_ref().map(AsFd::as_fd),
+            sibling: false,
+        };
+        // SAFETY: the supervisor has one thread.
+        match unsafe { process::fork(&request) } {
+            Ok(Forked::Child) => {
+                work(Child { reporter: Reporter::new(child_socket), open_files: self.open_files });
+                process::exit_now(1)
+            }
+            Ok(Forked::Parent { child: pid }) => {
                 self.children.insert(pid, role.clone());
                 self.launches.insert(id, Launch { role, pid, socket, token, report: Report::default(), asker });
                 Ok(())
             }
-            Err(failure) => {
+            Err(error) => {
                 self.poller.remove(token, &socket);
-                Err(failure)
+                Err(error).step(|| "fork".to_owned())
             }
-        }
-    }
-
-    fn fork(
-        &mut self,
-        birth: &Birth,
-        cgroup: Option<OwnedFd>,
-        child_socket: OwnedFd,
-        work: impl FnOnce(Child),
-    ) -> Result<i32> {
-        if let Some(target) = &birth.pid_namespace {
-            process::enter(target.as_fd(), libc::CLONE_NEWPID)
-                .map_err(|error| Failure::new(FailureKind::NotRunning, format!("join the pid namespace: {error}")))?;
-        }
-        let request = CloneRequest {
-            new_pid_namespace: birth.own_pid_namespace,
-            cgroup: cgroup.as_ref().map(AsFd::as_fd),
-            sibling: false,
-        };
-        // SAFETY: the supervisor has one thread.
-        let forked = unsafe { process::fork(&request) };
-        if let Ok(Forked::Child) = forked {
-            work(Child { reporter: Reporter::new(child_socket), open_files: self.open_files });
-            process::exit_now(1);
-        }
-        if birth.pid_namespace.is_some() {
-            // Without this, later children would be born in a container's pid namespace.
-            process::enter(self.own_pid_namespace.as_fd(), libc::CLONE_NEWPID)
-                .step(|| "return to the own pid namespace".to_owned())?;
-        }
-        match forked.step(|| "fork".to_owned())? {
-            Forked::Parent { child } => Ok(child),
-            Forked::Child => Err(Failure::new(FailureKind::Setup, "a child returned")),
         }
     }
 
@@ -411,9 +373,10 @@ impl Server {
 
 /// Where a child is born.
 struct Birth {
-    /// A process in whose pid namespace.
-    pid_namespace: Option<OwnedFd>,
-    own_pid_namespace: bool,
+    /// As the first process of a new pid namespace.
+    own_pids: bool,
+    /// In this cgroup of version 2.
+    cgroup: Option<OwnedFd>,
 }
 
 fn open_process(pid: i32) -> Result<OwnedFd> {

@@ -30,7 +30,7 @@ impl Server {
                 self.now(asker, |server| server.attach(&container_id, [stdin, stdout, stderr], fds))
             }
             Request::Resize { container_id, width, height } => self.now(asker, |server| {
-                let container = server.running(&container_id)?;
+                let (container, _) = server.running(&container_id)?;
                 container.streams.resize(width, height).step(|| "resize the terminal".to_owned())
             }),
             Request::ReopenLog { container_id } => self.now(asker, |server| server.reopen_log(&container_id)),
@@ -94,12 +94,15 @@ impl Server {
             .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("container {id} is not supervised")))
     }
 
-    pub(super) fn running(&mut self, id: &str) -> Result<&mut Container> {
+    /// A running container and its process.
+    pub(super) fn running(&mut self, id: &str) -> Result<(&mut Container, i32)> {
         let container = self.find(id)?;
-        if matches!(container.state, State::Running { .. }) {
-            return Ok(container);
+        match container.state {
+            State::Running { pid, .. } => Ok((container, pid)),
+            State::Launching | State::Exited { .. } => {
+                Err(Failure::new(FailureKind::NotRunning, format!("container {id} is not running")))
+            }
         }
-        Err(Failure::new(FailureKind::NotRunning, format!("container {id} is not running")))
     }
 
     fn signal_container(&mut self, id: &str, signal: i32) -> Result<()> {
@@ -153,7 +156,7 @@ impl Server {
     }
 
     fn reopen_log(&mut self, id: &str) -> Result<()> {
-        self.running(id)?.streams.reopen_log().step(|| format!("reopen the log of container {id}"))
+        self.running(id)?.0.streams.reopen_log().step(|| format!("reopen the log of container {id}"))
     }
 
     fn forget(&mut self, id: &str) -> Result<()> {

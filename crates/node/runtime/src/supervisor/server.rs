@@ -5,7 +5,6 @@
 //! [`super::children`] makes and reaps processes, [`super::streams`] moves their bytes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -68,7 +67,6 @@ pub(super) struct Server {
     /// Every child that has not been reaped.
     pub(super) children: HashMap<i32, Role>,
     pub(super) clock: Clock,
-    pub(super) own_pid_namespace: File,
     pub(super) open_files: (u64, u64),
     chunk: Box<[u8]>,
     warnings: Vec<String>,
@@ -95,7 +93,6 @@ impl Server {
             launches: BTreeMap::new(),
             children: HashMap::new(),
             clock: Clock::system(),
-            own_pid_namespace: File::open("/proc/self/ns/pid")?,
             open_files,
             chunk: vec![0; CHUNK_BYTES].into_boxed_slice(),
             warnings: Vec::new(),
