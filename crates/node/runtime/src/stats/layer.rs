@@ -1,0 +1,132 @@
+//! What writable layers take of the disk.
+//!
+//! Counting walks the whole layer, so it happens on blocking threads, one or two at a time, and an answer is good for a while: who
+//! asks again meanwhile gets the last one, who asks later gets it too and has a fresh count made.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use windlass_cri::FilesystemUsage;
+
+use crate::core::Core;
+
+const GOOD_FOR: Duration = Duration::from_secs(10);
+const WALKS_MAX: usize = 2;
+
+#[derive(Clone)]
+struct Counted {
+    usage: FilesystemUsage,
+    at: Instant,
+    /// A fresh count is on its way.
+    renewing: bool,
+}
+
+pub(crate) struct LayerUsage {
+    counted: Mutex<HashMap<String, Counted>>,
+    walks: Arc<Semaphore>,
+}
+
+impl Default for LayerUsage {
+    fn default() -> Self {
+        Self { counted: Mutex::default(), walks: Arc::new(Semaphore::new(WALKS_MAX)) }
+    }
+}
+
+impl LayerUsage {
+    pub(crate) fn forget(&self, container: &str) {
+        self.counted.lock().remove(container);
+    }
+
+    /// What the layer of a container takes; `None` when it is gone. Waits only the first time.
+    pub(super) async fn of(core: &Arc<Core>, container: &str) -> Option<FilesystemUsage> {
+        let known = {
+            let mut counted = core.layers.counted.lock();
+            counted.get_mut(container).map(|known| {
+                let stale = known.at.elapsed() > GOOD_FOR && !known.renewing;
+                known.renewing |= stale;
+                (known.usage.clone(), stale)
+            })
+        };
+        match known {
+            Some((usage, stale)) => {
+                if stale {
+                    let (core, container) = (core.clone(), container.to_owned());
+                    tokio::spawn(async move { Self::count(&core, &container).await });
+                }
+                Some(usage)
+            }
+            None => Self::count(core, container).await,
+        }
+    }
+
+    async fn count(core: &Arc<Core>, container: &str) -> Option<FilesystemUsage> {
+        let permit = core.layers.walks.clone().acquire_owned().await.ok()?;
+        let upper = core.container_directory(container).join("upper");
+        let mountpoint = core.layout.root().to_string_lossy().into_owned();
+        let timestamp = core.clock.now_nanos();
+        let walked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            walk(&upper)
+        });
+        let Ok(Some((used_bytes, inodes_used))) = walked.await else {
+            core.layers.forget(container);
+            return None;
+        };
+        let usage = FilesystemUsage { timestamp, mountpoint, used_bytes, inodes_used };
+        // Not for a container that was removed during the walk.
+        if core.registry.container(container).is_some() {
+            let counted = Counted { usage: usage.clone(), at: Instant::now(), renewing: false };
+            core.layers.counted.lock().insert(container.to_owned(), counted);
+        }
+        Some(usage)
+    }
+}
+
+/// Bytes on the disk and files below a directory, each file once whatever its names.
+fn walk(directory: &Path) -> Option<(u64, u64)> {
+    const BLOCK_BYTES: u64 = 512;
+    let (mut bytes, mut inodes) = (0, 0);
+    let mut seen = HashSet::new();
+    let mut open = vec![directory.to_owned()];
+    let root = std::fs::symlink_metadata(directory).ok()?;
+    bytes += root.blocks() * BLOCK_BYTES;
+    inodes += 1;
+    while let Some(directory) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.nlink() > 1 && !metadata.is_dir() && !seen.insert((metadata.dev(), metadata.ino())) {
+                continue;
+            }
+            bytes += metadata.blocks() * BLOCK_BYTES;
+            inodes += 1;
+            if metadata.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    Some((bytes, inodes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted_once() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("d")).unwrap();
+        std::fs::write(root.path().join("d/file"), vec![1; 100_000]).unwrap();
+        std::fs::hard_link(root.path().join("d/file"), root.path().join("again")).unwrap();
+        let (bytes, inodes) = walk(root.path()).unwrap();
+        assert_eq!(inodes, 3, "two directories and one file");
+        assert!((100_000..200_000).contains(&bytes), "{bytes}");
+        assert!(walk(&root.path().join("absent")).is_none());
+    }
+}
