@@ -115,7 +115,7 @@ mod tests {
             (1, vec![cpu()], "", "0/1 nodes are available: 1 Insufficient cpu."),
             (
                 12,
-                vec![vec![taint; 10], vec![cpu(), both]].concat(),
+                [vec![taint; 10], vec![cpu(), both]].concat(),
                 "",
                 "0/12 nodes are available: 1 Too many pods, 10 node(s) had untolerated taint(s), 2 Insufficient cpu.",
             ),
