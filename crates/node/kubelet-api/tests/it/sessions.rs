@@ -147,7 +147,7 @@ fn the_older_tools_speak_spdy() {
             let stderr = client.open(&[("streamtype", "stderr")]).await;
             client.write(stdin, b"hello ", false).await;
             client.write(stdin, b"spdy", true).await;
-            client.to_the_end().await;
+            client.read_to_end().await;
             assert_eq!(client.data[&stdout], b"hello spdy");
             assert_eq!(client.data[&stderr], b"end\n");
             let status: serde_json::Value = serde_json::from_slice(&client.data[&error]).unwrap();

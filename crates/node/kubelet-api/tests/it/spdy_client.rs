@@ -83,7 +83,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> SpdyClient<T> {
         self.data.get(&stream).cloned().unwrap_or_default()
     }
 
-    pub(crate) async fn to_the_end(&mut self) {
+    pub(crate) async fn read_to_end(&mut self) {
         while self.frame().await.is_some_and(|frame| !matches!(frame, Frame::GoAway { .. })) {}
     }
 }
