@@ -2,14 +2,16 @@
 
 mod address;
 mod control_plane;
+mod controllers;
 mod keys;
 mod kubeconfig;
 
+use tokio::task::JoinHandle;
 use windlass_api::time::Clock;
 use windlass_telemetry::Metrics;
 
 use crate::error::Failure;
-use crate::settings::Settings;
+use crate::settings::{Component, Settings};
 use control_plane::ControlPlane;
 
 /// What `/version` says, and every component that has a version.
@@ -26,8 +28,13 @@ pub(crate) async fn run(
     let node_ip = address::node_ip(settings.node_ip)?;
     let control_plane = ControlPlane::start(&settings, node_ip, clock, metrics).await?;
     tracing::info!(version = VERSION, kubeconfig = %control_plane.kubeconfig.display(), "the API server is ready");
+    let controllers = settings.runs(Component::Controllers).then(|| {
+        let root_ca_pem = control_plane.keys.ca.certificate().to_pem();
+        controllers::start(&control_plane.server, clock, windlass_controllers::Options { root_ca_pem })
+    });
     shutdown.await;
     tracing::info!("shutting down; pods go on");
+    controllers.inspect(JoinHandle::abort);
     control_plane.stop().await;
     Ok(())
 }
