@@ -7,6 +7,7 @@
 
 mod context;
 mod deployment;
+mod endpoints;
 mod garbage_collector;
 mod hash;
 mod namespace;

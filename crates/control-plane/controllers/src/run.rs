@@ -23,6 +23,9 @@ pub async fn run(options: Options, context: Context) {
     let root_ca_pem = options.root_ca_pem;
     let all: Vec<BoxFuture<'static, ()>> = vec![
         forever("deployment", context.clone(), crate::deployment::run),
+        forever("endpoint", context.clone(), crate::endpoints::endpoints::run),
+        forever("endpointslice", context.clone(), crate::endpoints::endpoint_slice::run),
+        forever("endpointslicemirroring", context.clone(), crate::endpoints::mirroring::run),
         forever("garbage-collector", context.clone(), crate::garbage_collector::run),
         forever("namespace", context.clone(), crate::namespace::run),
         forever("replicaset", context.clone(), crate::replica_set::run_replica_sets),
