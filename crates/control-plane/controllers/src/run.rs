@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use ipnet::Ipv4Net;
 
 use crate::context::Context;
 
@@ -16,11 +17,13 @@ const RESTART: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The certificate of the authority that signed the API server's, in PEM.
     pub root_ca_pem: String,
+    /// Where pods get their addresses from.
+    pub cluster_cidr: Ipv4Net,
 }
 
 /// Runs all controllers until the future is dropped. One that fails is started again; the others go on.
 pub async fn run(options: Options, context: Context) {
-    let root_ca_pem = options.root_ca_pem;
+    let Options { root_ca_pem, cluster_cidr } = options;
     let all: Vec<BoxFuture<'static, ()>> = vec![
         forever("deployment", context.clone(), crate::deployment::run),
         forever("endpoint", context.clone(), crate::endpoints::endpoints::run),
@@ -28,12 +31,16 @@ pub async fn run(options: Options, context: Context) {
         forever("endpointslicemirroring", context.clone(), crate::endpoints::mirroring::run),
         forever("garbage-collector", context.clone(), crate::garbage_collector::run),
         forever("namespace", context.clone(), crate::namespace::run),
+        forever("node-ipam", context.clone(), move |context| crate::node::ipam::run(context, cluster_cidr)),
+        forever("node-lifecycle", context.clone(), crate::node::lifecycle::run),
+        forever("pod-garbage-collector", context.clone(), crate::pod_gc::run),
         forever("replicaset", context.clone(), crate::replica_set::run_replica_sets),
         forever("replicationcontroller", context.clone(), crate::replica_set::run_replication_controllers),
         forever("root-ca-certificate-publisher", context.clone(), move |context| {
             crate::root_ca::run(context, root_ca_pem.clone())
         }),
-        forever("serviceaccount", context, crate::service_account::run),
+        forever("serviceaccount", context.clone(), crate::service_account::run),
+        forever("taint-eviction", context, crate::node::taint_eviction::run),
     ];
     let mut tasks: tokio::task::JoinSet<()> = all.into_iter().collect();
     while tasks.join_next().await.is_some() {}

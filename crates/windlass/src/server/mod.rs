@@ -30,7 +30,11 @@ pub(crate) async fn run(
     tracing::info!(version = VERSION, kubeconfig = %control_plane.kubeconfig.display(), "the API server is ready");
     let controllers = settings.runs(Component::Controllers).then(|| {
         let root_ca_pem = control_plane.keys.ca.certificate().to_pem();
-        controllers::start(&control_plane.server, clock, windlass_controllers::Options { root_ca_pem })
+        controllers::start(
+            &control_plane.server,
+            clock,
+            windlass_controllers::Options { root_ca_pem, cluster_cidr: settings.cluster_cidr },
+        )
     });
     shutdown.await;
     tracing::info!("shutting down; pods go on");
