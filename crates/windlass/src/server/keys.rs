@@ -127,10 +127,7 @@ impl Keys {
 
     /// Whom the API server is to kubelets.
     pub(crate) fn kubelet_client(&self) -> Result<Arc<Rotating>, Failure> {
-        self.identity(
-            "apiserver-kubelet-client",
-            Self::client("kube-apiserver-kubelet-client", &["kubeadm:cluster-admins"]),
-        )
+        self.identity("apiserver-kubelet-client", Self::client("kube-apiserver-kubelet-client", &["system:masters"]))
     }
 
     /// The administrator, for kubeconfigs.
