@@ -1,4 +1,4 @@
-//! The controllers, as clients within the process.
+//! The controllers and the scheduler, as clients within the process.
 
 use std::sync::Arc;
 
@@ -16,6 +16,15 @@ const NAME: &str = "kube-controller-manager";
 /// A client of the API server in this process.
 pub(crate) fn client(server: &Arc<Server>, user: User, component: &str) -> Client {
     Client::new(Arc::new(Direct::new(server.clone(), user, component)))
+}
+
+/// Starts the scheduler. Like the controllers it is the only one.
+pub(crate) fn start_scheduler(server: &Arc<Server>, clock: Clock, node_name: &str) -> JoinHandle<()> {
+    let client = client(server, User::new("system:kube-scheduler", &[]), "kube-scheduler");
+    let options = windlass_scheduler::Options { host_name: node_name.to_owned(), ..Default::default() };
+    let informers = Arc::new(Informers::new(client.clone()));
+    let metrics = server.metrics.clone();
+    tokio::spawn(windlass_scheduler::run(options, client, informers, clock, metrics, std::future::pending()))
 }
 
 /// Starts all controllers. There is one API server on this store, and so one set of controllers: they need not elect a leader.

@@ -6,7 +6,6 @@ mod controllers;
 mod keys;
 mod kubeconfig;
 
-use tokio::task::JoinHandle;
 use windlass_api::time::Clock;
 use windlass_telemetry::Metrics;
 
@@ -36,9 +35,12 @@ pub(crate) async fn run(
             windlass_controllers::Options { root_ca_pem, cluster_cidr: settings.cluster_cidr },
         )
     });
+    let scheduler = settings
+        .runs(Component::Scheduler)
+        .then(|| controllers::start_scheduler(&control_plane.server, clock, &settings.node_name));
     shutdown.await;
     tracing::info!("shutting down; pods go on");
-    controllers.inspect(JoinHandle::abort);
+    controllers.into_iter().chain(scheduler).for_each(|task| task.abort());
     control_plane.stop().await;
     Ok(())
 }
