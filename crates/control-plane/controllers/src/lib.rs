@@ -10,6 +10,7 @@ mod deployment;
 mod endpoints;
 mod garbage_collector;
 mod hash;
+mod history;
 mod namespace;
 mod namespaces;
 mod node;
@@ -22,6 +23,7 @@ mod root_ca;
 mod run;
 mod selectors;
 mod service_account;
+mod stateful_set;
 mod status;
 mod waking;
 

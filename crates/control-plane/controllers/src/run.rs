@@ -40,6 +40,7 @@ pub async fn run(options: Options, context: Context) {
             crate::root_ca::run(context, root_ca_pem.clone())
         }),
         forever("serviceaccount", context.clone(), crate::service_account::run),
+        forever("statefulset", context.clone(), crate::stateful_set::run),
         forever("taint-eviction", context, crate::node::taint_eviction::run),
     ];
     let mut tasks: tokio::task::JoinSet<()> = all.into_iter().collect();
