@@ -26,6 +26,7 @@ mod service_account;
 mod stateful_set;
 mod status;
 mod waking;
+mod write;
 
 pub use context::{ClientOf, Context};
 pub use run::{Options, run};

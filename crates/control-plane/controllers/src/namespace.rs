@@ -20,6 +20,7 @@ use windlass_client::{
 };
 
 use crate::context::Context;
+use crate::write::modify;
 
 const NAME: &str = "namespace-controller";
 const WORKERS: usize = 10;
@@ -207,10 +208,8 @@ impl Controller {
             return Ok(());
         }
         let patch = json!({"status": {"conditions": conditions}});
-        match self.client.patch(&NAMESPACES, &namespace.metadata.key(), STATUS, &patch).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(()),
-        }
+        let namespaces = self.informers.of(&NAMESPACES);
+        modify(&self.client, &namespaces, &NAMESPACES, &namespace.metadata.key(), STATUS, &patch).await.map(drop)
     }
 }
 

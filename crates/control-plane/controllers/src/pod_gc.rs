@@ -93,7 +93,7 @@ impl Controller {
 
     /// Says that the pod has ended, and why, so that who made it sees what became of it.
     async fn fail(&self, pod: &Pod) -> Result<(), Status> {
-        let current = self.client.get(&PODS, &pod.metadata.key()).await?.decode::<serde_json::Value>()?;
+        let Some(current) = self.pods.read::<serde_json::Value>(&pod.metadata.key()) else { return Ok(()) };
         let mut conditions = current["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.retain(|condition| condition["type"] != "DisruptionTarget");
         conditions.push(json!({

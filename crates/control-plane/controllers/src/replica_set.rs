@@ -20,6 +20,7 @@ use crate::owners::{Claimant, OwnerKind, controlled, index_by_controller};
 use crate::pod_control::{PodControl, pod_of, reference, slow_start};
 use crate::pods::{Pod, sort_for_deletion};
 use crate::waking::wake_by_pods;
+use crate::write::modify;
 
 const WORKERS: usize = 5;
 /// Pods that one sync creates or deletes at most.
@@ -181,14 +182,7 @@ impl Controller {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": set.metadata.uid}, "status": status});
-        match self.client.patch(self.flavor.resource, &set.metadata.key(), STATUS, &patch).await {
-            Ok(written) => {
-                self.sets.reached(written.revision).await;
-                Ok(())
-            }
-            Err(status) if status.is_not_found() => Ok(()),
-            Err(status) => Err(status),
-        }
+        modify(&self.client, &self.sets, self.flavor.resource, &set.metadata.key(), STATUS, &patch).await.map(drop)
     }
 }
 

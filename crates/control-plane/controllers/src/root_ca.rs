@@ -10,6 +10,7 @@ use windlass_client::{OBJECT, Outcome, WorkQueue};
 
 use crate::context::Context;
 use crate::namespaces;
+use crate::write::modify;
 
 const NAME: &str = "root-ca-cert-publisher";
 const CONFIG_MAP: &str = "kube-root-ca.crt";
@@ -46,7 +47,8 @@ pub(crate) async fn run(context: Context, ca_pem: String) {
                 for other in existing.data.keys().filter(|name| *name != FILE) {
                     wanted[other] = serde_json::Value::Null;
                 }
-                client.patch(&CONFIG_MAPS, &key, OBJECT, &json!({"data": wanted})).await.map(|_| Outcome::Done)
+                let patch = json!({"data": wanted});
+                modify(&client, &config_maps, &CONFIG_MAPS, &key, OBJECT, &patch).await.map(|_| Outcome::Done)
             }
             None => {
                 let description = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal \

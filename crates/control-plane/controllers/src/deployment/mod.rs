@@ -13,19 +13,20 @@ mod view;
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use windlass_api::labels::Selector;
 use windlass_api::resource::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use windlass_api::time::Clock;
 use windlass_api::well_known::annotation::{DEPLOYMENT_DESIRED_REPLICAS, DEPLOYMENT_MAX_REPLICAS};
 use windlass_api::{ObjectKey, Status};
-use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, Recorder, STATUS, WorkQueue};
+use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, Recorder, STATUS, Subresource, WorkQueue};
 
 use crate::context::Context;
 use crate::owners::{Claimant, OwnerKind, controlled, index_by_controller};
 use crate::pod_control::reference;
 use crate::pods::Pod;
 use crate::waking::owners_of;
+use crate::write::modify;
 use plan::Size;
 use view::{Deployment, ReplicaSet};
 
@@ -120,8 +121,7 @@ impl Controller {
         }
         if let Some(condition) = conditions::of_pausing(&deployment, self.clock.now()) {
             let patch = json!({"status": {"conditions": condition}});
-            let written = self.client.patch(&DEPLOYMENTS, &key, STATUS, &patch).await?;
-            self.deployments.reached(written.revision).await;
+            self.modify(&deployment, STATUS, &patch).await?;
             return self.again();
         }
         let sets = self.sort(&deployment, sets);
@@ -158,7 +158,7 @@ impl Controller {
         self.recorder.event(&reference(KIND, &deployment.metadata), EventType::Warning, "SelectingAll", message);
         if deployment.status.observed_generation < deployment.metadata.generation {
             let patch = json!({"status": {"observedGeneration": deployment.metadata.generation}});
-            self.client.patch(&DEPLOYMENTS, &deployment.metadata.key(), STATUS, &patch).await?;
+            self.modify(deployment, STATUS, &patch).await?;
         }
         Ok(Outcome::Done)
     }
@@ -294,11 +294,13 @@ impl Controller {
             return Ok(outcome);
         }
         let patch = json!({"metadata": {"uid": deployment.metadata.uid}, "status": wanted});
-        match self.client.patch(&DEPLOYMENTS, &deployment.metadata.key(), STATUS, &patch).await {
-            Ok(written) => self.deployments.reached(written.revision).await,
-            Err(status) if status.is_not_found() => {}
-            Err(status) => return Err(status),
-        }
+        self.modify(deployment, STATUS, &patch).await?;
         Ok(outcome)
+    }
+
+    /// Changes the Deployment, and waits until the cache shows it.
+    async fn modify(&self, deployment: &Deployment, part: Subresource, patch: &Value) -> Result<(), Status> {
+        let key = deployment.metadata.key();
+        modify(&self.client, &self.deployments, &DEPLOYMENTS, &key, part, patch).await.map(drop)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use windlass_api::resource::{DEPLOYMENTS, REPLICA_SETS};
+use windlass_api::resource::REPLICA_SETS;
 use windlass_api::well_known::annotation;
 use windlass_api::well_known::label::POD_TEMPLATE_HASH;
 use windlass_api::{ObjectKey, Status};
@@ -143,8 +143,7 @@ impl Controller {
         }
         let count = deployment.status.collision_count.unwrap_or(0) + 1;
         let patch = json!({"status": {"collisionCount": count}});
-        let written = self.client.patch(&DEPLOYMENTS, &deployment.metadata.key(), STATUS, &patch).await?;
-        self.deployments.reached(written.revision).await;
+        self.modify(deployment, STATUS, &patch).await?;
         Ok(None)
     }
 
@@ -156,8 +155,7 @@ impl Controller {
         }
         let patch = json!({"metadata": {
             "uid": deployment.metadata.uid, "annotations": {annotation::DEPLOYMENT_REVISION: number}}});
-        let written = self.client.patch(&DEPLOYMENTS, &deployment.metadata.key(), OBJECT, &patch).await?;
-        self.deployments.reached(written.revision).await;
+        self.modify(deployment, OBJECT, &patch).await?;
         Ok(())
     }
 
@@ -176,8 +174,7 @@ impl Controller {
             return Ok(());
         }
         let patch = json!({"status": {"conditions": conditions}});
-        let written = self.client.patch(&DEPLOYMENTS, &deployment.metadata.key(), STATUS, &patch).await?;
-        self.deployments.reached(written.revision).await;
+        self.modify(deployment, STATUS, &patch).await?;
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::desired::{Service, TargetRef, ports_of, target_ref};
 use super::waking::{selected_pods, trigger_time, wake_by_services_and_pods};
 use crate::context::Context;
 use crate::pods::Pod;
+use crate::write::modify;
 
 const NAME: &str = "endpoint-controller";
 const WORKERS: usize = 5;
@@ -177,11 +178,7 @@ impl Controller {
                 "annotations": annotations},
             "subsets": if subsets.is_empty() { Value::Null } else { json!(subsets) },
         });
-        match self.client.patch(&ENDPOINTS, &existing.key(), OBJECT, &patch).await {
-            Ok(written) => self.endpoints.reached(written.revision).await,
-            Err(status) if status.is_not_found() => {}
-            Err(status) => return Err(status),
-        }
+        modify(&self.client, &self.endpoints, &ENDPOINTS, &existing.key(), OBJECT, &patch).await?;
         Ok(Outcome::Done)
     }
 }

@@ -13,6 +13,7 @@ use windlass_api::{Meta, ObjectKey, OwnerReference, Status};
 use windlass_client::{Client, DeleteOptions, Informer, OBJECT};
 
 use super::desired::{Endpoint, Family, Port};
+use crate::write::modify;
 
 const BY_SERVICE: &str = "service";
 /// Endpoints in a slice.
@@ -237,12 +238,7 @@ impl Writer<'_> {
             },
             "endpoints": endpoints,
         });
-        match self.client.patch(&ENDPOINT_SLICES, &slice.key(), OBJECT, &patch).await {
-            Ok(written) => self.slices.reached(written.revision).await,
-            Err(status) if status.is_not_found() => {}
-            Err(status) => return Err(status),
-        }
-        Ok(())
+        modify(self.client, self.slices, &ENDPOINT_SLICES, &slice.key(), OBJECT, &patch).await.map(drop)
     }
 
     async fn delete(&self, slice: &Meta) -> Result<(), Status> {

@@ -22,6 +22,7 @@ use crate::owners::{Claimant, OwnerKind, index_by_controller};
 use crate::pod_control::reference;
 use crate::pods::Pod;
 use crate::waking::{owners_of, wake_by_pods};
+use crate::write::modify;
 use plan::{Action, Revisions};
 use view::{StatefulSet, ordinal_of};
 
@@ -79,8 +80,7 @@ impl Controller {
         let Some(update) = found else {
             let count = set.status.collision_count.unwrap_or(0) + 1;
             let patch = json!({"status": {"collisionCount": count}});
-            let written = self.client.patch(&STATEFUL_SETS, &key, STATUS, &patch).await?;
-            self.sets.reached(written.revision).await;
+            modify(&self.client, &self.sets, &STATEFUL_SETS, &key, STATUS, &patch).await?;
             return Ok(Outcome::Again(Duration::ZERO));
         };
         let current = all.iter().find(|revision| revision.metadata.name == set.status.current_revision);
@@ -227,11 +227,7 @@ impl Controller {
                     continue;
                 }
                 let patch = json!({"metadata": {"uid": present.metadata.uid, "ownerReferences": wanted}});
-                match self.client.patch(&PERSISTENT_VOLUME_CLAIMS, &key, OBJECT, &patch).await {
-                    Ok(written) => self.claims.reached(written.revision).await,
-                    Err(status) if status.is_not_found() => {}
-                    Err(status) => return Err(status),
-                }
+                modify(&self.client, &self.claims, &PERSISTENT_VOLUME_CLAIMS, &key, OBJECT, &patch).await?;
             }
         }
         Ok(())
@@ -242,11 +238,6 @@ impl Controller {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": set.metadata.uid}, "status": status});
-        match self.client.patch(&STATEFUL_SETS, &set.metadata.key(), STATUS, &patch).await {
-            Ok(written) => self.sets.reached(written.revision).await,
-            Err(status) if status.is_not_found() => {}
-            Err(status) => return Err(status),
-        }
-        Ok(())
+        modify(&self.client, &self.sets, &STATEFUL_SETS, &set.metadata.key(), STATUS, &patch).await.map(drop)
     }
 }
