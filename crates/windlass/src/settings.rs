@@ -52,6 +52,20 @@ pub(crate) struct ServerFlags {
     pub log_level: Option<String>,
 }
 
+/// Which cluster a command is about.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DataDir {
+    /// Where the cluster keeps everything [default: /var/lib/windlass].
+    #[arg(long = "data-dir", env = "WINDLASS_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDir {
+    pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
+        absolute(self.data_dir.clone().unwrap_or_else(|| DATA_DIR.into()))
+    }
+}
+
 /// What can be left out of a server.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

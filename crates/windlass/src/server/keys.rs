@@ -130,6 +130,20 @@ impl Keys {
         self.identity("apiserver-kubelet-client", Self::client("kube-apiserver-kubelet-client", &["system:masters"]))
     }
 
+    /// A kubelet's face to the API server.
+    pub(crate) fn kubelet_server(&self, node: &str, node_ip: Ipv4Addr) -> Result<Arc<Rotating>, Failure> {
+        self.identity(
+            "kubelet",
+            Issue::Server(ServerCert {
+                common_name: format!("system:node:{node}"),
+                organizations: vec!["system:nodes".to_owned()],
+                dns_names: vec![node.to_owned()],
+                ip_addresses: vec![IpAddr::V4(node_ip), IpAddr::V4(Ipv4Addr::LOCALHOST)],
+                ttl: YEAR,
+            }),
+        )
+    }
+
     /// The administrator, for kubeconfigs.
     pub(crate) fn admin(&self) -> Result<Identity, Failure> {
         let wanted = Self::client("kubernetes-admin", &["system:masters"]);

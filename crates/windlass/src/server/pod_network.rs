@@ -84,6 +84,16 @@ pub(crate) fn configure(paths: &Paths, options: &PluginOptions) -> Result<(), Fa
     std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &file)).map_err(failed)
 }
 
+/// Removes what our plugin has made on the node, if it was ever configured.
+pub(crate) fn remove(paths: &Paths) -> Result<(), Failure> {
+    let file = paths.configurations().join(CONFIGURATION);
+    let Ok(text) = std::fs::read(&file) else { return Ok(()) };
+    let unreadable = |error| Failure::during(format!("{} cannot be read", file.display()), error);
+    let list: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
+    let options = serde_json::from_value(list["plugins"][0].clone()).map_err(unreadable)?;
+    plugin::remove_node(&options).map_err(|error| Failure::during("the pod network cannot be removed", error))
+}
+
 /// What CNI plugins are told about a sandbox, as every CRI runtime does.
 fn attachment(request: &NetworkRequest) -> Attachment {
     let metadata = &request.metadata;

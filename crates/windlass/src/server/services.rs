@@ -33,7 +33,7 @@ pub(crate) fn dns_address(settings: &Settings) -> Ipv4Addr {
 }
 
 /// Resolves when the sender says so, or is gone.
-async fn stopped(mut stop: watch::Receiver<bool>) {
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -176,4 +176,11 @@ impl Registration {
             result => result.map(drop),
         }
     }
+}
+
+/// Removes what the service proxy has programmed.
+pub(crate) async fn remove_proxy() -> Result<(), Failure> {
+    let options = windlass_service_proxy::Options::new(String::new(), Vec::new(), Vec::new());
+    let proxy = ServiceProxy::new(options, Arc::new(Netns::current()), Clock::system());
+    proxy.remove().await.map_err(|error| Failure::during("the rules of Services cannot be removed", error))
 }
