@@ -58,7 +58,7 @@ pub(crate) struct ImageReport {
     pub bytes: u64,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Stop {
     /// Ends the pods as well.
@@ -162,7 +162,8 @@ async fn handle(handler: &dyn Handler, request: Request<Incoming>) -> Result<Ans
 }
 
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, (StatusCode, String)> {
-    let refuse = |error: &dyn std::fmt::Display| (StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}"));
+    let refuse =
+        |error: &dyn std::fmt::Display| (StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}"));
     let bytes = Limited::new(request.into_body(), BODY_MAX).collect().await.map_err(|error| refuse(&error))?.to_bytes();
     serde_json::from_slice(&bytes).map_err(|error| refuse(&error))
 }
@@ -181,8 +182,7 @@ impl Connection {
             Ok(stream) => Ok(Some(Self { stream })),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                Err(Failure::during(format!("the socket {} cannot be used", path.display()), error)
-                    .hint("run as root"))
+                Err(Failure::during(format!("the socket {} cannot be used", path.display()), error).hint("run as root"))
             }
             Err(error) => Err(Failure::during(format!("the socket {} cannot be used", path.display()), error)),
         }
@@ -199,7 +199,8 @@ impl Connection {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await.map_err(lost)?;
         let driver = tokio::spawn(connection);
-        let bytes = serde_json::to_vec(body).map_err(|error| Failure::during("the request cannot be written", error))?;
+        let bytes =
+            serde_json::to_vec(body).map_err(|error| Failure::during("the request cannot be written", error))?;
         let request = Request::builder().method(method).uri(path).header("host", "windlass");
         let request = request
             .body(Full::new(Bytes::from(bytes)))

@@ -56,7 +56,7 @@ pub(crate) struct ServerFlags {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DataDir {
     /// Where the cluster keeps everything [default: /var/lib/windlass].
-    #[arg(long = "data-dir", env = "WINDLASS_DATA_DIR", value_name = "DIR")]
+    #[arg(long = "data-dir", env = "WINDLASS_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
 
@@ -75,6 +75,20 @@ pub(crate) enum Component {
     Node,
     ServiceProxy,
     Dns,
+}
+
+impl Component {
+    pub(crate) const ALL: [Self; 5] = [Self::Controllers, Self::Scheduler, Self::Node, Self::ServiceProxy, Self::Dns];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Controllers => "controllers",
+            Self::Scheduler => "scheduler",
+            Self::Node => "node",
+            Self::ServiceProxy => "service-proxy",
+            Self::Dns => "dns",
+        }
+    }
 }
 
 /// Everything that a server is told.

@@ -136,7 +136,7 @@ impl Options {
             taints: Vec::new(),
             provider_id: None,
             reserved: BTreeMap::new(),
-            seccomp_default: true,
+            seccomp_default: false,
             allowed_unsafe_sysctls: Vec::new(),
             version: "v1.37.1".to_owned(),
             lease_duration: Duration::from_secs(40),

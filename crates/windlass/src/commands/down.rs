@@ -1,9 +1,11 @@
 //! `windlass down`: ends the cluster and its pods; with `--wipe` nothing remains of it.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use clap::Args;
 use hyper::Method;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 
 use crate::control::{Connection, StatusReport, Stop};
@@ -53,24 +55,24 @@ fn stop_server(data_dir: &Path) -> Result<bool, Failure> {
         let Some(connection) = Connection::open(data_dir).await? else { return Ok(false) };
         let status: StatusReport = connection.ask(Method::GET, "/status", &()).await?;
         // Opened before it is told, so that this refers to this process and no other.
-        let process = nix_process(status.pid)?;
+        let process = process_handle(status.pid)?;
         if let Some(connection) = Connection::open(data_dir).await? {
             let _: Value = connection.ask(Method::POST, "/stop", &Stop { pods: true }).await?;
         }
         if let Some(process) = process {
-            let ended = tokio::io::unix::AsyncFd::new(process)
+            let mut ended = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+            poll(&mut ended, PollTimeout::NONE)
                 .map_err(|error| Failure::during("the server's end cannot be waited for", error))?;
-            let _ = ended.readable().await;
         }
         Ok(true)
     })
 }
 
 /// A handle of a process, readable when it has ended; `None` when it has already.
-fn nix_process(pid: u32) -> Result<Option<std::os::fd::OwnedFd>, Failure> {
+fn process_handle(pid: u32) -> Result<Option<OwnedFd>, Failure> {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed());
     let Some(pid) = pid else { return Ok(None) };
-    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) {
+    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
         Ok(handle) => Ok(Some(handle)),
         Err(rustix::io::Errno::SRCH) => Ok(None),
         Err(error) => Err(Failure::during("the server's process cannot be watched", std::io::Error::from(error))),

@@ -12,8 +12,9 @@ pub(crate) fn run(directory: &DataDir) -> Result<(), Failure> {
     let report: StatusReport = super::block_on(async {
         match Connection::open(&data_dir).await? {
             Some(connection) => connection.ask(Method::GET, "/status", &()).await,
-            None => Err(Failure::new(format!("no server runs on {}", data_dir.display()))
-                .hint("`windlass up` starts one")),
+            None => {
+                Err(Failure::new(format!("no server runs on {}", data_dir.display())).hint("`windlass up` starts one"))
+            }
         }
     })?;
     let StatusReport { version, pid, started, api_server, kubeconfig, node, node_state, components } = report;

@@ -76,8 +76,7 @@ fn start(settings: &Settings) -> Result<(), Failure> {
 fn open_log(settings: &Settings, path: &Path) -> Result<(File, u64), Failure> {
     let failed = |error| Failure::during(format!("{} cannot be written", path.display()), error);
     std::fs::create_dir_all(&settings.data_dir).map_err(failed)?;
-    let mut log =
-        OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path).map_err(failed)?;
+    let mut log = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path).map_err(failed)?;
     let from = log.seek(SeekFrom::End(0)).map_err(failed)?;
     Ok((log, from))
 }

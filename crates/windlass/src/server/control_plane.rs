@@ -105,7 +105,7 @@ impl ControlPlane {
         if let Err(error) = self.listener.await {
             tracing::warn!(%error, "the listener ended badly");
         }
-        self.server.store.clone().close().await;
+        self.server.store.close().await;
     }
 }
 

@@ -108,7 +108,10 @@ mod tests {
             "users": [{"name": "windlass"}], "contexts": [{"name": "windlass"}], "current-context": "windlass"});
         let merged = merge(&present, &own);
         assert_eq!(merged["clusters"].as_array().unwrap().len(), 2);
-        assert_eq!((&merged["clusters"][0], &merged["contexts"][0]), (&present["clusters"][0], &present["contexts"][0]));
+        assert_eq!(
+            (&merged["clusters"][0], &merged["contexts"][0]),
+            (&present["clusters"][0], &present["contexts"][0])
+        );
         assert_eq!(merged["clusters"][1]["cluster"]["server"], "new");
         assert_eq!((&merged["current-context"], &merged["preferences"]["colors"]), (&json!("windlass"), &json!(true)));
         assert_eq!(merge(&merged, &own), merged);

@@ -25,8 +25,8 @@ use windlass_runtime::{Runtime, supervisor};
 use windlass_telemetry::Metrics;
 use windlass_volumes::Volumes;
 
-use super::kubelet_view::KubeletView;
 use super::keys::Keys;
+use super::kubelet_view::KubeletView;
 use super::{controllers, pod_network, services};
 use crate::error::Failure;
 use crate::settings::Settings;
@@ -74,6 +74,8 @@ pub(crate) struct Node {
     runtime: Arc<Runtime>,
     kubelet: Kubelet,
     pub own: Arc<Informer>,
+    /// Informers run for as long as this lives.
+    _informers: Arc<Informers>,
     /// Held for the image store, which keeps no more than a weak reference.
     _layers: Arc<dyn LayersInUse>,
     tasks: JoinSet<()>,
@@ -123,7 +125,7 @@ impl Node {
         let volumes = Volumes::new(data_dir.join("kubelet"), clock);
         let context = Context {
             client: client.clone(),
-            informers,
+            informers: informers.clone(),
             recorder: Recorder::start(client.clone(), clock, "kubelet", &settings.node_name),
             clock,
             metrics: metrics.clone(),
@@ -131,23 +133,20 @@ impl Node {
             images: Arc::new(images.clone()),
             volumes,
         };
-        let kubelet = Kubelet::start(kubelet_options(settings, node_ip), context)
+        let options = kubelet_options(settings, node_ip);
+        let view = |kubelet: &Kubelet| KubeletView::new(kubelet.handle(), clock, &options);
+        let kubelet = Kubelet::start(options.clone(), context)
             .await
             .map_err(|error| Failure::during("the kubelet cannot be started", error))?;
-        let api = kubelet_api(settings, keys, node_ip, &kubelet, runtime.clone(), client, clock, metrics).await?;
+        let api = kubelet_api(settings, keys, node_ip, view(&kubelet), runtime.clone(), client, clock, metrics).await?;
         tasks.spawn(windlass_kubelet_api::serve(api, services::stopped(stop)));
-        Ok(Self { images, runtime, kubelet, own, _layers: layers, tasks })
+        Ok(Self { images, runtime, kubelet, own, _informers: informers, _layers: layers, tasks })
     }
 
     /// Resolves when the node is Ready.
     pub(crate) async fn ready(&self, name: &str) {
         let key = ObjectKey::new("", name);
         self.own.until(|own| own.read::<OwnNode>(&key).is_some_and(|node| node.is_ready())).await;
-    }
-
-    pub(crate) fn state(&self, name: &str) -> &'static str {
-        let node = self.own.read::<OwnNode>(&ObjectKey::new("", name));
-        if node.is_some_and(|node| node.is_ready()) { "Ready" } else { "NotReady" }
     }
 
     /// Ends this process's part; pods go on unless they are to end as well.
@@ -162,6 +161,12 @@ impl Node {
             tracing::error!(%error, "the image store did not close well");
         }
     }
+}
+
+/// `Ready` or `NotReady`.
+pub(crate) fn state(own: &Informer, name: &str) -> &'static str {
+    let node = own.read::<OwnNode>(&ObjectKey::new("", name));
+    if node.is_some_and(|node| node.is_ready()) { "Ready" } else { "NotReady" }
 }
 
 #[derive(Default, Deserialize)]
@@ -236,7 +241,7 @@ async fn kubelet_api(
     settings: &Settings,
     keys: &Keys,
     node_ip: Ipv4Addr,
-    kubelet: &Kubelet,
+    view: KubeletView,
     runtime: Arc<Runtime>,
     client: Client,
     clock: Clock,
@@ -255,7 +260,7 @@ async fn kubelet_api(
         socket,
         tls: Arc::new(tls),
         verifier,
-        node: Arc::new(KubeletView::new(kubelet.handle())),
+        node: Arc::new(view),
         runtime,
         client,
         clock,

@@ -163,10 +163,7 @@ impl PodNetwork for CniNetwork {
     async fn ready(&self) -> Result<(), Error> {
         let not_ready = |error: &dyn std::error::Error| {
             let text = chain(error);
-            Error::new(
-                Code::Unavailable,
-                format!("Network plugin returns error: cni plugin not initialized: {text}"),
-            )
+            Error::new(Code::Unavailable, format!("Network plugin returns error: cni plugin not initialized: {text}"))
         };
         let network = self.cni.load().map_err(|error| not_ready(&error))?;
         self.cni.status(&network).await.map_err(|error| not_ready(&error))

@@ -16,6 +16,7 @@ use windlass_api::{ObjectKey, Status};
 use windlass_client::{Client, Informers, OBJECT};
 use windlass_dataplane::Netns;
 use windlass_dns::Dns;
+use windlass_service_proxy::object::ObjectKey as ProxyKey;
 use windlass_service_proxy::{LocalTraffic, ServiceProxy};
 
 use crate::error::Failure;
@@ -55,21 +56,25 @@ pub(crate) fn start_proxy(
     };
     let proxy = Arc::new(ServiceProxy::new(options, Arc::new(Netns::current()), clock));
     let (services, slices) = (informers.of(&SERVICES), informers.of(&ENDPOINT_SLICES));
+    let key = |key: &ObjectKey| ProxyKey::new(key.namespace.clone(), key.name.clone());
     let target = proxy.clone();
     services.subscribe(move |change| {
         let service = change.new.as_ref().and_then(|object| object.decode().ok());
-        target.service_changed(change.object().key.clone(), service.as_ref());
+        target.service_changed(key(&change.object().key), service.as_ref());
     });
     let target = proxy.clone();
     slices.subscribe(move |change| {
         let slice = change.new.as_ref().and_then(|object| object.decode().ok());
-        target.endpoint_slice_changed(change.object().key.clone(), slice.as_ref());
+        target.endpoint_slice_changed(key(&change.object().key), slice.as_ref());
     });
+    // Informers run for as long as their factory lives.
+    let informers = informers.clone();
     tokio::spawn(async move {
         services.synced().await;
         slices.synced().await;
         proxy.initialized();
         proxy.run(stopped(stop)).await;
+        drop(informers);
     })
 }
 
@@ -106,6 +111,7 @@ pub(crate) async fn start_dns(
         }
         dns.initialized();
         dns.run(vec![udp], vec![tcp], stopped(stop)).await;
+        drop(informers);
     }))
 }
 
@@ -152,9 +158,12 @@ impl Registration {
             "spec": {"clusterIP": self.service_ip, "ports": [
                 {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]},
         });
-        match self.client.create(&SERVICES, KUBE_SYSTEM, &service).await {
-            Err(status) if !status.is_already_exists() => return Err(status),
-            _ => {}
+        match self.client.get(&SERVICES, &ObjectKey::new(KUBE_SYSTEM, DNS_SERVICE)).await {
+            Ok(_) => {}
+            Err(status) if status.is_not_found() => {
+                self.client.create(&SERVICES, KUBE_SYSTEM, &service).await?;
+            }
+            Err(status) => return Err(status),
         }
         let name = format!("{DNS_SERVICE}-{}", self.node);
         let [udp, tcp] = self.sockets;
