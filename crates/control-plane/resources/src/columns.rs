@@ -49,6 +49,66 @@ impl Column {
     }
 }
 
+/// The columns of a kind by name. `Name` is the object's name; `:integer` and `:boolean` say a type other than text, and
+/// `+` in front marks what is shown with `-o wide` only.
+pub(crate) fn list(names: &[&'static str]) -> Vec<Column> {
+    names.iter().map(|name| column(name)).collect()
+}
+
+fn column(text: &'static str) -> Column {
+    let (text, priority) = match text.strip_prefix('+') {
+        Some(text) => (text, 1),
+        None => (text, 0),
+    };
+    let (name, kind) = text.split_once(':').unwrap_or((text, "string"));
+    let column = match name {
+        "Name" => Column::name(),
+        "Age" => Column::age(),
+        _ => Column::of(name, kind, ""),
+    };
+    Column { priority, ..column }
+}
+
+/// The text at a JSON pointer; empty when there is none.
+pub(crate) fn word<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+}
+
+/// The number at a JSON pointer; 0 when there is none.
+pub(crate) fn count(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// The length of the list at a JSON pointer.
+pub(crate) fn length(object: &Value, pointer: &str) -> usize {
+    object.pointer(pointer).and_then(Value::as_array).map_or(0, Vec::len)
+}
+
+/// An integer or a percentage, as text.
+pub(crate) fn int_or_string(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The names and the images of a pod specification's containers, as the cells of two columns.
+pub(crate) fn containers(spec: Option<&Value>) -> [Value; 2] {
+    let containers = spec.and_then(|spec| spec.get("containers")).and_then(Value::as_array);
+    ["name", "image"].map(|field| {
+        let words = containers.into_iter().flatten();
+        let words: Vec<&str> = words.map(|c| c.get(field).and_then(Value::as_str).unwrap_or("")).collect();
+        Value::from(words.join(","))
+    })
+}
+
+/// At most three words of a list and how many more there are, or `<unset>`.
+pub(crate) fn first_three(words: &[String]) -> String {
+    const SHOWN_MAX: usize = 3;
+    match words.len() {
+        0 => "<unset>".to_owned(),
+        1..=SHOWN_MAX => words.join(","),
+        all => format!("{} + {} more...", words[..SHOWN_MAX].join(","), all - SHOWN_MAX),
+    }
+}
+
 pub(crate) fn default_columns() -> Vec<Column> {
     let created = Column { kind: "date".into(), ..Column::string("Created At", "When the object was created.") };
     vec![Column::name(), created]

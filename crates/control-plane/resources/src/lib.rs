@@ -23,6 +23,7 @@ pub mod metadata;
 mod networking;
 mod node;
 mod policy;
+mod quantities;
 mod rbac;
 mod scheduling;
 mod storage;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Resource> {
         authorization::self_subject_rules_review::resource(),
         authorization::subject_access_review::resource(),
         autoscaling::horizontal_pod_autoscaler::resource(),
+        autoscaling::horizontal_pod_autoscaler_v1::resource(),
         batch::cron_job::resource(),
         batch::job::resource(),
         certificates::certificate_signing_request::resource(),
@@ -95,6 +97,7 @@ pub fn all() -> Vec<Resource> {
         rbac::role::resource(),
         rbac::role_binding::resource(),
         devices::device_class::resource(),
+        devices::device_taint_rule::resource(),
         devices::resource_claim::resource(),
         devices::resource_claim_template::resource(),
         devices::resource_slice::resource(),

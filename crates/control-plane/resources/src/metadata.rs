@@ -46,11 +46,24 @@ pub fn prepare_update(object: &mut Value, old: &Value, resource: &Resource) {
     keep(metadata, old_metadata, "generation");
     if resource.counts_generations {
         let generation = windlass_machinery::tree::number(old_metadata, "generation");
-        let has_changed = content(object).ne(content(old));
-        if has_changed {
+        if resource.strategy.is_new_generation(object, old) {
             put(child(object, "metadata"), "generation", generation + 1);
         }
     }
+}
+
+/// Puts back everything of the metadata that a client might mean to change, for kinds whose status updates are about nothing
+/// but the status.
+pub(crate) fn reset_for_status(object: &mut Value, old: &Value) {
+    let metadata = child(object, "metadata");
+    for field in ["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"] {
+        keep(metadata, &old["metadata"], field);
+    }
+}
+
+/// Whether anything but metadata and status differs.
+pub(crate) fn content_differs(object: &Value, old: &Value) -> bool {
+    content(object).ne(content(old))
 }
 
 /// Everything that a generation is about.

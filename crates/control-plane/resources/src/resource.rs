@@ -11,6 +11,7 @@ use windlass_machinery::schema::TypeId;
 use windlass_machinery::{Schema, decode};
 
 use crate::columns::{Column, default_cells, default_columns};
+use crate::metadata;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -82,8 +83,10 @@ pub struct Resource {
     pub schema: SchemaRef,
     pub list_kind: Cow<'static, str>,
     pub name_rule: fn(&str) -> Vec<String>,
-    /// `metadata.generation` counts changes of everything but metadata and status.
+    /// `metadata.generation` counts changes, by default of everything but metadata and status.
     pub counts_generations: bool,
+    /// A new object may bring its status with it (Node: a kubelet registers with what it knows).
+    pub takes_status_on_create: bool,
     /// Updates of an object that is not there create it.
     pub creates_on_update: bool,
     /// Deletion may wait for the object's processes to end.
@@ -128,6 +131,12 @@ pub trait Strategy: Send + Sync + 'static {
     /// By default: whatever could be created.
     fn validate_update(&self, object: &Value, _old: &Value) -> Errors {
         self.validate(object)
+    }
+
+    /// Whether a change makes a new generation, for kinds that count them; by default when anything but metadata and status
+    /// differs.
+    fn is_new_generation(&self, object: &Value, old: &Value) -> bool {
+        metadata::content_differs(object, old)
     }
 
     fn prepare_status(&self, _object: &mut Value, _old: &Value, _moment: Moment) {}
@@ -216,6 +225,7 @@ impl Resource {
             list_kind: format!("{kind}List").into(),
             name_rule: names::dns1123_subdomain,
             counts_generations: false,
+            takes_status_on_create: false,
             creates_on_update: false,
             deletes_gracefully: false,
             selectable: Vec::new(),
@@ -256,6 +266,11 @@ impl Resource {
 
     pub fn counts_generations(mut self) -> Self {
         self.counts_generations = true;
+        self
+    }
+
+    pub fn takes_status_on_create(mut self) -> Self {
+        self.takes_status_on_create = true;
         self
     }
 

@@ -1,5 +1,6 @@
 //! `admissionregistration.k8s.io/v1`: webhooks and policies for writes.
 
+mod defaults;
 pub(crate) mod mutating_admission_policy;
 pub(crate) mod mutating_admission_policy_binding;
 pub(crate) mod mutating_webhook_configuration;

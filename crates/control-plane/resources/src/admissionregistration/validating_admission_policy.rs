@@ -1,10 +1,41 @@
 //! ValidatingAdmissionPolicy: rules for writes, as expressions.
 
-use crate::{Resource, Subresource};
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::{child, set};
+
+use super::defaults::{param_kind_cell, set_match_defaults};
+use crate::columns::{self, length};
+use crate::{Moment, Resource, Strategy, Subresource, metadata};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")
         .categories(&["api-extensions"])
         .subresources(&[Subresource::Status])
         .counts_generations()
+        .columns(columns::list(&["Name", "Validations:integer", "ParamKind", "Age"]))
+        .strategy(ValidatingAdmissionPolicy)
+}
+
+struct ValidatingAdmissionPolicy;
+
+impl Strategy for ValidatingAdmissionPolicy {
+    fn set_defaults(&self, object: &mut Value) {
+        let spec = child(object, "spec");
+        set(spec, "failurePolicy", "Fail");
+        set_match_defaults(spec.get_mut("matchConstraints"));
+    }
+
+    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        metadata::reset_for_status(object, old);
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![
+            columns::name(object),
+            Value::from(length(object, "/spec/validations")),
+            param_kind_cell(object),
+            columns::age(object, now),
+        ]
+    }
 }

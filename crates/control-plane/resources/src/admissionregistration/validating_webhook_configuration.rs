@@ -1,6 +1,12 @@
 //! ValidatingWebhookConfiguration: services that may refuse writes.
 
-use crate::Resource;
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::items_mut;
+
+use super::defaults::set_webhook_defaults;
+use crate::columns::{self, length};
+use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster(
@@ -11,4 +17,20 @@ pub(crate) fn resource() -> Resource {
     )
     .categories(&["api-extensions"])
     .counts_generations()
+    .columns(columns::list(&["Name", "Webhooks:integer", "Age"]))
+    .strategy(ValidatingWebhookConfiguration)
+}
+
+struct ValidatingWebhookConfiguration;
+
+impl Strategy for ValidatingWebhookConfiguration {
+    fn set_defaults(&self, object: &mut Value) {
+        for webhook in items_mut(object, "webhooks") {
+            set_webhook_defaults(webhook);
+        }
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![columns::name(object), Value::from(length(object, "/webhooks")), columns::age(object, now)]
+    }
 }

@@ -1,4 +1,4 @@
-//! `apps/v1`: workloads.
+//! `apps/v1`: workloads that keep running.
 
 pub(crate) mod controller_revision;
 pub(crate) mod daemon_set;

@@ -1,10 +1,173 @@
 //! Job: pods that run to completion.
 
-use crate::{Resource, Subresource};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use windlass_api::time;
+use windlass_machinery::tree::{child, items, items_mut, put, set, set_text, text};
+
+use crate::columns::{self, count};
+use crate::core::pod_spec::set_template_defaults;
+use crate::{Moment, Resource, Strategy, Subresource};
+
+/// Labels by which a Job knows its pods, each in its old and its prefixed spelling.
+pub(super) const JOB_NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
+pub(super) const CONTROLLER_UID_LABELS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("batch", "v1", "Job", "jobs")
         .categories(&["all"])
         .subresources(&[Subresource::Status])
         .counts_generations()
+        .selectable_or("status.successful", "/status/succeeded", "0")
+        .columns(columns::list(&[
+            "Name",
+            "Status",
+            "Completions",
+            "Duration",
+            "Age",
+            "+Containers",
+            "+Images",
+            "+Selector",
+        ]))
+        .strategy(Job)
+}
+
+struct Job;
+
+impl Strategy for Job {
+    fn set_defaults(&self, object: &mut Value) {
+        let spec = child(object, "spec");
+        set_job_spec_defaults(spec);
+        let is_absent = |field: &str| spec.get(field).is_none_or(Value::is_null);
+        if is_absent("completions") && is_absent("parallelism") {
+            put(spec, "completions", 1);
+        }
+        set(spec, "parallelism", 1);
+        let per_index = spec.get("backoffLimitPerIndex").is_some_and(|limit| !limit.is_null());
+        set(spec, "backoffLimit", if per_index { i32::MAX } else { 6 });
+        set(spec, "completionMode", "NonIndexed");
+        set(spec, "suspend", false);
+        let has_policy = spec.get("podFailurePolicy").is_some_and(Value::is_object);
+        set(spec, "podReplacementPolicy", if has_policy { "Failed" } else { "TerminatingOrFailed" });
+        set(spec, "manualSelector", false);
+        let labels = object.pointer("/spec/template/metadata/labels").cloned();
+        let own = object.pointer("/metadata/labels").and_then(Value::as_object);
+        if let Some(labels) = labels.filter(|_| own.is_none_or(serde_json::Map::is_empty)) {
+            put(child(object, "metadata"), "labels", labels);
+        }
+    }
+
+    fn prepare_create(&self, object: &mut Value, _moment: Moment) {
+        if object.pointer("/spec/manualSelector") != Some(&Value::Bool(true)) {
+            generate_selector(object);
+        }
+    }
+
+    fn orphans_by_default(&self) -> bool {
+        true
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let [names, images] = columns::containers(object.pointer("/spec/template/spec"));
+        vec![
+            columns::name(object),
+            Value::from(state(object)),
+            Value::from(completions(object)),
+            Value::from(duration(object, now)),
+            columns::age(object, now),
+            names,
+            images,
+            columns::selector(object.pointer("/spec/selector")),
+        ]
+    }
+}
+
+/// Defaults of a Job's specification in a Job as in a CronJob's template; the others depend on each other, and are a Job's
+/// alone.
+pub(super) fn set_job_spec_defaults(spec: &mut Value) {
+    set_template_defaults(child(spec, "template"));
+    if let Some(policy) = spec.get_mut("podFailurePolicy") {
+        for rule in items_mut(policy, "rules") {
+            for pattern in items_mut(rule, "onPodConditions") {
+                set_text(pattern, "status", "True");
+            }
+        }
+    }
+}
+
+/// Labels the pods with the Job's name and uid, and selects them by the uid. What the author has labelled stays; validation
+/// finds what contradicts.
+fn generate_selector(object: &mut Value) {
+    let name = text(&object["metadata"], "name").to_owned();
+    let uid = text(&object["metadata"], "uid").to_owned();
+    let spec = child(object, "spec");
+    let labels = child(child(child(spec, "template"), "metadata"), "labels");
+    for label in JOB_NAME_LABELS {
+        set(labels, label, name.as_str());
+    }
+    for label in CONTROLLER_UID_LABELS {
+        set(labels, label, uid.as_str());
+    }
+    let selector = child(child(spec, "selector"), "matchLabels");
+    set(selector, CONTROLLER_UID_LABELS[1], json!(uid));
+}
+
+fn has_condition(job: &Value, kind: &str) -> bool {
+    let conditions = job.get("status").into_iter().flat_map(|status| items(status, "conditions"));
+    conditions.filter(|condition| text(condition, "type") == kind).any(|condition| text(condition, "status") == "True")
+}
+
+fn state(job: &Value) -> &'static str {
+    let is_deleted = job["metadata"].get("deletionTimestamp").is_some();
+    let states = [
+        ("Complete", has_condition(job, "Complete")),
+        ("Failed", has_condition(job, "Failed")),
+        ("Terminating", is_deleted),
+        ("Suspended", has_condition(job, "Suspended")),
+        ("FailureTarget", has_condition(job, "FailureTarget")),
+        ("SuccessCriteriaMet", has_condition(job, "SuccessCriteriaMet")),
+    ];
+    states.into_iter().find(|(_, holds)| *holds).map_or("Running", |(state, _)| state)
+}
+
+fn completions(job: &Value) -> String {
+    let succeeded = count(job, "/status/succeeded");
+    let parallelism = count(job, "/spec/parallelism");
+    match job.pointer("/spec/completions").and_then(Value::as_i64) {
+        Some(wanted) => format!("{succeeded}/{wanted}"),
+        None if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
+        None => format!("{succeeded}/1"),
+    }
+}
+
+fn duration(job: &Value, now: Timestamp) -> String {
+    let at = |pointer: &str| time::parse_rfc3339(columns::word(job, pointer));
+    match (at("/status/startTime"), at("/status/completionTime")) {
+        (None, _) => String::new(),
+        (Some(start), end) => columns::human_duration(end.unwrap_or(now).as_second() - start.as_second()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_job() {
+        let mut job = json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {}}}});
+        Job.set_defaults(&mut job);
+        Job.prepare_create(&mut job, Moment { now: Timestamp::UNIX_EPOCH });
+        let spec = &job["spec"];
+        assert_eq!(job["metadata"]["labels"], json!({"a": "b"}));
+        assert_eq!(
+            (&spec["completions"], &spec["parallelism"], &spec["backoffLimit"]),
+            (&json!(1), &json!(1), &json!(6))
+        );
+        assert_eq!(spec["selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}));
+        assert_eq!(
+            spec["template"]["metadata"]["labels"],
+            json!({"a": "b", "job-name": "j", "batch.kubernetes.io/job-name": "j", "controller-uid": "u",
+                "batch.kubernetes.io/controller-uid": "u"})
+        );
+    }
 }

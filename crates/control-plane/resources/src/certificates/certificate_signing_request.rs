@@ -1,10 +1,93 @@
-//! CertificateSigningRequest: a certificate that is to be approved and issued.
+//! CertificateSigningRequest: a certificate that is to be approved and issued. Who asks is the API server's to say: it writes
+//! the user of the request into the specification.
 
-use crate::{Resource, Subresource};
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_api::time;
+use windlass_machinery::tree::{child, items, items_mut, keep, put, text};
+
+use crate::columns::{self, human_duration, or_none, word};
+use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests")
         .short_names(&["csr"])
         .subresources(&[Subresource::Approval, Subresource::Status])
-        .counts_generations()
+        .selectable(&[("spec.signerName", "/spec/signerName")])
+        .columns(columns::list(&["Name", "Age", "SignerName", "Requestor", "RequestedDuration", "Condition"]))
+        .strategy(CertificateSigningRequest)
+}
+
+struct CertificateSigningRequest;
+
+impl Strategy for CertificateSigningRequest {
+    fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        keep(object, old, "spec");
+    }
+
+    fn prepare_status(&self, object: &mut Value, old: &Value, moment: Moment) {
+        for kind in ["Approved", "Denied"] {
+            keep_conditions(object, old, kind);
+        }
+        set_condition_times(object, old, moment);
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let duration = object.pointer("/spec/expirationSeconds").and_then(Value::as_i64).map(human_duration);
+        vec![
+            columns::name(object),
+            columns::age(object, now),
+            or_none(Some(word(object, "/spec/signerName"))),
+            Value::from(word(object, "/spec/username")),
+            or_none(duration.as_deref()),
+            Value::from(state(object)),
+        ]
+    }
+}
+
+/// Approval has a path of its own; a status that has as many such conditions as before keeps what they were.
+fn keep_conditions(object: &mut Value, old: &Value, kind: &str) {
+    let before: Vec<&Value> = items(&old["status"], "conditions").filter(|c| text(c, "type") == kind).collect();
+    let of_kind = |c: &&mut Value| text(c, "type") == kind;
+    if items_mut(child(object, "status"), "conditions").filter(of_kind).count() != before.len() {
+        return;
+    }
+    for (condition, before) in items_mut(child(object, "status"), "conditions").filter(of_kind).zip(before) {
+        *condition = before.clone();
+    }
+}
+
+fn set_condition_times(object: &mut Value, old: &Value, moment: Moment) {
+    let now = time::rfc3339(moment.now);
+    let is_absent = |condition: &Value, field: &str| condition.get(field).is_none_or(Value::is_null);
+    for condition in items_mut(child(object, "status"), "conditions") {
+        if is_absent(condition, "lastUpdateTime") {
+            put(condition, "lastUpdateTime", now.as_str());
+        }
+        if is_absent(condition, "lastTransitionTime") {
+            let same = items(&old["status"], "conditions").find(|before| {
+                ["type", "status"].iter().all(|field| text(before, field) == text(condition, field))
+                    && !is_absent(before, "lastTransitionTime")
+            });
+            let at = same.map_or(now.as_str(), |before| text(before, "lastTransitionTime"));
+            put(condition, "lastTransitionTime", at);
+        }
+    }
+}
+
+fn state(request: &Value) -> String {
+    let has = |kind: &str| items(&request["status"], "conditions").any(|c| text(c, "type") == kind);
+    let mut state = match (has("Denied"), has("Approved")) {
+        (true, _) => "Denied",
+        (_, true) => "Approved",
+        _ => "Pending",
+    }
+    .to_owned();
+    if has("Failed") {
+        state.push_str(",Failed");
+    }
+    if !word(request, "/status/certificate").is_empty() {
+        state.push_str(",Issued");
+    }
+    state
 }

@@ -1,7 +1,22 @@
 //! ClusterTrustBundle: certificates to be trusted, for pods to mount.
 
-use crate::Resource;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::columns::{self, or_none, word};
+use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("certificates.k8s.io", "v1", "ClusterTrustBundle", "clustertrustbundles")
+        .selectable(&[("spec.signerName", "/spec/signerName")])
+        .columns(columns::list(&["Name", "SignerName"]))
+        .strategy(ClusterTrustBundle)
+}
+
+struct ClusterTrustBundle;
+
+impl Strategy for ClusterTrustBundle {
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        vec![columns::name(object), or_none(Some(word(object, "/spec/signerName")))]
+    }
 }

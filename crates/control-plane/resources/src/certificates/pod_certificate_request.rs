@@ -1,8 +1,57 @@
 //! PodCertificateRequest: a certificate that a pod is to get.
 
-use crate::{Resource, Subresource};
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::{child, items, set, text};
+
+use crate::columns::{self, word};
+use crate::{Moment, Resource, Strategy, Subresource, metadata};
+
+/// A certificate is valid for at most a day, if its pod says nothing else.
+const EXPIRATION_SECONDS: i64 = 86_400;
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("certificates.k8s.io", "v1", "PodCertificateRequest", "podcertificaterequests")
         .subresources(&[Subresource::Status])
+        .selectable(&[
+            ("spec.signerName", "/spec/signerName"),
+            ("spec.podName", "/spec/podName"),
+            ("spec.nodeName", "/spec/nodeName"),
+        ])
+        .columns(columns::list(&[
+            "Name",
+            "PodName",
+            "ServiceAccountName",
+            "NodeName",
+            "SignerName",
+            "State",
+            "UnverifiedUserAnnotations",
+        ]))
+        .strategy(PodCertificateRequest)
+}
+
+struct PodCertificateRequest;
+
+impl Strategy for PodCertificateRequest {
+    fn set_defaults(&self, object: &mut Value) {
+        set(child(object, "spec"), "maxExpirationSeconds", EXPIRATION_SECONDS);
+    }
+
+    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        metadata::reset_for_status(object, old);
+    }
+
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        let ends = ["Issued", "Denied", "Failed"];
+        let state = items(&object["status"], "conditions").map(|c| text(c, "type")).filter(|kind| ends.contains(kind));
+        vec![
+            columns::name(object),
+            Value::from(word(object, "/spec/podName")),
+            Value::from(word(object, "/spec/serviceAccountName")),
+            Value::from(word(object, "/spec/nodeName")),
+            Value::from(word(object, "/spec/signerName")),
+            Value::from(state.last().unwrap_or("Pending")),
+            columns::labels(object.pointer("/spec/unverifiedUserAnnotations")),
+        ]
+    }
 }

@@ -1,7 +1,32 @@
 //! ComponentStatus: what became of the control plane's parts, in the days when they were asked; kept for old clients.
 
-use crate::{Resource, Verbs};
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::{items, text};
+
+use crate::columns;
+use crate::{Resource, Strategy, Verbs};
 
 pub(crate) fn resource() -> Resource {
-    Resource::cluster("", "v1", "ComponentStatus", "componentstatuses").short_names(&["cs"]).verbs(Verbs::ReadOnly)
+    Resource::cluster("", "v1", "ComponentStatus", "componentstatuses")
+        .short_names(&["cs"])
+        .verbs(Verbs::ReadOnly)
+        .columns(columns::list(&["Name", "Status", "Message", "Error"]))
+        .strategy(ComponentStatus)
+}
+
+struct ComponentStatus;
+
+impl Strategy for ComponentStatus {
+    fn warnings(&self, _object: &Value) -> Vec<String> {
+        vec!["v1 ComponentStatus is deprecated in v1.19+".to_owned()]
+    }
+
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        let healthy = items(object, "conditions").find(|condition| text(condition, "type") == "Healthy");
+        let status = healthy.map_or("Unknown", |c| if text(c, "status") == "True" { "Healthy" } else { "Unhealthy" });
+        let words = ["message", "error"].map(|field| Value::from(healthy.map_or("", |c| text(c, field))));
+        let [message, error] = words;
+        vec![columns::name(object), Value::from(status), message, error]
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) const DATA_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("", "v1", "ConfigMap", "configmaps")
         .short_names(&["cm"])
-        .columns(vec![Column::name(), Column::integer("Data", "How many keys the object has."), Column::age()])
+        .columns(vec![Column::name(), Column::string("Data", "How many keys the object has."), Column::age()])
         .strategy(ConfigMap)
 }
 

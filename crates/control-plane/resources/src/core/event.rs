@@ -1,7 +1,103 @@
 //! Event: something that happened to an object, for people to read; gone after an hour.
 
-use crate::Resource;
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::{number, text};
+
+use crate::columns::{self, since};
+use crate::{Resource, Strategy};
+
+/// Events go by themselves after this time.
+pub(crate) const LIFE_SECONDS: i64 = 3600;
 
 pub(crate) fn resource() -> Resource {
-    Resource::namespaced("", "v1", "Event", "events").short_names(&["ev"]).creates_on_update()
+    Resource::namespaced("", "v1", "Event", "events")
+        .short_names(&["ev"])
+        .creates_on_update()
+        .selectable(&[
+            ("involvedObject.kind", "/involvedObject/kind"),
+            ("involvedObject.namespace", "/involvedObject/namespace"),
+            ("involvedObject.name", "/involvedObject/name"),
+            ("involvedObject.uid", "/involvedObject/uid"),
+            ("involvedObject.apiVersion", "/involvedObject/apiVersion"),
+            ("involvedObject.resourceVersion", "/involvedObject/resourceVersion"),
+            ("involvedObject.fieldPath", "/involvedObject/fieldPath"),
+            ("reason", "/reason"),
+            ("reportingComponent", "/reportingComponent"),
+            ("source", "/source/component"),
+            ("type", "/type"),
+        ])
+        .columns(event_columns())
+        .strategy(Event)
+}
+
+/// The columns of both views.
+pub(crate) fn event_columns() -> Vec<columns::Column> {
+    let mut columns = columns::list(&[
+        "Last Seen",
+        "Type",
+        "Reason",
+        "Object",
+        "+Subobject",
+        "+Source",
+        "Message",
+        "+First Seen",
+        "+Count",
+        "+Name",
+    ]);
+    for column in columns.iter_mut().filter(|column| column.name == "Name") {
+        column.format = "name".into();
+    }
+    columns
+}
+
+struct Event;
+
+impl Strategy for Event {
+    fn time_to_live_seconds(&self) -> Option<i64> {
+        Some(LIFE_SECONDS)
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        cells(object, now)
+    }
+}
+
+/// The row of an event in its stored form.
+pub(crate) fn cells(event: &Value, now: Timestamp) -> Vec<Value> {
+    let given = |value: Option<&Value>| value.and_then(Value::as_str).is_some();
+    let first = event.get("firstTimestamp").filter(|at| given(Some(at)));
+    let first = since(first.or_else(|| event.get("eventTime")), now);
+    let (last, count) = match event.get("series").filter(|series| series.is_object()) {
+        Some(series) => (since(series.get("lastObservedTime"), now), number(series, "count")),
+        None => {
+            let last = event.get("lastTimestamp").filter(|at| given(Some(at)));
+            (last.map_or(first.clone(), |at| since(Some(at), now)), number(event, "count").max(1))
+        }
+    };
+    let involved = &event["involvedObject"];
+    let kind = text(involved, "kind").to_lowercase();
+    let object = match text(involved, "name") {
+        "" => kind,
+        name => format!("{kind}/{name}"),
+    };
+    vec![
+        Value::from(last),
+        Value::from(text(event, "type")),
+        Value::from(text(event, "reason")),
+        Value::from(object),
+        Value::from(text(involved, "fieldPath")),
+        Value::from(source(event)),
+        Value::from(text(event, "message").trim()),
+        Value::from(first),
+        Value::from(count),
+        columns::name(event),
+    ]
+}
+
+fn source(event: &Value) -> String {
+    let source = event.get("source").unwrap_or(&Value::Null);
+    let either = |one, other| if text(source, one).is_empty() { text(event, other) } else { text(source, one) };
+    let (component, instance) = (either("component", "reportingComponent"), either("host", "reportingInstance"));
+    if instance.is_empty() { component.to_owned() } else { format!("{component}, {instance}") }
 }

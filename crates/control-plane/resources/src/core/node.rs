@@ -1,9 +1,155 @@
-//! Node: a machine that runs pods.
+//! Node: a machine that runs pods. The kubelet registers it together with its status.
 
-use crate::{Resource, Subresource};
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::{child, items, keep, put, remove, text};
+
+use crate::columns::{self, word};
+use crate::quantities::round_up;
+use crate::{Moment, Resource, Strategy, Subresource};
+
+const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
+const ROLE_LABEL: &str = "kubernetes.io/role";
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("", "v1", "Node", "nodes")
         .short_names(&["no"])
         .subresources(&[Subresource::Proxy, Subresource::Status])
+        .takes_status_on_create()
+        .selectable_or("spec.unschedulable", "/spec/unschedulable", "false")
+        .columns(columns::list(&[
+            "Name",
+            "Status",
+            "Roles",
+            "Age",
+            "Version",
+            "+Internal-IP",
+            "+External-IP",
+            "+OS-Image",
+            "+Kernel-Version",
+            "+Container-Runtime",
+        ]))
+        .strategy(Node)
+}
+
+struct Node;
+
+impl Strategy for Node {
+    fn set_defaults(&self, object: &mut Value) {
+        let status = child(object, "status");
+        for list in ["capacity", "allocatable"] {
+            round_up(status.get_mut(list));
+        }
+        if status.get("allocatable").is_none()
+            && let Some(capacity) = status.get("capacity").cloned()
+        {
+            put(status, "allocatable", capacity);
+        }
+        // The singular field is the first of the list.
+        let spec = child(object, "spec");
+        let first = spec.pointer("/podCIDRs/0").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match text(spec, "podCIDR").to_owned() {
+            one if one.is_empty() && !first.is_empty() => put(spec, "podCIDR", first),
+            one if !one.is_empty() && first != one => put(spec, "podCIDRs", vec![one]),
+            _ => {}
+        }
+    }
+
+    fn prepare_create(&self, object: &mut Value, _moment: Moment) {
+        remove(child(object, "spec"), "configSource");
+        remove(child(object, "status"), "config");
+    }
+
+    fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        if old.pointer("/spec/configSource").is_none() {
+            remove(child(object, "spec"), "configSource");
+        }
+    }
+
+    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        if old.pointer("/status/config").is_none() {
+            keep(child(object, "status"), &old["status"], "config");
+        }
+    }
+
+    fn returns_deleted(&self) -> bool {
+        false
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let or_unknown = |pointer: &str| match word(object, pointer) {
+            "" => "<unknown>".to_owned(),
+            text => text.to_owned(),
+        };
+        let mut kernel = or_unknown("/status/nodeInfo/kernelVersion");
+        let architecture = word(object, "/status/nodeInfo/architecture");
+        if !architecture.is_empty() {
+            kernel.push_str(&format!(" ({architecture})"));
+        }
+        vec![
+            columns::name(object),
+            Value::from(state(object)),
+            columns::or_none(Some(&roles(object))),
+            columns::age(object, now),
+            Value::from(word(object, "/status/nodeInfo/kubeletVersion")),
+            address(object, "InternalIP"),
+            address(object, "ExternalIP"),
+            Value::from(or_unknown("/status/nodeInfo/osImage")),
+            Value::from(kernel),
+            Value::from(or_unknown("/status/nodeInfo/containerRuntimeVersion")),
+        ]
+    }
+}
+
+fn state(node: &Value) -> String {
+    let ready = items(&node["status"], "conditions").filter(|c| text(c, "type") == "Ready").last();
+    let ready = ready.map_or("Unknown", |c| if text(c, "status") == "True" { "Ready" } else { "NotReady" });
+    match node.pointer("/spec/unschedulable") {
+        Some(Value::Bool(true)) => format!("{ready},SchedulingDisabled"),
+        _ => ready.to_owned(),
+    }
+}
+
+fn roles(node: &Value) -> String {
+    let labels = node.pointer("/metadata/labels").and_then(Value::as_object);
+    let roles: BTreeSet<&str> = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| match key.strip_prefix(ROLE_PREFIX) {
+            Some(role) => Some(role),
+            None => value.as_str().filter(|_| key == ROLE_LABEL),
+        })
+        .filter(|role| !role.is_empty())
+        .collect();
+    roles.into_iter().collect::<Vec<_>>().join(",")
+}
+
+fn address(node: &Value, kind: &str) -> Value {
+    let found = items(&node["status"], "addresses").find(|address| text(address, "type") == kind);
+    Value::from(found.map_or("<none>", |address| text(address, "address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn states_and_roles() {
+        let node = json!({
+            "metadata": {"name": "n", "labels": {"node-role.kubernetes.io/worker": "", "kubernetes.io/role": "db", "a": "b"}},
+            "spec": {"unschedulable": true},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}],
+                "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
+                "nodeInfo": {"kernelVersion": "6.1", "architecture": "amd64"}},
+        });
+        assert_eq!(state(&node), "NotReady,SchedulingDisabled");
+        assert_eq!(roles(&node), "db,worker");
+        let cells = Node.cells(&node, Timestamp::UNIX_EPOCH);
+        assert_eq!((&cells[5], &cells[6], &cells[7]), (&json!("10.0.0.1"), &json!("<none>"), &json!("<unknown>")));
+        assert_eq!(cells[8], "6.1 (amd64)");
+    }
 }

@@ -1,9 +1,14 @@
 //! Pod: containers that share a network and volumes, on one node.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_machinery::tree::{child, keep, put, text};
+use windlass_api::Quantity;
+use windlass_machinery::tree::{child, items, keep, put, text};
 
-use super::pod_spec::set_pod_defaults;
+use super::pod_row;
+use super::pod_spec::{preparation, set_pod_defaults, set_pod_level_resources};
+use crate::columns;
+use crate::quantities::quantity;
 use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -34,6 +39,17 @@ pub(crate) fn resource() -> Resource {
             ("status.nominatedNodeName", "/status/nominatedNodeName"),
         ])
         .selectable_or("spec.hostNetwork", "/spec/hostNetwork", "false")
+        .columns(columns::list(&[
+            "Name",
+            "Ready",
+            "Status",
+            "Restarts",
+            "Age",
+            "+IP",
+            "+Node",
+            "+Nominated Node",
+            "+Readiness Gates",
+        ]))
         .strategy(Pod)
 }
 
@@ -45,23 +61,43 @@ impl Strategy for Pod {
     }
 
     fn prepare_create(&self, object: &mut Value, _moment: Moment) {
-        let class = quality_of_service(&object["spec"]);
-        let status = child(object, "status");
-        put(status, "phase", "Pending");
-        put(status, "qosClass", class);
+        put(child(object, "status"), "phase", "Pending");
         if object.pointer("/spec/schedulingGates/0").is_some() {
             let condition = json!({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates", "lastProbeTime": null, "lastTransitionTime": null});
             put(child(object, "status"), "conditions", json!([condition]));
         }
+        preparation::merge_label_keys(object);
+        preparation::apply_app_armor_annotations(object);
+        set_pod_level_resources(child(object, "spec"));
+        let class = quality_of_service(&object["spec"]);
+        put(child(object, "status"), "qosClass", class);
+    }
+
+    fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        // A client that does not know pod-level resources does not mean to take them away.
+        if object.pointer("/spec/resources").is_none_or(Value::is_null) {
+            keep(child(object, "spec"), &old["spec"], "resources");
+        }
     }
 
     fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        // The class follows from the specification, and the kubelet need not say it.
-        let status = child(object, "status");
+        let (status, old_status) = (child(object, "status"), &old["status"]);
+        // What older kubelets do not know or say stays: the class, which follows from the specification, and what the
+        // scheduler and the API server have noted.
         if text(status, "qosClass").is_empty() {
-            keep(status, &old["status"], "qosClass");
+            keep(status, old_status, "qosClass");
         }
+        for field in ["resourceClaimStatuses", "extendedResourceClaimStatus", "nodeAllocatableResourceClaimStatuses"] {
+            if status.get(field).is_none_or(Value::is_null) {
+                keep(status, old_status, field);
+            }
+        }
+        preparation::keep_observed_generations(status, old_status);
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        pod_row::cells(object, now)
     }
 
     fn deletion_grace_seconds(&self, object: &Value, asked: Option<i64>) -> i64 {
@@ -79,27 +115,41 @@ impl Strategy for Pod {
     }
 }
 
-/// How the node treats the pod when memory is short: by what its containers ask for and may use of CPU and memory.
+/// How the node treats the pod when memory is short: by what the pod, or else its containers, ask for and may use of CPU and
+/// memory.
 pub(crate) fn quality_of_service(spec: &Value) -> &'static str {
-    let containers = ["containers", "initContainers"];
-    let all = containers.iter().flat_map(|list| windlass_machinery::tree::items(spec, list));
-    let (mut any, mut guaranteed) = (false, true);
-    for container in all {
-        let resources = &container["resources"];
-        for name in ["cpu", "memory"] {
-            let quantity = |kind: &str| {
-                let text = resources.get(kind).and_then(|list| list.get(name)).and_then(Value::as_str)?;
-                text.parse::<windlass_api::Quantity>().ok().filter(|q| !q.is_zero())
-            };
-            let (request, limit) = (quantity("requests"), quantity("limits"));
-            any |= request.is_some() || limit.is_some();
-            guaranteed &= limit.is_some() && (request.is_none() || request == limit);
+    if let Some(resources) = spec.get("resources").filter(|resources| is_any_given(resources)) {
+        return class_of(resources);
+    }
+    let mut class = None;
+    for container in ["initContainers", "containers"].iter().flat_map(|list| items(spec, list)) {
+        let this = class_of(&container["resources"]);
+        if *class.get_or_insert(this) != this || this == "Burstable" {
+            return "Burstable";
         }
     }
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
+    class.unwrap_or("BestEffort")
+}
+
+fn is_any_given(resources: &Value) -> bool {
+    ["requests", "limits"]
+        .iter()
+        .any(|list| resources.get(list).and_then(Value::as_object).is_some_and(|l| !l.is_empty()))
+}
+
+fn class_of(resources: &Value) -> &'static str {
+    let of = |name: &str| {
+        let [request, limit] =
+            ["requests", "limits"].map(|list| quantity(resources.get(list), name).unwrap_or(Quantity::ZERO));
+        match request == limit {
+            false => "Burstable",
+            true if request.is_zero() => "BestEffort",
+            true => "Guaranteed",
+        }
+    };
+    match (of("cpu"), of("memory")) {
+        (cpu, memory) if cpu == memory => cpu,
+        _ => "Burstable",
     }
 }
 

@@ -1,7 +1,29 @@
 //! PodTemplate: a pod to be made, as an object of its own.
 
-use crate::Resource;
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::child;
+
+use super::pod_spec::set_template_defaults;
+use crate::columns;
+use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
-    Resource::namespaced("", "v1", "PodTemplate", "podtemplates").counts_generations().creates_on_update()
+    Resource::namespaced("", "v1", "PodTemplate", "podtemplates")
+        .counts_generations()
+        .columns(columns::list(&["Name", "Containers", "Images", "Pod Labels"]))
+        .strategy(PodTemplate)
+}
+
+struct PodTemplate;
+
+impl Strategy for PodTemplate {
+    fn set_defaults(&self, object: &mut Value) {
+        set_template_defaults(child(object, "template"));
+    }
+
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        let [names, images] = columns::containers(object.pointer("/template/spec"));
+        vec![columns::name(object), names, images, columns::labels(object.pointer("/template/metadata/labels"))]
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) fn resource() -> Resource {
         .columns(vec![
             Column::name(),
             Column::string("Type", "What the secret is for; it decides which keys must be there."),
-            Column::integer("Data", "How many keys the object has."),
+            Column::string("Data", "How many keys the object has."),
             Column::age(),
         ])
         .strategy(Secret)

@@ -5,17 +5,12 @@ use serde_json::Value;
 
 use crate::columns::{self, Column};
 use crate::{Resource, Strategy, Subresource};
-use windlass_machinery::tree::items;
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("", "v1", "ServiceAccount", "serviceaccounts")
         .short_names(&["sa"])
         .subresources(&[Subresource::Token])
-        .columns(vec![
-            Column::name(),
-            Column::integer("Secrets", "How many secrets the account lists for mounting."),
-            Column::age(),
-        ])
+        .columns(vec![Column::name(), Column::age()])
         .strategy(ServiceAccount)
 }
 
@@ -27,6 +22,6 @@ impl Strategy for ServiceAccount {
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
-        vec![columns::name(object), Value::from(items(object, "secrets").count()), columns::age(object, now)]
+        vec![columns::name(object), columns::age(object, now)]
     }
 }

@@ -1,6 +1,8 @@
 //! `resource.k8s.io/v1`: devices.
 
+mod defaults;
 pub(crate) mod device_class;
+pub(crate) mod device_taint_rule;
 pub(crate) mod resource_claim;
 pub(crate) mod resource_claim_template;
 pub(crate) mod resource_slice;

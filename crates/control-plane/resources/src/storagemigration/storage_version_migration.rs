@@ -1,8 +1,38 @@
 //! StorageVersionMigration: rewrites all objects of a resource in the version that is stored now.
 
-use crate::{Resource, Subresource};
+use jiff::Timestamp;
+use serde_json::Value;
+use windlass_machinery::tree::{items, text};
+
+use crate::columns::{self, word};
+use crate::{Moment, Resource, Strategy, Subresource, metadata};
 
 pub(crate) fn resource() -> Resource {
+    let mut table = columns::list(&["Name", "Resource", "Status"]);
+    // Upstream does not mark the first column as the name here.
+    table[0].format = "".into();
     Resource::cluster("storagemigration.k8s.io", "v1", "StorageVersionMigration", "storageversionmigrations")
         .subresources(&[Subresource::Status])
+        .columns(table)
+        .strategy(StorageVersionMigration)
+}
+
+struct StorageVersionMigration;
+
+impl Strategy for StorageVersionMigration {
+    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        metadata::reset_for_status(object, old);
+    }
+
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        let group = word(object, "/spec/resource/group");
+        let dot = if group.is_empty() { "" } else { "." };
+        let holds = items(&object["status"], "conditions").filter(|c| text(c, "status") == "True");
+        let state = holds.map(|c| text(c, "type")).filter(|kind| matches!(*kind, "Running" | "Failed" | "Succeeded"));
+        vec![
+            columns::name(object),
+            Value::from(format!("{}{dot}{group}", word(object, "/spec/resource/resource"))),
+            Value::from(state.last().unwrap_or("Unknown")),
+        ]
+    }
 }

@@ -41,9 +41,7 @@ impl Disk {
     /// Whether two pods on one node cannot both have their disk.
     pub(crate) fn conflicts(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Gce { name, read_only }, Self::Gce { name: n, read_only: r }) => {
-                name == n && !(*read_only && *r)
-            }
+            (Self::Gce { name, read_only }, Self::Gce { name: n, read_only: r }) => name == n && !(*read_only && *r),
             (Self::Aws { id }, Self::Aws { id: i }) => id == i,
             (Self::Iscsi { iqn, read_only }, Self::Iscsi { iqn: i, read_only: r }) => iqn == i && !(*read_only && *r),
             (

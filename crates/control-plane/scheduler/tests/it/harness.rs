@@ -65,6 +65,7 @@ impl Cluster {
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertised_address: "127.0.0.1:6443".to_owned(),
+            kubelets: None,
         });
         let bootstrap = Bootstrap {
             address: "127.0.0.1".parse().unwrap(),

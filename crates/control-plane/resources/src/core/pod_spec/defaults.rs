@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use windlass_machinery::tree::{child, items_mut, number, put, set, set_text, text};
 
+use crate::quantities::{round_up, round_up_resources};
+
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// Defaults of a specification wherever it stands.
-pub(crate) fn set_pod_spec_defaults(spec: &mut Value) {
+fn set_pod_spec_defaults(spec: &mut Value) {
     let account = [text(spec, "serviceAccountName"), text(spec, "serviceAccount")];
     let account = account.into_iter().find(|name| !name.is_empty()).map(str::to_owned);
     if let Some(account) = account {
@@ -18,18 +20,22 @@ pub(crate) fn set_pod_spec_defaults(spec: &mut Value) {
     set_text(spec, "schedulerName", "default-scheduler");
     set(spec, "securityContext", json!({}));
     set(spec, "terminationGracePeriodSeconds", 30);
-    let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in CONTAINERS {
         for container in items_mut(spec, list) {
-            set_container_defaults(container, host_network);
+            set_container_defaults(container);
         }
     }
     for volume in items_mut(spec, "volumes") {
         set_volume_defaults(volume);
     }
-    for constraint in items_mut(spec, "topologySpreadConstraints") {
-        set(constraint, "maxSkew", 1);
-    }
+    round_up(spec.get_mut("overhead"));
+    round_up_resources(spec);
+}
+
+/// Defaults of a template: only those that a specification has everywhere, so that a new default does not change what
+/// workloads look like, and with it the hash of their templates.
+pub(crate) fn set_template_defaults(template: &mut Value) {
+    set_pod_spec_defaults(child(template, "spec"));
 }
 
 /// Defaults that only a Pod gets, and no template.
@@ -40,9 +46,30 @@ pub(crate) fn set_pod_defaults(pod: &mut Value) {
         put(spec, "terminationGracePeriodSeconds", 1);
     }
     set(spec, "enableServiceLinks", true);
+    let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in ["containers", "initContainers"] {
         for container in items_mut(spec, list) {
             requests_follow_limits(child(container, "resources"));
+            if host_network {
+                use_host_ports(container);
+            }
+        }
+    }
+    let status = child(pod, "status");
+    let first = status.pointer("/podIPs/0/ip").and_then(Value::as_str).unwrap_or_default().to_owned();
+    match text(status, "podIP") {
+        "" if !first.is_empty() => put(status, "podIP", first),
+        // The singular field wins, as older kubelets know no other.
+        one if !one.is_empty() && one != first => put(status, "podIPs", json!([{ "ip": one }])),
+        _ => {}
+    }
+}
+
+/// In the node's network a container's port is the node's.
+fn use_host_ports(container: &mut Value) {
+    for port in items_mut(container, "ports") {
+        if number(port, "hostPort") == 0 {
+            put(port, "hostPort", number(port, "containerPort"));
         }
     }
 }
@@ -55,7 +82,8 @@ fn requests_follow_limits(resources: &mut Value) {
     }
 }
 
-fn set_container_defaults(container: &mut Value, host_network: bool) {
+fn set_container_defaults(container: &mut Value) {
+    round_up_resources(container);
     if text(container, "imagePullPolicy").is_empty() {
         let policy = if tag_is_latest(text(container, "image")) { "Always" } else { "IfNotPresent" };
         put(container, "imagePullPolicy", policy);
@@ -64,13 +92,13 @@ fn set_container_defaults(container: &mut Value, host_network: bool) {
     set_text(container, "terminationMessagePolicy", "File");
     for port in items_mut(container, "ports") {
         set_text(port, "protocol", "TCP");
-        if host_network && number(port, "hostPort") == 0 {
-            put(port, "hostPort", number(port, "containerPort"));
-        }
     }
     for env in items_mut(container, "env") {
         if let Some(field) = env.pointer_mut("/valueFrom/fieldRef") {
             set_text(field, "apiVersion", "v1");
+        }
+        if let Some(key) = env.pointer_mut("/valueFrom/fileKeyRef") {
+            set(key, "optional", false);
         }
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -139,35 +167,48 @@ fn set_volume_defaults(volume: &mut Value) {
                     }
                 }
             }
-            "hostPath" => set(source, "type", ""),
             "image" if text(source, "pullPolicy").is_empty() => {
                 let policy = if tag_is_latest(text(source, "reference")) { "Always" } else { "IfNotPresent" };
                 put(source, "pullPolicy", policy);
             }
-            "iscsi" => set_text(source, "iscsiInterface", "default"),
-            "rbd" => {
-                set_text(source, "pool", "rbd");
-                set_text(source, "user", "admin");
-                set_text(source, "keyring", "/etc/ceph/keyring");
-            }
             "ephemeral" => {
                 if let Some(spec) = source.pointer_mut("/volumeClaimTemplate/spec") {
-                    set(spec, "volumeMode", "Filesystem");
+                    set_claim_spec_defaults(spec);
                 }
             }
-            "azureDisk" => {
-                for (field, value) in [("cachingMode", "ReadWrite"), ("kind", "Shared"), ("fsType", "ext4")] {
-                    set(source, field, value);
-                }
-                set(source, "readOnly", false);
-            }
-            "scaleIO" => {
-                set_text(source, "storageMode", "ThinProvisioned");
-                set_text(source, "fsType", "xfs");
-            }
-            _ => {}
+            kind => set_source_defaults(kind, source),
         }
     }
+}
+
+/// Defaults of the sources that volumes of pods and PersistentVolumes share.
+pub(crate) fn set_source_defaults(kind: &str, source: &mut Value) {
+    match kind {
+        "hostPath" => set(source, "type", ""),
+        "iscsi" => set_text(source, "iscsiInterface", "default"),
+        "rbd" => {
+            set_text(source, "pool", "rbd");
+            set_text(source, "user", "admin");
+            set_text(source, "keyring", "/etc/ceph/keyring");
+        }
+        "azureDisk" => {
+            for (field, value) in [("cachingMode", "ReadWrite"), ("kind", "Shared"), ("fsType", "ext4")] {
+                set(source, field, value);
+            }
+            set(source, "readOnly", false);
+        }
+        "scaleIO" => {
+            set_text(source, "storageMode", "ThinProvisioned");
+            set_text(source, "fsType", "xfs");
+        }
+        _ => {}
+    }
+}
+
+/// Defaults of a PersistentVolumeClaim's specification, in a claim as in every template of one.
+pub(crate) fn set_claim_spec_defaults(spec: &mut Value) {
+    set(spec, "volumeMode", "Filesystem");
+    round_up_resources(spec);
 }
 
 /// The downward API's references name the version that their paths are of.
