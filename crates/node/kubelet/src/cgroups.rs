@@ -17,7 +17,7 @@ use crate::pod::PodView;
 use crate::pod::qos::QosClass;
 use crate::pod::resources::{self, CPU, MEMORY};
 
-const MOUNTS: &str = "/proc/self/mountinfo";
+const MOUNTS: &str = "/proc/thread-self/mountinfo";
 
 /// The hierarchies of this node: all of v1, or the one of v2.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,6 +50,8 @@ pub enum StartError {
 pub struct Kubelet {
     handle: Handle,
     _tasks: JoinSet<()>,
+    /// Informers run as long as their factory lives.
+    _informers: Arc<Informers>,
 }
 
 impl Kubelet {
@@ -105,7 +107,7 @@ impl Kubelet {
         tasks.spawn(manager.run());
         tasks.spawn(wake_when_network_comes(shared.clone(), registry.clone()));
         let handle = Handle::new(shared, registry);
-        Ok(Self { handle, _tasks: tasks })
+        Ok(Self { handle, _tasks: tasks, _informers: context.informers })
     }
 
     pub fn handle(&self) -> Handle {
