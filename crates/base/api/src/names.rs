@@ -69,6 +69,30 @@ pub fn dns1123_subdomain(name: &str) -> Vec<String> {
     problems
 }
 
+/// A subdomain that may have underscores: the search paths of DNS.
+pub fn dns1123_subdomain_with_underscore(name: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if name.len() > SUBDOMAIN_MAX {
+        problems.push(too_long(SUBDOMAIN_MAX));
+    }
+    let is_part = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part);
+        let bytes = part.as_bytes();
+        let is_edge = |b: Option<&u8>| b.is_some_and(|b| is_alnum_lower(*b));
+        let is_inner = |b: &u8| is_alnum_lower(*b) || matches!(b, b'-' | b'_');
+        is_edge(bytes.first()) && is_edge(bytes.last()) && bytes.iter().all(is_inner)
+    };
+    if !name.split('.').all(is_part) {
+        problems.push(must_match(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and \
+             must start and end with an alphanumeric character",
+            r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*",
+            &["example.com"],
+        ));
+    }
+    problems
+}
+
 /// `a DNS-1035 label`: names of Services.
 pub fn dns1035_label(name: &str) -> Vec<String> {
     let mut problems = Vec::new();
@@ -153,7 +177,7 @@ pub fn qualified_name(key: &str) -> Vec<String> {
     if name.is_empty() {
         problems.push("name part must be non-empty".to_owned());
     } else if name.len() > LABEL_MAX {
-        problems.push(format!("name part {}", too_long(LABEL_MAX)));
+        problems.push(format!("name part must be no more than {LABEL_MAX} bytes"));
     }
     if !is_key(name) {
         problems.push(format!(
@@ -180,7 +204,7 @@ fn is_key(name: &str) -> bool {
 pub fn label_value(value: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if value.len() > LABEL_MAX {
-        problems.push(too_long(LABEL_MAX));
+        problems.push(format!("must be no more than {LABEL_MAX} bytes"));
     }
     if !value.is_empty() && !is_key(value) {
         problems.push(must_match(

@@ -287,7 +287,7 @@ impl Seed<'_, '_> {
             let seed = Seed { context: self.context, shape: &field.shape, owner: Some(t.short_name()) };
             let value = map.next_value_seed(seed)?;
             self.context.path.pop();
-            if let Some(value) = value.filter(|value| !left_out(field, value)) {
+            if let Some(value) = value.filter(|value| !left_out(field, value) && !is_forgotten(t, field, value)) {
                 object.insert(field.name.clone().into_owned(), value);
             }
         }
@@ -445,6 +445,19 @@ fn left_out(field: &Field, value: &Value) -> bool {
             _ => false,
         },
     }
+}
+
+/// Whether upstream forgets that the list or map was there: it stores most objects as protobuf, which knows no empty list, and
+/// writes null for it afterwards. Definitions and API services are stored as JSON.
+fn is_forgotten(t: &Type, field: &Field, value: &Value) -> bool {
+    let is_empty = match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty() && matches!(field.shape, Shape::Map(_)),
+        _ => false,
+    };
+    is_empty
+        && field.presence == Presence::AlwaysValue
+        && !["io.k8s.apiextensions-apiserver", "io.k8s.kube-aggregator"].iter().any(|group| t.name.starts_with(group))
 }
 
 /// Adds what upstream's encoder writes although nobody has set it.

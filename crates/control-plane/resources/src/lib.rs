@@ -31,6 +31,7 @@ mod storagemigration;
 
 mod devices;
 mod resource;
+mod rules;
 
 pub use resource::{Moment, Resource, SchemaRef, Scope, SelectableField, Strategy, Subresource, Verbs};
 

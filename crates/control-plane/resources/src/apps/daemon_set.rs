@@ -2,10 +2,17 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_machinery::tree::{child, set, set_text, text};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_machinery::tree::{child, number, set, set_text, text};
 
+use super::validation::{
+    complain_of_labels, int_or_percent, matches_template, parse_selector, validate_at_most_all, validate_collisions,
+    validate_counters, validate_endless, validate_int_or_percent, validate_selector,
+};
 use crate::columns::{self, count};
 use crate::core::pod_spec::set_template_defaults;
+use crate::core::pod_spec::validation::validate_template;
+use crate::rules::{immutable, non_negative, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 /// Where the number of the template's changes is kept; in the API's older versions it was a field.
@@ -59,6 +66,38 @@ impl Strategy for DaemonSet {
         set_template_generation(object, template_generation(old) + i64::from(is_new));
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, path, spec) = (Errors::new(), Path::new("spec"), &object["spec"]);
+        validate_spec(&mut errors, spec, &path);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let (mut errors, path) = (Errors::new(), Path::new("spec"));
+        let (new, old) = (object.pointer("/spec/selector"), old.pointer("/spec/selector"));
+        immutable(&mut errors, &path.child("selector"), new, old);
+        validate_spec(&mut errors, &object["spec"], &path);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, old: &Value) -> Errors {
+        const COUNTERS: [&str; 9] = [
+            "currentNumberScheduled",
+            "numberMisscheduled",
+            "desiredNumberScheduled",
+            "numberReady",
+            "observedGeneration",
+            "updatedNumberScheduled",
+            "numberAvailable",
+            "numberUnavailable",
+            "collisionCount",
+        ];
+        let mut errors = Errors::new();
+        validate_counters(&mut errors, &object["status"], &Path::new("status"), &COUNTERS);
+        validate_collisions(&mut errors, object, old);
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let [names, images] = columns::containers(object.pointer("/spec/template/spec"));
         let number = |field: &str| Value::from(count(object, &format!("/status/{field}")));
@@ -75,6 +114,58 @@ impl Strategy for DaemonSet {
             images,
             columns::selector(object.pointer("/spec/selector")),
         ]
+    }
+}
+
+fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
+    let template = &spec["template"];
+    let template_path = path.child("template");
+    // In upstream's order the complaint about an empty selector comes after that about the labels.
+    let mut of_selector = Errors::new();
+    validate_selector(&mut of_selector, spec, path, "daemonset");
+    let about_emptiness = of_selector.pop_if(|error| error.detail.starts_with("empty selector"));
+    errors.extend(of_selector);
+    let selector = object_at(spec, "selector");
+    if parse_selector(selector).is_some_and(|selector| !matches_template(&selector, template)) {
+        complain_of_labels(errors, template, &template_path);
+    }
+    errors.extend(about_emptiness);
+    validate_template(errors, template, &template_path);
+    validate_endless(errors, template, &template_path, "DaemonSet");
+    non_negative(errors, &path.child("minReadySeconds"), number(spec, "minReadySeconds"));
+    validate_strategy(errors, &spec["updateStrategy"], &path.child("updateStrategy"));
+    non_negative(errors, &path.child("revisionHistoryLimit"), number(spec, "revisionHistoryLimit"));
+}
+
+fn validate_strategy(errors: &mut Errors, strategy: &Value, path: &Path<'_>) {
+    let rolling_path = path.child("rollingUpdate");
+    match (text(strategy, "type"), object_at(strategy, "rollingUpdate")) {
+        ("OnDelete", _) => {}
+        ("RollingUpdate", None) => errors.push(Error::required(&rolling_path, "")),
+        ("RollingUpdate", Some(rolling)) => {
+            let (unavailable, surge) = (&rolling["maxUnavailable"], &rolling["maxSurge"]);
+            let (unavailable_path, surge_path) = (rolling_path.child("maxUnavailable"), rolling_path.child("maxSurge"));
+            validate_int_or_percent(errors, &unavailable_path, unavailable);
+            validate_int_or_percent(errors, &surge_path, surge);
+            validate_at_most_all(errors, &unavailable_path, unavailable);
+            validate_at_most_all(errors, &surge_path, surge);
+            match (int_or_percent(unavailable) != 0, int_or_percent(surge) != 0) {
+                (true, true) => {
+                    let detail = "may not be set when maxUnavailable is non-zero";
+                    errors.push(Error::invalid(&surge_path, surge.clone(), detail));
+                }
+                (false, false) => {
+                    errors.push(Error::required(&unavailable_path, "cannot be 0 when maxSurge is 0"));
+                }
+                _ => {}
+            }
+        }
+        (kind, rolling) => {
+            let shown = serde_json::json!({"Type": kind, "RollingUpdate": rolling.map(|rolling| {
+                serde_json::json!({"MaxUnavailable": rolling.get("maxUnavailable"), "MaxSurge": rolling.get("maxSurge")})
+            })});
+            errors.push(Error::not_supported(path, shown, &["RollingUpdate", "OnDelete"]));
+        }
     }
 }
 

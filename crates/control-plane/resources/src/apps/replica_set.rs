@@ -2,10 +2,16 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_machinery::tree::{child, set};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_machinery::tree::{child, number, set};
 
+use super::validation::{
+    name_warning, parse_selector, shown_selector, validate_at_most, validate_counters, validate_matching_template,
+    validate_selector,
+};
 use crate::columns::{self, count};
 use crate::core::pod_spec::set_template_defaults;
+use crate::rules::{immutable, non_negative, object_at};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -37,6 +43,43 @@ impl Strategy for ReplicaSet {
         set_template_defaults(child(spec, "template"));
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, path, spec) = (Errors::new(), Path::new("spec"), &object["spec"]);
+        non_negative(&mut errors, &path.child("replicas"), number(spec, "replicas"));
+        non_negative(&mut errors, &path.child("minReadySeconds"), number(spec, "minReadySeconds"));
+        let selector = object_at(spec, "selector");
+        if selector.is_none() {
+            errors.push(Error::required(&path.child("selector"), ""));
+        }
+        // Upstream calls it so here as well.
+        validate_selector(&mut errors, spec, &path, "deployment");
+        if parse_selector(selector).is_none() {
+            let detail = "invalid label selector";
+            errors.push(Error::invalid(&path.child("selector"), shown_selector(selector), detail));
+        } else {
+            validate_matching_template(&mut errors, spec, &path, "ReplicaSet");
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate(object);
+        let spec = Path::new("spec");
+        let (new, old) = (object.pointer("/spec/selector"), old.pointer("/spec/selector"));
+        immutable(&mut errors, &spec.child("selector"), new, old);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_replica_status(&mut errors, &object["status"], &Path::new("status"));
+        errors
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        name_warning(object).into_iter().collect()
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let [names, images] = columns::containers(object.pointer("/spec/template/spec"));
         vec![
@@ -50,4 +93,20 @@ impl Strategy for ReplicaSet {
             columns::selector(object.pointer("/spec/selector")),
         ]
     }
+}
+
+/// The status of a ReplicaSet or ReplicationController.
+pub(crate) fn validate_replica_status(errors: &mut Errors, status: &Value, path: &Path<'_>) {
+    const COUNTERS: [&str; 6] = [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "terminatingReplicas",
+    ];
+    validate_counters(errors, status, path, &COUNTERS);
+    let parts = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    validate_at_most(errors, status, path, &parts, ("replicas", "status.replicas"));
+    validate_at_most(errors, status, path, &["availableReplicas"], ("readyReplicas", "readyReplicas"));
 }

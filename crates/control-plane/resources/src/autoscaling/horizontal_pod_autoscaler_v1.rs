@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use windlass_api::field::Errors;
-use windlass_machinery::tree::{child, items, number, put, remove, set, text};
+use windlass_machinery::tree::{child, number, put, remove, set, text};
 
 use super::horizontal_pod_autoscaler::{HorizontalPodAutoscaler, cpu_metric, table_columns};
 use super::metrics_v1;
@@ -117,6 +117,7 @@ fn to_served(object: &mut Value) {
         annotations.insert(BEHAVIOR.to_owned(), text_of(&metrics_v1::behavior_to_v1(&behavior)));
     }
     let status = child(object, "status");
+    set(status, "currentReplicas", 0);
     if let Some(metrics) = remove(status, "currentMetrics").filter(Value::is_array) {
         let metrics: Vec<Value> = metrics.as_array().into_iter().flatten().cloned().collect();
         for metric in metrics.iter().filter(|metric| is_cpu(metric)) {
@@ -184,7 +185,8 @@ fn to_stored(object: &mut Value) {
     if let Some(conditions) = conditions {
         put(status, "conditions", conditions);
     }
-    if number(status, "currentReplicas") == 0 && items(status, "currentMetrics").next().is_none() {
+    // This version always writes the number, v2 never a zero.
+    if number(status, "currentReplicas") == 0 {
         remove(status, "currentReplicas");
     }
 }

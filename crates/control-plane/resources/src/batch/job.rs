@@ -100,6 +100,9 @@ pub(super) fn set_job_spec_defaults(spec: &mut Value) {
 fn generate_selector(object: &mut Value) {
     let name = text(&object["metadata"], "name").to_owned();
     let uid = text(&object["metadata"], "uid").to_owned();
+    // A Job that has taken its labels from the template gets these as well.
+    let of_job = object.pointer("/metadata/labels").filter(|labels| labels.is_object());
+    let shares = of_job.is_some() && of_job == object.pointer("/spec/template/metadata/labels");
     let spec = child(object, "spec");
     let labels = child(child(child(spec, "template"), "metadata"), "labels");
     for label in JOB_NAME_LABELS {
@@ -108,8 +111,12 @@ fn generate_selector(object: &mut Value) {
     for label in CONTROLLER_UID_LABELS {
         set(labels, label, uid.as_str());
     }
+    let labels = labels.clone();
     let selector = child(child(spec, "selector"), "matchLabels");
     set(selector, CONTROLLER_UID_LABELS[1], json!(uid));
+    if shares {
+        put(child(object, "metadata"), "labels", labels);
+    }
 }
 
 fn has_condition(job: &Value, kind: &str) -> bool {
@@ -158,7 +165,7 @@ mod tests {
         Job.set_defaults(&mut job);
         Job.prepare_create(&mut job, Moment { now: Timestamp::UNIX_EPOCH });
         let spec = &job["spec"];
-        assert_eq!(job["metadata"]["labels"], json!({"a": "b"}));
+        assert_eq!(job["metadata"]["labels"], spec["template"]["metadata"]["labels"]);
         assert_eq!(
             (&spec["completions"], &spec["parallelism"], &spec["backoffLimit"]),
             (&json!(1), &json!(1), &json!(6))

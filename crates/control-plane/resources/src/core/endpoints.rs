@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 use windlass_machinery::tree::{items, items_mut, number, set_text, text};
 
 use crate::columns;
+use crate::rules::{app_protocol, at, complain, endpoint_ip, ip, named_port};
 use crate::{Resource, Strategy};
 
 const SHOWN_MAX: usize = 3;
@@ -30,6 +33,18 @@ impl Strategy for Endpoints {
 
     fn warnings(&self, _object: &Value) -> Vec<String> {
         vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, path) = (Errors::new(), Path::new("subsets"));
+        for (index, subset) in items(object, "subsets").enumerate() {
+            validate_subset(&mut errors, subset, &path.index(index));
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        if object.get("subsets") == old.get("subsets") { Errors::new() } else { self.validate(object) }
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -66,5 +81,33 @@ fn host_port(ip: &str, port: Option<i64>) -> String {
         None => ip.to_owned(),
         Some(port) if ip.contains(':') => format!("[{ip}]:{port}"),
         Some(port) => format!("{ip}:{port}"),
+    }
+}
+
+fn validate_subset(errors: &mut Errors, subset: &Value, path: &Path<'_>) {
+    let lists = ["addresses", "notReadyAddresses"];
+    if lists.iter().all(|list| items(subset, list).next().is_none()) {
+        errors.push(Error::required(path, "must specify `addresses` or `notReadyAddresses`"));
+    }
+    for list in lists {
+        let list_path = path.child(list);
+        for (index, address) in items(subset, list).enumerate() {
+            let path = list_path.index(index);
+            ip(errors, &path.child("ip"), text(address, "ip"));
+            let host = text(address, "hostname");
+            if !host.is_empty() {
+                complain(errors, &path.child("hostname"), host, names::dns1123_label(host));
+            }
+            if let Some(node) = at(address, "nodeName").and_then(Value::as_str) {
+                complain(errors, &path.child("nodeName"), node, names::dns1123_subdomain(node));
+            }
+            endpoint_ip(errors, &path.child("ip"), text(address, "ip"));
+        }
+    }
+    let ports = path.child("ports");
+    let several = items(subset, "ports").count() > 1;
+    for (index, port) in items(subset, "ports").enumerate() {
+        named_port(errors, port, &ports.index(index), several, names::dns1123_label);
+        app_protocol(errors, port, &ports.index(index));
     }
 }

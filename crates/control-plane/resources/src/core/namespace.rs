@@ -25,6 +25,9 @@ pub(crate) fn resource() -> Resource {
         .strategy(Namespace)
 }
 
+/// Finalizers that need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
 struct Namespace;
 
 impl Strategy for Namespace {
@@ -57,7 +60,13 @@ impl Strategy for Namespace {
         let finalizers = spec.child("finalizers");
         items(object.get("spec").unwrap_or(&Value::Null), "finalizers")
             .filter_map(Value::as_str)
-            .flat_map(|name| complaints(&finalizers, name, names::qualified_name(name)))
+            .flat_map(|name| {
+                let mut problems = names::qualified_name(name);
+                if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+                    problems.push("name is neither a standard finalizer name nor is it fully qualified".to_owned());
+                }
+                complaints(&finalizers, name, problems)
+            })
             .collect()
     }
 

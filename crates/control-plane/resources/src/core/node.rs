@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
 
+use super::pod_spec::validation::resources::validate_quantity;
 use crate::columns::{self, word};
 use crate::quantities::round_up;
+use crate::rules::{cidr, complain, label_name, map_at, required_of, texts};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
@@ -78,6 +82,46 @@ impl Strategy for Node {
         false
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_taints(&mut errors, object);
+        validate_resources(&mut errors, object);
+        let spec = Path::new("spec");
+        let (path, ranges) = (spec.child("podCIDRs"), texts(&object["spec"], "podCIDRs").collect::<Vec<_>>());
+        for (index, range) in ranges.iter().enumerate() {
+            cidr(&mut errors, &path.index(index), range);
+        }
+        let v6: Vec<bool> = ranges.iter().map(|range| range.contains(':')).collect();
+        if ranges.len() > 1 && (ranges.len() > 2 || v6[0] == v6[1]) {
+            errors.push(Error::invalid(&path, ranges, "may specify no more than one CIDR for each IP family"));
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate(object);
+        validate_change(&mut errors, object, old);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_change(&mut errors, object, old);
+        errors
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        let spec = &object["spec"];
+        let mut warnings = Vec::new();
+        if spec.get("configSource").is_some_and(Value::is_object) {
+            warnings.push("spec.configSource: the feature is removed".to_owned());
+        }
+        if !text(spec, "externalID").is_empty() {
+            warnings.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+        }
+        warnings
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let or_unknown = |pointer: &str| match word(object, pointer) {
             "" => "<unknown>".to_owned(),
@@ -100,6 +144,69 @@ impl Strategy for Node {
             Value::from(kernel),
             Value::from(or_unknown("/status/nodeInfo/containerRuntimeVersion")),
         ]
+    }
+}
+
+/// What an update of the specification or the status may not do.
+fn validate_change(errors: &mut Errors, node: &Value, old: &Value) {
+    validate_resources(errors, node);
+    let (status, spec_path) = (Path::new("status"), Path::new("spec"));
+    let addresses = status.child("addresses");
+    let mut seen = Vec::new();
+    for (index, address) in items(&node["status"], "addresses").enumerate() {
+        if seen.contains(&address) {
+            let shown = serde_json::json!({"Type": text(address, "type"), "Address": text(address, "address")});
+            errors.push(Error::duplicate(&addresses.index(index), shown));
+        }
+        seen.push(address);
+    }
+    let (spec, old_spec) = (&node["spec"], &old["spec"]);
+    let ranges: Vec<&str> = texts(spec, "podCIDRs").collect();
+    let before: Vec<&str> = texts(old_spec, "podCIDRs").collect();
+    if !before.is_empty() && ranges != before {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        errors.push(Error::forbidden(&spec_path.child("podCIDRs"), detail));
+    }
+    validate_taints(errors, node);
+    if text(spec, "externalID") != text(old_spec, "externalID") {
+        errors.push(Error::forbidden(&spec_path.child("externalID"), "may not be updated"));
+    }
+    let (provider, old_provider) = (text(spec, "providerID"), text(old_spec, "providerID"));
+    if !old_provider.is_empty() && provider != old_provider {
+        errors.push(Error::invalid(&spec_path.child("providerID"), provider, "field is immutable"));
+    }
+}
+
+fn validate_resources(errors: &mut Errors, node: &Value) {
+    let path = Path::new("status");
+    for list in ["capacity", "allocatable"] {
+        let path = path.child(list);
+        for (name, quantity) in map_at(&node["status"], list).into_iter().flatten() {
+            validate_quantity(errors, &path.child(name), name, quantity.as_str().unwrap_or_default());
+        }
+    }
+}
+
+/// Taints; upstream calls their place `metadata.taints`.
+fn validate_taints(errors: &mut Errors, node: &Value) {
+    let metadata = Path::new("metadata");
+    let path = metadata.child("taints");
+    let mut seen = BTreeSet::new();
+    for (index, taint) in items(&node["spec"], "taints").enumerate() {
+        let path = path.index(index);
+        let (key, value, effect) = (text(taint, "key"), text(taint, "value"), text(taint, "effect"));
+        label_name(errors, &path.child("key"), key);
+        let problems = names::label_value(value);
+        if !problems.is_empty() {
+            complain(errors, &path.child("value"), value, vec![problems.join(";")]);
+        }
+        required_of(errors, &path.child("effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        if !seen.insert((key, effect)) {
+            let shown =
+                serde_json::json!({"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint.get("timeAdded")});
+            let error = Error::duplicate(&path, shown);
+            errors.push(Error { detail: "taints must be unique by key and effect pair".to_owned(), ..error });
+        }
     }
 }
 

@@ -2,12 +2,17 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_machinery::tree::{child, put, remove, set_text, text};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::{Quantity, names};
+use windlass_machinery::tree::{child, keep, put, remove, set_text, text};
 
-use super::persistent_volume::{access_modes, class, or_unset, phase};
+use super::persistent_volume::{CLASS_ANNOTATION, access_modes, class, or_unset, phase};
 use super::pod_spec::set_claim_spec_defaults;
+use super::pod_spec::validation::resources::validate_quantity;
+use super::pod_spec::validation::validate_claim_spec;
 use crate::columns::{self, word};
-use crate::quantities::round_up;
+use crate::quantities::{quantity, round_up};
+use crate::rules::{at, complain, map_at, supported};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -53,6 +58,24 @@ impl Strategy for PersistentVolumeClaim {
         true
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_claim_spec(&mut errors, &object["spec"], &Path::new("spec"));
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate(object);
+        validate_change(&mut errors, object, old);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_status(&mut errors, &object["status"]);
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let spec = &object["spec"];
         let is_bound = !text(spec, "volumeName").is_empty();
@@ -75,6 +98,112 @@ impl Strategy for PersistentVolumeClaim {
             or_unset(spec, "volumeMode"),
         ]
     }
+}
+
+/// Of a claim that is bound the size and the attributes may change, of any other nothing but the volume that it gets.
+fn validate_change(errors: &mut Errors, object: &Value, old: &Value) {
+    let path = Path::new("spec");
+    let (mut spec, old_spec) = (object["spec"].clone(), &old["spec"]);
+    let annotation = |object: &Value| {
+        object.pointer("/metadata/annotations").and_then(|a| a.get(CLASS_ANNOTATION)).cloned().unwrap_or_default()
+    };
+    let (new_class, old_class) = (annotation(object), annotation(old));
+    // The class may move from the annotation into the field.
+    let moves = old_class.is_string()
+        && at(old_spec, "storageClassName").is_none()
+        && spec.get("storageClassName") == Some(&old_class);
+    if moves {
+        remove(&mut spec, "storageClassName");
+    } else if new_class != old_class {
+        let metadata = Path::new("metadata");
+        let annotations = metadata.child("annotations");
+        errors.push(Error::invalid(&annotations.key(CLASS_ANNOTATION), new_class, "field is immutable"));
+    }
+    let was_classless = at(old_spec, "storageClassName").is_none() && old_class.is_null();
+    if !moves && was_classless && at(&spec, "storageClassName").is_some() {
+        remove(&mut spec, "storageClassName");
+    }
+    if text(old_spec, "volumeName").is_empty() {
+        remove(&mut spec, "volumeName");
+    }
+    if text(&object["status"], "phase") == "Bound" {
+        if let Some(requests) = spec.pointer_mut("/resources/requests") {
+            keep(requests, old_spec.pointer("/resources/requests").unwrap_or(&Value::Null), "storage");
+        }
+        keep(&mut spec, old_spec, "volumeAttributesClassName");
+    }
+    if spec != *old_spec {
+        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for \
+                      bound claims";
+        errors.push(Error::forbidden(&path, detail));
+    }
+    let size = |object: &Value, pointer: &str| quantity(object.pointer(pointer), "storage").unwrap_or(Quantity::ZERO);
+    let new_size = size(object, "/spec/resources/requests");
+    if new_size < size(old, "/spec/resources/requests") && new_size <= size(old, "/status/capacity") {
+        let resources = path.child("resources");
+        let requests = resources.child("requests");
+        errors.push(Error::forbidden(&requests.child("storage"), "field can not be less than status.capacity"));
+    }
+    crate::rules::immutable(
+        errors,
+        &Path::new("volumeMode"),
+        object["spec"].get("volumeMode"),
+        old_spec.get("volumeMode"),
+    );
+    let class = at(&object["spec"], "volumeAttributesClassName").and_then(Value::as_str);
+    if object.pointer("/status/currentVolumeAttributesClassName").is_some_and(Value::is_string)
+        && class != at(old_spec, "volumeAttributesClassName").and_then(Value::as_str)
+        && class.is_none_or(str::is_empty)
+    {
+        let to = if class.is_none() { "nil" } else { "empty string" };
+        let detail = format!("update to {to} is forbidden when status.currentVolumeAttributesClassName is not nil");
+        errors.push(Error::forbidden(&path.child("volumeAttributesClassName"), detail));
+    }
+}
+
+fn validate_status(errors: &mut Errors, status: &Value) {
+    const RESIZE: [&str; 5] = [
+        "ControllerResizeInProgress",
+        "ControllerResizeInfeasible",
+        "NodeResizeInProgress",
+        "NodeResizeInfeasible",
+        "NodeResizePending",
+    ];
+    let path = Path::new("status");
+    let capacity = path.child("capacity");
+    for (name, amount) in map_at(status, "capacity").into_iter().flatten() {
+        not_negative(errors, &capacity.key(name), amount);
+    }
+    let states = path.child("allocatedResourceStatuses");
+    for (name, state) in map_at(status, "allocatedResourceStatuses").into_iter().flatten() {
+        validate_key(errors, &states, name);
+        if !RESIZE.contains(&state.as_str().unwrap_or_default()) {
+            supported(errors, &states, name, &RESIZE);
+        }
+    }
+    let allocated = path.child("allocatedResources");
+    for (name, amount) in map_at(status, "allocatedResources").into_iter().flatten() {
+        if validate_key(errors, &allocated, name) && !not_negative(errors, &allocated.key(name), amount) {
+            validate_quantity(errors, &allocated.key(name), "storage", amount.as_str().unwrap_or_default());
+        }
+    }
+}
+
+fn validate_key(errors: &mut Errors, path: &Path<'_>, name: &str) -> bool {
+    let before = errors.len();
+    complain(errors, path, name, names::qualified_name(name));
+    if errors.len() == before && name != "storage" && (!name.contains('/') || name.contains("kubernetes.io/")) {
+        errors.push(Error::not_supported(path, name, &["storage"]));
+    }
+    errors.len() == before
+}
+
+fn not_negative(errors: &mut Errors, path: &Path<'_>, amount: &Value) -> bool {
+    let is_negative = amount.as_str().is_some_and(|text| text.starts_with('-'));
+    if is_negative {
+        errors.push(Error::invalid(path, amount.clone(), "must be a valid resource quantity"));
+    }
+    is_negative
 }
 
 /// A claim's content comes from `dataSource` or `dataSourceRef`; the server fills in whichever is missing. References into

@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_api::Quantity;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::{Quantity, time};
 use windlass_machinery::tree::{child, items, keep, put, text};
 
 use super::pod_row;
+use super::pod_spec::validation::{self, Subject};
 use super::pod_spec::{preparation, set_pod_defaults, set_pod_level_resources};
 use crate::columns;
 use crate::quantities::quantity;
+use crate::rules::{non_negative, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -60,11 +63,12 @@ impl Strategy for Pod {
         set_pod_defaults(object);
     }
 
-    fn prepare_create(&self, object: &mut Value, _moment: Moment) {
+    fn prepare_create(&self, object: &mut Value, moment: Moment) {
         put(child(object, "status"), "phase", "Pending");
         if object.pointer("/spec/schedulingGates/0").is_some() {
             let condition = json!({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
-                "message": "Scheduling is blocked due to non-empty scheduling gates", "lastProbeTime": null, "lastTransitionTime": null});
+                "message": "Scheduling is blocked due to non-empty scheduling gates", "lastProbeTime": null,
+                "lastTransitionTime": time::rfc3339(moment.now)});
             put(child(object, "status"), "conditions", json!([condition]));
         }
         preparation::merge_label_keys(object);
@@ -96,6 +100,37 @@ impl Strategy for Pod {
         preparation::keep_observed_generations(status, old_status);
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = validate_any(object);
+        let spec = Path::new("spec");
+        if object.pointer("/spec/ephemeralContainers/0").is_some() {
+            errors.push(Error::forbidden(&spec.child("ephemeralContainers"), "cannot be set on create"));
+        }
+        let is_gated = object.pointer("/spec/schedulingGates/0").is_some();
+        if is_gated && !text(&object["spec"], "nodeName").is_empty() {
+            let detail = "cannot be set until all schedulingGates have been cleared";
+            errors.push(Error::forbidden(&spec.child("nodeName"), detail));
+        }
+        validation::validate_profiles_match(&mut errors, &object["metadata"], &object["spec"], &spec);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = validate_any(object);
+        validation::validate_pod_update(&mut errors, object, old);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validation::validate_status_update(&mut errors, object, old);
+        errors
+    }
+
+    fn validate_subresource(&self, _subresource: &str, object: &Value, _old: &Value) -> Errors {
+        validate_any(object)
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         pod_row::cells(object, now)
     }
@@ -113,6 +148,36 @@ impl Strategy for Pod {
     fn returns_deleted(&self) -> bool {
         true
     }
+}
+
+/// What holds for every pod, new or changed.
+fn validate_any(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (metadata, spec) = (&object["metadata"], &object["spec"]);
+    let (metadata_path, path) = (Path::new("metadata"), Path::new("spec"));
+    validation::validate_annotations(&mut errors, metadata, spec, &metadata_path.child("annotations"));
+    validation::validate_spec(&mut errors, spec, &path, Subject { pod: Some(metadata) });
+    if text(spec, "serviceAccountName").is_empty() {
+        let volumes = path.child("volumes");
+        for (index, volume) in items(spec, "volumes").enumerate() {
+            let Some(projected) = object_at(volume, "projected") else { continue };
+            let volume_path = volumes.index(index);
+            let projected_path = volume_path.child("projected");
+            let sources = projected_path.child("sources");
+            for (at, _) in
+                items(projected, "sources").enumerate().filter(|(_, s)| object_at(s, "serviceAccountToken").is_some())
+            {
+                let source = sources.index(at);
+                let detail = "must not be specified when serviceAccountName is not set";
+                errors.push(Error::forbidden(&source.child("serviceAccountToken"), detail));
+            }
+        }
+    }
+    if let Some(seconds) = spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64) {
+        non_negative(&mut errors, &path.child("terminationGracePeriodSeconds"), seconds);
+    }
+    validation::validate_containers_of_pod(&mut errors, spec, &path);
+    errors
 }
 
 /// How the node treats the pod when memory is short: by what the pod, or else its containers, ask for and may use of CPU and

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::child;
 
 use super::pod_spec::set_template_defaults;
+use super::pod_spec::validation::validate_template;
 use crate::columns;
 use crate::{Resource, Strategy};
 
@@ -20,6 +22,12 @@ struct PodTemplate;
 impl Strategy for PodTemplate {
     fn set_defaults(&self, object: &mut Value) {
         set_template_defaults(child(object, "template"));
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_template(&mut errors, &object["template"], &Path::new("template"));
+        errors
     }
 
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {

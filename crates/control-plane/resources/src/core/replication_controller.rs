@@ -2,10 +2,15 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use windlass_machinery::tree::{child, put, set};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_machinery::tree::{child, number, put, set};
 
 use super::pod_spec::set_template_defaults;
+use super::pod_spec::validation::validate_template;
+use crate::apps::replica_set::validate_replica_status;
+use crate::apps::validation::{complain_of_labels, name_warning, validate_endless};
 use crate::columns::{self, count};
+use crate::rules::{map_at, non_negative, object_at};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -50,6 +55,41 @@ impl Strategy for ReplicationController {
 
     fn orphans_by_default(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, path, spec) = (Errors::new(), Path::new("spec"), &object["spec"]);
+        let selector = map_at(spec, "selector").filter(|selector| !selector.is_empty());
+        if selector.is_none() {
+            errors.push(Error::required(&path.child("selector"), ""));
+        }
+        let template_path = path.child("template");
+        match object_at(spec, "template") {
+            None => errors.push(Error::required(&template_path, "")),
+            Some(template) => {
+                let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
+                let matches = |(key, value): (&String, &Value)| labels.and_then(|l| l.get(key)) == Some(value);
+                if selector.is_some_and(|selector| !selector.iter().all(matches)) {
+                    complain_of_labels(&mut errors, template, &template_path);
+                }
+                validate_template(&mut errors, template, &template_path);
+                validate_endless(&mut errors, template, &template_path, "ReplicationController");
+            }
+        }
+        for field in ["replicas", "minReadySeconds"] {
+            non_negative(&mut errors, &path.child(field), number(spec, field));
+        }
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_replica_status(&mut errors, &object["status"], &Path::new("status"));
+        errors
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        name_warning(object).into_iter().collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use windlass_api::field::Errors;
+use windlass_api::names;
 use windlass_machinery::tree::{child, items, items_mut, number, put, remove, set, set_text, text};
 
+use super::service_validation;
 use crate::columns;
 use crate::{Moment, Resource, Strategy, Subresource};
 
@@ -17,6 +20,7 @@ pub(crate) fn resource() -> Resource {
         .short_names(&["svc"])
         .categories(&["all"])
         .subresources(&[Subresource::Proxy, Subresource::Status])
+        .name_rule(names::dns1123_label)
         .creates_on_update()
         .selectable(&[("spec.clusterIP", "/spec/clusterIP"), ("spec.type", "/spec/type")])
         .columns(columns::list(&["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "+Selector"]))
@@ -70,6 +74,24 @@ impl Strategy for Service {
         true
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        service_validation::validate(&mut errors, object);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        service_validation::validate_update(&mut errors, object, old);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        service_validation::validate_status(&mut errors, object);
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let spec = &object["spec"];
         let ports: Vec<String> = items(spec, "ports").map(port_cell).collect();
@@ -86,7 +108,7 @@ impl Strategy for Service {
 }
 
 /// Whether traffic can come from outside of the cluster.
-fn is_external(spec: &Value) -> bool {
+pub(super) fn is_external(spec: &Value) -> bool {
     match text(spec, "type") {
         "LoadBalancer" | "NodePort" => true,
         "ClusterIP" => items(spec, "externalIPs").next().is_some(),

@@ -7,7 +7,9 @@ pub(crate) mod role_binding;
 
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 
+use crate::rules::complain;
 use windlass_machinery::tree::{items, items_mut, set, set_text, text};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -16,23 +18,24 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 fn validate_rules(object: &Value, namespaced: bool) -> Errors {
     let mut errors = Errors::new();
     let rules = Path::new("rules");
+    // Upstream looks for the verbs in a second pass.
+    let mut of_verbs = Errors::new();
     for (index, rule) in items(object, "rules").enumerate() {
         let rule_path = rules.index(index);
         let is_empty = |field: &str| items(rule, field).next().is_none();
         if is_empty("verbs") {
-            errors.push(Error::required(&rule_path.child("verbs"), "verbs must contain at least one value"));
+            of_verbs.push(Error::required(&rule_path.child("verbs"), ""));
         }
         if !is_empty("nonResourceURLs") {
             let urls = rule_path.child("nonResourceURLs");
             let value = rule["nonResourceURLs"].clone();
             if namespaced {
-                errors.push(Error::invalid(&urls, value, "namespaced rules cannot apply to non-resource URLs"));
-            } else if !is_empty("apiGroups") || !is_empty("resources") || !is_empty("resourceNames") {
-                errors.push(Error::invalid(
-                    &urls,
-                    value,
-                    "rules cannot apply to both regular resources and non-resource URLs",
-                ));
+                let detail = "namespaced rules cannot apply to non-resource URLs";
+                errors.push(Error::invalid(&urls, value.clone(), detail));
+            }
+            if !is_empty("apiGroups") || !is_empty("resources") || !is_empty("resourceNames") {
+                let detail = "rules cannot apply to both regular resources and non-resource URLs";
+                errors.push(Error::invalid(&urls, value, detail));
             }
             continue;
         }
@@ -45,6 +48,7 @@ fn validate_rules(object: &Value, namespaced: bool) -> Errors {
             errors.push(Error::required(&resources, "resource rules must supply at least one resource"));
         }
     }
+    errors.extend(of_verbs);
     errors
 }
 
@@ -86,11 +90,12 @@ fn validate_binding(object: &Value, namespaced: bool) -> Errors {
 
 fn validate_subject(subject: &Value, path: &Path<'_>, namespaced: bool) -> Errors {
     let mut errors = Errors::new();
-    if text(subject, "name").is_empty() {
-        errors.push(Error::required(&path.child("name"), ""));
-    }
+    let name = text(subject, "name");
     match text(subject, "kind") {
         "ServiceAccount" => {
+            if !name.is_empty() {
+                complain(&mut errors, &path.child("name"), name, names::dns1123_subdomain(name));
+            }
             if !text(subject, "apiGroup").is_empty() {
                 errors.push(Error::not_supported(&path.child("apiGroup"), text(subject, "apiGroup"), &[""]));
             }
@@ -105,13 +110,18 @@ fn validate_subject(subject: &Value, path: &Path<'_>, namespaced: bool) -> Error
         }
         other => errors.push(Error::not_supported(&path.child("kind"), other, &["ServiceAccount", "User", "Group"])),
     }
+    if name.is_empty() {
+        errors.push(Error::required(&path.child("name"), ""));
+    }
     errors
 }
 
 fn validate_binding_update(object: &Value, old: &Value, namespaced: bool) -> Errors {
     let mut errors = validate_binding(object, namespaced);
     if object.get("roleRef") != old.get("roleRef") {
-        errors.push(Error::invalid(&Path::new("roleRef"), object["roleRef"].clone(), "cannot change roleRef"));
+        let role = &object["roleRef"];
+        let shown = serde_json::json!({"APIGroup": text(role, "apiGroup"), "Kind": text(role, "kind"), "Name": text(role, "name")});
+        errors.push(Error::invalid(&Path::new("roleRef"), shown, "field is immutable"));
     }
     errors
 }

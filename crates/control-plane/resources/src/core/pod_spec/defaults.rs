@@ -113,13 +113,38 @@ fn set_container_defaults(container: &mut Value) {
     }
 }
 
-/// An image without tag and digest means the latest.
+/// An image without tag and digest means the latest; what is no name of an image means nothing.
 fn tag_is_latest(image: &str) -> bool {
-    if image.contains('@') {
-        return false;
-    }
-    let name = image.rsplit('/').next().unwrap_or(image);
-    name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+    let (name, tag) = match image.rsplit_once('/') {
+        _ if image.contains('@') => return false,
+        Some((path, last)) => match last.split_once(':') {
+            Some((last, tag)) => (format!("{path}/{last}"), tag),
+            None => (image.to_owned(), "latest"),
+        },
+        None => image.split_once(':').map_or((image.to_owned(), "latest"), |(name, tag)| (name.to_owned(), tag)),
+    };
+    tag == "latest" && is_image_name(&name)
+}
+
+/// `registry:5000/path/name`, where the registry may be left out.
+fn is_image_name(name: &str) -> bool {
+    const BYTES_MAX: usize = 255;
+    const DEFAULT_REGISTRY: &str = "docker.io/library/";
+    let (registry, path) = match name.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
+        _ => ("", name),
+    };
+    let prefix = match (registry, path.contains('/')) {
+        ("", false) => DEFAULT_REGISTRY.len(),
+        ("", true) => "docker.io/".len(),
+        (registry, _) => registry.len() + 1,
+    };
+    let is_part = |part: &str| {
+        let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+        let is_edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        part.bytes().all(is_inner) && is_edge(part.as_bytes().first()) && is_edge(part.as_bytes().last())
+    };
+    prefix + path.len() <= BYTES_MAX && path.split('/').all(is_part)
 }
 
 fn set_probe_defaults(probe: &mut Value) {
@@ -255,6 +280,9 @@ mod tests {
             ("localhost:5000/nginx:1", false),
             ("nginx@sha256:abc", false),
             ("nginx:latest@sha256:abc", false),
+            ("", false),
+            ("Nginx", false),
+            ("a/b", true),
         ] {
             assert_eq!(tag_is_latest(image), latest, "{image}");
         }
