@@ -15,6 +15,7 @@ pub(crate) struct Progress(Option<File>);
 
 impl Progress {
     /// Takes the pipe. Must be called once, before the process opens files.
+    #[expect(clippy::disallowed_methods, reason = "the variable comes from this program's own parent, not from a user")]
     pub(crate) fn take() -> Self {
         let number = std::env::var(VARIABLE).ok().and_then(|number| number.parse::<RawFd>().ok());
         let Some(number) = number.filter(|&number| number > 2) else { return Self(None) };

@@ -34,6 +34,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     }
     if flags.wipe {
         super::block_on(node::remove_network(&data_dir))?;
+        node::unmount_all(&data_dir)?;
         match std::fs::remove_dir_all(&data_dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Failure::during(format!("{} cannot be removed", data_dir.display()), error));

@@ -63,6 +63,7 @@ pub(crate) fn merge_into_users(own: &Path) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
+#[expect(clippy::disallowed_methods, reason = "KUBECONFIG and HOME are where every Kubernetes client looks")]
 fn users_file() -> Result<PathBuf, Failure> {
     let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
     if let Some(first) = std::env::split_paths(&named).find(|path| !path.as_os_str().is_empty()) {

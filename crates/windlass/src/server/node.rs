@@ -288,8 +288,51 @@ pub(crate) async fn end(data_dir: &Path, wipe: bool) -> Result<(), Failure> {
     if wipe { runtime.wipe().await.map_err(failed) } else { runtime.shutdown_all(STOP_GRACE).await.map_err(failed) }
 }
 
+/// Unmounts what is mounted below the data directory: volumes of pods that are no more.
+pub(crate) fn unmount_all(data_dir: &Path) -> Result<(), Failure> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")
+        .map_err(|error| Failure::during("the mounts cannot be listed", error))?;
+    // The fifth word is where; the last mounted come last and go first.
+    let points = mounts.lines().rev().filter_map(|line| line.split(' ').nth(4));
+    for point in points.map(unescape).filter(|point| point.starts_with(data_dir) && point != data_dir) {
+        nix::mount::umount2(&point, nix::mount::MntFlags::MNT_DETACH)
+            .map_err(|error| Failure::during(format!("{} cannot be unmounted", point.display()), error))?;
+    }
+    Ok(())
+}
+
+/// A path of mountinfo, in which spaces and the like are written as `\040`.
+fn unescape(text: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let code = after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &after[3..];
+            }
+            None => bytes.push(byte),
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+}
+
 /// Removes what pods and Services left in the node's network.
 pub(crate) async fn remove_network(data_dir: &Path) -> Result<(), Failure> {
     pod_network::remove(&pod_network::Paths::new(data_dir))?;
     services::remove_proxy().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_mounts() {
+        assert_eq!(unescape("/a\\040b\\134c"), PathBuf::from("/a b\\c"));
+        assert_eq!(unescape("/plain"), PathBuf::from("/plain"));
+    }
 }

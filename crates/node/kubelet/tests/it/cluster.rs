@@ -46,7 +46,10 @@ pub(crate) struct Cluster {
 /// Runs `test` on a cluster of its own.
 pub(crate) fn on_cluster(test: impl for<'a> FnOnce(&'a mut Cluster) -> BoxFuture<'a, ()>) {
     assert!(nix::unistd::geteuid().is_root(), "these tests make containers: run them as root");
-    let _ = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::INFO).with_test_writer().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_test_writer()
+        .try_init();
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
     nix::mount::mount(none, "/", none, MsFlags::MS_SHARED | MsFlags::MS_REC, none).unwrap();
