@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Empty, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -24,6 +26,9 @@ use crate::server::Server;
 
 /// How long the other end may take to accept.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest page whose links are rewritten.
+const HTML_MAX: usize = 16 << 20;
 
 /// Headers that are about one connection and go no further (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [
@@ -90,7 +95,10 @@ pub(super) async fn forward(
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(tunnel(client, answer));
     }
-    Ok(hand_back(&target, answer))
+    match &target.prefix {
+        Some(prefix) if is_html(answer.headers()) => rewritten(&target, prefix, answer).await,
+        _ => Ok(hand_back(&target, answer)),
+    }
 }
 
 async fn dial(server: &Server, target: &Target) -> std::io::Result<Box<dyn Stream>> {
@@ -140,6 +148,8 @@ fn outgoing(
     let asked = parts.headers.insert(HOST, host);
     if let Some(prefix) = &target.prefix {
         let headers = &mut parts.headers;
+        // Links can only be rewritten in what can be read.
+        headers.remove(http::header::ACCEPT_ENCODING);
         let uri = format!("{prefix}{}", parts.uri.path());
         for (name, value) in [
             ("x-forwarded-uri", HeaderValue::from_str(&uri).ok()),
@@ -185,7 +195,10 @@ fn tunnel(client: ClientUpgrade, mut answer: Response<Incoming>) -> Response<Bod
 }
 
 /// The target's answer as the client gets it.
-fn hand_back(target: &Target, answer: Response<Incoming>) -> Response<Body> {
+fn hand_back<B>(target: &Target, answer: Response<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Display + Send + Sync> + Send + Sync + 'static,
+{
     let (mut parts, body) = answer.into_parts();
     parts.version = http::Version::default();
     remove_hop_by_hop(&mut parts.headers);
@@ -204,6 +217,23 @@ fn hand_back(target: &Target, answer: Response<Incoming>) -> Response<Body> {
     });
     let frames = frames.filter_map(async |chunk| chunk.ok().map(|bytes| Ok(Frame::data(bytes))));
     Response::from_parts(parts, BodyExt::boxed(StreamBody::new(frames)))
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.starts_with("text/html") && !headers.contains_key(CONTENT_ENCODING)
+}
+
+/// A page of the target, whose links lead through the proxy.
+async fn rewritten(target: &Target, prefix: &str, answer: Response<Incoming>) -> Result<Response<Body>, Status> {
+    let (parts, body) = answer.into_parts();
+    let failed =
+        |error: &dyn std::fmt::Display| Status::service_unavailable(format!("error trying to reach service: {error}"));
+    let page = Limited::new(body, HTML_MAX).collect().await.map_err(|error| failed(&error))?.to_bytes();
+    let page = super::html::rewrite(&page, |link| behind_prefix(target, prefix, link));
+    let mut response = hand_back(target, Response::from_parts(parts, Empty::new()));
+    response.headers_mut().remove(CONTENT_LENGTH);
+    Ok(response.map(|_| full(page)))
 }
 
 /// Where a redirect of the target leads, seen from the client.

@@ -5,6 +5,7 @@
 //! is their business: the bytes are handed on as they are.
 
 mod forward;
+mod html;
 mod target;
 
 use http::{Method, Request, Response};
