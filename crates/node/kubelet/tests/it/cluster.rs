@@ -46,7 +46,10 @@ pub(crate) struct Cluster {
 /// Runs `test` on a cluster of its own.
 pub(crate) fn on_cluster(test: impl for<'a> FnOnce(&'a mut Cluster) -> BoxFuture<'a, ()>) {
     assert!(nix::unistd::geteuid().is_root(), "these tests make containers: run them as root");
-    let _ = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::INFO).with_test_writer().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_test_writer()
+        .try_init();
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
     nix::mount::mount(none, "/", none, MsFlags::MS_SHARED | MsFlags::MS_REC, none).unwrap();
@@ -139,7 +142,7 @@ impl Cluster {
         self.runtime = Some(runtime.clone());
         let options = self.options();
         let client =
-            client(&self.server, User::new(&format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]));
+            client(&self.server, User::new(format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]));
         let context = Context {
             informers: Arc::new(Informers::new(client.clone())),
             recorder: Recorder::start(client.clone(), Clock::system(), "kubelet", NODE),
@@ -217,8 +220,7 @@ impl Cluster {
     }
 
     pub(crate) async fn delete(&self, name: &str, grace_seconds: Option<i64>) {
-        let mut options = DeleteOptions::default();
-        options.grace_period_seconds = grace_seconds;
+        let options = DeleteOptions { grace_period_seconds: grace_seconds, ..DeleteOptions::default() };
         self.admin.delete(&PODS, &ObjectKey::new("default", name), &options).await.unwrap();
     }
 
@@ -272,7 +274,7 @@ impl Cluster {
         let wiped = tokio::time::timeout(PATIENCE, runtime.wipe()).await.map_err(|error| error.to_string())?;
         wiped.map_err(|error| error.to_string())?;
         let volumes = Volumes::new(self.options().root, Clock::system());
-        for (uid, error) in volumes.remove_orphans(&std::collections::HashSet::new()).await {
+        if let Some((uid, error)) = volumes.remove_orphans(&std::collections::HashSet::new()).await.into_iter().next() {
             return Err(format!("{uid}: {error}"));
         }
         for directory in self.cgroups() {
