@@ -25,6 +25,7 @@ mod pod;
 mod pods;
 mod probe;
 mod registry;
+mod resize;
 mod shared;
 mod status;
 mod sync;

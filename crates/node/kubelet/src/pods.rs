@@ -125,14 +125,7 @@ impl Pods {
     }
 
     fn admit(&self, pod: &Pod) -> Result<(), Rejection> {
-        let others: Vec<Arc<Pod>> = self
-            .registry
-            .all()
-            .into_iter()
-            .filter(|entry| !entry.record.lock().finished && entry.mailbox.peek().ending.is_none())
-            .map(|entry| entry.mailbox.pod())
-            .filter(|other| !other.is_terminal())
-            .collect();
+        let others = self.registry.allocated(pod.uid());
         admission::admit(&admission::Input {
             pod,
             others: &others,
@@ -150,10 +143,12 @@ impl Pods {
         while workers.try_join_next().is_some() {}
         workers.spawn(async move {
             loop {
-                let worker = Worker::new(shared.clone(), entry.mailbox.clone(), entry.record.clone());
-                let run = std::panic::AssertUnwindSafe(worker.run());
+                let worker = Worker::new(shared.clone(), registry.clone(), entry.clone());
+                let run = std::panic::AssertUnwindSafe(Box::pin(worker.run()));
                 if futures::FutureExt::catch_unwind(run).await.is_ok() {
                     registry.remove(&uid);
+                    // There is room for somebody's resize, perhaps.
+                    registry.wake_all();
                     return;
                 }
                 tracing::error!(pod_uid = uid, "a pod's worker panicked and is started anew");

@@ -43,6 +43,18 @@ impl Registry {
         self.entries.lock().values().map(|entry| entry.mailbox.pod()).collect()
     }
 
+    /// Pods that take room of the node, with what is allocated to them.
+    pub(crate) fn allocated(&self, but: &str) -> Vec<Arc<Pod>> {
+        let counts = |entry: &Entry| {
+            let record = entry.record.lock();
+            let mail = entry.mailbox.peek();
+            let is_other = mail.pod.uid() != but && !record.finished && !mail.pod.is_terminal();
+            let pod = record.allocated.clone().unwrap_or(mail.pod);
+            (is_other && mail.ending.is_none()).then_some(pod)
+        };
+        self.all().iter().filter_map(counts).collect()
+    }
+
     pub(crate) fn by_name(&self, namespace: &str, name: &str) -> Option<Entry> {
         let entries = self.entries.lock();
         let mut named = entries.values().filter(|entry| {

@@ -18,6 +18,9 @@ use crate::status::time;
 /// Images that a node lists, and names of each.
 const IMAGES_MAX: usize = 50;
 const NAMES_MAX: usize = 5;
+/// What not every node of this minor version does.
+const DECLARED_FEATURES: [&str; 2] =
+    ["InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"];
 
 pub(super) struct StatusInput<'a> {
     pub(super) hostname: &'a str,
@@ -55,7 +58,7 @@ pub(super) fn generate(input: &StatusInput<'_>) -> NodeStatus {
         volumes_in_use: input.old.volumes_in_use.clone(),
         config: input.old.config.clone(),
         phase: None,
-        declared_features: input.old.declared_features.clone(),
+        declared_features: Some(DECLARED_FEATURES.map(str::to_owned).to_vec()),
     }
 }
 

@@ -14,6 +14,7 @@ use super::backoff::BackOff;
 use crate::observe::{ContainerView, Observed, State};
 use crate::pod::{ContainerKind, PodView, is_sidecar, restart};
 use crate::probe::Verdicts;
+use crate::resize;
 
 pub(crate) struct Input<'a> {
     pub(crate) pod: &'a Pod,
@@ -247,6 +248,9 @@ fn sidecar_health(input: &Input<'_>, container: &Container, view: &ContainerView
     if view.hash != container_hash(container) {
         return Some((KillReason::Changed, format!("Init container {} definition changed", container.name)));
     }
+    if resize::needs_restart(container, view) {
+        return Some((KillReason::Changed, format!("Init container {} resize requires restart", container.name)));
+    }
     (container.liveness_probe.is_some() && input.verdicts.liveness(&view.id) == Some(false))
         .then(|| (KillReason::Liveness, format!("Init container {} failed liveness probe", container.name)))
 }
@@ -315,6 +319,9 @@ fn app_health(input: &Input<'_>, container: &Container, view: &ContainerView) ->
     let again = restart::after_kill(container, input.pod.restart_policy());
     if view.hash != container_hash(container) {
         return Some((KillReason::Changed, format!("Container {name} definition changed"), true));
+    }
+    if resize::needs_restart(container, view) {
+        return Some((KillReason::Changed, format!("Container {name} resize requires restart"), true));
     }
     if input.verdicts.liveness(&view.id) == Some(false) {
         return Some((KillReason::Liveness, format!("Container {name} failed liveness probe"), again));

@@ -59,7 +59,7 @@ fn container(pod: &Pod, text: &str) -> ContainerView {
         image: String::new(),
         image_ref: String::new(),
         hash: pod.container(name).map(|(_, container)| container_hash(&container)).unwrap_or_default(),
-        resources: windlass_cri::Resources::default(),
+        resources: crate::pod::resources::for_runtime(None),
         user: None,
         log_path: String::new(),
     }

@@ -7,10 +7,9 @@ use super::time;
 use crate::observe::Observed;
 use crate::plan::sandbox_need;
 use crate::pod::{PodView, is_sidecar, phase};
+use crate::resize::{IN_PROGRESS, PENDING};
 
 pub(crate) const DISRUPTION_TARGET: &str = "DisruptionTarget";
-pub(crate) const RESIZE_PENDING: &str = "PodResizePending";
-pub(crate) const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
 const OWN: [&str; 8] = [
     "PodScheduled",
     "Ready",
@@ -18,8 +17,8 @@ const OWN: [&str; 8] = [
     "ContainersReady",
     "PodReadyToStartContainers",
     "AllContainersRestarting",
-    RESIZE_PENDING,
-    RESIZE_IN_PROGRESS,
+    PENDING,
+    IN_PROGRESS,
 ];
 
 pub(super) fn is_own(kind: &str) -> bool {

@@ -122,6 +122,7 @@ impl Starting<'_> {
             shared.recorder.event(&about, EventType::Warning, "Failed", format!("Error: {}", failure.reason));
             StartFailure { reason: failure.reason.to_owned(), message: failure.message, retry_at: failure.retry_at }
         })?;
+        self.pull_image_volumes(container).await?;
         let id = self.create(kind, container, &image).await.inspect_err(warn)?;
         shared.recorder.event(&about, EventType::Normal, "Created", "Container created");
         if let Err(error) = shared.runtime.start_container(&id).await {
@@ -131,6 +132,28 @@ impl Starting<'_> {
         }
         shared.recorder.event(&about, EventType::Normal, "Started", "Container started");
         self.post_start(container, &id).await
+    }
+
+    /// Images that are mounted as volumes are there before the container is made.
+    async fn pull_image_volumes(&self, container: &Container) -> Result<(), StartFailure> {
+        let (shared, pod) = (self.shared, self.pod);
+        let mounted = |name: &str| container.volume_mounts.iter().flatten().any(|mount| mount.name == name);
+        let volumes = pod.pod_spec().volumes.iter().flatten().filter(|volume| mounted(&volume.name));
+        for source in volumes.filter_map(|volume| volume.image.as_ref()) {
+            let image = Container {
+                name: container.name.clone(),
+                image: source.reference.clone(),
+                image_pull_policy: source.pull_policy.clone(),
+                ..Container::default()
+            };
+            let sources = shared.objects.of_pod(pod.uid());
+            shared.images.ensure(pod, &image, &sources).await.map_err(|failure| StartFailure {
+                reason: failure.reason.to_owned(),
+                message: failure.message,
+                retry_at: failure.retry_at,
+            })?;
+        }
+        Ok(())
     }
 
     async fn create(&self, kind: ContainerKind, container: &Container, image: &Image) -> Result<String, StartFailure> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use windlass_api::k8s::api::core::v1::{Container, PodCondition};
 use windlass_api::k8s::api::core::v1::{Pod, PodStatus};
 use windlass_client::{EventType, ObjectReference};
 use windlass_cri::UserNamespace;
@@ -19,10 +20,14 @@ use windlass_volumes::SetUp;
 use super::kill::{self, KillOrder};
 use super::mailbox::{Ending, Mail, Mailbox};
 use super::start::{self, StartFailure, Starting};
+use crate::observe::ContainerView;
 use crate::observe::{Observed, Observer, State};
 use crate::plan::{self, BackOff, Input, Plan, SandboxPlan, Wait, container_hash};
+use crate::pod::qos::QosClass;
 use crate::pod::{ContainerKind, PodView, phase};
 use crate::probe::{Kind, ProbeContext, Probers};
+use crate::registry::{Entry, Registry};
+use crate::resize::{self, Verdict};
 use crate::shared::Shared;
 use crate::status::{self, Eviction, StatusInput, Wanted};
 
@@ -68,16 +73,22 @@ pub(crate) struct Record {
     pub(crate) observed: Observed,
     /// Nothing of the pod runs any more, nor will.
     pub(crate) finished: bool,
+    /// The pod with the resources that are allocated to it.
+    pub(crate) allocated: Option<Arc<Pod>>,
 }
 
 pub(crate) struct Worker {
     shared: Arc<Shared>,
+    registry: Arc<Registry>,
     mailbox: Arc<Mailbox>,
     record: Arc<Mutex<Record>>,
     observer: Observer,
     probers: Probers,
     stage: Stage,
+    /// As allocated.
     pod: Arc<Pod>,
+    resize_pending: Option<PodCondition>,
+    resize_in_progress: Option<PodCondition>,
     /// This worker has looked at least once.
     recalled: bool,
     prepared: bool,
@@ -93,7 +104,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>, record: Arc<Mutex<Record>>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, registry: Arc<Registry>, entry: Entry) -> Self {
+        let Entry { mailbox, record } = entry;
         let pod = mailbox.pod();
         let woken = mailbox.clone();
         let agent = kill::short_version(&shared.options.version);
@@ -108,6 +120,9 @@ impl Worker {
         record.lock().status = pod.pod_status().clone();
         Self {
             shared,
+            registry,
+            resize_pending: None,
+            resize_in_progress: None,
             mailbox,
             record,
             observer: Observer::default(),
@@ -155,7 +170,7 @@ impl Worker {
 
     async fn round(&mut self) -> Next {
         let mail = self.mailbox.take();
-        self.pod = mail.pod.clone();
+        self.allocate(&mail.pod);
         if self.stage == Stage::Running && mail.must_end() {
             self.stage = Stage::Ending;
         }
@@ -234,6 +249,7 @@ impl Worker {
         }
         let plan = self.plan(&observed);
         self.explain_waits(&plan);
+        self.note_resize(&observed);
         if phase::is_terminal(&self.write_status(&observed, false, false)) {
             self.stage = Stage::Ending;
             return Next::Again;
@@ -249,6 +265,11 @@ impl Worker {
         let acted = self.execute(&observed, &plan).await;
         if acted {
             return Next::Again;
+        }
+        match self.resize(&observed).await {
+            Ok(false) => {}
+            Ok(true) => return Next::Again,
+            Err(next) => return next.or_at(deadline),
         }
         self.collect_garbage(&observed).await;
         let waits = plan.wait.iter().map(|wait| wait.until).min();
@@ -272,6 +293,8 @@ impl Worker {
     fn write_status(&mut self, observed: &Observed, finished: bool, cleaned: bool) -> String {
         let mail = self.mailbox.peek();
         let old = self.record.lock().status.clone();
+        let conditions: Vec<PodCondition> =
+            [&self.resize_pending, &self.resize_in_progress].into_iter().flatten().cloned().collect();
         let status = status::generate(&StatusInput {
             pod: &self.pod,
             old: &old,
@@ -280,7 +303,7 @@ impl Worker {
             waiting: &self.waiting,
             finished,
             eviction: mail.ending.as_ref().map(|ending| &ending.eviction),
-            resize: &[],
+            resize: &conditions,
             host_ips: &self.shared.options.node_ips,
             runtime_name: &self.shared.runtime_name,
             recursive_read_only: self.shared.node.recursive_read_only(),
@@ -299,6 +322,104 @@ impl Worker {
             record.status.clone()
         };
         self.shared.status.set(Wanted { pod: self.pod.clone(), status, finished, cleaned });
+    }
+
+    /// Follows what is wanted of resources, as far as the node has room.
+    fn allocate(&mut self, wanted: &Arc<Pod>) {
+        let known = self.record.lock().allocated.clone();
+        let Some(known) = known.filter(|known| resize::differs(wanted, known)) else {
+            self.resize_pending = None;
+            self.pod = wanted.clone();
+            self.record.lock().allocated = Some(wanted.clone());
+            return;
+        };
+        let others = self.registry.allocated(wanted.uid());
+        let (reason, message) = match resize::judge(wanted, &others, self.shared.node.allocatable()) {
+            Verdict::Fits => {
+                self.resize_pending = None;
+                let generation = wanted.generation();
+                self.resize_in_progress = Some(resize::condition(resize::IN_PROGRESS, "", "", generation));
+                self.pod = wanted.clone();
+                self.record.lock().allocated = Some(wanted.clone());
+                let text = format!("Pod resize started: {{\"generation\":{generation}}}");
+                self.shared.recorder.event(&self.about(), EventType::Normal, "ResizeStarted", text);
+                return;
+            }
+            Verdict::Deferred(message) => ("Deferred", message),
+            Verdict::Infeasible(message) => ("Infeasible", message),
+        };
+        let generation = wanted.generation();
+        let condition = resize::condition(resize::PENDING, reason, &message, generation);
+        if self.resize_pending.as_ref() != Some(&condition) {
+            let text = format!("Pod resize {reason}: {{\"generation\":{generation},\"error\":{message:?}}}");
+            let event = format!("Resize{reason}");
+            self.shared.recorder.event(&wanted.reference(), EventType::Warning, &event, text);
+        }
+        self.resize_pending = Some(condition);
+        self.pod = Arc::new(resize::with_allocated(wanted, &known));
+        self.record.lock().allocated = Some(self.pod.clone());
+    }
+
+    /// A resize is in progress until every container has what is allocated.
+    fn note_resize(&mut self, observed: &Observed) {
+        if resize::in_progress(&self.pod, observed) {
+            let generation = self.pod.generation();
+            self.resize_in_progress.get_or_insert_with(|| resize::condition(resize::IN_PROGRESS, "", "", generation));
+        } else if self.resize_in_progress.take().is_some() {
+            let text = format!("Pod resize completed: {{\"generation\":{}}}", self.pod.generation());
+            self.shared.recorder.event(&self.about(), EventType::Normal, "ResizeCompleted", text);
+        }
+    }
+
+    /// Gives running containers what is allocated; returns whether any was changed.
+    async fn resize(&mut self, observed: &Observed) -> Result<bool, Next> {
+        let pod = self.pod.clone();
+        let updates = resize::updates(&pod, observed);
+        if updates.is_empty() {
+            return Ok(false);
+        }
+        // The pod's own limit may have to grow before its containers' can, and cannot shrink before they have.
+        self.limit_pod().await;
+        for (container, view) in updates {
+            if let Err(message) = self.resize_one(container, view).await {
+                let generation = pod.generation();
+                let failed = resize::condition(resize::IN_PROGRESS, "Error", &message, generation);
+                if self.resize_in_progress.replace(failed.clone()).as_ref() != Some(&failed) {
+                    let text = format!("Pod resize error: {{\"generation\":{generation},\"error\":{message:?}}}");
+                    self.shared.recorder.event(&self.about(), EventType::Warning, "ResizeError", text);
+                }
+                self.write_status(observed, false, false);
+                return Err(Next::At(self.now() + START_RETRY));
+            }
+        }
+        self.limit_pod().await;
+        Ok(true)
+    }
+
+    async fn limit_pod(&self) {
+        let (cgroups, pod) = (self.shared.cgroups.clone(), self.pod.clone());
+        let limited = tokio::task::spawn_blocking(move || cgroups.limit_pod(&pod)).await;
+        if let Ok(Err(error)) = limited {
+            tracing::debug!(pod = self.pod.name(), namespace = self.pod.namespace(), %error, "the pod's cgroup is not limited yet");
+        }
+    }
+
+    async fn resize_one(&self, container: &Container, view: &ContainerView) -> Result<(), String> {
+        let score = QosClass::oom_score_adj(&self.pod, container, self.shared.node.memory_bytes());
+        let wanted = resize::for_update(container, score);
+        let limit = wanted.memory_limit_bytes;
+        if limit > 0 && (view.resources.memory_limit_bytes <= 0 || limit < view.resources.memory_limit_bytes) {
+            let stats = self.shared.runtime.container_stats(&view.id).await.map_err(|error| error.to_string())?;
+            let used = i64::try_from(stats.memory.usage_bytes.unwrap_or_default()).unwrap_or(i64::MAX);
+            if used >= limit {
+                return Err(format!(
+                    "attempting to set container {:?} memory limit ({limit}) below current usage ({used})",
+                    container.name
+                ));
+            }
+        }
+        let updated = self.shared.runtime.update_container_resources(&view.id, wanted).await;
+        updated.map_err(|error| error.to_string())
     }
 
     fn about(&self) -> ObjectReference {
@@ -599,7 +720,7 @@ impl Worker {
                     },
                     () = mailbox.ending() => return Next::Again,
                     () = mailbox.news() => {
-                        self.pod = mailbox.pod();
+                        self.allocate(&mailbox.pod());
                         if let Some(observed) = self.observe().await {
                             self.write_status(&observed, false, false);
                         }

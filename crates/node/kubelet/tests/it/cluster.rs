@@ -142,7 +142,7 @@ impl Cluster {
         self.runtime = Some(runtime.clone());
         let options = self.options();
         let client =
-            client(&self.server, User::new(&format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]));
+            client(&self.server, User::new(format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]));
         let context = Context {
             informers: Arc::new(Informers::new(client.clone())),
             recorder: Recorder::start(client.clone(), Clock::system(), "kubelet", NODE),
@@ -220,8 +220,7 @@ impl Cluster {
     }
 
     pub(crate) async fn delete(&self, name: &str, grace_seconds: Option<i64>) {
-        let mut options = DeleteOptions::default();
-        options.grace_period_seconds = grace_seconds;
+        let options = DeleteOptions { grace_period_seconds: grace_seconds, ..DeleteOptions::default() };
         self.admin.delete(&PODS, &ObjectKey::new("default", name), &options).await.unwrap();
     }
 
@@ -275,7 +274,7 @@ impl Cluster {
         let wiped = tokio::time::timeout(PATIENCE, runtime.wipe()).await.map_err(|error| error.to_string())?;
         wiped.map_err(|error| error.to_string())?;
         let volumes = Volumes::new(self.options().root, Clock::system());
-        for (uid, error) in volumes.remove_orphans(&std::collections::HashSet::new()).await {
+        if let Some((uid, error)) = volumes.remove_orphans(&std::collections::HashSet::new()).await.into_iter().next() {
             return Err(format!("{uid}: {error}"));
         }
         for directory in self.cgroups() {

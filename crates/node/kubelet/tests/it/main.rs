@@ -10,4 +10,5 @@ mod images;
 mod containers;
 mod lifecycle;
 mod node;
+mod resize;
 mod restart;
