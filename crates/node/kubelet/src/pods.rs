@@ -11,7 +11,7 @@ use windlass_api::ObjectKey;
 use windlass_api::Status;
 use windlass_api::k8s::api::core::v1::Pod;
 use windlass_client::{EventType, Informer, Outcome, WorkQueue};
-use windlass_cri::SandboxFilter;
+use windlass_cri::{ContainerEventKind, SandboxFilter};
 
 use crate::admission::{self, Rejection};
 use crate::labels;
@@ -60,6 +60,11 @@ impl Pods {
         loop {
             let mut events = self.shared.runtime.events();
             while let Some(event) = events.next().await {
+                let appeared = matches!(event.kind, ContainerEventKind::Created | ContainerEventKind::Started);
+                if appeared && self.registry.get(&event.pod_uid).is_none() && self.informer.is_synced() {
+                    // It came to be after its pod had gone.
+                    self.end_forgotten().await;
+                }
                 self.registry.wake(&event.pod_uid);
             }
             // Some were missed: everybody looks.

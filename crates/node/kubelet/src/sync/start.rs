@@ -89,7 +89,11 @@ pub(super) async fn sandbox(
             seccomp_root: &options.root.join("seccomp"),
         },
     );
-    let id = shared.runtime.run_sandbox(config, &handler).await.map_err(|error| error.to_string())?;
+    // A pod that is deleted meanwhile does not wait for this; the sandbox must all the same come to be, or not, as a whole, so that
+    // it can be found and removed.
+    let runtime = shared.runtime.clone();
+    let running = tokio::spawn(async move { runtime.run_sandbox(config, &handler).await });
+    let id = running.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let (cgroups, limited) = (shared.cgroups.clone(), pod.clone());
     let result = tokio::task::spawn_blocking(move || cgroups.limit_pod(&limited)).await;
     if let Ok(Err(error)) = result {
