@@ -7,6 +7,9 @@ use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
+/// A rule of [`names`]: the complaints about a text.
+pub(crate) type NameRule = fn(&str) -> Vec<String>;
+
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(crate) const IMMUTABLE: &str = "field is immutable";
 
@@ -197,7 +200,7 @@ pub(crate) fn endpoint_ip(errors: &mut Errors, path: &Path<'_>, value: &str) {
 pub(crate) fn cidr(errors: &mut Errors, path: &Path<'_>, value: &str) -> Option<ipnet::IpNet> {
     let detail = match value.parse::<ipnet::IpNet>() {
         Ok(net) if net.trunc() == net => return Some(net),
-        Ok(net) => format!("must not have bits set beyond the prefix length (should be {:?})", net.trunc().to_string()),
+        Ok(_) => "must not have bits set beyond the prefix length".to_owned(),
         Err(_) => "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned(),
     };
     errors.push(Error::invalid(path, value, detail));
@@ -205,13 +208,7 @@ pub(crate) fn cidr(errors: &mut Errors, path: &Path<'_>, value: &str) -> Option<
 }
 
 /// The port of a Service's or an endpoint's list: a name where there are several, a number, a protocol.
-pub(crate) fn named_port(
-    errors: &mut Errors,
-    port: &Value,
-    path: &Path<'_>,
-    needs_name: bool,
-    name_rule: fn(&str) -> Vec<String>,
-) {
+pub(crate) fn named_port(errors: &mut Errors, port: &Value, path: &Path<'_>, needs_name: bool, name_rule: NameRule) {
     let name = text(port, "name");
     if needs_name && name.is_empty() {
         errors.push(Error::required(&path.child("name"), ""));
@@ -263,5 +260,60 @@ pub(crate) fn unreserved_path(errors: &mut Errors, path: &Path<'_>, value: &str)
     descending_path(errors, path, value);
     if value.starts_with("..") && !value.starts_with("../") {
         errors.push(Error::invalid(path, value, "must not start with '..'"));
+    }
+}
+
+/// A value that is invalid for reasons that its text would not show.
+pub(crate) fn invalid_whole(path: &Path<'_>, detail: impl Into<String>) -> Error {
+    Error { value: None, ..Error::invalid(path, Value::Null, detail) }
+}
+
+/// The numbers in fields of an object that must not be negative.
+pub(crate) fn non_negative_fields(errors: &mut Errors, owner: &Value, path: &Path<'_>, fields: &[&str]) {
+    for field in fields {
+        if let Some(value) = owner.get(*field).and_then(Value::as_i64) {
+            non_negative(errors, &path.child(field), value);
+        }
+    }
+}
+
+/// A name below a domain: `example.com/name`.
+pub(crate) fn domain_prefixed_path(errors: &mut Errors, path: &Path<'_>, value: &str) {
+    if value.is_empty() {
+        errors.push(Error::required(path, ""));
+        return;
+    }
+    let Some((host, rest)) = value.split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        errors.push(Error::invalid(path, value, detail));
+        return;
+    };
+    complain(errors, path, host, names::dns1123_subdomain(host));
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:@".contains(c);
+    if !rest.chars().all(is_allowed) {
+        let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        errors.push(Error::invalid(path, rest, detail));
+    }
+}
+
+/// A text that is there and can be a part of a path.
+pub(crate) fn path_segment(errors: &mut Errors, owner: &Value, path: &Path<'_>, field: &str) {
+    if required(errors, owner, path, field) {
+        let value = text(owner, field);
+        complain(errors, &path.child(field), value, names::path_segment(value));
+    }
+}
+
+/// A text that has to follow a rule if it is there.
+pub(crate) fn optional(errors: &mut Errors, owner: &Value, path: &Path<'_>, field: &str, rule: NameRule) {
+    if let Some(value) = at(owner, field).and_then(Value::as_str) {
+        complain(errors, &path.child(field), value, rule(value));
+    }
+}
+
+/// Something that an update may not change, as upstream's generated validation says it.
+pub(crate) fn unchanged(errors: &mut Errors, path: &Path<'_>, new: Option<&Value>, old: Option<&Value>) {
+    if new.unwrap_or(&Value::Null) != old.unwrap_or(&Value::Null) {
+        errors.push(Error::invalid(path, Value::Null, IMMUTABLE));
     }
 }

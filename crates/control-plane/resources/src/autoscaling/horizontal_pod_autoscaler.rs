@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{child, items, put, set, text};
 
+use super::validation::{validate_spec, validate_status};
 use crate::columns::{self, count, word};
 use crate::{Resource, Strategy, Subresource};
 
@@ -45,6 +47,18 @@ impl Strategy for HorizontalPodAutoscaler {
             set(down, "selectPolicy", "Max");
             set(down, "policies", json!([percent]));
         }
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_spec(&mut errors, object.get("spec").unwrap_or(&Value::Null), &Path::new("spec"));
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_status(&mut errors, object.get("status").unwrap_or(&Value::Null), &Path::new("status"));
+        errors
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

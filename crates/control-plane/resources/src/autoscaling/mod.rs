@@ -3,3 +3,4 @@
 pub(crate) mod horizontal_pod_autoscaler;
 pub(crate) mod horizontal_pod_autoscaler_v1;
 mod metrics_v1;
+mod validation;

@@ -2,10 +2,15 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_machinery::tree::{child, set, set_text};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_machinery::tree::{child, set, set_text, text};
 
 use super::job::set_job_spec_defaults;
+use super::schedule;
+use super::validation::{self, validate_job_template};
+use crate::apps::validation::name_warning;
 use crate::columns::{self, length, or_none, since, word};
+use crate::rules::{at, non_negative_fields, required, required_of};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -41,6 +46,34 @@ impl Strategy for CronJob {
         set_job_spec_defaults(child(child(spec, "jobTemplate"), "spec"));
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        validate_spec(&mut errors, spec, None);
+        let name = word(object, "/metadata/name");
+        if name.len() > LONGEST_NAME {
+            let detail = format!("must be no more than {LONGEST_NAME} characters");
+            errors.push(Error::invalid(&Path::new("metadata").child("name"), name, detail));
+        }
+        require_schedule(&mut errors, spec);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        validate_spec(&mut errors, spec, old.get("spec"));
+        require_schedule(&mut errors, spec);
+        errors
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        let warning = "CRON_TZ or TZ used in spec.schedule is not officially supported, see \
+                       https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
+        let has_zone = word(object, "/spec/schedule").contains("TZ");
+        name_warning(object).into_iter().chain(has_zone.then(|| warning.to_owned())).collect()
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let job = object.pointer("/spec/jobTemplate/spec").unwrap_or(&Value::Null);
         let [names, images] = columns::containers(job.pointer("/template/spec"));
@@ -63,5 +96,68 @@ impl Strategy for CronJob {
             images,
             columns::selector(job.get("selector")),
         ]
+    }
+}
+
+/// The Jobs' names add the time to it.
+const LONGEST_NAME: usize = 52;
+
+fn validate_spec(errors: &mut Errors, spec: &Value, old: Option<&Value>) {
+    let path = Path::new("spec");
+    let schedule = text(spec, "schedule");
+    let zone = at(spec, "timeZone").and_then(Value::as_str);
+    if !schedule.is_empty() {
+        let path = path.child("schedule");
+        if let Err(problem) = schedule::check(schedule) {
+            errors.push(Error::invalid(&path, schedule, problem));
+        }
+        let had_zone = old.is_some_and(|old| text(old, "schedule").contains("TZ"));
+        match (schedule.contains("TZ"), had_zone) {
+            (true, true) if zone.is_some() => {
+                let detail = "cannot use both timeZone field and TZ or CRON_TZ in schedule";
+                errors.push(Error::invalid(&path, schedule, detail));
+            }
+            (true, false) => {
+                let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+                errors.push(Error::invalid(&path, schedule, detail));
+            }
+            _ => {}
+        }
+    }
+    non_negative_fields(errors, spec, &path, &["startingDeadlineSeconds"]);
+    if let Some(zone) = zone.filter(|_| old.is_none_or(|old| at(old, "timeZone") != at(spec, "timeZone"))) {
+        validate_time_zone(errors, &path.child("timeZone"), zone);
+    }
+    let policies = ["Allow", "Forbid", "Replace"];
+    required_of(errors, &path.child("concurrencyPolicy"), text(spec, "concurrencyPolicy"), &policies);
+    validate_job_template(errors, spec.get("jobTemplate").unwrap_or(&Value::Null), &path.child("jobTemplate"));
+    non_negative_fields(errors, spec, &path, &["successfulJobsHistoryLimit", "failedJobsHistoryLimit"]);
+}
+
+fn require_schedule(errors: &mut Errors, spec: &Value) {
+    required(errors, spec, &Path::new("spec"), "schedule");
+}
+
+fn validate_time_zone(errors: &mut Errors, path: &Path<'_>, zone: &str) {
+    if zone.is_empty() {
+        errors.push(Error::invalid(path, zone, "timeZone must be nil or non-empty string"));
+        return;
+    }
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
+    let is_valid = |part: &str| {
+        !part.is_empty() && part != "." && part != ".." && !part.starts_with('-') && part.chars().all(is_allowed)
+    };
+    if !zone.split('/').all(is_valid) {
+        errors.push(Error::invalid(path, zone, format!("unknown time zone {zone}")));
+        return;
+    }
+    if zone.eq_ignore_ascii_case("local") {
+        let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        errors.push(Error::invalid(path, zone, detail));
+    }
+    if zone != "Local"
+        && let Err(problem) = validation::time_zone(zone)
+    {
+        errors.push(Error::invalid(path, zone, problem));
     }
 }

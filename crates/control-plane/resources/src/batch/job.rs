@@ -1,12 +1,17 @@
 //! Job: pods that run to completion.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use windlass_api::time;
+use serde_json::{Map, Value, json};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::{names, time};
 use windlass_machinery::tree::{child, items, items_mut, put, set, set_text, text};
 
+use super::status::validate_status;
+use super::validation::{is_indexed, validate_job_spec, validate_job_update};
+use crate::apps::validation::{name_warning, parse_selector, shown_selector};
 use crate::columns::{self, count};
 use crate::core::pod_spec::set_template_defaults;
+use crate::rules::{at, is_true, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 /// Labels by which a Job knows its pods, each in its old and its prefixed spelling.
@@ -63,6 +68,32 @@ impl Strategy for Job {
         }
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_generated_selector(&mut errors, object);
+        validate_job_spec(&mut errors, &object["spec"], &Path::new("spec"));
+        validate_host_names(&mut errors, object);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let (mut errors, path) = (Errors::new(), Path::new("spec"));
+        validate_job_spec(&mut errors, &object["spec"], &path);
+        validate_job_update(&mut errors, object, old, &path);
+        validate_host_names(&mut errors, object);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_status(&mut errors, object, old);
+        errors
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        name_warning(object).into_iter().collect()
+    }
+
     fn orphans_by_default(&self) -> bool {
         true
     }
@@ -101,8 +132,8 @@ fn generate_selector(object: &mut Value) {
     let name = text(&object["metadata"], "name").to_owned();
     let uid = text(&object["metadata"], "uid").to_owned();
     // A Job that has taken its labels from the template gets these as well.
-    let of_job = object.pointer("/metadata/labels").filter(|labels| labels.is_object());
-    let shares = of_job.is_some() && of_job == object.pointer("/spec/template/metadata/labels");
+    let labels = |pointer: &str| object.pointer(pointer).filter(|labels| !labels.is_null());
+    let shares = labels("/metadata/labels") == labels("/spec/template/metadata/labels");
     let spec = child(object, "spec");
     let labels = child(child(child(spec, "template"), "metadata"), "labels");
     for label in JOB_NAME_LABELS {
@@ -116,6 +147,57 @@ fn generate_selector(object: &mut Value) {
     set(selector, CONTROLLER_UID_LABELS[1], json!(uid));
     if shares {
         put(child(object, "metadata"), "labels", labels);
+    }
+}
+
+/// Whether the labels are those by which the Job knows its pods.
+fn validate_generated_selector(errors: &mut Errors, job: &Value) {
+    let spec = job.get("spec").unwrap_or(&Value::Null);
+    let Some(selector) = object_at(spec, "selector").filter(|_| !is_true(spec, "manualSelector")) else { return };
+    let (name, uid) = (columns::word(job, "/metadata/name"), columns::word(job, "/metadata/uid"));
+    let expected = [
+        (CONTROLLER_UID_LABELS[0], uid),
+        (JOB_NAME_LABELS[0], name),
+        (CONTROLLER_UID_LABELS[1], uid),
+        (JOB_NAME_LABELS[1], name),
+    ];
+    let (root, none) = (Path::new("spec"), Map::new());
+    let labels = spec.pointer("/template/metadata/labels").and_then(Value::as_object).unwrap_or(&none);
+    let (template, key) = (root.child("template"), "labels");
+    let path = template.child("metadata");
+    for (label, value) in expected {
+        let path = path.child(key);
+        match labels.get(label).and_then(Value::as_str) {
+            None => {
+                let detail = format!("must be '{value}'");
+                errors.push(Error::required(&path.key(label), detail));
+            }
+            Some(found) if found != value => {
+                errors.push(Error::invalid(&path.key(label), found, format!("must be '{value}'")));
+            }
+            Some(_) => {}
+        }
+    }
+    let labels: std::collections::BTreeMap<String, String> =
+        expected.into_iter().map(|(label, value)| (label.to_owned(), value.to_owned())).collect();
+    if parse_selector(Some(selector)).is_some_and(|selector| !selector.matches(&labels)) {
+        let detail = "`selector` not auto-generated";
+        errors.push(Error::invalid(&root.child("selector"), shown_selector(Some(selector)), detail));
+    }
+}
+
+/// The pods of an indexed Job have its name and their index as host name.
+fn validate_host_names(errors: &mut Errors, job: &Value) {
+    let spec = job.get("spec").unwrap_or(&Value::Null);
+    let Some(completions) = at(spec, "completions").and_then(Value::as_i64).filter(|completions| *completions > 0)
+    else {
+        return;
+    };
+    let name = columns::word(job, "/metadata/name");
+    let host = format!("{name}-{}", completions - 1);
+    if is_indexed(spec) && !names::dns1123_label(&host).is_empty() {
+        let detail = format!("will not able to create pod with invalid DNS label: {host}");
+        errors.push(Error::invalid(&Path::new("metadata").child("name"), name, detail));
     }
 }
 

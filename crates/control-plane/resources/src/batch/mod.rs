@@ -2,3 +2,6 @@
 
 pub(crate) mod cron_job;
 pub(crate) mod job;
+mod schedule;
+mod status;
+mod validation;

@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 use windlass_machinery::tree::{number, text};
 
 use crate::columns::{self, since};
+use crate::rules::{at, complain};
 use crate::{Resource, Strategy};
 
 /// Events go by themselves after this time.
@@ -54,6 +57,12 @@ pub(crate) fn event_columns() -> Vec<columns::Column> {
 struct Event;
 
 impl Strategy for Event {
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_event(&mut errors, object, "reportingComponent");
+        errors
+    }
+
     fn time_to_live_seconds(&self) -> Option<i64> {
         Some(LIFE_SECONDS)
     }
@@ -100,4 +109,50 @@ fn source(event: &Value) -> String {
     let either = |one, other| if text(source, one).is_empty() { text(event, other) } else { text(source, one) };
     let (component, instance) = (either("component", "reportingComponent"), either("host", "reportingInstance"));
     if instance.is_empty() { component.to_owned() } else { format!("{component}, {instance}") }
+}
+
+const LONGEST_INSTANCE: usize = 128;
+const LONGEST_ACTION: usize = 128;
+const LONGEST_REASON: usize = 128;
+const LONGEST_MESSAGE: usize = 1024;
+
+/// What is wrong with an event in its stored form, whatever its view calls the field of who reports it.
+///
+/// Source: upstream `pkg/apis/core/validation/events.go`, `legacyValidateEvent`.
+pub(crate) fn validate_event(errors: &mut Errors, event: &Value, reporter_field: &str) {
+    let namespace = columns::word(event, "/metadata/namespace");
+    let involved = columns::word(event, "/involvedObject/namespace");
+    let is_timed = at(event, "eventTime").is_some();
+    let matches = match (involved, is_timed) {
+        ("", false) => matches!(namespace, "" | "default"),
+        ("", true) => matches!(namespace, "default" | "kube-system"),
+        (_, true) => true,
+        (involved, false) => involved == namespace,
+    };
+    if !matches {
+        let path = Path::new("involvedObject");
+        errors.push(Error::invalid(&path.child("namespace"), involved, "does not match event.namespace"));
+    }
+    if !is_timed {
+        return;
+    }
+    let (reporter, path) = (text(event, "reportingComponent"), Path::new(reporter_field));
+    if reporter.is_empty() {
+        errors.push(Error::required(&path, ""));
+    }
+    complain(errors, &path, reporter, names::qualified_name(reporter));
+    let bounds = [("reportingInstance", LONGEST_INSTANCE), ("action", LONGEST_ACTION), ("reason", LONGEST_REASON)];
+    for (field, most) in bounds {
+        let value = text(event, field);
+        if value.is_empty() {
+            errors.push(Error::required(&Path::new(field), ""));
+        }
+        if value.len() > most {
+            errors.push(Error::invalid(&Path::new(field), "", format!("can have at most {most} characters")));
+        }
+    }
+    if text(event, "message").len() > LONGEST_MESSAGE {
+        let detail = format!("can have at most {LONGEST_MESSAGE} characters");
+        errors.push(Error::invalid(&Path::new("message"), "", detail));
+    }
 }

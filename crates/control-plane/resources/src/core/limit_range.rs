@@ -1,8 +1,10 @@
 //! LimitRange: defaults and bounds for what the pods of a namespace may ask for.
 
 use serde_json::{Map, Value};
+use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{child, items_mut, put, set, text};
 
+use super::quota_validation::validate_limits;
 use crate::quantities::round_up;
 use crate::{Resource, Strategy};
 
@@ -27,6 +29,12 @@ impl Strategy for LimitRange {
                 derive(item, "defaultRequest", "min");
             }
         }
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_limits(&mut errors, object.get("spec").unwrap_or(&Value::Null), &Path::new("spec"));
+        errors
     }
 }
 

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Errors, Path};
 use windlass_api::time;
 use windlass_machinery::tree::{child, items, keep, put, set, set_text, text};
 
+use super::persistent_volume_validation::{validate_volume_spec, validate_volume_update};
 use super::pod_spec::set_source_defaults;
 use crate::columns::{self, word};
 use crate::quantities::round_up;
@@ -73,6 +75,18 @@ impl Strategy for PersistentVolume {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_volume_spec(&mut errors, &object["spec"], &Path::new("spec"));
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate(object);
+        validate_volume_update(&mut errors, object, old);
+        errors
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

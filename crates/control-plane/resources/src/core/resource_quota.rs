@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::Quantity;
+use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{child, text};
 
+use super::quota_validation::{validate_amounts, validate_quota, validate_quota_update};
 use crate::columns;
 use crate::quantities::{quantity, round_up};
 use crate::{Resource, Strategy, Subresource};
@@ -25,6 +27,28 @@ impl Strategy for ResourceQuota {
         for list in ["hard", "used"] {
             round_up(child(object, "status").get_mut(list));
         }
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_quota(&mut errors, object.get("spec").unwrap_or(&Value::Null), &Path::new("spec"));
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate(object);
+        let (spec, before) = (object.get("spec"), old.get("spec"));
+        let null = Value::Null;
+        validate_quota_update(&mut errors, spec.unwrap_or(&null), before.unwrap_or(&null), &Path::new("spec"));
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let (mut errors, path) = (Errors::new(), Path::new("status"));
+        for list in ["hard", "used"] {
+            validate_amounts(&mut errors, object.get("status").unwrap_or(&Value::Null), &path, list);
+        }
+        errors
     }
 
     fn warnings(&self, object: &Value) -> Vec<String> {

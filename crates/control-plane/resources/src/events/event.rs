@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_machinery::tree::{put, remove, set};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_machinery::tree::{number, put, remove, set, text};
 
-use crate::core::event::{LIFE_SECONDS, cells, event_columns};
+use crate::core::event::{LIFE_SECONDS, cells, event_columns, validate_event};
+use crate::rules::{IMMUTABLE, at, object_at};
 use crate::{Resource, Strategy};
 
 /// Each field's name in this view and in the stored form.
@@ -16,6 +18,25 @@ const NAMES: [(&str, &str); 7] = [
     ("deprecatedFirstTimestamp", "firstTimestamp"),
     ("deprecatedLastTimestamp", "lastTimestamp"),
     ("deprecatedCount", "count"),
+];
+
+/// What an update may not change: the field's name in the stored form and in complaints.
+const FIXED: [(&str, &str); 14] = [
+    ("involvedObject", "involvedObject"),
+    ("reason", "reason"),
+    ("message", "message"),
+    ("source", "source"),
+    ("firstTimestamp", "firstTimestamp"),
+    ("lastTimestamp", "lastTimestamp"),
+    ("count", "count"),
+    // Upstream looks at it twice.
+    ("reason", "reason"),
+    ("type", "type"),
+    ("eventTime", "eventTime"),
+    ("action", "action"),
+    ("related", "related"),
+    ("reportingComponent", "reportingController"),
+    ("reportingInstance", "reportingInstance"),
 ];
 
 /// What the stored form always writes and this view may leave out, or the other way round.
@@ -82,6 +103,49 @@ impl Strategy for Event {
         false
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut stored = object.clone();
+        self.to_stored(&mut stored);
+        let mut errors = Errors::new();
+        validate_event(&mut errors, &stored, "reportingController");
+        validate_series(&mut errors, &stored);
+        if at(&stored, "eventTime").is_none() {
+            errors.push(Error::required(&Path::new("eventTime"), ""));
+        }
+        let kind = text(&stored, "type");
+        if !matches!(kind, "Normal" | "Warning") {
+            errors.push(Error::invalid(&Path::new("type"), "", format!("has invalid value: {kind}")));
+        }
+        let source = stored.get("source").unwrap_or(&Value::Null);
+        let legacy = [
+            ("firstTimestamp", at(&stored, "firstTimestamp").is_some()),
+            ("lastTimestamp", at(&stored, "lastTimestamp").is_some()),
+            ("count", number(&stored, "count") != 0),
+            ("source", !text(source, "component").is_empty() || !text(source, "host").is_empty()),
+        ];
+        for (field, _) in legacy.into_iter().filter(|(_, is_set)| *is_set) {
+            errors.push(Error::invalid(&Path::new(field), "", "needs to be unset"));
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let (mut new, mut before) = (object.clone(), old.clone());
+        self.to_stored(&mut new);
+        self.to_stored(&mut before);
+        let mut errors = Errors::new();
+        validate_event(&mut errors, &new, "reportingController");
+        if new.get("series") != before.get("series") {
+            validate_series(&mut errors, &new);
+        }
+        for (field, shown) in FIXED {
+            if at(&new, field) != at(&before, field) {
+                errors.push(Error::invalid(&Path::new(shown), shown_value(field, new.get(field)), IMMUTABLE));
+            }
+        }
+        errors
+    }
+
     fn time_to_live_seconds(&self) -> Option<i64> {
         Some(LIFE_SECONDS)
     }
@@ -90,6 +154,36 @@ impl Strategy for Event {
         let mut stored = object.clone();
         self.to_stored(&mut stored);
         cells(&stored, now)
+    }
+}
+
+/// A value as upstream's complaints show it: references with all their fields, by their names in Go.
+fn shown_value(field: &str, value: Option<&Value>) -> Value {
+    let value = value.unwrap_or(&Value::Null);
+    match (field, value) {
+        ("involvedObject" | "related", Value::Object(_)) => json!({
+            "Kind": text(value, "kind"),
+            "Namespace": text(value, "namespace"),
+            "Name": text(value, "name"),
+            "UID": text(value, "uid"),
+            "APIVersion": text(value, "apiVersion"),
+            "ResourceVersion": text(value, "resourceVersion"),
+            "FieldPath": text(value, "fieldPath"),
+        }),
+        ("reason" | "message" | "type" | "action" | "reportingComponent" | "reportingInstance", Value::Null) => {
+            json!("")
+        }
+        (_, value) => value.clone(),
+    }
+}
+
+fn validate_series(errors: &mut Errors, event: &Value) {
+    let Some(series) = object_at(event, "series") else { return };
+    if number(series, "count") < 2 {
+        errors.push(Error::invalid(&Path::new("series.count"), "", "should be at least 2"));
+    }
+    if at(series, "lastObservedTime").is_none() {
+        errors.push(Error::required(&Path::new("series.lastObservedTime"), ""));
     }
 }
 

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{child, items, number, put, text};
 
+use super::validation::{validate_conditions, validate_flow_schema};
 use crate::columns::{self, count, or_none, word};
 use crate::{Resource, Strategy, Subresource};
 
@@ -30,6 +32,20 @@ impl Strategy for FlowSchema {
         if number(spec, "matchingPrecedence") == 0 {
             put(spec, "matchingPrecedence", 1000);
         }
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        let (name, path) = (word(object, "/metadata/name"), Path::new("spec"));
+        validate_flow_schema(&mut errors, name, object.get("spec").unwrap_or(&Value::Null), &path);
+        validate_conditions(&mut errors, object);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_conditions(&mut errors, object);
+        errors
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{number, put, set};
 
+use super::validation::{validate_conditions, validate_priority_level};
 use crate::columns::{self, word};
 use crate::{Resource, Strategy, Subresource};
 
@@ -42,6 +44,20 @@ impl Strategy for PriorityLevelConfiguration {
                 }
             }
         }
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        let (name, path) = (word(object, "/metadata/name"), Path::new("spec"));
+        validate_priority_level(&mut errors, name, object.get("spec").unwrap_or(&Value::Null), &path);
+        validate_conditions(&mut errors, object);
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_conditions(&mut errors, object);
+        errors
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

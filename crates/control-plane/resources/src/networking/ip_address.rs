@@ -2,15 +2,19 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 use windlass_machinery::tree::text;
 
 use crate::columns;
+use crate::rules::{at, complain, ip, object_at, required, unchanged};
 use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("networking.k8s.io", "v1", "IPAddress", "ipaddresses")
         .name_rule(address)
         .short_names(&["ip"])
+        .name_rule(address_problems)
         .selectable(&[
             ("spec.parentRef.group", "/spec/parentRef/group"),
             ("spec.parentRef.resource", "/spec/parentRef/resource"),
@@ -33,6 +37,36 @@ fn address(name: &str) -> Vec<String> {
 struct IpAddress;
 
 impl Strategy for IpAddress {
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, spec) = (Errors::new(), Path::new("spec"));
+        let path = spec.child("parentRef");
+        let Some(parent) = object_at(&object["spec"], "parentRef") else {
+            errors.push(Error::required(&path, ""));
+            return errors;
+        };
+        let group = text(parent, "group");
+        if !group.is_empty() {
+            complain(&mut errors, &path.child("group"), group, names::dns1123_subdomain(group));
+        }
+        for field in ["resource", "name", "namespace"] {
+            let value = text(parent, field);
+            if !value.is_empty() {
+                complain(&mut errors, &path.child(field), value, names::path_segment(value));
+            }
+        }
+        for field in ["resource", "name"] {
+            required(&mut errors, parent, &path, field);
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let (mut errors, path) = (self.validate(object), Path::new("spec"));
+        let (new, old) = (at(&object["spec"], "parentRef"), at(&old["spec"], "parentRef"));
+        unchanged(&mut errors, &path.child("parentRef"), new, old);
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let parent = object.pointer("/spec/parentRef").filter(|parent| parent.is_object());
         let parent = parent.map_or("<none>".to_owned(), |parent| {
@@ -43,4 +77,10 @@ impl Strategy for IpAddress {
         });
         vec![columns::name(object), Value::from(parent), columns::age(object, now)]
     }
+}
+
+fn address_problems(name: &str) -> Vec<String> {
+    let mut errors = Errors::new();
+    ip(&mut errors, &Path::new(""), name);
+    errors.into_iter().map(|error| error.detail).collect()
 }

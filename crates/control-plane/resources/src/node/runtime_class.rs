@@ -2,9 +2,15 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
+use windlass_machinery::tree::{items, text};
 
 use crate::columns::{self, word};
+use crate::core::pod_spec::validation::resources::validate_list_of_limits;
+use crate::core::pod_spec::validation::validate_tolerations;
 use crate::quantities::round_up;
+use crate::rules::{complain, labels, object_at, unchanged};
 use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -21,7 +27,58 @@ impl Strategy for RuntimeClass {
         round_up(object.pointer_mut("/overhead/podFixed"));
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = validate_rest(object);
+        validate_handler(&mut errors, object);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = validate_rest(object);
+        let is_empty = word(object, "/handler").is_empty();
+        if !is_empty && object.get("handler") != old.get("handler") {
+            validate_handler(&mut errors, object);
+        }
+        unchanged(&mut errors, &Path::new("handler"), object.get("handler"), old.get("handler"));
+        if is_empty {
+            validate_handler(&mut errors, object);
+        }
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![columns::name(object), Value::from(word(object, "/handler")), columns::age(object, now)]
     }
+}
+
+fn validate_handler(errors: &mut Errors, object: &Value) {
+    let (handler, path) = (word(object, "/handler"), Path::new("handler"));
+    if handler.is_empty() {
+        errors.push(Error::required(&path, ""));
+    } else {
+        complain(errors, &path, handler, names::dns1123_label(handler));
+    }
+}
+
+fn validate_rest(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    if let Some(overhead) = object_at(object, "overhead") {
+        let limits = overhead.get("podFixed").unwrap_or(&Value::Null);
+        validate_list_of_limits(&mut errors, limits, &Path::new("overhead"));
+    }
+    if let Some(scheduling) = object_at(object, "scheduling") {
+        let root = Path::new("scheduling");
+        labels(&mut errors, &root, scheduling, "nodeSelector");
+        let path = root.child("tolerations");
+        validate_tolerations(&mut errors, scheduling, &path);
+        let tolerations: Vec<[&str; 4]> = items(scheduling, "tolerations")
+            .map(|toleration| ["key", "operator", "value", "effect"].map(|field| text(toleration, field)))
+            .collect();
+        for (index, toleration) in items(scheduling, "tolerations").enumerate() {
+            if tolerations[..index].contains(&tolerations[index]) {
+                errors.push(Error::duplicate(&path.index(index), toleration.clone()));
+            }
+        }
+    }
+    errors
 }

@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
 
+use crate::apps::validation::{validate_at_most_all, validate_int_or_percent};
 use crate::columns::{self, count, int_or_string};
+use crate::rules::{at, label_selector, non_negative_fields, supported};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -18,6 +21,35 @@ pub(crate) fn resource() -> Resource {
 struct PodDisruptionBudget;
 
 impl Strategy for PodDisruptionBudget {
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, path) = (Errors::new(), Path::new("spec"));
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        let bounds = ["minAvailable", "maxUnavailable"];
+        if bounds.iter().all(|field| at(spec, field).is_some()) {
+            errors.push(Error::invalid(&path, spec.clone(), "minAvailable and maxUnavailable cannot be both set"));
+        }
+        for field in bounds {
+            if let Some(bound) = at(spec, field) {
+                validate_int_or_percent(&mut errors, &path.child(field), bound);
+                validate_at_most_all(&mut errors, &path.child(field), bound);
+            }
+        }
+        label_selector(&mut errors, &path.child("selector"), spec.get("selector"));
+        if let Some(policy) = at(spec, "unhealthyPodEvictionPolicy").and_then(Value::as_str) {
+            let path = path.child("unhealthyPodEvictionPolicy");
+            supported(&mut errors, &path, policy, &["AlwaysAllow", "IfHealthyBudget"]);
+        }
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        let counters = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"];
+        let status = object.get("status").unwrap_or(&Value::Null);
+        non_negative_fields(&mut errors, status, &Path::new("status"), &counters);
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let bound = |field: &str| {
             let value = object.pointer(&format!("/spec/{field}")).filter(|value| !value.is_null());

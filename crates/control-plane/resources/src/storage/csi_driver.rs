@@ -1,10 +1,14 @@
 //! CSIDriver: what a storage driver can do.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{child, items, put, remove, set, text};
 
 use crate::columns;
+use crate::rules::{at, supported, texts};
 use crate::{Moment, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -58,6 +62,42 @@ impl Strategy for CsiDriver {
         }
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, path) = (Errors::new(), Path::new("spec"));
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        if let Some(policy) = at(spec, "fsGroupPolicy").and_then(Value::as_str) {
+            let policies = ["File", "None", "ReadWriteOnceWithFSType"];
+            supported(&mut errors, &path.child("fsGroupPolicy"), policy, &policies);
+        }
+        validate_token_requests(&mut errors, spec, &path.child("tokenRequests"));
+        for mode in texts(spec, "volumeLifecycleModes") {
+            supported(&mut errors, &path.child("volumeLifecycleModes"), mode, &["Persistent", "Ephemeral"]);
+        }
+        if let Some(period) = at(spec, "nodeAllocatableUpdatePeriodSeconds").and_then(Value::as_i64)
+            && period < 10
+        {
+            let path = path.child("nodeAllocatableUpdatePeriodSeconds");
+            errors.push(Error::invalid(&path, period, "must be greater than or equal to 10 seconds"));
+        }
+        if let Some(in_secrets) = at(spec, "serviceAccountTokenInSecrets")
+            && items(spec, "tokenRequests").next().is_none()
+        {
+            let detail = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+            errors.push(Error::invalid(&path.child("serviceAccountTokenInSecrets"), in_secrets.clone(), detail));
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let (mut errors, path) = (self.validate(object), Path::new("spec"));
+        for (field, shown) in [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")]
+        {
+            let (new, old) = (object["spec"].get(field), old["spec"].get(field));
+            crate::rules::immutable(&mut errors, &path.child(shown), new, old);
+        }
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let spec = &object["spec"];
         let flag = |field: &str, absent: bool| Value::from(spec.get(field).and_then(Value::as_bool).unwrap_or(absent));
@@ -79,3 +119,23 @@ impl Strategy for CsiDriver {
 
 const TOKENS_IN_SECRETS: &str = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to \
                                  prevent possible logging of tokens in volume attributes";
+
+fn validate_token_requests(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
+    let mut audiences = BTreeSet::new();
+    for (index, request) in items(spec, "tokenRequests").enumerate() {
+        let path = path.index(index);
+        let audience = text(request, "audience");
+        if !audiences.insert(audience) {
+            errors.push(Error::duplicate(&path.child("audience"), audience));
+            continue;
+        }
+        let Some(seconds) = at(request, "expirationSeconds").and_then(Value::as_i64) else { continue };
+        let path = path.child("expirationSeconds");
+        if seconds < 600 {
+            errors.push(Error::invalid(&path, seconds, "may not specify a duration less than 10 minutes"));
+        }
+        if seconds > 1 << 32 {
+            errors.push(Error::invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds"));
+        }
+    }
+}

@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 
 use crate::columns::{self, word};
+use crate::rules::{IMMUTABLE, complain, label_selector};
 use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -15,6 +18,34 @@ pub(crate) fn resource() -> Resource {
 struct CsiStorageCapacity;
 
 impl Strategy for CsiStorageCapacity {
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        label_selector(&mut errors, &Path::new("nodeTopology"), object.get("nodeTopology"));
+        let class = word(object, "/storageClassName");
+        complain(&mut errors, &Path::new("storageClassName"), class, names::dns1123_subdomain(class));
+        let capacity = word(object, "/capacity");
+        if capacity.starts_with('-') {
+            let detail = "must be greater than or equal to 0";
+            errors.push(Error::invalid(&Path::new("capacity"), capacity, detail));
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate(object);
+        let empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
+        let topology = |object: &Value| object.get("nodeTopology").filter(|value| !value.is_null()).cloned();
+        if topology(object) != topology(old) {
+            let shown = topology(object).filter(|value| !empty(value)).unwrap_or_default();
+            errors.push(Error::invalid(&Path::new("nodeTopology"), shown, IMMUTABLE));
+        }
+        let (class, before) = (word(object, "/storageClassName"), word(old, "/storageClassName"));
+        if class != before {
+            errors.push(Error::invalid(&Path::new("storageClassName"), class, IMMUTABLE));
+        }
+        errors
+    }
+
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         let capacity = object.get("capacity").and_then(Value::as_str).unwrap_or("<unset>");
         vec![columns::name(object), Value::from(word(object, "/storageClassName")), Value::from(capacity)]

@@ -2,9 +2,14 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 
 use crate::columns::{self, word};
 use crate::core::persistent_volume::set_volume_spec_defaults;
+use crate::core::persistent_volume_validation::validate_inline_volume;
+use crate::core::pod_spec::validation::csi_driver_name;
+use crate::rules::{at, complain, map_at, object_at, unchanged};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -30,6 +35,44 @@ impl Strategy for VolumeAttachment {
         true
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut errors, root) = (Errors::new(), Path::new("spec"));
+        let path = root.child("source");
+        let null = Value::Null;
+        let source = object.pointer("/spec/source").unwrap_or(&null);
+        let volume = at(source, "persistentVolumeName").and_then(Value::as_str);
+        match (object_at(source, "inlineVolumeSpec"), volume) {
+            (None, None) => errors.push(Error::required(&path, EXACTLY_ONE)),
+            (Some(_), Some(_)) => errors.push(Error::forbidden(&path, EXACTLY_ONE)),
+            (None, Some("")) => {
+                let detail = "must specify non empty persistentVolumeName";
+                errors.push(Error::required(&path.child("persistentVolumeName"), detail));
+            }
+            (None, Some(_)) => {}
+            (Some(spec), None) => validate_inline_volume(&mut errors, spec, &path.child("inlineVolumeSpec")),
+        }
+        let node = word(object, "/spec/nodeName");
+        complain(&mut errors, &root.child("nodeName"), node, names::dns1123_subdomain(node));
+        validate_volume_status(&mut errors, object.get("status").unwrap_or(&null));
+        if let Some(volume) = volume {
+            complain(&mut errors, &path.child("persistentVolumeName"), volume, names::dns1123_subdomain(volume));
+        }
+        csi_driver_name(&mut errors, word(object, "/spec/attacher"), &root.child("attacher"));
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate(object);
+        unchanged(&mut errors, &Path::new("spec"), object.get("spec"), old.get("spec"));
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_volume_status(&mut errors, object.get("status").unwrap_or(&Value::Null));
+        errors
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![
             columns::name(object),
@@ -39,5 +82,29 @@ impl Strategy for VolumeAttachment {
             Value::from(object.pointer("/status/attached").and_then(Value::as_bool).unwrap_or(false)),
             columns::age(object, now),
         ]
+    }
+}
+
+const EXACTLY_ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+const MOST_METADATA_BYTES: usize = 256 * 1024;
+const LONGEST_MESSAGE: usize = 1024;
+
+fn validate_volume_status(errors: &mut Errors, status: &Value) {
+    let path = Path::new("status");
+    let metadata = map_at(status, "attachmentMetadata").into_iter().flatten();
+    let size: usize = metadata.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if size > MOST_METADATA_BYTES {
+        errors.push(Error::too_long(&path.child("attachmentMetadata"), MOST_METADATA_BYTES));
+    }
+    for field in ["attachError", "detachError"] {
+        let Some(error) = object_at(status, field) else { continue };
+        let path = path.child(field);
+        if word(error, "/message").len() > LONGEST_MESSAGE {
+            errors.push(Error::too_long(&path.child("message"), LONGEST_MESSAGE));
+        }
+        if let Some(code) = at(error, "errorCode").and_then(Value::as_i64).filter(|code| *code < 0) {
+            let detail = "must be between 0 and 2147483647, inclusive";
+            errors.push(Error::invalid(&path.child("errorCode"), code, detail));
+        }
     }
 }

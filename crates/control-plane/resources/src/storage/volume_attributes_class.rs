@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
 
+use super::validation::{validate_driver, validate_parameters};
 use crate::columns::{self, word};
 use crate::{Resource, Strategy};
 
@@ -18,6 +20,27 @@ struct VolumeAttributesClass;
 impl Strategy for VolumeAttributesClass {
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_driver(&mut errors, object, "driverName");
+        validate_parameters(&mut errors, object, false);
+        if word(object, "/driverName").is_empty() {
+            errors.push(Error::required(&Path::new("driverName"), ""));
+        }
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        for field in ["driverName", "parameters"] {
+            if object.get(field) != old.get(field) {
+                errors.push(Error::forbidden(&Path::new(field), format!("updates to {field} are forbidden.")));
+            }
+        }
+        errors.extend(self.validate(object));
+        errors
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

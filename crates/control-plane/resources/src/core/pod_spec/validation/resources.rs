@@ -109,7 +109,7 @@ pub(super) fn validate_requirements(errors: &mut Errors, resources: &Value, path
 }
 
 /// A list of quantities that is judged like limits.
-pub(super) fn validate_list_of_limits(errors: &mut Errors, list: &Value, path: &Path<'_>) {
+pub(crate) fn validate_list_of_limits(errors: &mut Errors, list: &Value, path: &Path<'_>) {
     let limits = serde_json::json!({"limits": list});
     requirements(errors, &limits, path, validate_container_name);
 }

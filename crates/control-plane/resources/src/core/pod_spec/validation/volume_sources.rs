@@ -35,7 +35,7 @@ const REQUIRED: [(&str, &[&str]); 10] = [
     ("cinder", &["volumeID"]),
 ];
 
-pub(super) fn validate_source(errors: &mut Errors, kind: &str, source: &Value, path: &Path<'_>) {
+pub(crate) fn validate_source(errors: &mut Errors, kind: &str, source: &Value, path: &Path<'_>) {
     if let Some((_, fields)) = REQUIRED.iter().find(|(name, _)| *name == kind) {
         for field in *fields {
             required(errors, source, path, field);
