@@ -126,6 +126,10 @@ impl NodeFacts {
         *self.pressure.borrow()
     }
 
+    pub(crate) fn set_pressure(&self, pressure: Pressure) {
+        self.pressure.send_if_modified(|known| std::mem::replace(known, pressure) != pressure);
+    }
+
     pub(crate) fn pressure_changes(&self) -> watch::Receiver<Pressure> {
         self.pressure.subscribe()
     }

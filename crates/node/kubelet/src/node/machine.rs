@@ -27,6 +27,7 @@ pub(crate) struct Machine {
 pub(crate) struct FileSystem {
     pub(crate) capacity_bytes: u64,
     pub(crate) available_bytes: u64,
+    pub(crate) used_bytes: u64,
     pub(crate) inodes: u64,
     pub(crate) inodes_free: u64,
 }
@@ -119,11 +120,31 @@ impl Machine {
     }
 }
 
+/// Memory in all, and what is left as eviction counts it: what is not in use, or only by pages of files that are not active.
+pub(crate) fn available_memory() -> Option<(i64, i64)> {
+    let text = text("/proc/meminfo");
+    let total = meminfo(&text, "MemTotal")?;
+    let free = meminfo(&text, "MemFree")?;
+    let inactive = meminfo(&text, "Inactive(file)").unwrap_or(0);
+    let reclaimable = meminfo(&text, "SReclaimable").unwrap_or(0);
+    Some((total, (free + inactive + reclaimable).min(total)))
+}
+
+/// Process IDs that there may be, and that are taken.
+pub(crate) fn processes() -> Option<(i64, i64)> {
+    let limit = |name: &str| text(&format!("/proc/sys/kernel/{name}")).parse::<i64>().ok();
+    let most = [limit("pid_max"), limit("threads-max")].into_iter().flatten().min()?;
+    let load = text("/proc/loadavg");
+    let taken = load.split_whitespace().nth(3)?.split('/').nth(1)?.parse().ok()?;
+    Some((most, taken))
+}
+
 pub(crate) fn file_system(path: &Path) -> std::io::Result<FileSystem> {
     let it = rustix::fs::statvfs(path)?;
     Ok(FileSystem {
         capacity_bytes: it.f_blocks * it.f_frsize,
         available_bytes: it.f_bavail * it.f_frsize,
+        used_bytes: it.f_blocks.saturating_sub(it.f_bfree) * it.f_frsize,
         inodes: it.f_files,
         inodes_free: it.f_favail,
     })
@@ -147,5 +168,7 @@ mod tests {
         let machine = Machine::read();
         assert!(machine.cpus > 0 && machine.memory_bytes > 0 && !machine.boot_id.is_empty());
         assert!(file_system(Path::new("/")).unwrap().capacity_bytes > 0);
+        assert!(available_memory().unwrap().1 > 0);
+        assert!(processes().unwrap().1 > 0);
     }
 }

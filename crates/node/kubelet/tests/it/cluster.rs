@@ -19,7 +19,7 @@ use windlass_apiserver::direct::Direct;
 use windlass_apiserver::{Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Informers, Recorder};
-use windlass_kubelet::{Context, Kubelet, Options};
+use windlass_kubelet::{Context, EvictionOptions, Kubelet, Options};
 use windlass_pki::{PrivateKey, TokenSigner};
 use windlass_runtime::Runtime;
 use windlass_store::Store;
@@ -41,6 +41,8 @@ pub(crate) struct Cluster {
     images: Arc<Images>,
     kubelet: Option<Kubelet>,
     cgroup: String,
+    /// What the kubelet is told when it starts.
+    pub(crate) eviction: EvictionOptions,
 }
 
 /// Runs `test` on a cluster of its own.
@@ -96,6 +98,7 @@ impl Cluster {
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertised_address: "127.0.0.1:6443".to_owned(),
+            kubelets: None,
         });
         let bootstrap = windlass_apiserver::Bootstrap {
             address: "192.0.2.10".parse().unwrap(),
@@ -118,6 +121,8 @@ impl Cluster {
             runtime: None,
             images,
             kubelet: None,
+            // How full the disk of the machine is must not matter.
+            eviction: EvictionOptions { hard: Vec::new(), ..EvictionOptions::default() },
             cgroup: format!("windlass-kubeletit-{}-{number}-node", std::process::id()),
         };
         cluster.start().await;
@@ -129,6 +134,7 @@ impl Cluster {
             cgroup_root: format!("/{}", self.cgroup),
             static_pods: Some(self.directory.join("manifests")),
             cluster_dns: vec!["10.96.0.10".to_owned()],
+            eviction: self.eviction.clone(),
             ..Options::new(NODE, vec!["192.0.2.10".parse().unwrap()], &self.directory)
         }
     }

@@ -1,11 +1,14 @@
 //! The Node object and its lease.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use serde_json::json;
 use windlass_api::resource::{LEASES, NODES};
 
-use crate::cluster::{NODE, condition, on_cluster, until};
+use windlass_kubelet::{Signal, SoftThreshold, Threshold, ThresholdValue};
+
+use crate::cluster::{NODE, condition, on_cluster, shell, until};
 
 #[test]
 fn the_node_registers_and_becomes_ready() {
@@ -30,6 +33,36 @@ fn the_node_registers_and_becomes_ready() {
             let lease = until("the lease", || async { cluster.find(&LEASES, "kube-node-lease", NODE).await }).await;
             assert_eq!(lease["spec"]["holderIdentity"], NODE);
             assert_eq!(lease["spec"]["leaseDurationSeconds"], 40);
+        }
+        .boxed()
+    });
+}
+
+#[test]
+fn a_node_without_memory_evicts() {
+    on_cluster(|cluster| {
+        async move {
+            // There is always less than all of the memory left.
+            let threshold = Threshold { signal: Signal::MemoryAvailable, value: ThresholdValue::Fraction(1.0) };
+            cluster.stop().await;
+            cluster.eviction.soft = vec![SoftThreshold { threshold, grace: Duration::from_secs(1) }];
+            cluster.start().await;
+            until("the node is under pressure", || async {
+                let node = cluster.find(&NODES, "", NODE).await?;
+                (condition(&node, "MemoryPressure") == "True").then_some(())
+            })
+            .await;
+            cluster.create_pod("modest", json!({"containers": [shell("c", "sleep 1000")]})).await;
+            let rejected = cluster.phase("modest", "Failed").await;
+            assert_eq!(rejected["status"]["reason"], "Evicted");
+            let mut main = shell("c", "sleep 1000");
+            main["resources"] = json!({"requests": {"memory": "1Mi"}});
+            cluster.create_pod("asks", json!({"containers": [main]})).await;
+            let evicted = cluster.phase("asks", "Failed").await;
+            assert_eq!(evicted["status"]["reason"], "Evicted");
+            let message = evicted["status"]["message"].as_str().unwrap();
+            assert!(message.starts_with("The node was low on resource: memory. Threshold quantity: "), "{message}");
+            assert_eq!(condition(&evicted, "DisruptionTarget"), "True");
         }
         .boxed()
     });
