@@ -4,7 +4,10 @@
 //! and of those that wait only the last is written.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures::FutureExt;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +23,8 @@ use crate::status::{StatusPatch, preempt};
 
 /// Tasks at once. Many bindings together become one write of the store.
 const TASKS_MAX: usize = 256;
+/// Bindings that wait for something outside, such as volumes, are beside these.
+const SLOW_TASKS_MAX: usize = 4096;
 
 pub(crate) struct Executor {
     pub client: Client,
@@ -27,13 +32,20 @@ pub(crate) struct Executor {
     pub events: EventLog,
     pub metrics: Metrics,
     tasks: JoinSet<Done>,
+    /// How many of them are bindings that wait for something outside.
+    slow: usize,
     /// Pods whose status is being written, with what is to be written next.
     writing: HashMap<ObjectKey, Option<StatusPatch>>,
 }
 
 /// What a task has come to.
 pub(crate) enum Done {
-    Bound(Box<Binding>, Result<(), Status>, Instant),
+    Bound {
+        binding: Box<Binding>,
+        result: Result<(), Status>,
+        began: Instant,
+        slow: bool,
+    },
     Patched(ObjectKey),
     /// The pods that had to go for this one have been told.
     Preempted(ObjectKey),
@@ -41,18 +53,23 @@ pub(crate) enum Done {
 
 impl Executor {
     pub(crate) fn new(client: Client, clock: Clock, events: EventLog, metrics: Metrics) -> Self {
-        Self { client, clock, events, metrics, tasks: JoinSet::new(), writing: HashMap::new() }
+        Self { client, clock, events, metrics, tasks: JoinSet::new(), slow: 0, writing: HashMap::new() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.tasks.len() >= TASKS_MAX
+        self.tasks.len().saturating_sub(self.slow) >= TASKS_MAX || self.slow >= SLOW_TASKS_MAX
     }
 
     /// The next task that ends; never, when none runs.
     pub(crate) async fn done(&mut self) -> Done {
         loop {
             match self.tasks.join_next().await {
-                Some(Ok(done)) => return done,
+                Some(Ok(done)) => {
+                    if let Done::Bound { slow: true, .. } = done {
+                        self.slow -= 1;
+                    }
+                    return done;
+                }
                 Some(Err(error)) => tracing::error!(%error, "a task of the scheduler ended badly"),
                 None => std::future::pending().await,
             }
@@ -61,9 +78,13 @@ impl Executor {
 
     pub(crate) fn bind(&mut self, binding: Binding, began: Instant) {
         self.metrics.underway.inc();
+        let slow = binding.profile.pre_bind.iter().any(|plugin| plugin.concerns(&binding.attempt.pod));
+        self.slow += usize::from(slow);
         self.tasks.spawn(async move {
-            let result = write_binding(&binding).await;
-            Done::Bound(Box::new(binding), result, began)
+            // A binding that panics must not leave its pod hanging.
+            let result = AssertUnwindSafe(write_binding(&binding)).catch_unwind().await;
+            let result = result.unwrap_or_else(|_| Err(Status::internal("binding the pod panicked")));
+            Done::Bound { binding: Box::new(binding), result, began, slow }
         });
     }
 
