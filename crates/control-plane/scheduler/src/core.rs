@@ -139,7 +139,11 @@ impl Core {
                     self.events.push(Event::Node { old, new });
                 }
             }
-            None => drop(self.cluster.remove_node(name)),
+            None => {
+                if self.cluster.remove_node(name).is_some() {
+                    self.events.push(Event::NodeRemoved);
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use windlass_api::time::Clock;
 use windlass_api::{ObjectKey, Status};
-use windlass_client::Client;
+use windlass_client::{Client, Informer};
 
 use crate::core::{Binding, Waiting};
 use crate::event_log::{EventLog, Occurrence};
@@ -23,6 +24,8 @@ use crate::status::{StatusPatch, preempt};
 
 /// Tasks at once. Many bindings together become one write of the store.
 const TASKS_MAX: usize = 256;
+/// How long victims' going may take to be seen.
+const SEEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bindings that wait for something outside, such as volumes, are beside these.
 const SLOW_TASKS_MAX: usize = 4096;
 
@@ -31,6 +34,7 @@ pub(crate) struct Executor {
     pub clock: Clock,
     pub events: EventLog,
     pub metrics: Metrics,
+    pods: Arc<Informer>,
     tasks: JoinSet<Done>,
     /// How many of them are bindings that wait for something outside.
     slow: usize,
@@ -52,8 +56,8 @@ pub(crate) enum Done {
 }
 
 impl Executor {
-    pub(crate) fn new(client: Client, clock: Clock, events: EventLog, metrics: Metrics) -> Self {
-        Self { client, clock, events, metrics, tasks: JoinSet::new(), slow: 0, writing: HashMap::new() }
+    pub(crate) fn new(client: Client, clock: Clock, events: EventLog, metrics: Metrics, pods: Arc<Informer>) -> Self {
+        Self { client, clock, events, metrics, pods, tasks: JoinSet::new(), slow: 0, writing: HashMap::new() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -99,9 +103,13 @@ impl Executor {
             return;
         }
         let (client, events, now) = (self.client.clone(), self.events.clone(), self.clock.now_rfc3339());
+        let pods = self.pods.clone();
         self.tasks.spawn(async move {
             let each = victims.iter().map(|victim| send_away(&client, &events, &pod, victim, &profile, &now));
-            futures::future::join_all(each).await;
+            let revisions = futures::future::join_all(each).await;
+            // The pod's next try must see that they are going, or it would send them away again.
+            let seen = pods.reached(revisions.into_iter().flatten().max().unwrap_or(0));
+            let _ = tokio::time::timeout(SEEN_TIMEOUT, seen).await;
             Done::Preempted(pod.key.clone())
         });
     }
@@ -177,18 +185,31 @@ async fn write_binding(binding: &Binding) -> Result<(), Status> {
     Ok(())
 }
 
-async fn send_away(client: &Client, events: &EventLog, pod: &Arc<Pod>, victim: &Pod, profile: &str, now: &str) {
+async fn send_away(
+    client: &Client,
+    events: &EventLog,
+    pod: &Arc<Pod>,
+    victim: &Pod,
+    profile: &str,
+    now: &str,
+) -> Option<u64> {
     match preempt(client, victim, profile, now).await {
-        Ok(true) => events.record(Occurrence {
-            regarding: victim.reference(),
-            related: Some(pod.reference()),
-            kind: "Normal",
-            reason: "Preempted",
-            action: "Preempting",
-            note: format!("Preempted by pod {} on node {}", pod.uid, victim.node_name),
-            controller: profile.to_owned(),
-        }),
-        Ok(false) => {}
-        Err(error) => tracing::warn!(pod = %victim.key, %error, "the pod cannot be preempted"),
+        Ok(Some(revision)) => {
+            events.record(Occurrence {
+                regarding: victim.reference(),
+                related: Some(pod.reference()),
+                kind: "Normal",
+                reason: "Preempted",
+                action: "Preempting",
+                note: format!("Preempted by pod {} on node {}", pod.uid, victim.node_name),
+                controller: profile.to_owned(),
+            });
+            Some(revision)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::warn!(pod = %victim.key, %error, "the pod cannot be preempted");
+            None
+        }
     }
 }

@@ -120,7 +120,7 @@ impl Scheduler {
         let events = EventLog::start(client.clone(), clock, &options.host_name);
         Self {
             core,
-            executor: Executor::new(client.clone(), clock, events, metrics.clone()),
+            executor: Executor::new(client.clone(), clock, events, metrics.clone(), informers.of(&resource::PODS)),
             inbox,
             sources: Sources { all: sources },
             metrics,
