@@ -139,7 +139,11 @@ impl Core {
                     self.events.push(Event::Node { old, new });
                 }
             }
-            None => drop(self.cluster.remove_node(name)),
+            None => {
+                if self.cluster.remove_node(name).is_some() {
+                    self.events.push(Event::NodeRemoved);
+                }
+            }
         }
     }
 
@@ -268,8 +272,8 @@ impl Core {
         let ours = self.cluster.pod(&pod.key).is_some_and(|known| known.uid == pod.uid);
         if ours && self.cluster.is_assumed(&pod.key) {
             self.leave_node(&pod.key);
-            binding.profile.reserve.iter().rev().for_each(|plugin| plugin.unreserve(&mut self.cluster, pod));
         }
+        binding.profile.reserve.iter().rev().for_each(|plugin| plugin.unreserve(&mut self.cluster, pod));
         self.queue.failed(pod, now);
     }
 }

@@ -4,13 +4,17 @@
 //! and of those that wait only the last is written.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use windlass_api::time::Clock;
 use windlass_api::{ObjectKey, Status};
-use windlass_client::Client;
+use windlass_client::{Client, Informer};
 
 use crate::core::{Binding, Waiting};
 use crate::event_log::{EventLog, Occurrence};
@@ -20,39 +24,56 @@ use crate::status::{StatusPatch, preempt};
 
 /// Tasks at once. Many bindings together become one write of the store.
 const TASKS_MAX: usize = 256;
+/// How long victims' going may take to be seen.
+const SEEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bindings that wait for something outside, such as volumes, are beside these.
+const SLOW_TASKS_MAX: usize = 4096;
 
 pub(crate) struct Executor {
     pub client: Client,
     pub clock: Clock,
     pub events: EventLog,
     pub metrics: Metrics,
+    pods: Arc<Informer>,
     tasks: JoinSet<Done>,
+    /// How many of them are bindings that wait for something outside.
+    slow: usize,
     /// Pods whose status is being written, with what is to be written next.
     writing: HashMap<ObjectKey, Option<StatusPatch>>,
 }
 
 /// What a task has come to.
 pub(crate) enum Done {
-    Bound(Box<Binding>, Result<(), Status>, Instant),
+    Bound {
+        binding: Box<Binding>,
+        result: Result<(), Status>,
+        began: Instant,
+        slow: bool,
+    },
     Patched(ObjectKey),
     /// The pods that had to go for this one have been told.
     Preempted(ObjectKey),
 }
 
 impl Executor {
-    pub(crate) fn new(client: Client, clock: Clock, events: EventLog, metrics: Metrics) -> Self {
-        Self { client, clock, events, metrics, tasks: JoinSet::new(), writing: HashMap::new() }
+    pub(crate) fn new(client: Client, clock: Clock, events: EventLog, metrics: Metrics, pods: Arc<Informer>) -> Self {
+        Self { client, clock, events, metrics, pods, tasks: JoinSet::new(), slow: 0, writing: HashMap::new() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.tasks.len() >= TASKS_MAX
+        self.tasks.len().saturating_sub(self.slow) >= TASKS_MAX || self.slow >= SLOW_TASKS_MAX
     }
 
     /// The next task that ends; never, when none runs.
     pub(crate) async fn done(&mut self) -> Done {
         loop {
             match self.tasks.join_next().await {
-                Some(Ok(done)) => return done,
+                Some(Ok(done)) => {
+                    if let Done::Bound { slow: true, .. } = done {
+                        self.slow -= 1;
+                    }
+                    return done;
+                }
                 Some(Err(error)) => tracing::error!(%error, "a task of the scheduler ended badly"),
                 None => std::future::pending().await,
             }
@@ -61,9 +82,13 @@ impl Executor {
 
     pub(crate) fn bind(&mut self, binding: Binding, began: Instant) {
         self.metrics.underway.inc();
+        let slow = binding.profile.pre_bind.iter().any(|plugin| plugin.concerns(&binding.attempt.pod));
+        self.slow += usize::from(slow);
         self.tasks.spawn(async move {
-            let result = write_binding(&binding).await;
-            Done::Bound(Box::new(binding), result, began)
+            // A binding that panics must not leave its pod hanging.
+            let result = AssertUnwindSafe(write_binding(&binding)).catch_unwind().await;
+            let result = result.unwrap_or_else(|_| Err(Status::internal("binding the pod panicked")));
+            Done::Bound { binding: Box::new(binding), result, began, slow }
         });
     }
 
@@ -78,9 +103,13 @@ impl Executor {
             return;
         }
         let (client, events, now) = (self.client.clone(), self.events.clone(), self.clock.now_rfc3339());
+        let pods = self.pods.clone();
         self.tasks.spawn(async move {
             let each = victims.iter().map(|victim| send_away(&client, &events, &pod, victim, &profile, &now));
-            futures::future::join_all(each).await;
+            let revisions = futures::future::join_all(each).await;
+            // The pod's next try must see that they are going, or it would send them away again.
+            let seen = pods.reached(revisions.into_iter().flatten().max().unwrap_or(0));
+            let _ = tokio::time::timeout(SEEN_TIMEOUT, seen).await;
             Done::Preempted(pod.key.clone())
         });
     }
@@ -156,18 +185,31 @@ async fn write_binding(binding: &Binding) -> Result<(), Status> {
     Ok(())
 }
 
-async fn send_away(client: &Client, events: &EventLog, pod: &Arc<Pod>, victim: &Pod, profile: &str, now: &str) {
+async fn send_away(
+    client: &Client,
+    events: &EventLog,
+    pod: &Arc<Pod>,
+    victim: &Pod,
+    profile: &str,
+    now: &str,
+) -> Option<u64> {
     match preempt(client, victim, profile, now).await {
-        Ok(true) => events.record(Occurrence {
-            regarding: victim.reference(),
-            related: Some(pod.reference()),
-            kind: "Normal",
-            reason: "Preempted",
-            action: "Preempting",
-            note: format!("Preempted by pod {} on node {}", pod.uid, victim.node_name),
-            controller: profile.to_owned(),
-        }),
-        Ok(false) => {}
-        Err(error) => tracing::warn!(pod = %victim.key, %error, "the pod cannot be preempted"),
+        Ok(Some(revision)) => {
+            events.record(Occurrence {
+                regarding: victim.reference(),
+                related: Some(pod.reference()),
+                kind: "Normal",
+                reason: "Preempted",
+                action: "Preempting",
+                note: format!("Preempted by pod {} on node {}", pod.uid, victim.node_name),
+                controller: profile.to_owned(),
+            });
+            Some(revision)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::warn!(pod = %victim.key, %error, "the pod cannot be preempted");
+            None
+        }
     }
 }

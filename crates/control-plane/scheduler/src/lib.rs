@@ -10,8 +10,6 @@
 //! What the scheduler does not know: how nodes run pods, and what controllers want. Pods that name another scheduler are left
 //! alone.
 
-#![expect(dead_code, unused_imports, reason = "the volume plugins follow")]
-
 mod cache;
 mod core;
 mod cycle;

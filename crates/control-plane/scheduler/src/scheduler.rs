@@ -1,5 +1,6 @@
 //! The loop: reads what has changed, tries pods, and takes note of what became of its decisions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -24,6 +25,7 @@ use crate::options::Options;
 use crate::plugins::default_profile;
 use crate::queue::FLUSH_PERIOD;
 use crate::random::Random;
+use crate::storage::{RawCapacity, RawClaim, RawClass, RawCsiDriver, RawCsiNode, RawVolume, Volume};
 use crate::surroundings::{Budget, Owners, RawBudget, RawService};
 
 /// Pods that are tried before others of the process have their turn.
@@ -107,7 +109,7 @@ impl Scheduler {
             });
         }
         let metrics = Metrics::new(metrics);
-        let profiles = options.scheduler_names.iter().map(|name| default_profile(name, client)).collect();
+        let profiles = options.scheduler_names.iter().map(|name| default_profile(name, client, informers)).collect();
         let search = Search {
             next_start: 0,
             percentage: options.percentage_of_nodes_to_score,
@@ -118,7 +120,7 @@ impl Scheduler {
         let events = EventLog::start(client.clone(), clock, &options.host_name);
         Self {
             core,
-            executor: Executor::new(client.clone(), clock, events, metrics.clone()),
+            executor: Executor::new(client.clone(), clock, events, metrics.clone(), informers.of(&resource::PODS)),
             inbox,
             sources: Sources { all: sources },
             metrics,
@@ -187,7 +189,49 @@ impl Scheduler {
                     None => drop(budgets.remove(key)),
                 }
             }
-            _ => core.storage_changed(),
+            _ => self.read_storage(kind, key),
+        }
+    }
+
+    fn read_storage(&mut self, kind: Kind, key: &ObjectKey) {
+        fn put<K: Eq + std::hash::Hash, V: PartialEq>(all: &mut HashMap<K, V>, key: K, new: Option<V>) -> bool {
+            match new {
+                Some(new) if all.get(&key) == Some(&new) => false,
+                Some(new) => {
+                    all.insert(key, new);
+                    true
+                }
+                None => all.remove(&key).is_some(),
+            }
+        }
+        let (sources, storage) = (&self.sources, &mut self.core.cluster.surroundings.storage);
+        let name = || key.name.clone();
+        let changed = match kind {
+            Kind::PersistentVolumeClaim => {
+                put(&mut storage.claims, key.clone(), sources.read::<RawClaim>(kind, key).map(Into::into))
+            }
+            Kind::PersistentVolume => {
+                let volume: Option<Volume> = sources.read::<RawVolume>(kind, key).map(Into::into);
+                if volume.as_ref().is_none_or(|volume| volume.claim.is_some()) {
+                    // What was decided here is known to everybody now.
+                    storage.chosen.remove(&key.name);
+                }
+                put(&mut storage.volumes, name(), volume)
+            }
+            Kind::StorageClass => {
+                put(&mut storage.classes, name(), sources.read::<RawClass>(kind, key).map(Into::into))
+            }
+            Kind::CsiNode => put(&mut storage.csi_nodes, name(), sources.read::<RawCsiNode>(kind, key).map(Into::into)),
+            Kind::CsiDriver => {
+                put(&mut storage.csi_drivers, name(), sources.read::<RawCsiDriver>(kind, key).map(Into::into))
+            }
+            Kind::CsiStorageCapacity => {
+                put(&mut storage.capacities, key.clone(), sources.read::<RawCapacity>(kind, key).map(Into::into))
+            }
+            Kind::Node | Kind::Pod | Kind::Namespace | Kind::Service | Kind::PodDisruptionBudget => false,
+        };
+        if changed {
+            self.core.storage_changed();
         }
     }
 
@@ -218,7 +262,7 @@ impl Scheduler {
     fn take_note(&mut self, done: Done) {
         let now = Instant::now();
         match done {
-            Done::Bound(binding, result, began) => {
+            Done::Bound { binding, result, began, .. } => {
                 self.metrics.underway.dec();
                 let (attempt, profile) = (&binding.attempt, &binding.profile.name);
                 match result {
@@ -253,7 +297,18 @@ impl Scheduler {
     }
 }
 
-const KINDS: [(Kind, GroupVersionResource); 5] = [
+const fn storage(resource: &'static str) -> GroupVersionResource {
+    GroupVersionResource::of("storage.k8s.io", "v1", resource)
+}
+
+/// Pods come last: what they need is known by then.
+const KINDS: [(Kind, GroupVersionResource); 11] = [
+    (Kind::StorageClass, storage("storageclasses")),
+    (Kind::CsiNode, storage("csinodes")),
+    (Kind::CsiDriver, storage("csidrivers")),
+    (Kind::CsiStorageCapacity, storage("csistoragecapacities")),
+    (Kind::PersistentVolume, resource::PERSISTENT_VOLUMES),
+    (Kind::PersistentVolumeClaim, resource::PERSISTENT_VOLUME_CLAIMS),
     (Kind::Namespace, resource::NAMESPACES),
     (Kind::Node, resource::NODES),
     (Kind::Service, resource::SERVICES),

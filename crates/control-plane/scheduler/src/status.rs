@@ -66,8 +66,8 @@ impl StatusPatch {
     }
 }
 
-/// Sends a pod away to make room for another; `false` when it has gone already.
-pub(crate) async fn preempt(client: &Client, victim: &Pod, profile: &str, now: &str) -> Result<bool, Status> {
+/// Sends a pod away to make room for another; `None` when it has gone already, else the revision at which it is going.
+pub(crate) async fn preempt(client: &Client, victim: &Pod, profile: &str, now: &str) -> Result<Option<u64>, Status> {
     let condition = json!({
         "type": "DisruptionTarget",
         "status": "True",
@@ -78,12 +78,12 @@ pub(crate) async fn preempt(client: &Client, victim: &Pod, profile: &str, now: &
     let marked = StatusPatch::new(victim, json!({"conditions": [condition]}));
     let gone = |status: &Status| status.is_not_found() || status.is_conflict();
     match client.patch_as(PatchType::Strategic, &PODS, &marked.key, STATUS, &marked.patch).await {
-        Err(status) if gone(&status) => return Ok(false),
+        Err(status) if gone(&status) => return Ok(None),
         result => drop(result?),
     }
     match client.delete(&PODS, &victim.key, &DeleteOptions::of_uid(victim.uid.as_str())).await {
-        Err(status) if gone(&status) => Ok(false),
-        result => result.map(|_| true),
+        Err(status) if gone(&status) => Ok(None),
+        result => result.map(|victim| Some(victim.revision)),
     }
 }
 

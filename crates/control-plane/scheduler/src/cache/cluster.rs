@@ -6,13 +6,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use windlass_api::ObjectKey;
 
 use super::node_info::{NodeId, NodeInfo};
 use super::node_order::interleaved;
 use super::pod_sets::PodSets;
+use super::topology::Topology;
 use crate::object::{Labels, Node, Pod};
 use crate::surroundings::Surroundings;
+
+/// Label keys whose domains are remembered.
+const TOPOLOGIES_MAX: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
@@ -22,6 +27,9 @@ pub(crate) struct Cluster {
     /// Those that exist, in the order of search.
     order: Vec<NodeId>,
     order_is_stale: bool,
+    /// By label key; forgotten when a node's labels change.
+    topologies: Mutex<HashMap<String, Arc<Topology>>>,
+    assumed: usize,
     pods: HashMap<ObjectKey, Placed>,
     pub(crate) pod_sets: PodSets,
     /// On how many nodes an image is.
@@ -83,12 +91,26 @@ impl Cluster {
     }
 
     pub(crate) fn assumed_count(&self) -> usize {
-        self.pods.values().filter(|placed| placed.assumed).count()
+        self.assumed
     }
 
     pub(crate) fn namespace_labels(&self, namespace: &str) -> &Labels {
         static NONE: Labels = Labels::new();
         self.surroundings.namespaces.get(namespace).unwrap_or(&NONE)
+    }
+
+    /// The domains of a label key.
+    pub(crate) fn topology(&self, key: &str) -> Arc<Topology> {
+        let mut topologies = self.topologies.lock();
+        if let Some(known) = topologies.get(key) {
+            return known.clone();
+        }
+        if topologies.len() >= TOPOLOGIES_MAX {
+            topologies.clear();
+        }
+        let topology = Arc::new(Topology::of(key, &self.nodes));
+        topologies.insert(key.to_owned(), topology.clone());
+        topology
     }
 
     /// Must be called after nodes have changed, before a cycle.
@@ -130,7 +152,10 @@ impl Cluster {
         let new = Arc::new(node);
         let info = self.nodes[id.index()].as_mut()?;
         let old = std::mem::replace(&mut info.node, new.clone());
-        self.order_is_stale |= old.labels != new.labels || old.name != new.name;
+        if old.labels != new.labels || old.name != new.name {
+            self.order_is_stale = true;
+            self.topologies.get_mut().clear();
+        }
         self.count_images(&old, &new);
         (!old.name.is_empty()).then_some(old)
     }
@@ -140,6 +165,7 @@ impl Cluster {
         let info = self.nodes[id.index()].as_mut()?;
         let old = std::mem::take(&mut info.node);
         self.order_is_stale = true;
+        self.topologies.get_mut().clear();
         self.count_images(&old, &Node::default());
         self.clear(name);
         (!old.name.is_empty()).then_some(old)
@@ -182,11 +208,13 @@ impl Cluster {
         for (claim, _) in pod.claims() {
             *self.claims.entry(claim).or_default() += 1;
         }
+        self.assumed += usize::from(assumed);
         self.pods.insert(pod.key.clone(), Placed { pod, node: id, assumed });
     }
 
     pub(crate) fn remove_pod(&mut self, key: &ObjectKey) -> Option<Arc<Pod>> {
-        let Placed { pod, node, .. } = self.pods.remove(key)?;
+        let Placed { pod, node, assumed } = self.pods.remove(key)?;
+        self.assumed -= usize::from(assumed);
         self.pod_sets.remove(&pod, node);
         for (claim, _) in pod.claims() {
             if let Some(count) = self.claims.get_mut(&claim) {

@@ -5,8 +5,10 @@ mod node_info;
 mod node_order;
 mod nominator;
 mod pod_sets;
+mod topology;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use node_info::{NodeId, NodeInfo};
 pub(crate) use nominator::Nominator;
 pub(crate) use pod_sets::PodSet;
+pub(crate) use topology::Topology;

@@ -9,6 +9,8 @@ use crate::object::{Node, Pod};
 pub(crate) enum Event {
     /// A node is there, or is different; of a new one there is no `old`.
     Node { old: Option<Arc<Node>>, new: Arc<Node> },
+    /// A node is gone: what is even is counted without it.
+    NodeRemoved,
     /// A pod has got a node.
     PodAdded(Arc<Pod>),
     /// A pod that has a node is different.
@@ -27,6 +29,7 @@ impl Event {
         match self {
             Self::Node { old: None, .. } => "NodeAdd",
             Self::Node { .. } => "NodeUpdate",
+            Self::NodeRemoved => "NodeDelete",
             Self::PodAdded(_) => "AssignedPodAdd",
             Self::PodUpdated { .. } => "AssignedPodUpdate",
             Self::PodDeleted(_) => "AssignedPodDelete",

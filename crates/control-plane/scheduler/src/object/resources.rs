@@ -49,14 +49,6 @@ impl Resources {
         }
     }
 
-    /// Whether nothing at all is requested.
-    pub(crate) fn is_zero(&self) -> bool {
-        self.milli_cpu == 0
-            && self.memory == 0
-            && self.ephemeral_storage == 0
-            && self.scalar.iter().all(|(_, amount)| *amount == 0)
-    }
-
     fn combine(&mut self, other: &Self, with: impl Fn(i64, i64) -> i64) {
         self.milli_cpu = with(self.milli_cpu, other.milli_cpu);
         self.memory = with(self.memory, other.memory);
@@ -95,7 +87,10 @@ mod tests {
         sum.add(&of(&[("cpu", "0.5"), ("hugepages-2Mi", "4Mi")]));
         assert_eq!(sum, of(&[("cpu", "2"), ("memory", "1Gi"), ("example.com/gpu", "2"), ("hugepages-2Mi", "4194304")]));
         sum.subtract(&of(&[("example.com/gpu", "2"), ("hugepages-2Mi", "4Mi"), ("memory", "1Gi"), ("cpu", "2")]));
-        assert!(sum.is_zero());
+        assert_eq!(
+            (sum.milli_cpu, sum.memory, sum.scalar("example.com/gpu"), sum.scalar("hugepages-2Mi")),
+            (0, 0, 0, 0)
+        );
         let mut greatest = of(&[("cpu", "1")]);
         greatest.raise_to(&of(&[("cpu", "500m"), ("memory", "1")]));
         assert_eq!(greatest, of(&[("cpu", "1"), ("memory", "1")]));

@@ -48,7 +48,7 @@ impl PostFilter for DefaultPreemption {
             nominate,
             victims,
         };
-        if let Err(reason) = may_preempt(cluster, pod, diagnosis) {
+        if let Err(reason) = may_preempt(cluster, nominator, pod, diagnosis) {
             return outcome(reason.to_owned(), None, Vec::new());
         }
         let mut possible: Vec<&NodeInfo> = diagnosis
@@ -90,11 +90,12 @@ impl PostFilter for DefaultPreemption {
 }
 
 /// Whether the pod may send others away at all.
-fn may_preempt(cluster: &Cluster, pod: &Pod, diagnosis: &Diagnosis) -> Result<(), &'static str> {
+fn may_preempt(cluster: &Cluster, nominator: &Nominator, pod: &Pod, diagnosis: &Diagnosis) -> Result<(), &'static str> {
     if pod.wishes().never_preempts {
         return Err("not eligible due to preemptionPolicy=Never.");
     }
-    let Some(nominated) = cluster.node_named(pod.nominated_node()) else { return Ok(()) };
+    let nominated = nominator.node_of(&pod.key).unwrap_or(pod.nominated_node());
+    let Some(nominated) = cluster.node_named(nominated) else { return Ok(()) };
     let hopeless =
         diagnosis.rejections.iter().any(|(id, rejection)| *id == nominated.id && !rejection.preemption_may_help);
     let leaving = |other: &Arc<Pod>| other.priority < pod.priority && other.terminating && other.preempted;

@@ -2,9 +2,9 @@
 //!
 //! Source: `plugins/interpodaffinity`.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::cache::{Cluster, NodeId, NodeInfo, PodSet};
+use crate::cache::{Cluster, NodeId, NodeInfo, PodSet, Topology};
 use crate::framework::{Event, Filter, MAX_SCORE, Plugin, PreFilter, PreFiltered, PreScore, Rejection, Requeue, Score};
 use crate::object::affinity::{AffinityTerm, PodAffinity, WeightedTerm};
 use crate::object::{Labels, Pod};
@@ -20,44 +20,63 @@ impl Plugin for InterPodAffinity {
     }
 }
 
-/// Sums by topology key and value.
+/// Sums by topology key and domain.
 #[derive(Debug, Default)]
-struct Sums(HashMap<String, HashMap<String, i64>>);
+struct Sums(Vec<KeySums>);
+
+#[derive(Debug)]
+struct KeySums {
+    key: String,
+    topology: Arc<Topology>,
+    by_domain: Vec<i64>,
+    /// How many of them are not 0.
+    some: usize,
+}
+
+impl KeySums {
+    fn at(&self, node: NodeId) -> i64 {
+        self.topology.domain(node).map_or(0, |number| self.by_domain[number])
+    }
+}
 
 impl Sums {
-    /// What sums up to nothing is forgotten.
-    fn change(&mut self, key: &str, value: &str, by: i64) {
-        if !self.0.contains_key(key) {
-            self.0.insert(key.to_owned(), HashMap::new());
-        }
-        let Some(values) = self.0.get_mut(key) else { return };
-        match values.get_mut(value) {
-            Some(sum) if *sum + by == 0 => {
-                values.remove(value);
-            }
-            Some(sum) => *sum += by,
-            None if by == 0 => {}
+    /// Adds where a node is.
+    fn change(&mut self, cluster: &Cluster, key: &str, node: NodeId, by: i64) {
+        let index = match self.0.iter().position(|sums| sums.key == key) {
+            Some(index) => index,
             None => {
-                values.insert(value.to_owned(), by);
+                let topology = cluster.topology(key);
+                let by_domain = vec![0; topology.domains];
+                self.0.push(KeySums { key: key.to_owned(), topology, by_domain, some: 0 });
+                self.0.len() - 1
+            }
+        };
+        let sums = &mut self.0[index];
+        if let Some(number) = sums.topology.domain(node) {
+            let sum = &mut sums.by_domain[number];
+            let before = *sum != 0;
+            *sum += by;
+            match (before, *sum != 0) {
+                (false, true) => sums.some += 1,
+                (true, false) => sums.some -= 1,
+                _ => {}
             }
         }
-        if values.is_empty() {
-            self.0.remove(key);
+    }
+
+    /// Adds `weight` for each pod of a set, where it is.
+    fn add_set(&mut self, cluster: &Cluster, set: &PodSet, key: &str, weight: i64) {
+        for (id, count) in &set.nodes {
+            self.change(cluster, key, *id, weight * i64::from(count.all));
         }
     }
 
-    fn change_at(&mut self, key: &str, node: &NodeInfo, by: i64) {
-        if let Some(value) = node.label(key) {
-            self.change(key, value, by);
-        }
-    }
-
-    fn get(&self, key: &str, value: &str) -> i64 {
-        self.0.get(key).and_then(|values| values.get(value)).copied().unwrap_or(0)
+    fn get(&self, key: &str, node: NodeId) -> i64 {
+        self.0.iter().find(|sums| sums.key == key).map_or(0, |sums| sums.at(node))
     }
 
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(|sums| sums.some == 0)
     }
 }
 
@@ -100,7 +119,7 @@ impl Requeue for InterPodAffinity {
             Event::PodAdded(other) => wants(other),
             Event::PodDeleted(other) => shuns(other) || wants(other),
             Event::PodUpdated { old, new } => old.labels != new.labels && (wants(new) || shuns(old)),
-            Event::Storage => false,
+            Event::NodeRemoved | Event::Storage => false,
         }
     }
 }
@@ -144,17 +163,6 @@ impl PreFilter for InterPodAffinity {
     }
 }
 
-impl Sums {
-    /// Adds `weight` for each pod of a set, where it is.
-    fn add_set(&mut self, cluster: &Cluster, set: &PodSet, key: &str, weight: i64) {
-        for (id, count) in &set.nodes {
-            if let Some(node) = cluster.node(*id) {
-                self.change_at(key, node, weight * i64::from(count.all));
-            }
-        }
-    }
-}
-
 /// Where the pod and those that run can be together.
 struct Tolerance<'a> {
     cluster: &'a Cluster,
@@ -173,18 +181,18 @@ impl Tolerance<'_> {
         let labels = self.cluster.namespace_labels(&other.key.namespace);
         if matches_all(&self.own.required, &other.key.namespace, labels, &other.labels) {
             for term in &self.own.required {
-                self.wanted.change_at(&term.topology_key, node, by);
+                self.wanted.change(self.cluster, &term.topology_key, node.id, by);
             }
         }
         for term in &self.own.required_anti {
             if term.matches(&other.key.namespace, labels, &other.labels) {
-                self.shunned.change_at(&term.topology_key, node, by);
+                self.shunned.change(self.cluster, &term.topology_key, node.id, by);
             }
         }
         let own_labels = self.cluster.namespace_labels(&self.pod.key.namespace);
         for term in other.affinity.iter().flat_map(|affinity| &affinity.required_anti) {
             if term.matches(&self.pod.key.namespace, own_labels, &self.pod.labels) {
-                self.shunning.change_at(&term.topology_key, node, by);
+                self.shunning.change(self.cluster, &term.topology_key, node.id, by);
             }
         }
     }
@@ -192,8 +200,10 @@ impl Tolerance<'_> {
     fn wanted_are_near(&self, node: &NodeInfo) -> bool {
         let mut near = true;
         for term in &self.own.required {
-            let Some(value) = node.label(&term.topology_key) else { return false };
-            near &= self.wanted.get(&term.topology_key, value) > 0;
+            if node.label(&term.topology_key).is_none() {
+                return false;
+            }
+            near &= self.wanted.get(&term.topology_key, node.id) > 0;
         }
         // The first of a group whose members want each other may go anywhere.
         near || (self.wanted.is_empty() && self.wants_itself())
@@ -210,14 +220,11 @@ impl Filter for Tolerance<'_> {
         if !self.wanted_are_near(node) {
             return Err(Rejection::unresolvable("node(s) didn't match pod affinity rules"));
         }
-        let near = |key: &str| node.label(key).is_some_and(|value| self.shunned.get(key, value) > 0);
+        let near = |key: &str| self.shunned.get(key, node.id) > 0;
         if self.own.required_anti.iter().any(|term| near(&term.topology_key)) {
             return Err(Rejection::unschedulable("node(s) didn't match pod anti-affinity rules"));
         }
-        let unwelcome = |(key, values): (&String, &HashMap<String, i64>)| {
-            node.label(key).is_some_and(|value| values.get(value).is_some_and(|count| *count > 0))
-        };
-        if self.shunning.0.iter().any(unwelcome) {
+        if self.shunning.0.iter().any(|sums| sums.at(node.id) > 0) {
             return Err(Rejection::unschedulable("node(s) didn't satisfy existing pods anti-affinity rules"));
         }
         Ok(())
@@ -274,10 +281,7 @@ struct Nearness(Sums);
 
 impl Score for Nearness {
     fn score(&self, node: &NodeInfo) -> i64 {
-        let of = |(key, values): (&String, &HashMap<String, i64>)| {
-            node.label(key).and_then(|value| values.get(value)).copied()
-        };
-        self.0.0.iter().filter_map(of).sum()
+        self.0.0.iter().map(|sums| sums.at(node.id)).sum()
     }
 
     fn normalize(&self, scores: &mut [i64]) {

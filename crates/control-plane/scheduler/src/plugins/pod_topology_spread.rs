@@ -4,13 +4,14 @@
 //! with what its Services and its owner select. Source: `plugins/podtopologyspread`.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use windlass_api::labels::Selector;
 use windlass_api::well_known::label;
 
 use super::node_affinity::demanded;
-use crate::cache::{Cluster, NodeId, NodeInfo, PodSet};
+use crate::cache::{Cluster, NodeId, NodeInfo, PodSet, Topology};
 use crate::framework::{Event, Filter, MAX_SCORE, Plugin, PreFilter, PreFiltered, PreScore, Rejection, Requeue, Score};
 use crate::object::Pod;
 use crate::object::pod::Wishes;
@@ -63,6 +64,7 @@ impl Requeue for PodTopologySpread {
             Event::Node { .. } => true,
             Event::PodAdded(other) | Event::PodDeleted(other) => concerns(other),
             Event::PodUpdated { old, new } => old.labels != new.labels && (concerns(old) || concerns(new)),
+            Event::NodeRemoved => true,
             Event::Namespace | Event::Storage => false,
         }
     }
@@ -74,31 +76,22 @@ impl PreFilter for PodTopologySpread {
         if hard(wishes).next().is_none() {
             return PreFiltered::Skip;
         }
-        let mut domains: Vec<Domains<'a>> = hard(wishes)
-            .map(|constraint| Domains {
-                constraint,
-                pods: HashMap::new(),
-                fewest: 0,
-                itself: i64::from(constraint.selector.matches(pod.labels.as_ref())),
-            })
-            .collect();
-        for node in cluster.nodes().filter(|node| has_keys(node, hard(wishes))) {
-            for domain in domains.iter_mut().filter(|domain| counts(domain.constraint, wishes, node)) {
-                domain.change(node, 0);
-            }
+        let domains = hard(wishes).map(|constraint| Domains::new(cluster, pod, constraint)).collect();
+        let mut spread = EvenlySpread { pod, domains };
+        for node in cluster.nodes() {
+            spread.count(node, None, 0);
         }
-        for domain in &mut domains {
-            for set in matching(cluster, pod, &domain.constraint.selector) {
+        for index in 0..spread.domains.len() {
+            for set in matching(cluster, pod, &spread.domains[index].constraint.selector) {
                 for (id, count) in &set.nodes {
-                    let Some(node) = cluster.node(*id).filter(|node| has_keys(node, hard(wishes))) else { continue };
-                    if counts(domain.constraint, wishes, node) {
-                        domain.change(node, i64::from(count.staying));
+                    if let Some(node) = cluster.node(*id) {
+                        spread.count(node, Some(index), i64::from(count.staying));
                     }
                 }
             }
-            domain.find_fewest();
+            spread.domains[index].find_fewest();
         }
-        PreFiltered::filter(EvenlySpread { pod, domains })
+        PreFiltered::filter(spread)
     }
 }
 
@@ -110,39 +103,58 @@ struct EvenlySpread<'a> {
 /// How many pods are in each domain of a constraint.
 struct Domains<'a> {
     constraint: &'a SpreadConstraint,
-    pods: HashMap<String, i64>,
+    topology: Arc<Topology>,
+    /// By domain; `None` where no node counts.
+    pods: Vec<Option<i64>>,
     fewest: i64,
     /// 1 if the pod counts itself.
     itself: i64,
 }
 
-impl Domains<'_> {
-    fn change(&mut self, node: &NodeInfo, by: i64) {
-        let Some(value) = node.label(&self.constraint.topology_key) else { return };
-        match self.pods.get_mut(value) {
-            Some(count) => *count += by,
-            None => {
-                self.pods.insert(value.to_owned(), by);
-            }
+impl<'a> Domains<'a> {
+    fn new(cluster: &Cluster, pod: &Pod, constraint: &'a SpreadConstraint) -> Self {
+        let topology = cluster.topology(&constraint.topology_key);
+        Self {
+            constraint,
+            pods: vec![None; topology.domains],
+            topology,
+            fewest: 0,
+            itself: i64::from(constraint.selector.matches(pod.labels.as_ref())),
         }
     }
 
     fn find_fewest(&mut self) {
-        let too_few = i64::try_from(self.pods.len()).is_ok_and(|domains| domains < self.constraint.min_domains);
-        self.fewest = if too_few { 0 } else { self.pods.values().copied().min().unwrap_or(0) };
+        let known = || self.pods.iter().flatten();
+        let too_few = i64::try_from(known().count()).is_ok_and(|domains| domains < self.constraint.min_domains);
+        self.fewest = if too_few { 0 } else { known().copied().min().unwrap_or(0) };
     }
 }
 
 impl EvenlySpread<'_> {
-    fn think_of(&mut self, other: &Pod, node: &NodeInfo, by: i64) {
-        let wishes = self.pod.wishes();
-        if other.key.namespace != self.pod.key.namespace || other.terminating || !has_keys(node, hard(wishes)) {
+    /// Adds to the domains that a node is in: of one constraint or of all. Only nodes that are in a domain of each count.
+    fn count(&mut self, node: &NodeInfo, of: Option<usize>, by: i64) {
+        if self.domains.iter().any(|domain| domain.topology.domain(node.id).is_none()) {
             return;
         }
-        for domain in &mut self.domains {
-            if domain.constraint.selector.matches(other.labels.as_ref()) && counts(domain.constraint, wishes, node) {
-                domain.change(node, by);
-                domain.find_fewest();
+        let wishes = self.pod.wishes();
+        for (index, domain) in self.domains.iter_mut().enumerate() {
+            if of.is_none_or(|of| of == index)
+                && counts(domain.constraint, wishes, node)
+                && let Some(number) = domain.topology.domain(node.id)
+            {
+                *domain.pods[number].get_or_insert(0) += by;
+            }
+        }
+    }
+
+    fn think_of(&mut self, other: &Pod, node: &NodeInfo, by: i64) {
+        if other.key.namespace != self.pod.key.namespace || other.terminating {
+            return;
+        }
+        for index in 0..self.domains.len() {
+            if self.domains[index].constraint.selector.matches(other.labels.as_ref()) {
+                self.count(node, Some(index), by);
+                self.domains[index].find_fewest();
             }
         }
     }
@@ -151,12 +163,12 @@ impl EvenlySpread<'_> {
 impl Filter for EvenlySpread<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Rejection> {
         for domain in &self.domains {
-            let Some(value) = node.label(&domain.constraint.topology_key) else {
+            let Some(number) = domain.topology.domain(node.id) else {
                 return Err(Rejection::unresolvable(
                     "node(s) didn't match pod topology spread constraints (missing required label)",
                 ));
             };
-            let skew = domain.pods.get(value).copied().unwrap_or(0) + domain.itself - domain.fewest;
+            let skew = domain.pods[number].unwrap_or(0) + domain.itself - domain.fewest;
             if skew > domain.constraint.max_skew {
                 return Err(Rejection::unschedulable("node(s) didn't match pod topology spread constraints"));
             }
@@ -216,25 +228,34 @@ impl PreScore for PodTopologySpread {
         let scored = || nodes.iter().filter(|node| !evenness.ignored.contains(&node.id));
         for constraint in &constraints {
             let sets = matching(cluster, pod, &constraint.selector);
+            let topology = cluster.topology(&constraint.topology_key);
             let on_hosts = constraint.topology_key == label::HOSTNAME;
-            let mut pods: HashMap<&str, i64> = HashMap::new();
+            let mut pods = Vec::new();
+            let mut domains = scored().count();
             if !on_hosts {
-                pods.extend(scored().map(|node| (node.label(&constraint.topology_key).unwrap_or(""), 0)));
+                pods = vec![None; topology.domains];
+                let mut unlabelled = 0;
+                for node in scored() {
+                    match topology.domain(node.id) {
+                        Some(number) => pods[number] = Some(0),
+                        // All of them together are one more domain.
+                        None => unlabelled = 1,
+                    }
+                }
                 for (id, count) in sets.iter().flat_map(|set| &set.nodes) {
                     let Some(node) = cluster.node(*id) else { continue };
                     let counted = (!own || has_keys(node, constraints.iter().map(AsRef::as_ref)))
                         && counts(constraint, wishes, node);
-                    let value = node.label(&constraint.topology_key).unwrap_or("");
-                    if let Some(sum) = pods.get_mut(value).filter(|_| counted) {
+                    let sum = topology.domain(*id).filter(|_| counted).and_then(|number| pods[number].as_mut());
+                    if let Some(sum) = sum {
                         *sum += i64::from(count.staying);
                     }
                 }
+                domains = pods.iter().flatten().count() + unlabelled;
             }
-            let domains = if on_hosts { scored().count() } else { pods.len() };
             // Small topologies are not to be drowned by large ones.
             let weight = ((domains + 2) as f64).ln();
-            let constraint = constraint.clone();
-            evenness.parts.push(Part { constraint, sets, pods, on_hosts, weight });
+            evenness.parts.push(Part { max_skew: constraint.max_skew, topology, sets, pods, on_hosts, weight });
         }
         Some(Box::new(evenness))
     }
@@ -247,10 +268,11 @@ struct Evenness<'a> {
 }
 
 struct Part<'a> {
-    constraint: Cow<'a, SpreadConstraint>,
+    max_skew: i64,
+    topology: Arc<Topology>,
     sets: Vec<&'a PodSet>,
-    /// Of each domain; hosts are counted when they are scored.
-    pods: HashMap<&'a str, i64>,
+    /// Of each domain with a node to score; hosts are counted when they are scored.
+    pods: Vec<Option<i64>>,
     on_hosts: bool,
     weight: f64,
 }
@@ -261,13 +283,13 @@ impl Score for Evenness<'_> {
             return IGNORED;
         }
         let part = |part: &Part<'_>| {
-            let value = node.label(&part.constraint.topology_key)?;
+            let number = part.topology.domain(node.id)?;
             let count = if part.on_hosts {
                 part.sets.iter().filter_map(|set| set.nodes.get(&node.id)).map(|count| i64::from(count.staying)).sum()
             } else {
-                part.pods.get(value).copied().unwrap_or(0)
+                part.pods[number].unwrap_or(0)
             };
-            Some(count as f64 * part.weight + (part.constraint.max_skew - 1) as f64)
+            Some(count as f64 * part.weight + (part.max_skew - 1) as f64)
         };
         self.parts.iter().filter_map(part).sum::<f64>().round() as i64
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use windlass_client::Client;
+use parking_lot::Mutex;
+use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
+use windlass_client::{Client, Informers};
 
 use super::default_binder::DefaultBinder;
 use super::default_preemption::DefaultPreemption;
@@ -14,14 +16,25 @@ use super::node_ports::NodePorts;
 use super::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 use super::node_resources_fit::NodeResourcesFit;
 use super::node_unschedulable::NodeUnschedulable;
+use super::node_volume_limits::NodeVolumeLimits;
 use super::pod_topology_spread::PodTopologySpread;
 use super::priority_sort::PrioritySort;
 use super::scheduling_gates::SchedulingGates;
 use super::taint_toleration::TaintToleration;
+use super::volume_binding::VolumeBinding;
+use super::volume_restrictions::VolumeRestrictions;
+use super::volume_zone::VolumeZone;
 use crate::framework::Profile;
 
 /// Upstream's default plugins, in upstream's order.
-pub(crate) fn default_profile(name: &str, client: &Client) -> Profile {
+pub(crate) fn default_profile(name: &str, client: &Client, informers: &Informers) -> Profile {
+    let volume_binding = Arc::new(VolumeBinding {
+        client: client.clone(),
+        claims: informers.of(&PERSISTENT_VOLUME_CLAIMS),
+        volumes: informers.of(&PERSISTENT_VOLUMES),
+        pods: informers.of(&PODS),
+        plans: Mutex::default(),
+    });
     Profile {
         name: name.to_owned(),
         pre_enqueue: vec![Arc::new(SchedulingGates)],
@@ -33,6 +46,10 @@ pub(crate) fn default_profile(name: &str, client: &Client) -> Profile {
             Arc::new(NodeAffinity),
             Arc::new(NodePorts),
             Arc::new(NodeResourcesFit),
+            Arc::new(VolumeRestrictions),
+            Arc::new(NodeVolumeLimits),
+            volume_binding.clone(),
+            Arc::new(VolumeZone),
             Arc::new(PodTopologySpread),
             Arc::new(InterPodAffinity),
         ],
@@ -46,10 +63,10 @@ pub(crate) fn default_profile(name: &str, client: &Client) -> Profile {
             Arc::new(NodeResourcesBalancedAllocation),
             Arc::new(ImageLocality),
         ],
-        reserve: Vec::new(),
+        reserve: vec![volume_binding.clone()],
         permit: Vec::new(),
-        pre_bind: Vec::new(),
+        pre_bind: vec![volume_binding.clone()],
         bind: Arc::new(DefaultBinder { client: client.clone() }),
-        post_bind: Vec::new(),
+        post_bind: vec![volume_binding],
     }
 }

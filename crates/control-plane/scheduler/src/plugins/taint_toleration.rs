@@ -59,25 +59,22 @@ impl PreScore for TaintToleration {
                 .node(*id)
                 .is_some_and(|node| node.node.taints.iter().any(|taint| taint.effect == "PreferNoSchedule"))
         };
-        feasible.iter().any(discouraged).then(|| Box::new(Discouraged(&pod.wishes().tolerations)) as _)
+        if !feasible.iter().any(discouraged) {
+            return None;
+        }
+        // A toleration of another effect has no say here.
+        let says = |toleration: &&Toleration| matches!(toleration.effect.as_str(), "" | "PreferNoSchedule");
+        Some(Box::new(Discouraged(pod.wishes().tolerations.iter().filter(says).cloned().collect())))
     }
 }
 
 /// Counts taints that discourage the pod.
-struct Discouraged<'a>(&'a [Toleration]);
+struct Discouraged(Vec<Toleration>);
 
-impl Score for Discouraged<'_> {
+impl Score for Discouraged {
     fn score(&self, node: &NodeInfo) -> i64 {
-        // A toleration of another effect has no say here.
-        let tolerations: Vec<Toleration> = self
-            .0
-            .iter()
-            .filter(|toleration| matches!(toleration.effect.as_str(), "" | "PreferNoSchedule"))
-            .cloned()
-            .collect();
-        let discouraging = |taint: &&crate::object::taint::Taint| {
-            taint.effect == "PreferNoSchedule" && !tolerated(taint, &tolerations)
-        };
+        let discouraging =
+            |taint: &&crate::object::taint::Taint| taint.effect == "PreferNoSchedule" && !tolerated(taint, &self.0);
         node.node.taints.iter().filter(discouraging).count().try_into().unwrap_or(i64::MAX)
     }
 

@@ -5,4 +5,5 @@
 mod harness;
 mod placing;
 mod preempting;
+mod storing;
 mod waiting;

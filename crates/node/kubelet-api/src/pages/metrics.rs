@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use http::{Response, StatusCode};
-use windlass_cri::{ContainerStats, RuntimeService, SandboxFilter, SandboxStats};
+use windlass_cri::{ContainerStats, CpuUsage, MemoryUsage, RuntimeService, SandboxFilter, SandboxStats};
 
 use crate::node::NodeUsage;
 use crate::respond::{Body, text, typed};
@@ -69,73 +69,56 @@ fn each(pods: &[SandboxStats]) -> impl Iterator<Item = (&SandboxStats, &Containe
     pods.iter().flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)))
 }
 
+/// A metric of `/metrics/resource`: name, kind, help.
+type Head = (&'static str, &'static str, &'static str);
+
+const CONTAINER_CPU: Head = (
+    "container_cpu_usage_seconds_total",
+    "counter",
+    "[STABLE] Cumulative cpu time consumed by the container in core-seconds",
+);
+const CONTAINER_MEMORY: Head =
+    ("container_memory_working_set_bytes", "gauge", "[STABLE] Current working set of the container in bytes");
+const NODE_CPU: Head =
+    ("node_cpu_usage_seconds_total", "counter", "[STABLE] Cumulative cpu time consumed by the node in core-seconds");
+const NODE_MEMORY: Head =
+    ("node_memory_working_set_bytes", "gauge", "[STABLE] Current working set of the node in bytes");
+const POD_CPU: Head =
+    ("pod_cpu_usage_seconds_total", "counter", "[STABLE] Cumulative cpu time consumed by the pod in core-seconds");
+const POD_MEMORY: Head = ("pod_memory_working_set_bytes", "gauge", "[STABLE] Current working set of the pod in bytes");
+const SCRAPE_ERROR: Head =
+    ("resource_scrape_error", "gauge", "[STABLE] 1 if there was an error while getting container metrics, 0 otherwise");
+
 fn resource_text(pods: &[SandboxStats], node: &NodeUsage) -> String {
     let mut out = String::new();
-    let mut family = Family::new(
-        &mut out,
-        "container_cpu_usage_seconds_total",
-        "counter",
-        "[STABLE] Cumulative cpu time consumed by the container in core-seconds",
-    );
-    for (pod, container) in each(pods) {
-        if let Some(usage) = container.cpu.usage_core_nanoseconds {
-            family.value(&of_container(pod, container), seconds(usage), container.cpu.timestamp);
+    let cpu = |usage: &CpuUsage| usage.usage_core_nanoseconds.map(|n| (seconds(n), usage.timestamp));
+    let memory = |usage: &MemoryUsage| usage.working_set_bytes.map(|n| (n as f64, usage.timestamp));
+    let containers = |out: &mut String, head: Head, read: &dyn Fn(&ContainerStats) -> Option<(f64, i64)>| {
+        let mut family = Family::new(out, head.0, head.1, head.2);
+        for (pod, container) in each(pods) {
+            if let Some((value, at)) = read(container) {
+                family.value(&of_container(pod, container), value, at);
+            }
         }
-    }
-    let mut family = Family::new(
-        &mut out,
-        "container_memory_working_set_bytes",
-        "gauge",
-        "[STABLE] Current working set of the container in bytes",
-    );
-    for (pod, container) in each(pods) {
-        if let Some(bytes) = container.memory.working_set_bytes {
-            family.value(&of_container(pod, container), bytes as f64, container.memory.timestamp);
+    };
+    let of_pods = |out: &mut String, head: Head, read: &dyn Fn(&SandboxStats) -> Option<(f64, i64)>| {
+        let mut family = Family::new(out, head.0, head.1, head.2);
+        for pod in pods {
+            if let Some((value, at)) = read(pod) {
+                family.value(&of_pod(pod), value, at);
+            }
         }
-    }
-    Family::new(
-        &mut out,
-        "node_cpu_usage_seconds_total",
-        "counter",
-        "[STABLE] Cumulative cpu time consumed by the node in core-seconds",
-    )
-    .value(&[], seconds(node.cpu_usage_core_nanoseconds), node.timestamp);
-    Family::new(
-        &mut out,
-        "node_memory_working_set_bytes",
-        "gauge",
-        "[STABLE] Current working set of the node in bytes",
-    )
-    .value(&[], node.memory_working_set_bytes as f64, node.timestamp);
-    let mut family = Family::new(
-        &mut out,
-        "pod_cpu_usage_seconds_total",
-        "counter",
-        "[STABLE] Cumulative cpu time consumed by the pod in core-seconds",
-    );
-    for pod in pods {
-        if let Some(usage) = pod.cpu.usage_core_nanoseconds {
-            family.value(&of_pod(pod), seconds(usage), pod.cpu.timestamp);
-        }
-    }
-    let mut family = Family::new(
-        &mut out,
-        "pod_memory_working_set_bytes",
-        "gauge",
-        "[STABLE] Current working set of the pod in bytes",
-    );
-    for pod in pods {
-        if let Some(bytes) = pod.memory.working_set_bytes {
-            family.value(&of_pod(pod), bytes as f64, pod.memory.timestamp);
-        }
-    }
-    Family::new(
-        &mut out,
-        "resource_scrape_error",
-        "gauge",
-        "[STABLE] 1 if there was an error while getting container metrics, 0 otherwise",
-    )
-    .value(&[], 0.0, 0);
+    };
+    let one = |out: &mut String, head: Head, value: f64, at: i64| {
+        Family::new(out, head.0, head.1, head.2).value(&[], value, at);
+    };
+    containers(&mut out, CONTAINER_CPU, &|container| cpu(&container.cpu));
+    containers(&mut out, CONTAINER_MEMORY, &|container| memory(&container.memory));
+    one(&mut out, NODE_CPU, seconds(node.cpu_usage_core_nanoseconds), node.timestamp);
+    one(&mut out, NODE_MEMORY, node.memory_working_set_bytes as f64, node.timestamp);
+    of_pods(&mut out, POD_CPU, &|pod| cpu(&pod.cpu));
+    of_pods(&mut out, POD_MEMORY, &|pod| memory(&pod.memory));
+    one(&mut out, SCRAPE_ERROR, 0.0, 0);
     out
 }
 
