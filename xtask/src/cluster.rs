@@ -33,7 +33,13 @@ impl Cluster {
 
     fn wait(&mut self) -> Result<(), String> {
         let since = Instant::now();
-        while !self.windlass(&["status"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success()) {
+        while !self
+            .windlass(&["status"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+        {
             let ended = self.server.as_mut().and_then(|server| server.try_wait().ok().flatten());
             if ended.is_some() || since.elapsed() > START_MAX {
                 return Err("the server did not start; its log is conformance/out/windlass.log".to_owned());

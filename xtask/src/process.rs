@@ -11,7 +11,10 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Runs a program in the repository's root and fails as it does.
-pub(crate) fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> Result<(), String> {
+pub(crate) fn run<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    args: impl IntoIterator<Item = S>,
+) -> Result<(), String> {
     let program = program.as_ref();
     let status = Command::new(program).args(args).current_dir(root()).status();
     match status {
