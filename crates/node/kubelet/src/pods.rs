@@ -110,6 +110,13 @@ impl Pods {
         }
     }
 
+    /// A static pod's file has gone.
+    pub(crate) fn take(&self, uid: &str) {
+        if let Some(entry) = self.registry.get(uid) {
+            entry.mailbox.gone(None);
+        }
+    }
+
     fn add(&self, pod: Arc<Pod>) {
         let mailbox = Arc::new(Mailbox::new(pod.clone()));
         let is_new = !pod.is_terminal() && !pod.is_deleting() && pod.pod_status().start_time.is_none();
