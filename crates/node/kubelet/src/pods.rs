@@ -124,7 +124,7 @@ impl Pods {
             tracing::info!(pod = pod.name(), namespace = pod.namespace(), reason, message, "pod was rejected");
             self.shared.recorder.event(&pod.reference(), EventType::Warning, &reason, message.clone());
             let eviction = Eviction { reason, message: format!("Pod was rejected: {message}"), conditions: Vec::new() };
-            mailbox.end(Ending { eviction, grace_seconds: None });
+            mailbox.end(Ending { eviction, grace_seconds: None, rejected: true });
         }
         let entry = Entry { mailbox, record: Arc::default() };
         self.registry.insert(pod.uid(), entry.clone());
