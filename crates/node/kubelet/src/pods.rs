@@ -80,6 +80,7 @@ impl Pods {
                 None => known.remove(&key),
             }
         };
+        let is_news = before != uid;
         if let Some(before) = before.filter(|before| Some(before) != uid.as_ref())
             && let Some(entry) = self.registry.get(&before)
         {
@@ -88,7 +89,9 @@ impl Pods {
         if let Some(pod) = pod {
             self.put(Arc::new(pod));
         }
-        self.share_cpu().await;
+        if is_news {
+            self.share_cpu().await;
+        }
         self.shared.status.wake(key);
         Ok(Outcome::Done)
     }

@@ -607,6 +607,11 @@ impl Worker {
         }
         let Some(observed) = self.observe().await else { return self.retry() };
         let pod = self.pod.clone();
+        if pod.is_terminal() && observed == Observed::default() {
+            // It ended before this kubelet started, and the API says how.
+            self.stage = Stage::Ended;
+            return Next::Again;
+        }
         self.probers.reconcile(&pod, &observed, true);
         self.write_status(&observed, false, false);
         if observed.is_anything_alive() {
