@@ -22,6 +22,7 @@ use crate::options::Options;
 use crate::pods::Pods;
 use crate::registry::Registry;
 use crate::shared::Shared;
+use crate::static_pods::StaticPods;
 use crate::status::StatusWriter;
 use crate::sync::image::Images;
 
@@ -97,8 +98,13 @@ impl Kubelet {
                 seen.node.set_node(node);
             }
         });
-        let manager = Pods::new(shared.clone(), registry.clone(), pods);
+        let manager = Pods::new(shared.clone(), registry.clone(), pods.clone());
         let mut tasks = JoinSet::new();
+        if let Some(directory) = shared.options.static_pods.clone() {
+            let (shared, registry) = (shared.clone(), registry.clone());
+            let files = StaticPods::load(shared, registry, manager.clone(), pods, directory).await;
+            tasks.spawn(files.run());
+        }
         tasks.spawn(NodeWriter::new(shared.clone(), runtime_version).run());
         tasks.spawn(node::run_lease(shared.clone()));
         let writer = shared.clone();

@@ -27,6 +27,7 @@ mod probe;
 mod registry;
 mod resize;
 mod shared;
+mod static_pods;
 mod status;
 mod sync;
 mod termination_message;

@@ -85,6 +85,7 @@ impl Pods {
                 None => known.remove(&key),
             }
         };
+        let is_news = before != uid;
         if let Some(before) = before.filter(|before| Some(before) != uid.as_ref())
             && let Some(entry) = self.registry.get(&before)
         {
@@ -93,7 +94,9 @@ impl Pods {
         if let Some(pod) = pod {
             self.put(Arc::new(pod));
         }
-        self.share_cpu().await;
+        if is_news {
+            self.share_cpu().await;
+        }
         self.shared.status.wake(key);
         Ok(Outcome::Done)
     }
@@ -115,6 +118,13 @@ impl Pods {
         }
     }
 
+    /// A static pod's file has gone.
+    pub(crate) fn take(&self, uid: &str) {
+        if let Some(entry) = self.registry.get(uid) {
+            entry.mailbox.gone(None);
+        }
+    }
+
     fn add(&self, pod: Arc<Pod>) {
         let mailbox = Arc::new(Mailbox::new(pod.clone()));
         let is_new = !pod.is_terminal() && !pod.is_deleting() && pod.pod_status().start_time.is_none();
@@ -122,7 +132,7 @@ impl Pods {
             tracing::info!(pod = pod.name(), namespace = pod.namespace(), reason, message, "pod was rejected");
             self.shared.recorder.event(&pod.reference(), EventType::Warning, &reason, message.clone());
             let eviction = Eviction { reason, message: format!("Pod was rejected: {message}"), conditions: Vec::new() };
-            mailbox.end(Ending { eviction, grace_seconds: None });
+            mailbox.end(Ending { eviction, grace_seconds: None, rejected: true });
         }
         let entry = Entry { mailbox, record: Arc::default() };
         self.registry.insert(pod.uid(), entry.clone());

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use windlass_api::k8s::api::core::v1::Pod;
 
 use crate::pod::PodView;
@@ -20,6 +21,7 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct Registry {
     entries: Mutex<HashMap<String, Entry>>,
+    removed: Notify,
 }
 
 impl Registry {
@@ -33,6 +35,12 @@ impl Registry {
 
     pub(crate) fn remove(&self, uid: &str) {
         self.entries.lock().remove(uid);
+        self.removed.notify_one();
+    }
+
+    /// Waits until a pod has gone for good, for the one who starts static pods.
+    pub(crate) async fn removed(&self) {
+        self.removed.notified().await;
     }
 
     pub(crate) fn all(&self) -> Vec<Entry> {

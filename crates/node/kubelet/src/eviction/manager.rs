@@ -125,6 +125,6 @@ async fn evict_one(shared: &Arc<Shared>, registry: &Registry, reclaim: &Reclaim)
     };
     let eviction = Eviction { reason: "Evicted".to_owned(), message, conditions: vec![disruption] };
     if let Some(entry) = registry.get(pod.uid()) {
-        entry.mailbox.end(Ending { eviction, grace_seconds: Some(reclaim.grace_seconds) });
+        entry.mailbox.end(Ending { eviction, grace_seconds: Some(reclaim.grace_seconds), rejected: false });
     }
 }

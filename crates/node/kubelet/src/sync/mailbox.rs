@@ -15,6 +15,8 @@ pub(crate) struct Ending {
     pub(crate) eviction: Eviction,
     /// Instead of the pod's own grace period.
     pub(crate) grace_seconds: Option<i64>,
+    /// The pod was not let in at all.
+    pub(crate) rejected: bool,
 }
 
 /// A copy of what is in the mailbox.

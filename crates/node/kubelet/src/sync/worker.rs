@@ -343,7 +343,7 @@ impl Worker {
         self.shared.recorder.event(&self.about(), EventType::Normal, "DeadlineExceeded", MESSAGE);
         let eviction =
             Eviction { reason: "DeadlineExceeded".to_owned(), message: MESSAGE.to_owned(), conditions: Vec::new() };
-        self.mailbox.end(Ending { eviction, grace_seconds: None });
+        self.mailbox.end(Ending { eviction, grace_seconds: None, rejected: false });
         Some(Next::Again)
     }
 
@@ -414,6 +414,15 @@ impl Worker {
             self.shared.recorder.event(&self.about(), EventType::Warning, "FailedMount", text);
         }
         let refresh_at = outcome.refresh_at;
+        if !is_fine && !failed {
+            // They are there, only not up to date: what runs on them goes on.
+            let wait = self.volume_retry;
+            self.volume_retry = (wait * 2).min(VOLUME_RETRY_MAX);
+            let again = self.now() + wait;
+            let known = self.volumes.get_or_insert_default();
+            known.refresh_at = Some(again);
+            return Ok(Some(again));
+        }
         self.volumes = Some(outcome);
         if is_fine {
             self.volume_retry = VOLUME_RETRY_FIRST;
@@ -455,17 +464,8 @@ impl Worker {
         let sandbox_id = match &plan.sandbox {
             SandboxPlan::Keep(id) => id.clone(),
             SandboxPlan::Without => return acted,
-            SandboxPlan::Create { attempt } => match self.new_sandbox(observed, *attempt).await {
-                Some(id) => {
-                    if pod.uses_host_network() {
-                        // There is nothing to learn from the sandbox that the containers need.
-                        id
-                    } else {
-                        return true;
-                    }
-                }
-                None => return false,
-            },
+            // What containers are told of their sandbox is observed first.
+            SandboxPlan::Create { attempt } => return self.new_sandbox(observed, *attempt).await,
         };
         self.start_all(observed, plan, &sandbox_id).await || acted
     }
@@ -481,9 +481,9 @@ impl Worker {
         }
     }
 
-    async fn new_sandbox(&mut self, observed: &Observed, attempt: u32) -> Option<String> {
+    async fn new_sandbox(&mut self, observed: &Observed, attempt: u32) -> bool {
         if self.sandbox_retry.is_some_and(|at| at > self.now()) {
-            return None;
+            return false;
         }
         if !observed.sandboxes.is_empty() {
             if observed.is_anything_alive() || attempt > 0 {
@@ -492,19 +492,19 @@ impl Worker {
             }
             if !self.kill_all(observed).await {
                 self.sandbox_retry = Some(self.now() + RETRY);
-                return None;
+                return false;
             }
         }
         match start::sandbox(&self.shared, &self.pod, attempt, self.user.clone()).await {
-            Ok(id) => {
+            Ok(_) => {
                 self.sandbox_retry = None;
-                Some(id)
+                true
             }
             Err(message) => {
                 let text = format!("Failed to create pod sandbox: {message}");
                 self.shared.recorder.event(&self.about(), EventType::Warning, "FailedCreatePodSandBox", text);
                 self.sandbox_retry = Some(self.now() + START_RETRY);
-                None
+                false
             }
         }
     }
@@ -601,8 +601,17 @@ impl Worker {
 
     /// Stops everything, within the grace period; readiness is still probed meanwhile.
     async fn end(&mut self, mail: &Mail) -> Next {
+        if let Some(ending) = mail.ending.as_ref().filter(|ending| ending.rejected) {
+            self.reject(&ending.eviction);
+            return Next::Again;
+        }
         let Some(observed) = self.observe().await else { return self.retry() };
         let pod = self.pod.clone();
+        if pod.is_terminal() && observed == Observed::default() {
+            // It ended before this kubelet started, and the API says how.
+            self.stage = Stage::Ended;
+            return Next::Again;
+        }
         self.probers.reconcile(&pod, &observed, true);
         self.write_status(&observed, false, false);
         if observed.is_anything_alive() {
@@ -638,6 +647,24 @@ impl Worker {
         self.write_status(&observed, true, false);
         self.stage = Stage::Ended;
         Next::Again
+    }
+
+    /// A pod that was not let in has a phase and a reason, and nothing else.
+    fn reject(&mut self, why: &Eviction) {
+        let generation = self.pod.generation();
+        let status = PodStatus {
+            phase: Some(phase::FAILED.to_owned()),
+            reason: Some(why.reason.clone()),
+            message: Some(why.message.clone()),
+            qos_class: self.pod.pod_status().qos_class.clone(),
+            conditions: self.pod.pod_status().conditions.clone(),
+            start_time: Some(status::time(self.now())),
+            observed_generation: Some(generation).filter(|generation| *generation > 0),
+            ..PodStatus::default()
+        };
+        self.record.lock().status = status;
+        self.want(true, true);
+        self.stage = Stage::Waiting;
     }
 
     /// Gives back what the pod had of the node, and lets the API delete it.

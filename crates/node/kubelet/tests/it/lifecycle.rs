@@ -136,3 +136,39 @@ fn a_pod_that_does_not_fit_is_rejected() {
         .boxed()
     });
 }
+
+#[test]
+fn a_static_pod_and_its_mirror() {
+    on_cluster(|cluster| {
+        async move {
+            let manifests = cluster.directory.join("manifests");
+            std::fs::create_dir_all(&manifests).unwrap();
+            let manifest = |text: &str| {
+                let container =
+                    json!({"name": "c", "image": crate::cluster::IMAGE, "command": ["/bin/sh", "-c", text]});
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "static"},
+                    "spec": {"containers": [container], "terminationGracePeriodSeconds": 0}})
+            };
+            let path = manifests.join("static.json");
+            std::fs::write(&path, manifest("sleep 1000").to_string()).unwrap();
+            let mirror = cluster.ready("static-node-1").await;
+            assert_eq!(mirror["metadata"]["annotations"]["kubernetes.io/config.source"], "file");
+            let id = text(&container(&mirror, "c")["containerID"]);
+            // A mirror that somebody deletes comes back, and nothing has happened to the pod.
+            cluster.delete("static-node-1", Some(0)).await;
+            let again = cluster.ready("static-node-1").await;
+            assert_ne!(again["metadata"]["uid"], mirror["metadata"]["uid"]);
+            assert_eq!(text(&container(&again, "c")["containerID"]), id);
+            std::fs::write(&path, manifest("sleep 1001").to_string()).unwrap();
+            cluster
+                .pod_when("static-node-1", "replaced", |pod| {
+                    let now = text(&container(pod, "c")["containerID"]);
+                    condition(pod, "Ready") == "True" && !now.is_empty() && now != id
+                })
+                .await;
+            std::fs::remove_file(&path).unwrap();
+            cluster.gone("static-node-1").await;
+        }
+        .boxed()
+    });
+}
