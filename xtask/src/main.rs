@@ -1,1 +1,38 @@
-fn main() {}
+//! Developer commands: `cargo xtask check | test | bench | conformance | facts`.
+
+mod arrows;
+mod check;
+mod cluster;
+mod conformance;
+mod process;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask check                    formatting, clippy, and the directions of dependencies
+cargo xtask test [ARGS…]             all tests (as root); ARGS go to cargo test
+cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
+cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail
+cargo xtask conformance --update     the whole suite; what passes is added to conformance/passing.txt
+cargo xtask bench [ARGS…]            side by side with upstream; ARGS go to bench/run.sh
+cargo xtask facts                    derives the tables of facts about upstream anew (conformance/facts)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = args.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
+    let result = match command {
+        "check" => check::run(),
+        "test" => process::cargo(["test", "--workspace"].into_iter().chain(rest.iter().map(String::as_str))),
+        "conformance" => conformance::run(rest),
+        "bench" => process::run(process::root().join("bench/run.sh"), rest),
+        "facts" => process::run(process::root().join("conformance/facts/derive.sh"), rest),
+        _ => Err(format!("usage:\n{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            process::complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::settings::ServerFlags;
+use crate::commands::{down, image, up};
+use crate::settings::{DataDir, ServerFlags};
 
 /// A whole Kubernetes in one program.
 #[derive(Debug, Parser)]
@@ -14,6 +15,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start a cluster on this machine in the background, and make kubectl use it.
+    Up(Box<up::Flags>),
+    /// Say what runs, since when, and where its data and kubeconfig are.
+    Status(DataDir),
+    /// End the cluster and its pods.
+    Down(down::Flags),
     /// Run control plane and node in the foreground; SIGTERM stops it and leaves pods running.
     Server(Box<ServerFlags>),
+    /// The images on this node.
+    Image(image::Flags),
 }

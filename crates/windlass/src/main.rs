@@ -5,7 +5,10 @@
 
 mod cli;
 mod commands;
+mod control;
 mod error;
+mod output;
+mod progress;
 mod server;
 mod settings;
 
@@ -15,6 +18,14 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
+    // Containers' parent and CNI plugin are this program as well; neither wants to hear of commands.
+    if windlass_cni::plugin::is_requested() {
+        return windlass_cni::plugin::main();
+    }
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == server::node::SUPERVISOR) {
+        windlass_runtime::supervisor::main(args);
+    }
     match cli::Cli::try_parse() {
         Ok(cli) => match commands::run(cli.command) {
             Ok(()) => ExitCode::SUCCESS,

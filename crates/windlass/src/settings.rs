@@ -52,6 +52,20 @@ pub(crate) struct ServerFlags {
     pub log_level: Option<String>,
 }
 
+/// Which cluster a command is about.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DataDir {
+    /// Where the cluster keeps everything [default: /var/lib/windlass].
+    #[arg(long = "data-dir", env = "WINDLASS_DATA_DIR", value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDir {
+    pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
+        absolute(self.data_dir.clone().unwrap_or_else(|| DATA_DIR.into()))
+    }
+}
+
 /// What can be left out of a server.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -61,6 +75,20 @@ pub(crate) enum Component {
     Node,
     ServiceProxy,
     Dns,
+}
+
+impl Component {
+    pub(crate) const ALL: [Self; 5] = [Self::Controllers, Self::Scheduler, Self::Node, Self::ServiceProxy, Self::Dns];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Controllers => "controllers",
+            Self::Scheduler => "scheduler",
+            Self::Node => "node",
+            Self::ServiceProxy => "service-proxy",
+            Self::Dns => "dns",
+        }
+    }
 }
 
 /// Everything that a server is told.

@@ -138,6 +138,16 @@ impl Informer {
         }
     }
 
+    /// Waits until the cache is as `check` wants it.
+    pub async fn until(&self, check: impl Fn(&Self) -> bool) {
+        let mut progress = self.progress.subscribe();
+        while !check(self) {
+            if progress.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     pub fn get(&self, key: &ObjectKey) -> Option<Object> {
         self.read_state().objects.get(key).cloned()
     }

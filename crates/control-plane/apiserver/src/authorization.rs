@@ -171,6 +171,9 @@ impl Authorizer {
     }
 
     pub(crate) fn authorize(&self, context: &Context, request: &Request) -> Result<(), Status> {
+        // Who asks for a collection of one asks for that one.
+        let one = request.options.fields.required_value("metadata.name");
+        let name = if request.name.is_empty() { one.unwrap_or_default() } else { &request.name };
         let attributes = Attributes {
             user: &context.user,
             verb: request.verb.name(),
@@ -179,7 +182,7 @@ impl Authorizer {
             resource: &request.resource.resource,
             subresource: &request.subresource,
             namespace: &request.namespace,
-            name: &request.name,
+            name,
             path: "",
         };
         match self.decide(&attributes) {

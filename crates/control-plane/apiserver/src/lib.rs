@@ -11,6 +11,7 @@
 mod allocation;
 mod authorization;
 mod bootstrap;
+mod connector;
 mod context;
 pub mod direct;
 mod encode;

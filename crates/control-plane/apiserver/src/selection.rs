@@ -96,6 +96,14 @@ fn read(served: &Served, item: &Item) -> Attributes {
             (Box::from(&*field.name), text.into_boxed_str())
         })
         .collect();
+    for field in served.resource.selectable.iter().filter(|field| !field.instead.is_empty()) {
+        let of = |name: &str| fields.iter().position(|(own, _)| **own == *name);
+        if let (Some(own), Some(instead)) = (of(&field.name), of(&field.instead))
+            && fields[own].1.is_empty()
+        {
+            fields[own].1 = fields[instead].1.clone();
+        }
+    }
     fields.sort();
     Attributes { labels: labels.into(), fields: fields.into() }
 }

@@ -16,6 +16,7 @@ use windlass_telemetry::Metrics;
 
 use crate::allocation::{Allocator, ServiceAllocator};
 use crate::authorization::Authorizer;
+use crate::connector::Connector;
 use crate::context::Context;
 use crate::outcome::Outcome;
 use crate::pages::Health;
@@ -36,6 +37,8 @@ pub struct Options {
     pub node_ports: RangeInclusive<u16>,
     /// `host:port` under which clients reach this server.
     pub advertised_address: String,
+    /// How kubelets are spoken to: whom to trust, and who we are. Without it, nothing that goes through a kubelet works.
+    pub kubelets: Option<rustls::ClientConfig>,
 }
 
 pub struct Server {
@@ -50,6 +53,7 @@ pub struct Server {
     /// By the name of the table.
     pub(crate) allocators: HashMap<&'static str, Arc<dyn Allocator>>,
     pub(crate) service_cidr: Ipv4Net,
+    pub(crate) connector: Connector,
     advertised_address: String,
 }
 
@@ -65,6 +69,7 @@ impl Server {
             service_cidr,
             node_ports,
             advertised_address,
+            kubelets,
         } = options;
         let services: Arc<dyn Allocator> = Arc::new(ServiceAllocator { range: service_cidr, node_ports, clock });
         let allocators = HashMap::from([("services", services)]);
@@ -84,6 +89,7 @@ impl Server {
             metrics,
             allocators,
             service_cidr,
+            connector: kubelets.map_or_else(Connector::without_kubelets, Connector::new),
             advertised_address,
         })
     }

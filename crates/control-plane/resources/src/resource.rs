@@ -64,6 +64,8 @@ pub struct SelectableField {
     pub pointer: Cow<'static, str>,
     /// What an absent field counts as.
     pub absent: Cow<'static, str>,
+    /// The selectable field that counts instead when this one is empty; none when this is empty itself.
+    pub instead: Cow<'static, str>,
 }
 
 /// A resource in a version: everything that the generic request path needs to know of it.
@@ -295,6 +297,7 @@ impl Resource {
             name: Cow::Borrowed(name),
             pointer: Cow::Borrowed(pointer),
             absent: Cow::Borrowed(""),
+            instead: Cow::Borrowed(""),
         });
         self.selectable.extend(fields);
         self
@@ -302,7 +305,15 @@ impl Resource {
 
     /// A field for field selectors that counts as `absent` when it is not there.
     pub fn selectable_or(mut self, name: &'static str, pointer: &'static str, absent: &'static str) -> Self {
-        self.selectable.push(SelectableField { name: name.into(), pointer: pointer.into(), absent: absent.into() });
+        let (name, pointer, absent) = (name.into(), pointer.into(), absent.into());
+        self.selectable.push(SelectableField { name, pointer, absent, instead: Cow::Borrowed("") });
+        self
+    }
+
+    /// A field for field selectors that counts as another one of them when it is empty.
+    pub fn selectable_as(mut self, name: &'static str, pointer: &'static str, instead: &'static str) -> Self {
+        let (name, pointer, instead) = (name.into(), pointer.into(), instead.into());
+        self.selectable.push(SelectableField { name, pointer, absent: Cow::Borrowed(""), instead });
         self
     }
 

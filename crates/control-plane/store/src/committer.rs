@@ -103,14 +103,17 @@ pub(crate) enum Work {
     Commit(Request),
     /// Forget the events up to a revision.
     Compact(u64),
+    /// Take nothing more: who comes later is refused.
+    Close,
 }
 
-/// Works until every sender has gone.
+/// Works until it is told to close, or every sender has gone.
 pub(crate) fn run(tables: &Tables, engine: &mut dyn Engine, mut queue: mpsc::Receiver<Work>) {
     let mut next = queue.blocking_recv();
     while let Some(work) = next.take() {
         match work {
             Work::Compact(revision) => tables.compact(revision),
+            Work::Close => return,
             Work::Commit(first) => {
                 let mut batch = Batch::new(tables);
                 batch.add(first);

@@ -199,9 +199,10 @@ impl Store {
     }
 
     /// Takes no more transactions and waits for those that are under way.
-    pub async fn close(self: Arc<Self>) {
+    pub async fn close(&self) {
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(self);
+        // A committer that has ended needs not be told.
+        let _ = self.queue.send(Work::Close).await;
         if let Some(committer) = committer {
             let _ = tokio::task::spawn_blocking(move || committer.join()).await;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,16 @@ impl Runtime {
         recovery::recover(&core).await?;
         let listener = tokio::spawn(listen(core.clone(), heard));
         Ok(Self { core, listener, _lock: lock })
+    }
+
+    /// The directories of all image layers that containers stand on, running or not.
+    pub fn layers_in_use(&self) -> Vec<PathBuf> {
+        let mut layers = Vec::new();
+        for container in self.core.registry.containers() {
+            let state = container.state.lock();
+            layers.extend(state.file.layers.iter().chain(state.file.image_mounts.iter().flatten()).cloned());
+        }
+        layers
     }
 
     /// Ends all containers and sandboxes, with `grace` for each container to end by itself, and then the supervisor. For

@@ -90,7 +90,7 @@ pub(crate) fn mounted_below(base: &Path) -> io::Result<Vec<MountPoint>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let text = std::fs::read("/proc/self/mountinfo")?;
+    let text = std::fs::read("/proc/thread-self/mountinfo")?;
     let mut found: Vec<MountPoint> = text.split(|b| *b == b'\n').filter_map(parse_line).collect();
     found.retain(|mount| mount.path.starts_with(&base));
     found.reverse();

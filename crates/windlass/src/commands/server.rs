@@ -3,11 +3,16 @@
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Failure;
-use crate::server;
-use crate::settings::{ServerFlags, Settings};
+use crate::progress::Progress;
+use crate::server::{self, node};
+use crate::settings::{Component, ServerFlags, Settings};
 
 pub(crate) fn run(flags: ServerFlags) -> Result<(), Failure> {
+    let progress = Progress::take();
     let settings = Settings::of(flags)?;
+    if settings.runs(Component::Node) {
+        node::join_mounts(&settings.data_dir)?;
+    }
     windlass_telemetry::logs::start(&settings.log_level)
         .map_err(|error| Failure::during("logging cannot be started", error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -16,7 +21,7 @@ pub(crate) fn run(flags: ServerFlags) -> Result<(), Failure> {
         .map_err(|error| Failure::during("the runtime's threads cannot be started", error))?;
     runtime.block_on(async {
         let shutdown = shutdown_signal()?;
-        server::run(settings, shutdown).await
+        server::run(settings, progress, shutdown).await
     })
 }
 

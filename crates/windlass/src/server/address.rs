@@ -2,10 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
+use ipnet::Ipv4Net;
+use windlass_dataplane::Netns;
+use windlass_dataplane::route::{Requests, Rtnetlink, Scope};
+
 use crate::error::Failure;
 
 /// The address of a node that has none: what RFC 7600 gives to such nodes. It stands on the loopback device.
 pub(crate) const WITHOUT_NETWORK: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
+
+/// The index of the loopback device in every network namespace.
+const LOOPBACK: u32 = 1;
 
 /// Finds the node's address. An address that was asked for must be one of the machine's.
 pub(crate) fn node_ip(wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, Failure> {
@@ -17,6 +24,28 @@ pub(crate) fn node_ip(wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, Failure> {
         }
         None => Ok(of_default_route().or_else(first_global).unwrap_or(WITHOUT_NETWORK)),
     }
+}
+
+/// Makes sure that the address is there: the loopback device is up, and has the address of a node without any.
+pub(crate) fn provide(ip: Ipv4Addr) -> Result<(), Failure> {
+    let failed = |error| Failure::during("the loopback device cannot be set up", error).hint("run as root");
+    let has_loopback = is_own(Ipv4Addr::LOCALHOST) && is_up();
+    if has_loopback && (ip != WITHOUT_NETWORK || is_own(ip)) {
+        return Ok(());
+    }
+    let mut rtnetlink = Rtnetlink::open(&Netns::current()).map_err(failed)?;
+    let mut requests = Requests::new();
+    requests.set_link_up(LOOPBACK);
+    if ip == WITHOUT_NETWORK && !is_own(ip) {
+        requests.add_address(LOOPBACK, Ipv4Net::from(ip).into(), Scope::Universe);
+    }
+    requests.send(&mut rtnetlink).map_err(failed)
+}
+
+fn is_up() -> bool {
+    let mut interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let up = nix::net::if_::InterfaceFlags::IFF_UP;
+    interfaces.any(|interface| interface.interface_name == "lo" && interface.flags.contains(up))
 }
 
 fn is_own(ip: Ipv4Addr) -> bool {

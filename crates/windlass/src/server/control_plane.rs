@@ -68,6 +68,7 @@ impl ControlPlane {
             service_cidr: settings.service_cidr,
             node_ports: 30000..=32767,
             advertised_address: format!("{node_ip}:{port}"),
+            kubelets: Some(kubelet_tls(&keys)?),
         });
         let bootstrapped = Arc::new(AtomicBool::new(false));
         let done = bootstrapped.clone();
@@ -104,7 +105,7 @@ impl ControlPlane {
         if let Err(error) = self.listener.await {
             tracing::warn!(%error, "the listener ended badly");
         }
-        self.server.store.clone().close().await;
+        self.server.store.close().await;
     }
 }
 
@@ -143,6 +144,12 @@ fn server_tls(keys: &Keys, settings: &Settings, node_ip: Ipv4Addr) -> Result<rus
     let authorities = vec![keys.ca.certificate().der.clone()];
     windlass_pki::server_config(keys.api_server(settings, node_ip)?, &ClientAuth::Request(authorities))
         .map_err(|error| Failure::during("TLS cannot be set up", error))
+}
+
+fn kubelet_tls(keys: &Keys) -> Result<rustls::ClientConfig, Failure> {
+    let authorities = [keys.ca.certificate().der.clone()];
+    windlass_pki::client_config(&authorities, Some(keys.kubelet_client()?))
+        .map_err(|error| Failure::during("TLS towards kubelets cannot be set up", error))
 }
 
 /// Clients are who their certificates say, when our authority says so too.

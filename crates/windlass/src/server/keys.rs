@@ -127,9 +127,20 @@ impl Keys {
 
     /// Whom the API server is to kubelets.
     pub(crate) fn kubelet_client(&self) -> Result<Arc<Rotating>, Failure> {
+        self.identity("apiserver-kubelet-client", Self::client("kube-apiserver-kubelet-client", &["system:masters"]))
+    }
+
+    /// A kubelet's face to the API server.
+    pub(crate) fn kubelet_server(&self, node: &str, node_ip: Ipv4Addr) -> Result<Arc<Rotating>, Failure> {
         self.identity(
-            "apiserver-kubelet-client",
-            Self::client("kube-apiserver-kubelet-client", &["kubeadm:cluster-admins"]),
+            "kubelet",
+            Issue::Server(ServerCert {
+                common_name: format!("system:node:{node}"),
+                organizations: vec!["system:nodes".to_owned()],
+                dns_names: vec![node.to_owned()],
+                ip_addresses: vec![IpAddr::V4(node_ip), IpAddr::V4(Ipv4Addr::LOCALHOST)],
+                ttl: YEAR,
+            }),
         )
     }
 

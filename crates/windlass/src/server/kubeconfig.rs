@@ -1,9 +1,13 @@
 //! Kubeconfigs: files that tell kubectl where the cluster is and who the user is.
 
+use std::path::{Path, PathBuf};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use windlass_pki::{Certificate, Identity};
+
+use crate::error::Failure;
 
 /// The name of cluster, user and context.
 pub(crate) const NAME: &str = "windlass";
@@ -26,4 +30,92 @@ pub(crate) fn of(ca: &Certificate, identity: &Identity, port: u16) -> Value {
         "current-context": NAME,
         "preferences": {},
     })
+}
+
+/// Merges the kubeconfig `own` into the user's and makes its context the current one. What else is there stays. Says which file that is:
+/// the first of `KUBECONFIG`, else `~/.kube/config`.
+pub(crate) fn merge_into_users(own: &Path) -> Result<PathBuf, Failure> {
+    let path = users_file()?;
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::during(format!("{} cannot be read", path.display()), error.to_string())
+            .hint("mend or move it; the cluster runs, and its own kubeconfig is KUBECONFIG=DATA_DIR/kubeconfig.yaml")
+    };
+    let read = |path: &Path| -> Result<Value, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        if text.trim().is_empty() {
+            return Ok(json!({}));
+        }
+        serde_saphyr::from_str(&text).map_err(|error| unreadable(path, &error))
+    };
+    let own = read(own)?;
+    let present = if path.exists() { read(&path)? } else { json!({}) };
+    let merged = merge(&present, &own);
+    if merged != present {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::during(format!("{} cannot be written", path.display()), error.to_string())
+        };
+        let text = serde_saphyr::to_string(&merged).map_err(|error| failed(&error))?;
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+        }
+        windlass_pki::write_private(&path, text.as_bytes()).map_err(|error| failed(&error))?;
+    }
+    Ok(path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "KUBECONFIG and HOME are where every Kubernetes client looks")]
+fn users_file() -> Result<PathBuf, Failure> {
+    let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    if let Some(first) = std::env::split_paths(&named).find(|path| !path.as_os_str().is_empty()) {
+        return Ok(first);
+    }
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let home = home.ok_or_else(|| Failure::new("HOME is not set").hint("set it, or KUBECONFIG"))?;
+    Ok(PathBuf::from(home).join(".kube/config"))
+}
+
+/// `present` with the cluster, user and context of `own`, whose context becomes the current one.
+fn merge(present: &Value, own: &Value) -> Value {
+    let mut merged = if present.is_object() { present.clone() } else { json!({}) };
+    for (field, value) in [("apiVersion", "v1"), ("kind", "Config")] {
+        if merged[field].is_null() {
+            merged[field] = json!(value);
+        }
+    }
+    for list in ["clusters", "users", "contexts"] {
+        let mut entries = merged[list].as_array().cloned().unwrap_or_default();
+        for entry in own[list].as_array().into_iter().flatten() {
+            match entries.iter_mut().find(|other| other["name"] == entry["name"]) {
+                Some(other) => *other = entry.clone(),
+                None => entries.push(entry.clone()),
+            }
+        }
+        merged[list] = json!(entries);
+    }
+    merged["current-context"] = own["current-context"].clone();
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_contexts_are_left_alone() {
+        let present = json!({"apiVersion": "v1", "kind": "Config", "preferences": {"colors": true}, "current-context": "work",
+            "clusters": [{"name": "work", "cluster": {"server": "https://w"}}, {"name": "windlass", "cluster": {"server": "old"}}],
+            "contexts": [{"name": "work", "context": {"cluster": "work"}}]});
+        let own = json!({"clusters": [{"name": "windlass", "cluster": {"server": "new"}}],
+            "users": [{"name": "windlass"}], "contexts": [{"name": "windlass"}], "current-context": "windlass"});
+        let merged = merge(&present, &own);
+        assert_eq!(merged["clusters"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            (&merged["clusters"][0], &merged["contexts"][0]),
+            (&present["clusters"][0], &present["contexts"][0])
+        );
+        assert_eq!(merged["clusters"][1]["cluster"]["server"], "new");
+        assert_eq!((&merged["current-context"], &merged["preferences"]["colors"]), (&json!("windlass"), &json!(true)));
+        assert_eq!(merge(&merged, &own), merged);
+        assert_eq!(merge(&Value::Null, &own)["kind"], "Config");
+    }
 }

@@ -2,32 +2,112 @@
 
 mod address;
 mod control_plane;
+mod controllers;
 mod keys;
-mod kubeconfig;
+pub(crate) mod kubeconfig;
+mod kubelet_view;
+pub(crate) mod node;
+mod operator;
+mod pod_network;
+mod services;
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
 use windlass_api::time::Clock;
+use windlass_auth::User;
+use windlass_client::Informers;
 use windlass_telemetry::Metrics;
 
+use crate::control;
 use crate::error::Failure;
-use crate::settings::Settings;
+use crate::progress::Progress;
+use crate::settings::{Component, Settings};
 use control_plane::ControlPlane;
+use node::{Node, Parts};
+use operator::Operator;
 
 /// What `/version` says, and every component that has a version.
 const VERSION: &str = windlass_apiserver::VERSION;
 
-/// Runs until `shutdown`; pods go on afterwards.
+/// Runs until `shutdown`, or until the control socket is told to stop; pods go on afterwards, unless it was told otherwise.
 pub(crate) async fn run(
     settings: Settings,
+    mut progress: Progress,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
     let clock = Clock::system();
     let metrics = Metrics::of_process(VERSION);
     windlass_telemetry::panics::observe(&metrics);
     let node_ip = address::node_ip(settings.node_ip)?;
-    let control_plane = ControlPlane::start(&settings, node_ip, clock, metrics).await?;
-    tracing::info!(version = VERSION, kubeconfig = %control_plane.kubeconfig.display(), "the API server is ready");
-    shutdown.await;
-    tracing::info!("shutting down; pods go on");
+    address::provide(node_ip)?;
+    let control_plane = ControlPlane::start(&settings, node_ip, clock, metrics.clone()).await?;
+    let server = &control_plane.server;
+    let api_server = format!("https://{node_ip}:{}", settings.https_port);
+    tracing::info!(version = VERSION, address = api_server, "the API server is ready");
+    progress.say("the API server is ready");
+
+    let mut background = Vec::new();
+    if settings.runs(Component::Controllers) {
+        let root_ca_pem = control_plane.keys.ca.certificate().to_pem();
+        let options = windlass_controllers::Options { root_ca_pem, cluster_cidr: settings.cluster_cidr };
+        background.push(controllers::start(server, clock, options));
+    }
+    if settings.runs(Component::Scheduler) {
+        background.push(controllers::start_scheduler(server, clock, &settings.node_name));
+    }
+    let (stop, stopping) = watch::channel(false);
+    let node = if settings.runs(Component::Node) {
+        let (keys, stop) = (&control_plane.keys, stopping.clone());
+        let parts = Parts { settings: &settings, server, keys, node_ip, clock, metrics, stop };
+        Some(Node::start(parts).await?)
+    } else {
+        None
+    };
+    if settings.runs(Component::ServiceProxy) {
+        let client = controllers::client(server, User::new("system:kube-proxy", &[]), "kube-proxy");
+        let informers = Arc::new(Informers::new(client));
+        background.push(services::start_proxy(&settings, node_ip, &informers, clock, stopping.clone()));
+    }
+    if settings.runs(Component::Dns) {
+        let client = controllers::client(server, User::new("system:windlass", &["system:masters"]), "windlass");
+        let informers = Arc::new(Informers::new(client.clone()));
+        background.push(services::start_dns(&settings, node_ip, &informers, client, clock, stopping.clone()).await?);
+    }
+
+    let (asked, mut asks) = watch::channel(None);
+    let operator = Operator::new(&settings, &control_plane, node.as_ref(), api_server, clock, asked);
+    background.push(tokio::spawn(control::serve(control::listen(&settings.data_dir)?, Arc::new(operator))));
+    let ready = async {
+        if let Some(node) = &node {
+            node.ready(&settings.node_name).await;
+            tracing::info!(node = settings.node_name, "the node is ready");
+        }
+        progress.ready();
+    };
+    let end_pods = {
+        let asked = async { asks.wait_for(Option::is_some).await.ok().and_then(|asked| asked.clone()) };
+        let until = async {
+            tokio::select! {
+                () = shutdown => false,
+                asked = asked => asked.is_some_and(|stop: control::Stop| stop.pods),
+            }
+        };
+        tokio::pin!(until);
+        tokio::select! {
+            end_pods = &mut until => end_pods,
+            () = ready => until.await,
+        }
+    };
+
+    tracing::info!(pods = if end_pods { "end" } else { "go on" }, "shutting down");
+    stop.send_replace(true);
+    if let Some(node) = node {
+        node.stop(end_pods).await;
+    }
+    background.iter().for_each(tokio::task::JoinHandle::abort);
     control_plane.stop().await;
+    // Nobody answers there any more.
+    let _ = std::fs::remove_file(control::socket_path(&settings.data_dir));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! HTTP: connections, paths, content negotiation, answers.
 
+mod connect;
 mod connection;
 mod metrics;
 pub(crate) mod negotiation;

@@ -18,6 +18,7 @@ use windlass_auth::{Attributes, Decision, User};
 use windlass_client::{Body as RequestBody, Encoding, Verb};
 use windlass_telemetry::Metrics;
 
+use super::connect;
 use super::metrics::{Labels, RequestMetrics, UnderWay};
 use super::negotiation;
 use super::path::{self, ResourcePath};
@@ -52,7 +53,7 @@ pub enum Peer {
 
 /// The server's face to HTTP.
 pub struct Frontend {
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
     metrics: RequestMetrics,
     seats: Semaphore,
 }
@@ -125,6 +126,7 @@ impl Frontend {
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let context = Context::new(user, agent);
         match target {
+            Some(target) if connect::is_connection(&target) => self.connect(&context, &target, query, request).await,
             Some(target) => self.resource(&context, target, query, request).await,
             None => self.other(&context, query, request).await,
         }

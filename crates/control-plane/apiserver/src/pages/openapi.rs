@@ -101,10 +101,11 @@ pub(super) fn v2(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
         "security": [{"BearerToken": []}],
     });
     let accept = request.accept();
-    let wanted = V2_PROTOBUF.iter().find(|name| accept.contains(**name));
-    let (content_type, bytes) = match wanted {
-        Some(name) => (*name, v2_protobuf(&document)),
-        None => ("application/json", document.to_string().into_bytes()),
+    let (content_type, bytes) = if V2_PROTOBUF.iter().any(|name| accept.contains(*name)) {
+        // The older name has a character that media types may not have; it is asked for and never answered with.
+        (V2_PROTOBUF[1], v2_protobuf(&document))
+    } else {
+        ("application/json", document.to_string().into_bytes())
     };
     let tag = digest::hex(&bytes).to_uppercase();
     Ok(request.cached(content_type, Bytes::from(bytes), &tag))

@@ -69,6 +69,7 @@ impl TestServer {
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertised_address: address.clone(),
+            kubelets: None,
         });
         let listener = Listener {
             socket,

@@ -27,9 +27,9 @@ pub(crate) fn resource() -> Resource {
             ("involvedObject.fieldPath", "/involvedObject/fieldPath"),
             ("reason", "/reason"),
             ("reportingComponent", "/reportingComponent"),
-            ("source", "/source/component"),
             ("type", "/type"),
         ])
+        .selectable_as("source", "/source/component", "reportingComponent")
         .columns(event_columns())
         .strategy(Event)
 }

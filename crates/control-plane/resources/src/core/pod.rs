@@ -59,6 +59,14 @@ pub(crate) fn resource() -> Resource {
 struct Pod;
 
 impl Strategy for Pod {
+    /// A binding is no change of what is wanted.
+    fn is_new_generation(&self, object: &Value, old: &Value) -> bool {
+        fn wanted(pod: &Value) -> impl Iterator<Item = (&String, &Value)> {
+            pod["spec"].as_object().into_iter().flatten().filter(|(field, _)| *field != "nodeName")
+        }
+        wanted(object).ne(wanted(old))
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         set_pod_defaults(object);
     }

@@ -12,6 +12,7 @@ use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("networking.k8s.io", "v1", "IPAddress", "ipaddresses")
+        .name_rule(address)
         .short_names(&["ip"])
         .name_rule(address_problems)
         .selectable(&[
@@ -22,6 +23,15 @@ pub(crate) fn resource() -> Resource {
         ])
         .columns(columns::list(&["Name", "ParentRef", "Age"]))
         .strategy(IpAddress)
+}
+
+/// The name is the address, in its canonical form.
+fn address(name: &str) -> Vec<String> {
+    match name.parse::<std::net::IpAddr>() {
+        Ok(ip) if ip.to_string() == name => Vec::new(),
+        Ok(_) => vec!["must be in canonical form".to_owned()],
+        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
+    }
 }
 
 struct IpAddress;

@@ -25,6 +25,11 @@ mod spawn;
 mod streams;
 mod wire;
 
+/// Whether a supervisor lives for `root` ([`crate::Options::root`]).
+pub fn is_running(root: &std::path::Path) -> std::io::Result<bool> {
+    spawn::connect(&root.join(protocol::SOCKET)).map(|socket| socket.is_some())
+}
+
 pub use entry::main;
 pub use mount_namespace::join_mount_namespace;
 pub(crate) use streams::set_window;

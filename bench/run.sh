@@ -1,0 +1,74 @@
+#!/bin/bash
+# Windlass and upstream Kubernetes side by side: the same client program, the same machine, one after the other.
+#   run.sh [PHASES]      default cm,list,get,watch,sched,deploy,pod
+# Builds what it needs (upstream from its Go modules: 25 minutes the first time) into $BENCH_OUT (default bench/out). Needs root, Go,
+# and the packages that peer/peer.sh names. Prints a table with the budgets; the raw lines stay in $BENCH_OUT/*.jsonl.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=$(realpath -m "${BENCH_OUT:-$here/out}")
+phases=${1:-cm,list,get,watch,sched,deploy,pod}
+program=${WINDLASS:-$here/../target/release/windlass}
+pause=${PAUSE_IMAGE:-$here/../conformance/out/images/pause_3.10.2.tar}
+export PEER_DIR=${PEER_DIR:-$out/peer} PEER_NS=bench-peer
+mkdir -p "$out"
+"$here/peer/peer.sh" build
+[ -x "$program" ] || (cd "$here/.." && cargo build --release --package windlass)
+
+now() { date +%s.%N; }
+since() { awk -v a="$(now)" -v b="$1" 'BEGIN{printf "%.3f", a-b}'; }
+cpu_of() { awk -v hz="$(getconf CLK_TCK)" '{print ($14+$15)/hz}' /proc/"$1"/stat; }
+rss_of() { awk '/^VmRSS/{printf "%.1f", $2/1024}' /proc/"$1"/status; }
+idle() { # label name=pid …: memory now, and CPU over 30 quiet seconds
+  local label=$1 before=0 after=0 rss=0 pair; shift
+  sleep 10
+  for pair; do before=$(awk -v a="$before" -v b="$(cpu_of "${pair#*=}")" 'BEGIN{print a+b}'); done
+  sleep 30
+  for pair; do
+    after=$(awk -v a="$after" -v b="$(cpu_of "${pair#*=}")" 'BEGIN{print a+b}')
+    rss=$(awk -v a="$rss" -v b="$(rss_of "${pair#*=}")" 'BEGIN{print a+b}')
+  done
+  awk -v l="$label" -v r="$rss" -v c="$after" -v b="$before" \
+    'BEGIN{printf "{\"label\":\"%s\",\"phase\":\"idle\",\"rss_total_mb\":%.1f,\"cpu_percent\":%.2f}\n", l, r, (c-b)/30*100}'
+}
+
+windlass() {
+  local ns=bench-windlass data=$out/windlass t0 pid enter
+  ip netns add $ns
+  enter="nsenter --net=/var/run/netns/$ns"
+  t0=$(now)
+  setsid $enter "$program" server --data-dir "$data" --log-level warn >"$out/windlass.log" 2>&1 </dev/null &
+  export KUBECONFIG=$data/kubeconfig.yaml WINDLASS_DATA_DIR=$data
+  until $enter curl -sk https://127.0.0.1:6443/readyz 2>/dev/null | grep -q ok; do sleep 0.005; done
+  local readyz; readyz=$(since "$t0")
+  until $enter "$program" status 2>/dev/null | grep -q ', Ready'; do sleep 0.01; done
+  echo "{\"label\":\"windlass\",\"phase\":\"start\",\"readyz_s\":$readyz,\"node_ready_s\":$(since "$t0")}"
+  pid=$($enter "$program" status | sed -n 's/.*process \([0-9]*\),.*/\1/p')
+  idle windlass server="$pid" supervisor="$(pgrep -f "supervisor --root $data/runtime")"
+  [ ! -f "$pause" ] || $enter "$program" image import "$pause" >/dev/null
+  $enter "$PEER_DIR/bin/bench" -kubeconfig "$KUBECONFIG" -phases "$phases" -label windlass -pids "server=$pid"
+  $enter "$program" down --wipe >/dev/null
+  ip netns del $ns
+}
+
+upstream() {
+  local enter="nsenter --net=/var/run/netns/$PEER_NS" kubeconfig=$PEER_DIR/pki/admin.kubeconfig pids='' name file t0
+  t0=$(now)
+  local text; text=$(KCM_EXTRA="--kube-api-qps=5000 --kube-api-burst=5000" SCHED_EXTRA="--kube-api-qps=5000 --kube-api-burst=5000" \
+    "$here/peer/peer.sh" start node)
+  local readyz; readyz=$(sed -n 's/readyz after \([0-9.]*\) s/\1/p' <<<"$text")
+  until $enter "$PEER_DIR/bin/kubectl" --kubeconfig "$kubeconfig" get nodes 2>/dev/null | grep -q ' Ready'; do sleep 0.05; done
+  echo "{\"label\":\"upstream\",\"phase\":\"start\",\"readyz_s\":${readyz:-0},\"node_ready_s\":$(since "$t0")}"
+  for file in "$PEER_DIR"/run/*.pid; do
+    name=$(basename "$file" .pid)
+    pids+=" $name=$(cat "$file")"
+  done
+  # shellcheck disable=SC2086
+  idle upstream $pids
+  local servers; servers=$(tr ' ' '\n' <<<"$pids" | grep -E '^(etcd|kube-)' | paste -sd,)
+  $enter "$PEER_DIR/bin/bench" -kubeconfig "$kubeconfig" -phases "$phases" -label upstream -pids "$servers"
+  "$here/peer/peer.sh" stop wipe >/dev/null
+}
+
+windlass | tee "$out/windlass.jsonl"
+upstream | tee "$out/upstream.jsonl"
+python3 "$here/table.py" "$out/windlass.jsonl" "$out/upstream.jsonl"

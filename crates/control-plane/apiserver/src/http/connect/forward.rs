@@ -1,0 +1,280 @@
+//! Carries a request to another server and its answer back, upgrades included.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, Limited, StreamBody};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use windlass_api::Status;
+
+use super::target::{Security, Target};
+use crate::http::path::ResourcePath;
+use crate::http::response::{Body, full};
+use crate::server::Server;
+
+/// How long the other end may take to accept.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest page whose links are rewritten.
+const HTML_MAX: usize = 16 << 20;
+
+/// Headers that are about one connection and go no further (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A proxied folder without a slash at its end would make relative links of its pages go wrong.
+pub(super) fn redirect_to_folder(found: &ResourcePath, request: &Request<Incoming>) -> Option<Response<Body>> {
+    let path = request.uri().path();
+    if !found.rest.is_empty() || path.ends_with('/') || !matches!(request.method().as_str(), "GET" | "HEAD") {
+        return None;
+    }
+    if is_upgrade(request.headers()) {
+        return None;
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut response = Response::new(full(""));
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    response.headers_mut().insert(LOCATION, HeaderValue::from_str(&format!("{path}/{query}")).ok()?);
+    Some(response)
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade")))
+}
+
+/// Asks the target what the client asks, and answers with what it answers.
+pub(super) async fn forward(
+    server: &Arc<Server>,
+    target: Target,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Status> {
+    let refused =
+        |why: &dyn std::fmt::Display| Status::service_unavailable(format!("error trying to reach service: {why}"));
+    let dialing = tokio::time::timeout(DIAL_TIMEOUT, dial(server, &target)).await;
+    let stream = match dialing {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(refused(&format_args!("dial tcp {}:{}: {error}", target.host, target.port))),
+        Err(_) => return Err(refused(&format_args!("dial tcp {}:{}: i/o timeout", target.host, target.port))),
+    };
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .handshake::<_, Incoming>(TokioIo::new(stream))
+        .await
+        .map_err(|error| refused(&error))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "a proxied connection ended early");
+        }
+    });
+    let upgrade = is_upgrade(request.headers());
+    let (outgoing, client) = outgoing(&target, request, upgrade)?;
+    let answer = sender.send_request(outgoing).await.map_err(|error| refused(&error))?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(tunnel(client, answer));
+    }
+    match &target.prefix {
+        Some(prefix) if is_html(answer.headers()) => rewritten(&target, prefix, answer).await,
+        _ => Ok(hand_back(&target, answer)),
+    }
+}
+
+async fn dial(server: &Server, target: &Target) -> std::io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+    stream.set_nodelay(true)?;
+    let tls = match target.security {
+        Security::Plain => return Ok(Box::new(stream)),
+        Security::Any => server.connector.anybody.clone(),
+        Security::Kubelet => server.connector.kubelets.clone(),
+    };
+    let name = ServerName::try_from(target.host.clone()).map_err(std::io::Error::other)?;
+    let stream = tokio_rustls::TlsConnector::from(tls).connect(name, stream).await?;
+    Ok(Box::new(stream))
+}
+
+type ClientUpgrade = hyper::upgrade::OnUpgrade;
+
+/// The request as the target gets it, and the client's side of an upgrade to come.
+fn outgoing(
+    target: &Target,
+    mut request: Request<Incoming>,
+    upgrade: bool,
+) -> Result<(Request<Incoming>, ClientUpgrade), Status> {
+    let client = hyper::upgrade::on(&mut request);
+    let path = match request.uri().query().filter(|_| !target.own_query) {
+        Some(query) => format!("{}?{query}", target.path),
+        None => target.path.clone(),
+    };
+    let uri: Uri = path.parse().map_err(|_| Status::bad_request(format!("{path:?} is no path")))?;
+    let (mut parts, body) = request.into_parts();
+    parts.uri = uri;
+    parts.version = http::Version::HTTP_11;
+    // The client's credentials are for us.
+    parts.headers.remove(http::header::AUTHORIZATION);
+    let protocol = parts.headers.get(UPGRADE).cloned();
+    let length = parts.headers.get(CONTENT_LENGTH).cloned();
+    remove_hop_by_hop(&mut parts.headers);
+    if let Some(protocol) = protocol.filter(|_| upgrade) {
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        parts.headers.insert(UPGRADE, protocol);
+    }
+    if length.is_none() {
+        parts.headers.remove(TRANSFER_ENCODING);
+    }
+    let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+    let host = HeaderValue::from_str(&format!("{host}:{}", target.port)).map_err(Status::internal)?;
+    let asked = parts.headers.insert(HOST, host);
+    if let Some(prefix) = &target.prefix {
+        let headers = &mut parts.headers;
+        // Links can only be rewritten in what can be read.
+        headers.remove(http::header::ACCEPT_ENCODING);
+        let uri = format!("{prefix}{}", parts.uri.path());
+        for (name, value) in [
+            ("x-forwarded-uri", HeaderValue::from_str(&uri).ok()),
+            ("x-forwarded-host", asked),
+            ("x-forwarded-proto", Some(HeaderValue::from_static("https"))),
+        ] {
+            if let Some(value) = value {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+    Ok((Request::from_parts(parts, body), client))
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    for name in named.iter().map(String::as_str).chain(HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Answers with the switch of protocols, and then hands bytes to and fro until both sides have ended.
+fn tunnel(client: ClientUpgrade, mut answer: Response<Incoming>) -> Response<Body> {
+    let target = hyper::upgrade::on(&mut answer);
+    tokio::spawn(async move {
+        let (client, target) = match tokio::try_join!(client, target) {
+            Ok(both) => both,
+            Err(error) => return tracing::debug!(%error, "an upgraded connection did not come about"),
+        };
+        let (mut client, mut target) = (TokioIo::new(client), TokioIo::new(target));
+        if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut target).await {
+            tracing::debug!(%error, "an upgraded connection ended early");
+        }
+    });
+    let (parts, _) = answer.into_parts();
+    Response::from_parts(parts, full(""))
+}
+
+/// The target's answer as the client gets it.
+fn hand_back<B>(target: &Target, answer: Response<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Display + Send + Sync> + Send + Sync + 'static,
+{
+    let (mut parts, body) = answer.into_parts();
+    parts.version = http::Version::default();
+    remove_hop_by_hop(&mut parts.headers);
+    if let (Some(prefix), Some(location)) = (&target.prefix, parts.headers.get(LOCATION))
+        && let Some(moved) = location.to_str().ok().and_then(|location| behind_prefix(target, prefix, location))
+        && let Ok(moved) = HeaderValue::from_str(&moved)
+    {
+        parts.headers.insert(LOCATION, moved);
+    }
+    // A body that breaks off can only be ended; the length that was announced tells the client.
+    let frames = body.into_data_stream().take_while(|chunk| {
+        if let Err(error) = chunk {
+            tracing::debug!(%error, "a proxied answer broke off");
+        }
+        std::future::ready(chunk.is_ok())
+    });
+    let frames = frames.filter_map(async |chunk| chunk.ok().map(|bytes| Ok(Frame::data(bytes))));
+    Response::from_parts(parts, BodyExt::boxed(StreamBody::new(frames)))
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.starts_with("text/html") && !headers.contains_key(CONTENT_ENCODING)
+}
+
+/// A page of the target, whose links lead through the proxy.
+async fn rewritten(target: &Target, prefix: &str, answer: Response<Incoming>) -> Result<Response<Body>, Status> {
+    let (parts, body) = answer.into_parts();
+    let failed =
+        |error: &dyn std::fmt::Display| Status::service_unavailable(format!("error trying to reach service: {error}"));
+    let page = Limited::new(body, HTML_MAX).collect().await.map_err(|error| failed(&error))?.to_bytes();
+    let page = super::html::rewrite(&page, |link| behind_prefix(target, prefix, link));
+    let mut response = hand_back(target, Response::from_parts(parts, Empty::new()));
+    response.headers_mut().remove(CONTENT_LENGTH);
+    Ok(response.map(|_| full(page)))
+}
+
+/// Where a redirect of the target leads, seen from the client.
+fn behind_prefix(target: &Target, prefix: &str, location: &str) -> Option<String> {
+    let uri: Uri = location.parse().ok()?;
+    let own = match uri.host() {
+        None => true,
+        Some(host) => host == target.host && uri.port_u16().is_none_or(|port| port == target.port),
+    };
+    let path = uri.path_and_query()?.as_str();
+    (own && path.starts_with('/')).then(|| format!("{prefix}{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_stay_behind_the_proxy() {
+        let target = Target {
+            host: "10.244.0.2".to_owned(),
+            port: 80,
+            security: Security::Plain,
+            path: "/".to_owned(),
+            own_query: false,
+            prefix: None,
+        };
+        let behind = |location| behind_prefix(&target, "/p", location);
+        assert_eq!(behind("/a?b=c").as_deref(), Some("/p/a?b=c"));
+        assert_eq!(behind("http://10.244.0.2/a").as_deref(), Some("/p/a"));
+        assert_eq!(behind("http://elsewhere/a"), None);
+    }
+
+    #[test]
+    fn what_is_about_one_connection_stays_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("connection", "Upgrade, X-Own"), ("x-own", "1"), ("upgrade", "h2c"), ("accept", "*/*")] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        assert!(is_upgrade(&headers));
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+}

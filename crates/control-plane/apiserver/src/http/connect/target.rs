@@ -1,0 +1,449 @@
+//! Where a connection goes. What it finds is read from the store, as of now.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use windlass_api::resource::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
+use windlass_api::{GroupVersionResource, Status, field};
+use windlass_store::Range;
+
+use crate::http::path::ResourcePath;
+use crate::http::query::Query;
+use crate::server::Server;
+
+/// How the other end is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Security {
+    Plain,
+    /// TLS; it may be anybody.
+    Any,
+    /// TLS; it must be a kubelet of this cluster, and we say who we are.
+    Kubelet,
+}
+
+/// The other end, and what to ask it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub host: String,
+    pub port: u16,
+    pub security: Security,
+    /// Path and query; without a query the client's own is appended.
+    pub path: String,
+    pub own_query: bool,
+    /// The path of the API under which the other end appears to the client, for a proxy.
+    pub prefix: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pod {
+    spec: PodSpec,
+    status: PodStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodSpec {
+    node_name: String,
+    containers: Vec<Container>,
+    init_containers: Vec<Container>,
+    ephemeral_containers: Vec<Container>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Container {
+    name: String,
+    ports: Vec<ContainerPort>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ContainerPort {
+    container_port: u16,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodStatus {
+    phase: String,
+    #[serde(rename = "podIP")]
+    pod_ip: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Node {
+    status: NodeStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeStatus {
+    addresses: Vec<NodeAddress>,
+    daemon_endpoints: DaemonEndpoints,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NodeAddress {
+    #[serde(rename = "type")]
+    kind: String,
+    address: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DaemonEndpoints {
+    kubelet_endpoint: DaemonEndpoint,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DaemonEndpoint {
+    #[serde(rename = "Port")]
+    port: u16,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Service {
+    spec: ServiceSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ServiceSpec {
+    ports: Vec<ServicePort>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ServicePort {
+    name: String,
+    port: u16,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Slice {
+    metadata: windlass_api::Meta,
+    endpoints: Vec<Endpoint>,
+    ports: Vec<SlicePort>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Endpoint {
+    addresses: Vec<String>,
+    conditions: Conditions,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Conditions {
+    ready: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SlicePort {
+    name: Option<String>,
+    port: Option<u16>,
+}
+
+fn read<T: DeserializeOwned>(
+    server: &Server,
+    resource: &GroupVersionResource,
+    namespace: &str,
+    name: &str,
+) -> Result<T, Status> {
+    let served = server.registry().find(resource).cloned().ok_or_else(Status::no_such_path)?;
+    let item = server.stored(&served, namespace, name)?;
+    serde_json::from_slice(&item.value).map_err(Status::internal)
+}
+
+/// The kubelet of a node, and the path that it is asked for.
+fn kubelet(server: &Server, node: &str, path: String, own_query: bool) -> Result<Target, Status> {
+    let node: Node = read(server, &NODES, "", node)?;
+    let of = |kind: &str| node.status.addresses.iter().find(|address| address.kind == kind);
+    let preferred = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS"];
+    let address = preferred
+        .iter()
+        .find_map(|kind| of(kind))
+        .ok_or_else(|| Status::internal(format_args!("no preferred addresses found; known addresses: []")))?;
+    let port = match node.status.daemon_endpoints.kubelet_endpoint.port {
+        0 => 10250,
+        port => port,
+    };
+    Ok(Target { host: address.address.clone(), port, security: Security::Kubelet, path, own_query, prefix: None })
+}
+
+/// The container that is meant: the one that is named, or the only one.
+fn container<'a>(pod: &'a Pod, name: &str, wanted: &'a str) -> Result<&'a str, Status> {
+    let spec = &pod.spec;
+    let names = |containers: &[Container]| {
+        let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
+        names.join(" ")
+    };
+    if !wanted.is_empty() {
+        let mut all = spec.containers.iter().chain(&spec.init_containers).chain(&spec.ephemeral_containers);
+        return match all.any(|container| container.name == wanted) {
+            true => Ok(wanted),
+            false => Err(Status::bad_request(format!("container {wanted} is not valid for pod {name}"))),
+        };
+    }
+    match spec.containers.as_slice() {
+        [only] => Ok(&only.name),
+        [] => Err(Status::bad_request(format!("a container name must be specified for pod {name}"))),
+        several => {
+            let mut text =
+                format!("a container name must be specified for pod {name}, choose one of: [{}]", names(several));
+            if !spec.init_containers.is_empty() {
+                text.push_str(&format!(" or one of the init containers: [{}]", names(&spec.init_containers)));
+            }
+            Err(Status::bad_request(text))
+        }
+    }
+}
+
+/// The options of a log, checked; in the form that a kubelet takes them.
+fn log_options(query: &Query) -> Result<Vec<(&'static str, String)>, Status> {
+    const PASSED: [&str; 8] =
+        ["follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream"];
+    let mut errors = field::Errors::new();
+    let root = |name| field::Path::new(name);
+    for (name, least) in [("sinceSeconds", 1), ("tailLines", 0), ("limitBytes", 1)] {
+        let Some(text) = query.get(name).filter(|text| !text.is_empty()) else { continue };
+        let number: i64 = text
+            .parse()
+            .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?;
+        if number < least {
+            let rule = if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
+            errors.push(field::Error::invalid(&root(name), number, rule));
+        }
+    }
+    let given = |name| query.get(name).is_some_and(|text| !text.is_empty());
+    if given("sinceSeconds") && given("sinceTime") {
+        errors.push(field::Error::forbidden(
+            &root("sinceSeconds"),
+            "at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ));
+    }
+    if let Some(stream) = query.get("stream").filter(|stream| !["", "All", "Stdout", "Stderr"].contains(stream)) {
+        errors.push(field::Error::not_supported(&root("stream"), stream, &["All", "Stdout", "Stderr"]));
+    }
+    if !errors.is_empty() {
+        return Err(Status::invalid("", "PodLogOptions", "", &errors));
+    }
+    let passed = PASSED.iter().filter_map(|&name| Some((name, query.get(name).filter(|v| !v.is_empty())?.to_owned())));
+    Ok(passed.collect())
+}
+
+fn with_query(path: String, query: &[(&str, String)]) -> String {
+    if query.is_empty() {
+        return path;
+    }
+    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    format!("{path}?{}", pairs.join("&"))
+}
+
+/// Encodes a query parameter's value.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// `None` when the pod has no node yet.
+pub(super) fn log(server: &Server, found: &ResourcePath, query: &Query) -> Result<Option<Target>, Status> {
+    let options = log_options(query)?;
+    let pod: Pod = read(server, &PODS, &found.namespace, &found.name)?;
+    let container = container(&pod, &found.name, query.get("container").unwrap_or_default())?;
+    if pod.spec.node_name.is_empty() {
+        return Ok(None);
+    }
+    let path = format!("/containerLogs/{}/{}/{container}", found.namespace, found.name);
+    kubelet(server, &pod.spec.node_name, with_query(path, &options), true).map(Some)
+}
+
+/// A session in a container: exec or attach.
+pub(super) fn session(server: &Server, found: &ResourcePath, query: &Query) -> Result<Target, Status> {
+    let pod: Pod = read(server, &PODS, &found.namespace, &found.name)?;
+    let container = container(&pod, &found.name, query.get("container").unwrap_or_default())?;
+    let node = host(&pod, &found.name)?;
+    let mut options: Vec<(&str, String)> = Vec::new();
+    for (theirs, ours) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+        if query.flag(theirs).unwrap_or(theirs == "stdout" || theirs == "stderr") {
+            options.push((ours, "1".to_owned()));
+        }
+    }
+    options.extend(query.all("command").map(|word| ("command", word.to_owned())));
+    if found.subresource == "exec" && query.all("command").next().is_none() {
+        return Err(Status::bad_request("you must specify at least one command for the container"));
+    }
+    let path = format!("/{}/{}/{}/{container}", found.subresource, found.namespace, found.name);
+    kubelet(server, node, with_query(path, &options), true)
+}
+
+pub(super) fn port_forward(server: &Server, found: &ResourcePath, query: &Query) -> Result<Target, Status> {
+    let pod: Pod = read(server, &PODS, &found.namespace, &found.name)?;
+    let node = host(&pod, &found.name)?;
+    let ports = query.all("ports").flat_map(|ports| ports.split(','));
+    let options: Vec<(&str, String)> = ports.map(|port| ("port", port.to_owned())).collect();
+    let path = format!("/portForward/{}/{}", found.namespace, found.name);
+    kubelet(server, node, with_query(path, &options), true)
+}
+
+fn host<'a>(pod: &'a Pod, name: &str) -> Result<&'a str, Status> {
+    if pod.spec.node_name.is_empty() {
+        return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
+    }
+    if matches!(pod.status.phase.as_str(), "Succeeded" | "Failed") {
+        let text = format!("cannot exec into a container in a completed pod; current phase is {}", pod.status.phase);
+        return Err(Status::bad_request(text));
+    }
+    Ok(&pod.spec.node_name)
+}
+
+/// `[scheme:]name[:port]`.
+fn split_name(name: &str) -> Result<(Security, &str, &str), Status> {
+    let refuse = || Status::bad_request(format!("invalid service request {name:?}"));
+    let parts: Vec<&str> = name.split(':').collect();
+    let (scheme, name, port) = match parts.as_slice() {
+        [name] => ("", *name, ""),
+        [name, port] => ("", *name, *port),
+        [scheme, name, port] => (*scheme, *name, *port),
+        _ => return Err(refuse()),
+    };
+    match scheme {
+        "" | "http" => Ok((Security::Plain, name, port)),
+        "https" => Ok((Security::Any, name, port)),
+        _ => Err(refuse()),
+    }
+}
+
+fn prefix(found: &ResourcePath) -> String {
+    let scope = match found.namespace.as_str() {
+        "" => String::new(),
+        namespace => format!("namespaces/{namespace}/"),
+    };
+    format!("/api/v1/{scope}{}/{}/proxy", found.resource.resource, found.name)
+}
+
+fn behind(found: &ResourcePath, host: String, port: u16, security: Security) -> Target {
+    let path = format!("/{}", found.rest);
+    Target { host, port, security, path, own_query: false, prefix: Some(prefix(found)) }
+}
+
+pub(super) fn node_proxy(server: &Server, found: &ResourcePath) -> Result<Target, Status> {
+    let (security, name, port) = split_name(&found.name)?;
+    let target = kubelet(server, name, String::new(), false)?;
+    let port = match port {
+        "" => target.port,
+        port => port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))?,
+    };
+    let security = if port == target.port { Security::Kubelet } else { security };
+    Ok(behind(found, target.host, port, security))
+}
+
+pub(super) fn pod_proxy(server: &Server, found: &ResourcePath) -> Result<Target, Status> {
+    let (security, name, port) = split_name(&found.name)?;
+    let pod: Pod = read(server, &PODS, &found.namespace, name)?;
+    let port = match port {
+        "" => pod.spec.containers.iter().flat_map(|container| &container.ports).map(|port| port.container_port).next(),
+        port => Some(port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))?),
+    };
+    if pod.status.pod_ip.is_empty() {
+        return Err(Status::bad_request("address not allowed"));
+    }
+    let port = port.unwrap_or(if security == Security::Plain { 80 } else { 443 });
+    Ok(behind(found, pod.status.pod_ip, port, security))
+}
+
+/// One of the Service's ready endpoints, in turn by chance.
+pub(super) fn service_proxy(server: &Server, found: &ResourcePath) -> Result<Target, Status> {
+    let (security, name, port) = split_name(&found.name)?;
+    let service: Service = read(server, &SERVICES, &found.namespace, name)?;
+    let number = port.parse::<u16>().ok();
+    let by_number = service.spec.ports.iter().find(|p| Some(p.port) == number).map(|p| p.name.as_str());
+    let wanted = match (port, service.spec.ports.as_slice()) {
+        ("", [only]) => only.name.as_str(),
+        _ => by_number.unwrap_or(port),
+    };
+    let served = server.registry().find(&ENDPOINT_SLICES).cloned().ok_or_else(Status::no_such_path)?;
+    let namespace = served.key(&found.namespace, "");
+    let range = Range { prefix: &namespace, ..Range::default() };
+    let mut candidates = Vec::new();
+    for item in served.table.state().iter(&range) {
+        let Ok(slice) = serde_json::from_slice::<Slice>(&item.value) else { continue };
+        if slice.metadata.labels.get(windlass_api::well_known::label::SERVICE_NAME).map(String::as_str) != Some(name) {
+            continue;
+        }
+        let port = slice.ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == wanted);
+        let Some(port) = port.and_then(|port| port.port) else { continue };
+        let ready = slice.endpoints.into_iter().filter(|endpoint| endpoint.conditions.ready != Some(false));
+        candidates.extend(ready.flat_map(|endpoint| endpoint.addresses).map(|address| (address, port)));
+    }
+    if candidates.is_empty() {
+        return Err(Status::service_unavailable(format!("no endpoints available for service {:?}", found.name)));
+    }
+    let chance = usize::try_from(server.clock.now_nanos() / 1000).unwrap_or(0) % candidates.len();
+    let (host, port) = candidates.swap_remove(chance);
+    Ok(behind(found, host, port, security))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(spec: serde_json::Value) -> Pod {
+        serde_json::from_value(serde_json::json!({"spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn which_container() {
+        let one = pod(serde_json::json!({"containers": [{"name": "a"}]}));
+        let two =
+            pod(serde_json::json!({"containers": [{"name": "a"}, {"name": "b"}], "initContainers": [{"name": "i"}]}));
+        assert_eq!(container(&one, "p", "").unwrap(), "a");
+        assert_eq!(container(&two, "p", "i").unwrap(), "i");
+        let text = container(&two, "p", "").unwrap_err().message;
+        assert_eq!(
+            text,
+            "a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]"
+        );
+        assert_eq!(container(&one, "p", "x").unwrap_err().message, "container x is not valid for pod p");
+    }
+
+    #[test]
+    fn names_with_scheme_and_port() {
+        assert_eq!(split_name("web").unwrap(), (Security::Plain, "web", ""));
+        assert_eq!(split_name("web:80").unwrap(), (Security::Plain, "web", "80"));
+        assert_eq!(split_name("https:web:https").unwrap(), (Security::Any, "web", "https"));
+        assert!(split_name("ftp:web:1").is_err());
+        assert!(split_name("a:b:c:d").is_err());
+    }
+
+    #[test]
+    fn log_options_are_checked() {
+        let options = |query: &str| log_options(&Query::parse(Some(query)));
+        assert_eq!(options("follow=true&tailLines=5").unwrap().len(), 2);
+        for bad in
+            ["tailLines=-1", "limitBytes=0", "sinceSeconds=1&sinceTime=2026-11-21T06:00:00Z", "stream=x", "tailLines=x"]
+        {
+            assert!(options(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        let path =
+            with_query("/exec/a/b/c".to_owned(), &[("command", "echo a&b".to_owned()), ("input", "1".to_owned())]);
+        assert_eq!(path, "/exec/a/b/c?command=echo%20a%26b&input=1");
+    }
+}

@@ -1,0 +1,197 @@
+//! Who depends on whom, read from the informers of all resources.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use windlass_api::meta::PartialObject;
+use windlass_api::well_known::finalizer;
+use windlass_api::{GroupVersionResource, Meta, ObjectKey, OwnerReference};
+use windlass_client::{ApiResource, Change, Client, Informer, Informers, WorkQueue};
+
+const BY_OWNER: &str = "owner";
+/// Resources change when definitions do, which wakes the collector; this is for API servers that are registered and come up later.
+const REDISCOVER: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a cache may take to fill before its objects are looked at all the same.
+const FILL: Duration = Duration::from_secs(5);
+const DEFINITIONS: GroupVersionResource =
+    GroupVersionResource::of("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+const API_SERVICES: GroupVersionResource = GroupVersionResource::of("apiregistration.k8s.io", "v1", "apiservices");
+
+/// An object, by its coordinates.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Node {
+    pub resource: GroupVersionResource,
+    pub key: ObjectKey,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    Cluster,
+    Namespaced,
+}
+
+impl Scope {
+    pub(super) fn key(self, namespace: &str, name: &str) -> ObjectKey {
+        match self {
+            Self::Cluster => ObjectKey::new("", name),
+            Self::Namespaced => ObjectKey::new(namespace, name),
+        }
+    }
+}
+
+struct Followed {
+    resource: ApiResource,
+    informer: Arc<Informer>,
+}
+
+/// All resources that are collected, each with its informer.
+pub(super) struct Graph {
+    informers: Arc<Informers>,
+    queue: WorkQueue<Node>,
+    followed: RwLock<HashMap<GroupVersionResource, Followed>>,
+}
+
+impl Graph {
+    pub(super) fn new(informers: Arc<Informers>, queue: WorkQueue<Node>) -> Self {
+        Self { informers, queue, followed: RwLock::default() }
+    }
+
+    pub(super) fn enqueue(&self, node: Node) {
+        self.queue.add(node);
+    }
+
+    fn followed(&self) -> std::sync::RwLockReadGuard<'_, HashMap<GroupVersionResource, Followed>> {
+        self.followed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The objects that name this UID among their owners.
+    pub(super) fn dependents(&self, uid: &str) -> Vec<(Node, Meta)> {
+        let mut found = Vec::new();
+        for followed in self.followed().values() {
+            for object in followed.informer.by_index(BY_OWNER, uid) {
+                if let Ok(dependent) = object.decode::<PartialObject>() {
+                    found.push((
+                        Node { resource: followed.resource.resource.clone(), key: object.key },
+                        dependent.metadata,
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    /// The resource that an owner reference is about; `None` when no such kind is served.
+    pub(super) fn resource_of(&self, owner: &OwnerReference) -> Option<(GroupVersionResource, Scope)> {
+        let group = owner.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let followed = self.followed();
+        let found = followed
+            .values()
+            .find(|followed| followed.resource.kind == owner.kind && followed.resource.resource.group == group)?;
+        let scope = if found.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
+        Some((found.resource.resource.clone(), scope))
+    }
+
+    /// Keeps following every resource that can be listed, watched and deleted, for ever.
+    pub(super) async fn follow_resources(self: &Arc<Self>, client: &Client) {
+        let changed = Arc::new(Notify::new());
+        for resource in [&DEFINITIONS, &API_SERVICES] {
+            let changed = changed.clone();
+            self.informers.of(resource).subscribe(move |_| changed.notify_one());
+        }
+        loop {
+            let wait = match client.resources().await {
+                Ok(resources) => {
+                    self.follow(resources).await;
+                    REDISCOVER
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the garbage collector cannot learn which resources there are");
+                    RETRY
+                }
+            };
+            // Waiting longer than this changes nothing but how soon new resources are collected.
+            let _ = tokio::time::timeout(wait, changed.notified()).await;
+        }
+    }
+
+    async fn follow(self: &Arc<Self>, resources: Vec<ApiResource>) {
+        let mut new = Vec::new();
+        for resource in resources {
+            let name = &resource.resource;
+            let collected = ["list", "watch", "delete"].iter().all(|verb| resource.has_verb(verb));
+            // Events have no dependents worth the while, and there are many of them.
+            if !collected || name.resource == "events" || self.followed().contains_key(name) {
+                continue;
+            }
+            let informer = self.informers.of(name);
+            informer.add_index(BY_OWNER, |object| {
+                let Ok(object) = object.decode::<PartialObject>() else { return Vec::new() };
+                object.metadata.owner_references.into_iter().map(|owner| owner.uid).collect()
+            });
+            new.push((name.clone(), informer.clone()));
+            let followed = Followed { resource: resource.clone(), informer };
+            self.followed.write().unwrap_or_else(PoisonError::into_inner).insert(resource.resource, followed);
+        }
+        // With all caches filled, an owner that is in none of them is worth a question to the API, and only then.
+        for (resource, informer) in new {
+            let _ = tokio::time::timeout(FILL, informer.synced()).await;
+            let graph = Arc::downgrade(self);
+            informer.subscribe(move |change| {
+                if let Some(graph) = graph.upgrade() {
+                    graph.changed(&resource, change);
+                }
+            });
+        }
+    }
+
+    fn changed(&self, resource: &GroupVersionResource, change: &Change) {
+        let Ok(object) = change.object().decode::<PartialObject>() else { return };
+        let meta = object.metadata;
+        if change.new.is_none() {
+            for (dependent, _) in self.dependents(&meta.uid) {
+                self.enqueue(dependent);
+            }
+            // Owners that wait for this one.
+            for owner in &meta.owner_references {
+                self.enqueue_owner(owner, &meta.namespace);
+            }
+            return;
+        }
+        let node = || Node { resource: resource.clone(), key: change.object().key.clone() };
+        if meta.is_deleting() {
+            let ours = |f: &String| f == finalizer::FOREGROUND || f == finalizer::ORPHAN;
+            if meta.finalizers.iter().any(ours) {
+                self.enqueue(node());
+            }
+            return;
+        }
+        if meta.owner_references.iter().any(|owner| !self.is_solid(owner, &meta.namespace)) {
+            self.enqueue(node());
+        }
+    }
+
+    fn owner(&self, owner: &OwnerReference, namespace: &str) -> Option<(Node, Option<Meta>)> {
+        let (resource, scope) = self.resource_of(owner)?;
+        let key = scope.key(namespace, &owner.name);
+        let meta = self.followed().get(&resource).and_then(|followed| followed.informer.read::<PartialObject>(&key));
+        Some((Node { resource, key }, meta.map(|object| object.metadata)))
+    }
+
+    /// The owner is in the caches and does not wait for its dependents.
+    fn is_solid(&self, owner: &OwnerReference, namespace: &str) -> bool {
+        let Some((_, Some(meta))) = self.owner(owner, namespace) else { return false };
+        meta.uid == owner.uid && !meta.is_deleting()
+    }
+
+    fn enqueue_owner(&self, owner: &OwnerReference, namespace: &str) {
+        if let Some((node, Some(meta))) = self.owner(owner, namespace)
+            && meta.uid == owner.uid
+            && meta.is_deleting()
+        {
+            self.enqueue(node);
+        }
+    }
+}

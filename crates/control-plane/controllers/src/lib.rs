@@ -1,0 +1,34 @@
+//! The controllers: each brings one part of the cluster to where its objects say it should be.
+//!
+//! A controller is a file, or a folder with its pure decisions apart. It watches through shared informers, puts the keys of what may
+//! need work into a queue, and works on a key by reading, deciding and writing. It acts as the service account of its name in
+//! `kube-system`, and the roles of these accounts say what it may do. A controller that writes waits until its own cache shows the
+//! write, so that its next decision is never made on what was before.
+
+mod context;
+mod deployment;
+mod endpoints;
+mod garbage_collector;
+mod hash;
+mod history;
+mod namespace;
+mod namespaces;
+mod node;
+mod owners;
+mod pod_control;
+mod pod_gc;
+mod pods;
+mod replica_set;
+mod root_ca;
+mod run;
+mod selectors;
+mod service_account;
+mod stateful_set;
+mod status;
+mod waking;
+mod write;
+
+pub use context::{ClientOf, Context};
+pub use run::{Options, run};
+
+use selectors::{selector_of_map, selector_of_structure};

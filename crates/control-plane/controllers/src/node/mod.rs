@@ -1,0 +1,7 @@
+//! Controllers of nodes: their pod addresses ([`ipam`]), their health ([`lifecycle`]), who may stay on them
+//! ([`taint_eviction`]).
+
+pub(crate) mod ipam;
+pub(crate) mod lifecycle;
+pub(crate) mod taint_eviction;
+mod view;

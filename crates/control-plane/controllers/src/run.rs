@@ -1,0 +1,64 @@
+//! Runs the controllers.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ipnet::Ipv4Net;
+
+use crate::context::Context;
+
+/// A controller that ended, which it never should, is started again after this time.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// What controllers need to know about the cluster.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The certificate of the authority that signed the API server's, in PEM.
+    pub root_ca_pem: String,
+    /// Where pods get their addresses from.
+    pub cluster_cidr: Ipv4Net,
+}
+
+/// Runs all controllers until the future is dropped. One that fails is started again; the others go on.
+pub async fn run(options: Options, context: Context) {
+    let Options { root_ca_pem, cluster_cidr } = options;
+    let all: Vec<BoxFuture<'static, ()>> = vec![
+        forever("deployment", context.clone(), crate::deployment::run),
+        forever("endpoint", context.clone(), crate::endpoints::endpoints::run),
+        forever("endpointslice", context.clone(), crate::endpoints::endpoint_slice::run),
+        forever("endpointslicemirroring", context.clone(), crate::endpoints::mirroring::run),
+        forever("garbage-collector", context.clone(), crate::garbage_collector::run),
+        forever("namespace", context.clone(), crate::namespace::run),
+        forever("node-ipam", context.clone(), move |context| crate::node::ipam::run(context, cluster_cidr)),
+        forever("node-lifecycle", context.clone(), crate::node::lifecycle::run),
+        forever("pod-garbage-collector", context.clone(), crate::pod_gc::run),
+        forever("replicaset", context.clone(), crate::replica_set::run_replica_sets),
+        forever("replicationcontroller", context.clone(), crate::replica_set::run_replication_controllers),
+        forever("root-ca-certificate-publisher", context.clone(), move |context| {
+            crate::root_ca::run(context, root_ca_pem.clone())
+        }),
+        forever("serviceaccount", context.clone(), crate::service_account::run),
+        forever("statefulset", context.clone(), crate::stateful_set::run),
+        forever("taint-eviction", context, crate::node::taint_eviction::run),
+    ];
+    let mut tasks: tokio::task::JoinSet<()> = all.into_iter().collect();
+    while tasks.join_next().await.is_some() {}
+}
+
+fn forever<F: Future<Output = ()> + Send + 'static>(
+    name: &'static str,
+    context: Context,
+    start: impl Fn(Context) -> F + Send + Sync + 'static,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        loop {
+            let running = AssertUnwindSafe(async { start(context.clone()).await });
+            if running.catch_unwind().await.is_err() {
+                tracing::error!(controller = name, "a controller panicked and is started again");
+            }
+            tokio::time::sleep(RESTART).await;
+        }
+    })
+}

@@ -1,0 +1,20 @@
+//! The objects that decide about placement, each reduced to the fields that do.
+//!
+//! They are decoded from the informers' bytes once for each version that the scheduler looks at.
+
+pub(crate) mod affinity;
+pub(crate) mod node;
+pub(crate) mod node_selector;
+pub(crate) mod pod;
+pub(crate) mod pod_raw;
+pub(crate) mod resources;
+pub(crate) mod spread;
+pub(crate) mod taint;
+pub(crate) mod volume;
+
+pub(crate) use node::Node;
+pub(crate) use pod::{HostPort, Pod};
+pub(crate) use resources::Resources;
+
+/// Labels of an object, shared by all pods that are alike.
+pub(crate) type Labels = std::collections::BTreeMap<String, String>;

@@ -1,0 +1,375 @@
+//! Pods.
+//!
+//! A pod that runs somewhere is known by what it takes from others: resources, ports, labels, affinity, volumes. What it asks of a
+//! node ([`Wishes`]) is kept only as long as it waits for one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use windlass_api::{ObjectKey, OwnerReference, Quantity, Timestamp, time};
+use windlass_client::ObjectReference;
+
+use super::affinity::{self, PodAffinity};
+use super::node_selector::{NodeSelector, PreferredTerm};
+use super::pod_raw::{Condition, Container, ContainerStatus, RawPod, Requirements, Spec, Status};
+use super::resources::{DEFAULT_MEMORY_REQUEST, DEFAULT_MILLI_CPU_REQUEST};
+use super::spread::SpreadConstraint;
+use super::taint::Toleration;
+use super::volume::Volume;
+use super::{Labels, Resources};
+
+/// A pod as the scheduler sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pod {
+    pub key: ObjectKey,
+    pub uid: String,
+    /// Empty until it is bound.
+    pub node_name: String,
+    pub(crate) scheduler_name: String,
+    pub(crate) labels: Arc<Labels>,
+    pub(crate) priority: i32,
+    pub(crate) started: Option<Timestamp>,
+    /// Its deletion has begun.
+    pub(crate) terminating: bool,
+    /// Its deletion was this scheduler's wish, to make room.
+    pub(crate) preempted: bool,
+    /// It has run to its end, and takes nothing any more.
+    pub(crate) finished: bool,
+    pub(crate) requests: Resources,
+    /// CPU and memory for scores: what requests nothing counts as something.
+    pub(crate) scored: Scored,
+    pub(crate) ports: Vec<HostPort>,
+    pub(crate) affinity: Option<Arc<PodAffinity>>,
+    pub(crate) volumes: Vec<Volume>,
+    /// Only of a pod without a node.
+    pub(crate) wishes: Option<Box<Wishes>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scored {
+    pub milli_cpu: i64,
+    pub memory: i64,
+}
+
+/// A port of the node that a container takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HostPort {
+    /// `0.0.0.0` is every address.
+    pub ip: Box<str>,
+    pub protocol: Box<str>,
+    pub port: u16,
+}
+
+impl HostPort {
+    /// Whether both cannot be had on one node.
+    pub(crate) fn conflicts(&self, other: &Self) -> bool {
+        const ANY: &str = "0.0.0.0";
+        self.port == other.port
+            && self.protocol == other.protocol
+            && (self.ip == other.ip || &*self.ip == ANY || &*other.ip == ANY)
+    }
+}
+
+/// What a pod that waits for a node asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Wishes {
+    pub generation: i64,
+    pub gates: Vec<String>,
+    pub node_selector: Labels,
+    pub node_affinity: Option<NodeSelector>,
+    pub preferred_nodes: Vec<PreferredTerm>,
+    pub tolerations: Vec<Toleration>,
+    pub spread: Vec<SpreadConstraint>,
+    /// Images of containers and volumes, with their tag.
+    pub images: Vec<String>,
+    pub never_preempts: bool,
+    pub nominated_node: String,
+    pub controller: Option<OwnerReference>,
+    /// The condition PodScheduled as it stands.
+    pub condition: Option<Condition>,
+}
+
+impl Pod {
+    pub(crate) fn from_raw(raw: RawPod) -> Self {
+        let RawPod { metadata, mut spec, status } = raw;
+        let labels = metadata.labels;
+        let (requests, scored) = requests(&spec, &status);
+        let ports = host_ports(&spec);
+        let bound = !spec.node_name.is_empty();
+        let mut pod_affinity = None;
+        let mut node_affinity = None;
+        if let Some(affinity) = spec.affinity.take() {
+            let (with, apart) = (affinity.pod_affinity, affinity.pod_anti_affinity);
+            pod_affinity = affinity::parse(with, apart, &metadata.namespace, &labels).map(Arc::new);
+            node_affinity = affinity.node_affinity;
+        }
+        let images = spec.containers.iter().chain(&spec.init_containers).map(|container| container.image.as_str());
+        let images = images.chain(spec.volumes.iter().filter_map(super::volume::RawVolume::image));
+        let images = if bound { Vec::new() } else { images.map(with_tag).collect() };
+        let volumes = std::mem::take(&mut spec.volumes);
+        let preempted = status.conditions.iter().any(|condition| {
+            condition.kind == "DisruptionTarget"
+                && condition.status == "True"
+                && condition.reason == "PreemptionByScheduler"
+        });
+        let wishes = (!bound).then(|| {
+            let (node_affinity, preferred_nodes) =
+                node_affinity.map_or((None, Vec::new()), |affinity| (affinity.required, affinity.preferred));
+            Box::new(Wishes {
+                generation: metadata.generation,
+                gates: spec.scheduling_gates.into_iter().map(|gate| gate.name).collect(),
+                node_selector: spec.node_selector,
+                node_affinity,
+                preferred_nodes,
+                tolerations: spec.tolerations,
+                spread: spec.topology_spread_constraints.into_iter().map(|raw| raw.parse(&labels)).collect(),
+                images,
+                never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
+                nominated_node: status.nominated_node_name,
+                controller: metadata.owner_references.into_iter().find(|owner| owner.controller == Some(true)),
+                condition: status.conditions.into_iter().find(|condition| condition.kind == "PodScheduled"),
+            })
+        });
+        Self {
+            volumes: volumes.into_iter().filter_map(|volume| volume.parse(&metadata.name)).collect(),
+            key: ObjectKey::new(metadata.namespace, metadata.name),
+            uid: metadata.uid,
+            node_name: spec.node_name,
+            scheduler_name: spec.scheduler_name,
+            labels: Arc::new(labels),
+            priority: spec.priority.unwrap_or(0),
+            started: status.start_time.as_deref().and_then(time::parse_rfc3339),
+            terminating: metadata.deletion_timestamp.is_some(),
+            preempted,
+            finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
+            requests,
+            scored,
+            ports,
+            affinity: pod_affinity,
+            wishes,
+        }
+    }
+
+    /// What the pod asks for; of a bound pod nothing is known.
+    pub(crate) fn wishes(&self) -> &Wishes {
+        static NONE: std::sync::LazyLock<Wishes> = std::sync::LazyLock::new(Wishes::default);
+        self.wishes.as_deref().unwrap_or(&NONE)
+    }
+
+    pub(crate) fn nominated_node(&self) -> &str {
+        &self.wishes().nominated_node
+    }
+
+    pub(crate) fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            namespace: self.key.namespace.clone(),
+            name: self.key.name.clone(),
+            uid: self.uid.clone(),
+            ..ObjectReference::default()
+        }
+    }
+
+    /// Whether a change from `self` to `new` can make a pod schedulable that was not.
+    pub(crate) fn asks_differently(&self, new: &Self) -> bool {
+        let (ours, theirs) = (self.wishes(), new.wishes());
+        self.labels != new.labels
+            || self.requests != new.requests
+            || self.priority != new.priority
+            || self.affinity != new.affinity
+            || ours.gates != theirs.gates
+            || ours.node_selector != theirs.node_selector
+            || ours.node_affinity != theirs.node_affinity
+            || ours.tolerations != theirs.tolerations
+            || ours.spread != theirs.spread
+    }
+
+    fn claim_names(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.volumes.iter().filter_map(|volume| match volume {
+            Volume::Claim { name, ephemeral } => Some((name.as_str(), *ephemeral)),
+            Volume::Disk(_) => None,
+        })
+    }
+
+    /// The claims that the pod uses, in its own namespace; `true` marks those that are made for it.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (ObjectKey, bool)> {
+        self.claim_names().map(|(name, ephemeral)| (ObjectKey::new(self.key.namespace.as_str(), name), ephemeral))
+    }
+
+    pub(crate) fn has_claims(&self) -> bool {
+        self.claim_names().next().is_some()
+    }
+}
+
+/// An image's name as nodes report it.
+fn with_tag(image: &str) -> String {
+    let tagged = image.rfind(':') > image.rfind('/');
+    if tagged { image.to_owned() } else { format!("{image}:latest") }
+}
+
+fn host_ports(spec: &Spec) -> Vec<HostPort> {
+    let sidecars = spec.init_containers.iter().filter(|container| is_sidecar(container));
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
+    let or = |text: &str, default: &str| if text.is_empty() { default.into() } else { text.into() };
+    ports
+        .filter(|port| port.host_port != 0)
+        .map(|port| HostPort {
+            ip: or(&port.host_ip, "0.0.0.0"),
+            protocol: or(&port.protocol, "TCP"),
+            port: port.host_port,
+        })
+        .collect()
+}
+
+fn is_sidecar(container: &Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
+/// What the pod requests, and what scores take it to request. Source: component-helpers `resource/helpers.go`.
+fn requests(spec: &Spec, status: &Status) -> (Resources, Scored) {
+    let whole = |defaults: bool| {
+        let of = |container: &Container, statuses: &[ContainerStatus]| {
+            let mut resources = container_requests(container, statuses);
+            if defaults {
+                let requests = &container.resources.requests;
+                if !requests.contains_key("cpu") {
+                    resources.milli_cpu = DEFAULT_MILLI_CPU_REQUEST;
+                }
+                if !requests.contains_key("memory") {
+                    resources.memory = DEFAULT_MEMORY_REQUEST;
+                }
+            }
+            resources
+        };
+        let mut sum = Resources::default();
+        for container in &spec.containers {
+            sum.add(&of(container, &status.container_statuses));
+        }
+        let mut sidecars = Resources::default();
+        let mut start = Resources::default();
+        for container in &spec.init_containers {
+            let mut needs = of(container, &status.init_container_statuses);
+            if is_sidecar(container) {
+                sum.add(&needs);
+                sidecars.add(&needs);
+                needs = sidecars.clone();
+            } else {
+                needs.add(&sidecars);
+            }
+            start.raise_to(&needs);
+        }
+        sum.raise_to(&start);
+        if let Some(pod) = &spec.resources {
+            pod_level(&mut sum, pod);
+        }
+        sum.add(&Resources::from_list(&spec.overhead));
+        sum
+    };
+    let requests = whole(false);
+    let scored = whole(true);
+    (requests, Scored { milli_cpu: scored.milli_cpu, memory: scored.memory })
+}
+
+/// Requests of the pod as a whole stand above those of its containers.
+fn pod_level(sum: &mut Resources, pod: &Requirements) {
+    let own = Resources::from_list(&pod.requests);
+    let has = |name: &str| pod.requests.contains_key(name);
+    if has("cpu") {
+        sum.milli_cpu = own.milli_cpu;
+    }
+    if has("memory") {
+        sum.memory = own.memory;
+    }
+    for (name, amount) in own.scalar.iter().filter(|(name, _)| name.starts_with("hugepages-")) {
+        sum.set_scalar(name, *amount);
+    }
+}
+
+/// A container's requests; while it is resized, the most of what is wanted, granted and in force.
+fn container_requests(container: &Container, statuses: &[ContainerStatus]) -> Resources {
+    let mut requests = Resources::from_list(&container.resources.requests);
+    if let Some(status) = statuses.iter().find(|status| status.name == container.name) {
+        let in_force: &BTreeMap<String, Quantity> =
+            status.resources.as_ref().map_or(&status.allocated_resources, |resources| &resources.requests);
+        requests.raise_to(&Resources::from_list(in_force));
+        requests.raise_to(&Resources::from_list(&status.allocated_resources));
+    }
+    requests
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A pod from its JSON.
+    pub(crate) fn pod(value: Value) -> Pod {
+        Pod::from_raw(serde_json::from_value(value).unwrap())
+    }
+
+    fn container(cpu: &str, memory: &str) -> Value {
+        json!({"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu, "memory": memory}}})
+    }
+
+    #[test]
+    fn requests_of_a_pod() {
+        let sidecar = json!({"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": "100m"}}});
+        // spec, CPU, memory, CPU for scores, memory for scores
+        let cases = [
+            (json!({"containers": [container("1", "1Ki"), container("500m", "1Ki")]}), 1500, 2048, 1500, 2048),
+            (json!({"containers": [{"name": "c"}]}), 0, 0, 100, 200 << 20),
+            (
+                json!({"containers": [container("1", "1Ki")], "initContainers": [container("3", "1")]}),
+                3000,
+                1024,
+                3000,
+                1024,
+            ),
+            (
+                json!({"containers": [container("1", "1Ki")], "initContainers": [sidecar, container("1", "1")]}),
+                1100,
+                1024,
+                1100,
+                1024 + (200 << 20),
+            ),
+            (json!({"containers": [container("1", "1Ki")], "overhead": {"cpu": "250m"}}), 1250, 1024, 1250, 1024),
+            (
+                json!({"containers": [container("1", "1Ki")], "resources": {"requests": {"cpu": "4"}}}),
+                4000,
+                1024,
+                4000,
+                1024,
+            ),
+        ];
+        for (spec, cpu, memory, scored_cpu, scored_memory) in cases {
+            let pod = pod(json!({"metadata": {"name": "p"}, "spec": spec}));
+            assert_eq!((pod.requests.milli_cpu, pod.requests.memory), (cpu, memory), "{spec}");
+            assert_eq!((pod.scored.milli_cpu, pod.scored.memory), (scored_cpu, scored_memory), "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_resize_counts_with_its_greater_side() {
+        let pod = pod(json!({
+            "spec": {"nodeName": "n", "containers": [container("1", "1Ki")]},
+            "status": {"containerStatuses": [{"name": "c", "allocatedResources": {"cpu": "2"}, "resources": {"requests": {"cpu": "3"}}}]},
+        }));
+        assert_eq!(pod.requests.milli_cpu, 3000);
+    }
+
+    #[test]
+    fn ports_and_images() {
+        let pod = pod(json!({"spec": {"containers": [
+            {"name": "c", "image": "registry:5000/a", "ports": [{"containerPort": 1}, {"hostPort": 80}, {"hostPort": 80, "hostIP": "10.0.0.1", "protocol": "UDP"}]},
+            {"name": "d", "image": "b:1"},
+        ]}}));
+        assert_eq!(pod.wishes().images, ["registry:5000/a:latest", "b:1"]);
+        assert_eq!(pod.ports.len(), 2);
+        let tcp = |ip: &str| HostPort { ip: ip.into(), protocol: "TCP".into(), port: 80 };
+        assert!(pod.ports[0].conflicts(&tcp("10.0.0.2")));
+        assert!(!pod.ports[1].conflicts(&tcp("10.0.0.1")));
+        assert!(!tcp("10.0.0.1").conflicts(&tcp("10.0.0.2")));
+    }
+}

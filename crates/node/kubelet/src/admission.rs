@@ -1,0 +1,304 @@
+//! Whether a pod that was bound to this node may run here: the last word, since the scheduler may have known less. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use windlass_api::Quantity;
+use windlass_api::k8s::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration};
+use windlass_api::well_known::taint;
+
+use crate::node::Pressure;
+use crate::pod::qos::QosClass;
+use crate::pod::resources::{self, CPU, PODS};
+use crate::pod::{ContainerKind, PodView, is_sidecar};
+
+/// Sysctls that are namespaced and can do no harm to others.
+const SAFE_SYSCTLS: [&str; 14] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+    "net.ipv4.tcp_slow_start_after_idle",
+    "net.ipv4.tcp_notsent_lowat",
+];
+
+/// Why a pod may not run here: the reason and message of its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+fn reject(reason: &str, message: impl Into<String>) -> Result<(), Rejection> {
+    Err(Rejection { reason: reason.to_owned(), message: message.into() })
+}
+
+pub(crate) struct Input<'a> {
+    pub(crate) pod: &'a Pod,
+    /// Those that run here already.
+    pub(crate) others: &'a [Arc<Pod>],
+    pub(crate) node: Option<&'a Node>,
+    pub(crate) allocatable: &'a BTreeMap<String, Quantity>,
+    pub(crate) pressure: Pressure,
+    pub(crate) allowed_unsafe_sysctls: &'a [String],
+}
+
+pub(crate) fn admit(input: &Input<'_>) -> Result<(), Rejection> {
+    let pod = input.pod;
+    let os = pod.pod_spec().os.as_ref().map(|os| os.name.as_str());
+    if os.is_some_and(|os| os != "linux") {
+        return reject("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS");
+    }
+    pressure(input)?;
+    sysctls(input)?;
+    if let Some(node) = input.node
+        && !pod.is_static()
+    {
+        if !matches_node(pod, node) {
+            let text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
+            return reject("NodeAffinity", text);
+        }
+        let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+        let tolerations = pod.pod_spec().tolerations.as_deref().unwrap_or_default();
+        let executes = |taint: &&Taint| taint.effect == "NoExecute";
+        if taints.iter().filter(executes).any(|taint| !tolerated(taint, tolerations)) {
+            let text = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate";
+            return reject("TaintToleration", text);
+        }
+    }
+    if input.others.iter().any(|other| ports_conflict(pod, other)) {
+        let text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+        return reject("NodePorts", text);
+    }
+    fits(input)
+}
+
+fn pressure(input: &Input<'_>) -> Result<(), Rejection> {
+    let Pressure { memory, disk, pids } = input.pressure;
+    let pod = input.pod;
+    if pod.is_critical() || !(memory || disk || pids) {
+        return Ok(());
+    }
+    if memory && !disk && !pids {
+        // Those with requests of their own are let in, and so is who tolerates the pressure.
+        let pressure =
+            Taint { key: taint::MEMORY_PRESSURE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+        let tolerations = pod.pod_spec().tolerations.as_deref().unwrap_or_default();
+        if QosClass::of(pod) != QosClass::BestEffort || tolerated(&pressure, tolerations) {
+            return Ok(());
+        }
+    }
+    let names = [(memory, "MemoryPressure"), (disk, "DiskPressure"), (pids, "PIDPressure")];
+    let names: Vec<&str> = names.into_iter().filter(|(under, _)| *under).map(|(_, name)| name).collect();
+    reject("Evicted", format!("The node had condition: [{}]. ", names.join(" ")))
+}
+
+fn sysctls(input: &Input<'_>) -> Result<(), Rejection> {
+    let security = input.pod.pod_spec().security_context.as_ref();
+    for sysctl in security.and_then(|security| security.sysctls.as_ref()).into_iter().flatten() {
+        let name = sysctl.name.replace('/', ".");
+        let allowed = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *pattern,
+        };
+        if !SAFE_SYSCTLS.contains(&name.as_str()) && !input.allowed_unsafe_sysctls.iter().any(allowed) {
+            return reject("SysctlForbidden", format!("forbidden sysctl: {:?} not allowlisted", sysctl.name));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
+    tolerations.iter().any(|toleration| {
+        let key = toleration.key.as_deref().unwrap_or_default();
+        let effect = toleration.effect.as_deref().unwrap_or_default();
+        let value = match toleration.operator.as_deref().unwrap_or("Equal") {
+            "Exists" => true,
+            _ => toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+        };
+        (effect.is_empty() || effect == taint.effect) && (key.is_empty() || key == taint.key) && value
+    })
+}
+
+/// The node selector, and the affinity that is required.
+fn matches_node(pod: &Pod, node: &Node) -> bool {
+    let labels = node.metadata.labels.clone().unwrap_or_default();
+    let selector = pod.pod_spec().node_selector.iter().flatten();
+    if !selector.into_iter().all(|(name, value)| labels.get(name) == Some(value)) {
+        return false;
+    }
+    let affinity = pod.pod_spec().affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    let required = affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
+    required.is_none_or(|required| required.node_selector_terms.iter().any(|term| term_matches(term, &labels, node)))
+}
+
+fn term_matches(term: &NodeSelectorTerm, labels: &BTreeMap<String, String>, node: &Node) -> bool {
+    let expressions = term.match_expressions.as_deref().unwrap_or_default();
+    let fields = term.match_fields.as_deref().unwrap_or_default();
+    // A term that says nothing matches nothing.
+    if expressions.is_empty() && fields.is_empty() {
+        return false;
+    }
+    let name = BTreeMap::from([("metadata.name".to_owned(), node.metadata.name.clone().unwrap_or_default())]);
+    expressions.iter().all(|it| requirement_matches(it, labels))
+        && fields.iter().all(|it| requirement_matches(it, &name))
+}
+
+fn requirement_matches(requirement: &NodeSelectorRequirement, labels: &BTreeMap<String, String>) -> bool {
+    let value = labels.get(&requirement.key);
+    let values = requirement.values.as_deref().unwrap_or_default();
+    let compare = |greater: bool| {
+        let (Some(Ok(own)), Some(Ok(bound))) =
+            (value.map(|v| v.parse::<i64>()), values.first().map(|v| v.parse::<i64>()))
+        else {
+            return false;
+        };
+        if greater { own > bound } else { own < bound }
+    };
+    match requirement.operator.as_str() {
+        "In" => value.is_some_and(|value| values.contains(value)),
+        "NotIn" => value.is_none_or(|value| !values.contains(value)),
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        "Gt" => compare(true),
+        "Lt" => compare(false),
+        _ => false,
+    }
+}
+
+/// Host ports as protocol, port and address.
+fn host_ports(pod: &Pod) -> Vec<(String, i32, String)> {
+    let init = pod.containers(ContainerKind::Init);
+    let all = pod.app_containers().iter().chain(init.iter().filter(|container| is_sidecar(container)));
+    let ports = all.flat_map(|container| container.ports.iter().flatten());
+    let used = |port: &windlass_api::k8s::api::core::v1::ContainerPort| {
+        let number = port.host_port.filter(|port| *port > 0)?;
+        let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+        let ip = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
+        Some((protocol, number, ip))
+    };
+    ports.filter_map(used).collect()
+}
+
+fn ports_conflict(pod: &Pod, other: &Pod) -> bool {
+    let taken = host_ports(other);
+    let any = |ip: &str| ip == "0.0.0.0" || ip == "::";
+    host_ports(pod).iter().any(|(protocol, port, ip)| {
+        taken.iter().any(|(p, n, i)| p == protocol && n == port && (i == ip || any(i) || any(ip)))
+    })
+}
+
+/// Whether there is room: first for one more pod, then for what it asks.
+fn fits(input: &Input<'_>) -> Result<(), Rejection> {
+    let lacking = |name: &str, requested: i64, used: i64, capacity: i64| {
+        let text = format!(
+            "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
+        );
+        reject(&format!("OutOf{name}"), text)
+    };
+    let count = |amount: &Quantity, name: &str| if name == CPU { amount.milli() } else { amount.units() };
+    let pods = i64::try_from(input.others.len()).unwrap_or(i64::MAX);
+    let pods_max = input.allocatable.get(PODS).map_or(0, Quantity::units);
+    if pods + 1 > pods_max {
+        return lacking(PODS, 1, pods, pods_max);
+    }
+    let used: Vec<resources::Amounts> = input.others.iter().map(|other| resources::pod_requests(other)).collect();
+    for (name, requested) in resources::pod_requests(input.pod) {
+        let requested = count(&requested, &name);
+        // What the node does not have at all is somebody else's to decide.
+        let Some(capacity) = input.allocatable.get(&name).map(|amount| count(amount, &name)) else { continue };
+        let used: i64 = used.iter().filter_map(|amounts| amounts.get(&name)).map(|amount| count(amount, &name)).sum();
+        if requested > 0 && used + requested > capacity {
+            return lacking(&name, requested, used, capacity);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(spec: Value) -> Arc<Pod> {
+        Arc::new(serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec})).unwrap())
+    }
+
+    fn reason(spec: Value, pressure: Pressure) -> String {
+        let node: Node = serde_json::from_value(json!({
+            "metadata": {"name": "n", "labels": {"zone": "a", "size": "5"}},
+            "spec": {"taints": [{"key": "t", "effect": "NoExecute"}, {"key": "s", "effect": "NoSchedule"}]}}))
+        .unwrap();
+        let others = [pod(json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": "1500m"}},
+                "ports": [{"containerPort": 80, "hostPort": 80}]}]}))];
+        let allocatable = BTreeMap::from([
+            ("cpu".to_owned(), Quantity::from_units(2)),
+            ("pods".to_owned(), Quantity::from_units(110)),
+        ]);
+        let mut spec = spec;
+        if spec.get("tolerations").is_none() {
+            spec["tolerations"] = json!([{"operator": "Exists", "key": "t"}]);
+        }
+        let pod = pod(spec);
+        let result = admit(&Input {
+            pod: &pod,
+            others: &others,
+            node: Some(&node),
+            allocatable: &allocatable,
+            pressure,
+            allowed_unsafe_sysctls: &["kernel.msg*".to_owned()],
+        });
+        result.err().map(|rejection| rejection.reason).unwrap_or_default()
+    }
+
+    #[test]
+    fn who_may_run() {
+        let none = Pressure::default();
+        let affinity = |key: &str, operator: &str, values: &[&str]| {
+            json!({"containers": [], "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+                {"nodeSelectorTerms": [{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]}}}})
+        };
+        let with = |container: Value| json!({"containers": [container]});
+        let cases = [
+            (json!({"containers": []}), ""),
+            (json!({"containers": [], "tolerations": []}), "TaintToleration"),
+            (json!({"containers": [], "os": {"name": "windows"}}), "PodOSNotSupported"),
+            (json!({"containers": [], "nodeSelector": {"zone": "a"}}), ""),
+            (json!({"containers": [], "nodeSelector": {"zone": "b"}}), "NodeAffinity"),
+            (affinity("zone", "In", &["a", "b"]), ""),
+            (affinity("zone", "NotIn", &["a"]), "NodeAffinity"),
+            (affinity("size", "Gt", &["4"]), ""),
+            (affinity("size", "Lt", &["4"]), "NodeAffinity"),
+            (affinity("other", "DoesNotExist", &[]), ""),
+            (with(json!({"name": "c", "resources": {"requests": {"cpu": "500m"}}})), ""),
+            (with(json!({"name": "c", "resources": {"requests": {"cpu": "501m"}}})), "OutOfcpu"),
+            (with(json!({"name": "c", "resources": {"requests": {"example.com/x": "1"}}})), ""),
+            (
+                with(json!({"name": "c", "ports": [{"containerPort": 1, "hostPort": 80, "hostIP": "1.2.3.4"}]})),
+                "NodePorts",
+            ),
+            (with(json!({"name": "c", "ports": [{"containerPort": 1, "hostPort": 80, "protocol": "UDP"}]})), ""),
+            (json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}), ""),
+            (
+                json!({"containers": [], "securityContext": {"sysctls": [{"name": "vm.swappiness", "value": "1"}]}}),
+                "SysctlForbidden",
+            ),
+        ];
+        for (spec, expected) in cases {
+            assert_eq!(reason(spec.clone(), none), expected, "{spec}");
+        }
+        let memory = Pressure { memory: true, ..none };
+        assert_eq!(reason(json!({"containers": []}), memory), "Evicted");
+        assert_eq!(reason(with(json!({"name": "c", "resources": {"requests": {"cpu": "1m"}}})), memory), "");
+        assert_eq!(reason(json!({"containers": [], "priority": 2_000_000_000}), memory), "");
+    }
+}

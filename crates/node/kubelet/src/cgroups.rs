@@ -1,0 +1,242 @@
+//! Cgroups of pods: where they are and what they may use. The runtime makes the directories when it makes a sandbox; the kubelet
+//! sets the limits of the pod and of its quality-of-service class, and removes what is left.
+//!
+//! ```text
+//! ROOT/kubepods/podUID               Guaranteed
+//! ROOT/kubepods/burstable/podUID
+//! ROOT/kubepods/besteffort/podUID
+//! ```
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use windlass_api::Quantity;
+use windlass_api::k8s::api::core::v1::Pod;
+
+use crate::pod::PodView;
+use crate::pod::qos::QosClass;
+use crate::pod::resources::{self, CPU, MEMORY};
+
+const MOUNTS: &str = "/proc/thread-self/mountinfo";
+
+/// The hierarchies of this node: all of v1, or the one of v2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Hierarchies {
+    V1 {
+        all: Vec<PathBuf>,
+        cpu: Option<PathBuf>,
+        memory: Option<PathBuf>,
+    },
+    V2(PathBuf),
+    /// Nothing is limited.
+    None,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Cgroups {
+    root: String,
+    hierarchies: Hierarchies,
+}
+
+/// A file of a cgroup and what is written into it.
+type Setting = (PathBuf, String);
+
+impl Cgroups {
+    /// `root` is a path below the root of each hierarchy.
+    pub(crate) fn find(root: &str) -> Self {
+        let mounts = std::fs::read_to_string(MOUNTS).unwrap_or_default();
+        let hierarchies = from_mounts(&mounts);
+        if hierarchies == Hierarchies::None {
+            tracing::warn!("no cgroup hierarchy is mounted: pods are not limited");
+        }
+        Self { root: root.trim_matches('/').to_owned(), hierarchies }
+    }
+
+    fn base(&self) -> String {
+        if self.root.is_empty() { "/kubepods".to_owned() } else { format!("/{}/kubepods", self.root) }
+    }
+
+    fn class(&self, class: QosClass) -> String {
+        match class {
+            QosClass::Guaranteed => self.base(),
+            QosClass::Burstable => format!("{}/burstable", self.base()),
+            QosClass::BestEffort => format!("{}/besteffort", self.base()),
+        }
+    }
+
+    /// The pod's cgroup below the root of every hierarchy.
+    pub(crate) fn of_pod(&self, pod: &Pod) -> String {
+        format!("{}/pod{}", self.class(QosClass::of(pod)), pod.uid())
+    }
+
+    fn settings(&self, cgroup: &str, shares: Option<i64>, quota_us: i64, memory_bytes: i64) -> Vec<Setting> {
+        let mut all = Vec::new();
+        let mut set = |base: &Path, file: &str, value: String| {
+            all.push((base.join(cgroup.trim_start_matches('/')).join(file), value));
+        };
+        match &self.hierarchies {
+            Hierarchies::V1 { cpu, memory, .. } => {
+                if let Some(cpu) = cpu {
+                    if let Some(shares) = shares {
+                        set(cpu, "cpu.shares", shares.to_string());
+                    }
+                    set(cpu, "cpu.cfs_quota_us", if quota_us > 0 { quota_us } else { -1 }.to_string());
+                }
+                if let Some(memory) = memory {
+                    let limit = if memory_bytes > 0 { memory_bytes } else { -1 };
+                    set(memory, "memory.limit_in_bytes", limit.to_string());
+                }
+            }
+            Hierarchies::V2(base) => {
+                if let Some(shares) = shares {
+                    set(base, "cpu.weight", weight(shares).to_string());
+                }
+                let quota = if quota_us > 0 { format!("{quota_us} 100000") } else { "max 100000".to_owned() };
+                set(base, "cpu.max", quota);
+                let memory = if memory_bytes > 0 { memory_bytes.to_string() } else { "max".to_owned() };
+                set(base, "memory.max", memory);
+            }
+            Hierarchies::None => {}
+        }
+        all
+    }
+
+    /// Limits the pod as a whole, where it is limited as a whole: when every container is, or when the pod itself says so.
+    pub(crate) fn limit_pod(&self, pod: &Pod) -> io::Result<()> {
+        let (requests, limits) = (resources::pod_requests(pod), resources::pod_limits(pod));
+        let milli = |amounts: &resources::Amounts| amounts.get(CPU).map_or(0, Quantity::milli);
+        let own = resources::limits(pod.pod_spec().resources.as_ref());
+        let all_limit = |name: &str| {
+            let mut all = pod.app_containers().iter().chain(pod.init_containers());
+            own.contains_key(name)
+                || all.all(|it| resources::limits(it.resources.as_ref()).get(name).is_some_and(|it| !it.is_zero()))
+        };
+        let quota = if all_limit(CPU) { resources::cpu_quota_us(milli(&limits)) } else { 0 };
+        let memory = if all_limit(MEMORY) { limits.get(MEMORY).map_or(0, Quantity::units) } else { 0 };
+        let shares = resources::cpu_shares(milli(&requests));
+        apply(&self.settings(&self.of_pod(pod), Some(shares), quota, memory))
+    }
+
+    /// Shares of the classes: what burstable pods ask for together, and next to nothing for those that ask for nothing.
+    pub(crate) fn share_classes(&self, pods: &[std::sync::Arc<Pod>]) -> io::Result<()> {
+        let milli = |pod: &Pod| resources::pod_requests(pod).get(CPU).map_or(0, Quantity::milli);
+        let burstable = pods.iter().filter(|pod| QosClass::of(pod) == QosClass::Burstable && !pod.is_terminal());
+        let burstable: i64 = burstable.map(|pod| milli(pod)).sum();
+        for (class, shares) in [(QosClass::Burstable, resources::cpu_shares(burstable)), (QosClass::BestEffort, 2)] {
+            let settings = self.settings(&self.class(class), Some(shares), 0, 0);
+            apply(&settings[..settings.len().min(1)])?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of a pod's cgroups. Idempotent.
+    pub(crate) fn remove_pod(&self, pod: &Pod) -> io::Result<()> {
+        let cgroup = self.of_pod(pod);
+        let bases: &[PathBuf] = match &self.hierarchies {
+            Hierarchies::V1 { all, .. } => all,
+            Hierarchies::V2(base) => std::slice::from_ref(base),
+            Hierarchies::None => &[],
+        };
+        for base in bases {
+            remove(&base.join(cgroup.trim_start_matches('/')))?;
+        }
+        Ok(())
+    }
+}
+
+/// Children first; processes in one of them are an error, since the runtime has ended all.
+fn remove(directory: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove(&entry.path())?;
+        }
+    }
+    match std::fs::remove_dir(directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A cgroup that is not there has nothing to limit.
+fn apply(settings: &[Setting]) -> io::Result<()> {
+    for (file, value) in settings {
+        match std::fs::write(file, value) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(io::Error::new(error.kind(), format!("{}: {error}", file.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// cgroup v2's weight for v1's shares.
+fn weight(shares: i64) -> i64 {
+    1 + ((shares.clamp(2, 262_144) - 2) * 9999) / 262_142
+}
+
+fn from_mounts(mountinfo: &str) -> Hierarchies {
+    let (mut all, mut cpu, mut memory, mut v2) = (Vec::new(), None, None, None);
+    for line in mountinfo.lines() {
+        let Some((front, back)) = line.split_once(" - ") else { continue };
+        let Some(path) = front.split(' ').nth(4).map(PathBuf::from) else { continue };
+        let mut back = back.split(' ');
+        match back.next() {
+            Some("cgroup2") => v2 = v2.or(Some(path)),
+            Some("cgroup") => {
+                let options = back.nth(1).unwrap_or_default();
+                let has = |name: &str| options.split(',').any(|option| option == name);
+                for (slot, name) in [(&mut cpu, "cpu"), (&mut memory, "memory")] {
+                    if slot.is_none() && has(name) {
+                        *slot = Some(path.clone());
+                    }
+                }
+                all.push(path);
+            }
+            _ => {}
+        }
+    }
+    match (cpu.is_some() || memory.is_some(), v2) {
+        (true, _) => Hierarchies::V1 { all, cpu, memory },
+        (false, Some(path)) => Hierarchies::V2(path),
+        (false, None) => Hierarchies::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const V1: &str = "31 30 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                      34 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                      35 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn pods_are_limited_where_all_containers_are() {
+        let cgroups = Cgroups { root: "windlass".to_owned(), hierarchies: from_mounts(V1) };
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": {"containers": [
+            {"name": "c", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}}))
+        .unwrap();
+        assert_eq!(cgroups.of_pod(&pod), "/windlass/kubepods/podu");
+        let settings = cgroups.settings("/kubepods/podu", Some(1024), 100_000, 1 << 30);
+        let text: Vec<String> = settings.iter().map(|(file, value)| format!("{}={value}", file.display())).collect();
+        assert_eq!(
+            text,
+            [
+                "/sys/fs/cgroup/cpu,cpuacct/kubepods/podu/cpu.shares=1024",
+                "/sys/fs/cgroup/cpu,cpuacct/kubepods/podu/cpu.cfs_quota_us=100000",
+                "/sys/fs/cgroup/memory/kubepods/podu/memory.limit_in_bytes=1073741824",
+            ]
+        );
+        assert!(matches!(from_mounts("35 30 0:29 / /c rw - cgroup2 cgroup2 rw\n"), Hierarchies::V2(_)));
+        assert_eq!(weight(2), 1);
+        assert_eq!(weight(262_144), 10_000);
+    }
+}

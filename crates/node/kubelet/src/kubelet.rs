@@ -1,0 +1,150 @@
+//! The kubelet: starts its parts and holds them together.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::task::JoinSet;
+use windlass_api::fields::FieldSelector;
+use windlass_api::k8s::api::core::v1::Node;
+use windlass_api::resource::{NODES, PODS, SERVICES};
+use windlass_api::time::Clock;
+use windlass_client::{Client, Informers, Options as Selection, Recorder};
+use windlass_cri::{ImageService, RuntimeService};
+use windlass_telemetry::Metrics;
+use windlass_volumes::Volumes;
+
+use crate::cgroups::Cgroups;
+use crate::handle::Handle;
+use crate::node::machine::{self, Machine};
+use crate::node::{self, NodeFacts, NodeWriter};
+use crate::objects::Objects;
+use crate::options::Options;
+use crate::pods::Pods;
+use crate::registry::Registry;
+use crate::shared::Shared;
+use crate::status::StatusWriter;
+use crate::sync::image::Images;
+
+/// What a kubelet works with.
+pub struct Context {
+    /// As `system:node:NAME`.
+    pub client: Client,
+    pub informers: Arc<Informers>,
+    pub recorder: Recorder,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub runtime: Arc<dyn RuntimeService>,
+    pub images: Arc<dyn ImageService>,
+    pub volumes: Volumes,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the directory {path} cannot be used")]
+    Directory { path: String, source: std::io::Error },
+    #[error("the container runtime does not answer")]
+    Runtime(#[source] windlass_cri::Error),
+}
+
+/// A kubelet that runs. Dropping it stops it; containers run on, and the next kubelet finds them again.
+pub struct Kubelet {
+    handle: Handle,
+    _tasks: JoinSet<()>,
+    /// Informers run as long as their factory lives.
+    _informers: Arc<Informers>,
+}
+
+impl Kubelet {
+    /// Starts everything. The node registers and pods run from then on.
+    pub async fn start(options: Options, context: Context) -> Result<Self, StartError> {
+        for path in [&options.root, &options.pod_logs] {
+            let failed = |source| StartError::Directory { path: path.display().to_string(), source };
+            tokio::fs::create_dir_all(path).await.map_err(failed)?;
+        }
+        let version = context.runtime.version().await.map_err(StartError::Runtime)?;
+        let runtime_version = format!("{}://{}", version.runtime_name, version.runtime_version);
+        let registry = Arc::new(Registry::default());
+        let pods = context.informers.selected(
+            &PODS,
+            "",
+            Selection { fields: FieldSelector::equal("spec.nodeName", &options.node_name), ..Selection::default() },
+        );
+        let own_node = context.informers.selected(
+            &NODES,
+            "",
+            Selection { fields: FieldSelector::equal("metadata.name", &options.node_name), ..Selection::default() },
+        );
+        let facts = facts(&options).await;
+        let shared = Arc::new(Shared {
+            images: Images::new(context.images.clone(), context.recorder.clone(), context.clock),
+            objects: Objects::new(context.client.clone(), registry.clone()),
+            services: context.informers.of(&SERVICES),
+            status: StatusWriter::new(context.client.clone(), pods.clone()),
+            cgroups: Cgroups::find(&options.cgroup_root),
+            node: facts,
+            runtime_name: version.runtime_name,
+            options,
+            client: context.client,
+            recorder: context.recorder,
+            clock: context.clock,
+            runtime: context.runtime,
+            image_service: context.images,
+            volumes: context.volumes,
+        });
+        let seen = shared.clone();
+        own_node.subscribe(move |change| {
+            if let Some(node) = change.new.as_ref().and_then(|object| object.decode::<Node>().ok()) {
+                seen.node.set_node(node);
+            }
+        });
+        let manager = Pods::new(shared.clone(), registry.clone(), pods);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(NodeWriter::new(shared.clone(), runtime_version).run());
+        tasks.spawn(node::run_lease(shared.clone()));
+        let writer = shared.clone();
+        tasks.spawn(async move { writer.status.run().await });
+        tasks.spawn(manager.clone().follow_runtime());
+        tasks.spawn(manager.run());
+        tasks.spawn(crate::eviction::run(shared.clone(), registry.clone()));
+        tasks.spawn(wake_when_network_comes(shared.clone(), registry.clone()));
+        let handle = Handle::new(shared, registry);
+        Ok(Self { handle, _tasks: tasks, _informers: context.informers })
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+/// Runs a kubelet until `shutdown`.
+pub async fn run(options: Options, context: Context, shutdown: BoxFuture<'static, ()>) -> Result<(), StartError> {
+    let kubelet = Kubelet::start(options, context).await?;
+    shutdown.await;
+    drop(kubelet);
+    Ok(())
+}
+
+/// Reads the machine, on a thread that may block.
+async fn facts(options: &Options) -> NodeFacts {
+    let (root, max_pods) = (options.root.clone(), options.max_pods);
+    let reserved = crate::eviction::reserved(options);
+    let read = move || {
+        let machine = Machine::read();
+        let storage = machine::file_system(&root).unwrap_or_default();
+        let reserved = crate::eviction::resolve(&reserved, &machine, storage);
+        let user_namespaces = node::recall_user_namespaces(&root.join("pods"));
+        NodeFacts::new(machine, storage, max_pods, &reserved, user_namespaces)
+    };
+    match tokio::task::spawn_blocking(read).await {
+        Ok(facts) => facts,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Pods that wait for the network need not wait any longer than it takes.
+async fn wake_when_network_comes(shared: Arc<Shared>, registry: Arc<Registry>) {
+    let mut changes = shared.node.runtime_changes();
+    while changes.changed().await.is_ok() {
+        registry.wake_all();
+    }
+}

@@ -1,0 +1,36 @@
+//! The kubelet: makes the pods of this node run, and says how they are.
+//!
+//! From the API to a process and back:
+//!
+//! 1. `pods` follows the API (and files, `static_pods`), lets new pods in (`admission`) and gives each a worker.
+//! 2. A worker (`sync::worker`) observes what the runtime shows (`observe`), decides (`plan`, pure) and acts through the CRI.
+//! 3. `probe` asks containers how they are; `status` makes the pod's status of all that (pure) and brings it to the API.
+//! 4. `node` keeps the Node object and its lease; `eviction` ends pods when the node runs out of something.
+//!
+//! Everything is level-based: a worker that is woken looks at what is there. So a restart, a crash or a missed event costs a look.
+//! It knows the API only through `windlass_client`, and containers and images only through `windlass_cri`.
+
+mod admission;
+mod cgroups;
+mod eviction;
+mod handle;
+mod kubelet;
+mod labels;
+mod node;
+mod objects;
+mod observe;
+mod options;
+mod plan;
+mod pod;
+mod pods;
+mod probe;
+mod registry;
+mod resize;
+mod shared;
+mod status;
+mod sync;
+mod termination_message;
+
+pub use handle::{ContainerInstance, Handle};
+pub use kubelet::{Context, Kubelet, StartError, run};
+pub use options::{EvictionOptions, ImageGcOptions, Options, Signal, SoftThreshold, Threshold, ThresholdValue};

@@ -1,0 +1,140 @@
+//! What a pod's worker is told: the newest version of the pod, that something has changed, that it is to end.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use windlass_api::k8s::api::core::v1::Pod;
+
+use crate::pod::PodView;
+use crate::status::Eviction;
+
+/// Why and how a pod ends before its time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ending {
+    pub(crate) eviction: Eviction,
+    /// Instead of the pod's own grace period.
+    pub(crate) grace_seconds: Option<i64>,
+}
+
+/// A copy of what is in the mailbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Mail {
+    pub(crate) pod: Arc<Pod>,
+    /// The pod, or an object that it refers to, has changed since the last time.
+    pub(crate) inputs_changed: bool,
+    /// The API has no such pod any more.
+    pub(crate) gone: bool,
+    pub(crate) ending: Option<Ending>,
+}
+
+impl Mail {
+    pub(crate) fn must_end(&self) -> bool {
+        self.gone || self.ending.is_some() || self.pod.is_deleting()
+    }
+
+    /// How long containers have to end by themselves.
+    pub(crate) fn grace_seconds(&self) -> i64 {
+        let own = self
+            .pod
+            .metadata
+            .deletion_grace_period_seconds
+            .or(self.pod.pod_spec().termination_grace_period_seconds)
+            .unwrap_or(30);
+        let asked = self.ending.as_ref().and_then(|ending| ending.grace_seconds);
+        asked.map_or(own, |asked| asked.min(own)).max(0)
+    }
+}
+
+pub(crate) struct Mailbox {
+    mail: Mutex<Mail>,
+    news: Notify,
+    /// Interrupts what is under way.
+    ending: Notify,
+}
+
+impl Mailbox {
+    pub(crate) fn new(pod: Arc<Pod>) -> Self {
+        let mail = Mail { pod, inputs_changed: true, gone: false, ending: None };
+        Self { mail: Mutex::new(mail), news: Notify::new(), ending: Notify::new() }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Mail)) {
+        let urgent = {
+            let mut mail = self.mail.lock();
+            let before = (mail.must_end(), mail.grace_seconds(), mail.gone);
+            change(&mut mail);
+            before != (mail.must_end(), mail.grace_seconds(), mail.gone) && mail.must_end()
+        };
+        if urgent {
+            self.ending.notify_one();
+        }
+        self.news.notify_one();
+    }
+
+    pub(crate) fn update(&self, pod: Arc<Pod>) {
+        self.change(|mail| {
+            // A status that we wrote ourselves is no change of what is wanted.
+            mail.inputs_changed |= mail.pod.metadata.generation != pod.metadata.generation
+                || mail.pod.spec != pod.spec
+                || mail.pod.metadata.labels != pod.metadata.labels
+                || mail.pod.metadata.annotations != pod.metadata.annotations;
+            mail.pod = pod;
+        });
+    }
+
+    /// The API has deleted the pod, whose last version this is.
+    pub(crate) fn gone(&self, pod: Option<Arc<Pod>>) {
+        self.change(|mail| {
+            mail.gone = true;
+            if let Some(pod) = pod {
+                mail.pod = pod;
+            }
+        });
+    }
+
+    pub(crate) fn inputs_changed(&self) {
+        self.change(|mail| mail.inputs_changed = true);
+    }
+
+    /// Ends the pod; the first reason stands, a shorter grace period counts.
+    pub(crate) fn end(&self, ending: Ending) {
+        self.change(|mail| match &mut mail.ending {
+            Some(known) => {
+                known.grace_seconds = [known.grace_seconds, ending.grace_seconds].into_iter().flatten().min();
+            }
+            None => mail.ending = Some(ending),
+        });
+    }
+
+    /// Something has happened: look again.
+    pub(crate) fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    pub(crate) fn pod(&self) -> Arc<Pod> {
+        self.mail.lock().pod.clone()
+    }
+
+    /// What is there now. Changed inputs are told once.
+    pub(crate) fn take(&self) -> Mail {
+        let mut mail = self.mail.lock();
+        let copy = mail.clone();
+        mail.inputs_changed = false;
+        copy
+    }
+
+    pub(crate) fn peek(&self) -> Mail {
+        self.mail.lock().clone()
+    }
+
+    /// Waits for news since the last time.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Waits until the pod must end, or must end sooner than was known.
+    pub(crate) async fn ending(&self) {
+        self.ending.notified().await;
+    }
+}

@@ -1,0 +1,81 @@
+//! `windlass down`: ends the cluster and its pods; with `--wipe` nothing remains of it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use clap::Args;
+use hyper::Method;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::Value;
+
+use crate::control::{Connection, StatusReport, Stop};
+use crate::error::Failure;
+use crate::output::say;
+use crate::server::node;
+use crate::settings::DataDir;
+
+#[derive(Args, Debug)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    directory: DataDir,
+    /// Also remove all data, mounts, namespaces, cgroups and rules.
+    #[arg(long)]
+    wipe: bool,
+}
+
+pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
+    let data_dir = flags.directory.path()?;
+    let ran = stop_server(&data_dir)?;
+    // A server that was killed has left its pods running.
+    let left = node::has_pods(&data_dir);
+    if left || flags.wipe {
+        node::join_mounts(&data_dir)?;
+        super::block_on(node::end(&data_dir, flags.wipe))?;
+    }
+    if flags.wipe {
+        super::block_on(node::remove_network(&data_dir))?;
+        node::unmount_all(&data_dir)?;
+        match std::fs::remove_dir_all(&data_dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::during(format!("{} cannot be removed", data_dir.display()), error));
+            }
+            _ => {}
+        }
+    }
+    match (ran || left, flags.wipe) {
+        (_, true) => say(format_args!("the cluster is gone, and {} with it", data_dir.display())),
+        (true, false) => say("the cluster has ended; `windlass up` brings it back"),
+        (false, false) => say(format_args!("no server runs on {}", data_dir.display())),
+    }
+    Ok(())
+}
+
+/// Asks the server to end with its pods, and waits until it has. Says whether there was one.
+fn stop_server(data_dir: &Path) -> Result<bool, Failure> {
+    super::block_on(async {
+        let Some(connection) = Connection::open(data_dir).await? else { return Ok(false) };
+        let status: StatusReport = connection.ask(Method::GET, "/status", &()).await?;
+        // Opened before it is told, so that this refers to this process and no other.
+        let process = process_handle(status.pid)?;
+        if let Some(connection) = Connection::open(data_dir).await? {
+            let _: Value = connection.ask(Method::POST, "/stop", &Stop { pods: true }).await?;
+        }
+        if let Some(process) = process {
+            let mut ended = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+            poll(&mut ended, PollTimeout::NONE)
+                .map_err(|error| Failure::during("the server's end cannot be waited for", error))?;
+        }
+        Ok(true)
+    })
+}
+
+/// A handle of a process, readable when it has ended; `None` when it has already.
+fn process_handle(pid: u32) -> Result<Option<OwnedFd>, Failure> {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed());
+    let Some(pid) = pid else { return Ok(None) };
+    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+        Ok(handle) => Ok(Some(handle)),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        Err(error) => Err(Failure::during("the server's process cannot be watched", std::io::Error::from(error))),
+    }
+}

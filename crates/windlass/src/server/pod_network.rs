@@ -1,0 +1,171 @@
+//! The pod network as the runtime needs it, over CNI plugins.
+//!
+//! Whatever configuration stands first in the node's CNI directory is used. A node without another CNI gets our own plugin's as soon as
+//! the cluster has given it a range of pod addresses.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use serde_json::{Map, json};
+use windlass_cni::plugin::{self, PluginOptions};
+use windlass_cni::{Attachment, Cni, Options};
+use windlass_cri::{Code, Error, NetworkRequest, PodNetwork, Protocol};
+
+use crate::error::Failure;
+
+/// The interface of a pod.
+const INTERFACE: &str = "eth0";
+const NETWORK: &str = "windlass";
+/// The number in front lets other networks go before or after ours.
+const CONFIGURATION: &str = "10-windlass.conflist";
+const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the CNI's things are.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths {
+    directory: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        Self { directory: data_dir.join("cni") }
+    }
+
+    fn configurations(&self) -> PathBuf {
+        self.directory.join("net.d")
+    }
+}
+
+/// Sandboxes join and leave the network that the configuration directory describes.
+pub(crate) struct CniNetwork {
+    cni: Cni,
+}
+
+impl CniNetwork {
+    pub(crate) fn new(paths: &Paths) -> Self {
+        let bin_dirs = vec![paths.directory.join("bin"), PathBuf::from("/opt/cni/bin")];
+        Self {
+            cni: Cni::new(Options {
+                conf_dir: paths.configurations(),
+                bin_dirs,
+                cache_dir: paths.directory.join("cache"),
+                timeout: PLUGIN_TIMEOUT,
+                builtin: true,
+            }),
+        }
+    }
+}
+
+/// Our plugin's configuration for a node.
+pub(crate) fn plugin_options(paths: &Paths, node_ip: Ipv4Addr, pod_cidr: IpNet, cluster_cidr: IpNet) -> PluginOptions {
+    PluginOptions {
+        cluster_cidrs: vec![cluster_cidr],
+        node_ips: vec![IpAddr::V4(node_ip)],
+        ..PluginOptions::new(paths.directory.join("plugin"), vec![pod_cidr])
+    }
+}
+
+/// Prepares the node and writes our plugin's configuration; from then on sandboxes can join.
+pub(crate) fn configure(paths: &Paths, options: &PluginOptions) -> Result<(), Failure> {
+    plugin::prepare_node(options).map_err(|error| Failure::during("the pod network cannot be set up", error))?;
+    let directory = paths.configurations();
+    let file = directory.join(CONFIGURATION);
+    let failed = |error| Failure::during(format!("{} cannot be written", file.display()), error);
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    let text = options.conflist(NETWORK);
+    if std::fs::read_to_string(&file).is_ok_and(|present| present == text) {
+        return Ok(());
+    }
+    // Readers see the old or the new, never a part.
+    let new = directory.join(format!(".{CONFIGURATION}.new"));
+    std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &file)).map_err(failed)
+}
+
+/// Removes what our plugin has made on the node, if it was ever configured.
+pub(crate) fn remove(paths: &Paths) -> Result<(), Failure> {
+    let file = paths.configurations().join(CONFIGURATION);
+    let Ok(text) = std::fs::read(&file) else { return Ok(()) };
+    let unreadable = |error| Failure::during(format!("{} cannot be read", file.display()), error);
+    let list: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
+    let options = serde_json::from_value(list["plugins"][0].clone()).map_err(unreadable)?;
+    plugin::remove_node(&options).map_err(|error| Failure::during("the pod network cannot be removed", error))
+}
+
+/// What CNI plugins are told about a sandbox, as every CRI runtime does.
+fn attachment(request: &NetworkRequest) -> Attachment {
+    let metadata = &request.metadata;
+    let args = [
+        ("IgnoreUnknown", "1"),
+        ("K8S_POD_NAMESPACE", &metadata.namespace),
+        ("K8S_POD_NAME", &metadata.name),
+        ("K8S_POD_INFRA_CONTAINER_ID", &request.sandbox_id),
+        ("K8S_POD_UID", &metadata.uid),
+    ];
+    let mappings = request.port_mappings.iter().filter(|mapping| mapping.host_port != 0).map(|mapping| {
+        let protocol = match mapping.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
+        };
+        json!({"hostPort": mapping.host_port, "containerPort": mapping.container_port, "protocol": protocol,
+            "hostIP": mapping.host_ip})
+    });
+    let mappings: Vec<_> = mappings.collect();
+    let mut capabilities = Map::new();
+    if !mappings.is_empty() {
+        capabilities.insert("portMappings".to_owned(), json!(mappings));
+    }
+    Attachment {
+        netns: Some(request.netns.clone()),
+        args: args.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        capabilities,
+        ..Attachment::new(request.sandbox_id.clone(), INTERFACE)
+    }
+}
+
+/// An error and all its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[async_trait]
+impl PodNetwork for CniNetwork {
+    async fn setup(&self, request: &NetworkRequest) -> Result<Vec<IpAddr>, Error> {
+        let failed = |error: &dyn std::error::Error| {
+            let text = chain(error);
+            Error::internal(format!(
+                "failed to setup network for sandbox {:?}: plugin type failed (add): {text}",
+                request.sandbox_id
+            ))
+        };
+        let network = self.cni.load().map_err(|error| failed(&error))?;
+        let result = self.cni.add(&network, &attachment(request)).await.map_err(|error| failed(&error))?;
+        let addresses = result.sandbox_addresses();
+        if addresses.is_empty() {
+            return Err(Error::internal(format!("the network gave no address to sandbox {:?}", request.sandbox_id)));
+        }
+        Ok(addresses)
+    }
+
+    async fn teardown(&self, request: &NetworkRequest) -> Result<(), Error> {
+        // Without a configuration the cached one of the ADD is used.
+        let network = self.cni.load().ok();
+        self.cni.del(network.as_ref(), &attachment(request)).await.map_err(|error| {
+            let text = chain(&error);
+            Error::internal(format!("failed to destroy network for sandbox {:?}: {text}", request.sandbox_id))
+        })
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        let not_ready = |error: &dyn std::error::Error| {
+            let text = chain(error);
+            Error::new(Code::Unavailable, format!("Network plugin returns error: cni plugin not initialized: {text}"))
+        };
+        let network = self.cni.load().map_err(|error| not_ready(&error))?;
+        self.cni.status(&network).await.map_err(|error| not_ready(&error))
+    }
+}

@@ -1,0 +1,195 @@
+//! What makes Services work on a node: the service proxy and the cluster's DNS, both fed by the same informers.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use windlass_api::resource::{ENDPOINT_SLICES, NAMESPACES, SERVICES};
+use windlass_api::time::Clock;
+use windlass_api::well_known::label::{ENDPOINTSLICE_MANAGED_BY, SERVICE_NAME};
+use windlass_api::well_known::namespace::KUBE_SYSTEM;
+use windlass_api::{ObjectKey, Status};
+use windlass_client::{Client, Informers, OBJECT};
+use windlass_dataplane::Netns;
+use windlass_dns::Dns;
+use windlass_service_proxy::object::ObjectKey as ProxyKey;
+use windlass_service_proxy::{LocalTraffic, ServiceProxy};
+
+use crate::error::Failure;
+use crate::settings::Settings;
+
+/// The Service under which pods find the cluster's DNS, by the name that everybody looks for.
+const DNS_SERVICE: &str = "kube-dns";
+const MANAGER: &str = "windlass";
+/// A registration that failed is tried again after this time.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The address of the cluster's DNS: the tenth of the Services' range.
+pub(crate) fn dns_address(settings: &Settings) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(settings.service_cidr.network()) + 10)
+}
+
+/// Resolves when the sender says so, or is gone.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Programs Services into the kernel until `stop`.
+pub(crate) fn start_proxy(
+    settings: &Settings,
+    node_ip: Ipv4Addr,
+    informers: &Arc<Informers>,
+    clock: Clock,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let options = windlass_service_proxy::Options {
+        local_traffic: LocalTraffic::Cidrs(vec![settings.cluster_cidr.into()]),
+        ..windlass_service_proxy::Options::new(
+            settings.node_name.clone(),
+            vec![IpAddr::V4(node_ip)],
+            vec![settings.service_cidr.into()],
+        )
+    };
+    let proxy = Arc::new(ServiceProxy::new(options, Arc::new(Netns::current()), clock));
+    let (services, slices) = (informers.of(&SERVICES), informers.of(&ENDPOINT_SLICES));
+    let key = |key: &ObjectKey| ProxyKey::new(key.namespace.clone(), key.name.clone());
+    let target = proxy.clone();
+    services.subscribe(move |change| {
+        let service = change.new.as_ref().and_then(|object| object.decode().ok());
+        target.service_changed(key(&change.object().key), service.as_ref());
+    });
+    let target = proxy.clone();
+    slices.subscribe(move |change| {
+        let slice = change.new.as_ref().and_then(|object| object.decode().ok());
+        target.endpoint_slice_changed(key(&change.object().key), slice.as_ref());
+    });
+    // Informers run for as long as their factory lives.
+    let informers = informers.clone();
+    tokio::spawn(async move {
+        services.synced().await;
+        slices.synced().await;
+        proxy.initialized();
+        proxy.run(stopped(stop)).await;
+        drop(informers);
+    })
+}
+
+/// Answers the cluster's names until `stop`.
+pub(crate) async fn start_dns(
+    settings: &Settings,
+    node_ip: Ipv4Addr,
+    informers: &Arc<Informers>,
+    client: Client,
+    clock: Clock,
+    stop: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Failure> {
+    let failed = |error: std::io::Error| Failure::during(format!("DNS cannot listen on {node_ip}"), error);
+    let udp = UdpSocket::bind((node_ip, 0)).await.map_err(failed)?;
+    let tcp = TcpListener::bind((node_ip, 0)).await.map_err(failed)?;
+    let sockets = [udp.local_addr().map_err(failed)?, tcp.local_addr().map_err(failed)?];
+    let service_ip = dns_address(settings);
+    let own = windlass_dns::own_addresses(&[service_ip.into()], &sockets);
+    let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let options = windlass_dns::Options {
+        service_ips: vec![service_ip.into()],
+        reverse_ranges: vec![settings.service_cidr.into(), settings.cluster_cidr.into()],
+        upstreams: windlass_dns::upstreams_of(&resolv_conf, &own),
+        ..windlass_dns::Options::new(settings.cluster_domain.clone())
+    };
+    let dns = Arc::new(Dns::new(&options, clock));
+    feed(&dns, informers);
+    let informers = informers.clone();
+    let registration = Registration { client, service_ip, sockets, node: settings.node_name.clone() };
+    Ok(tokio::spawn(async move {
+        tokio::spawn(async move { registration.keep_trying().await });
+        for resource in [&SERVICES, &ENDPOINT_SLICES, &NAMESPACES] {
+            informers.of(resource).synced().await;
+        }
+        dns.initialized();
+        dns.run(vec![udp], vec![tcp], stopped(stop)).await;
+        drop(informers);
+    }))
+}
+
+fn feed(dns: &Arc<Dns>, informers: &Informers) {
+    use windlass_dns::object::{EndpointSlice, ObjectKey as DnsKey, Service};
+    let key = |key: &ObjectKey| DnsKey::new(key.namespace.clone(), key.name.clone());
+    let target = dns.clone();
+    informers.of(&SERVICES).subscribe(move |change| {
+        let service = change.new.as_ref().and_then(|object| object.decode::<Service>().ok());
+        target.service_changed(&key(&change.object().key), service.as_ref());
+    });
+    let target = dns.clone();
+    informers.of(&ENDPOINT_SLICES).subscribe(move |change| {
+        let slice = change.new.as_ref().and_then(|object| object.decode::<EndpointSlice>().ok());
+        target.endpoint_slice_changed(&key(&change.object().key), slice.as_ref());
+    });
+    let target = dns.clone();
+    informers.of(&NAMESPACES).subscribe(move |change| {
+        target.namespace_changed(&change.object().key.name, change.new.is_some());
+    });
+}
+
+/// The DNS Service and where this node answers for it.
+struct Registration {
+    client: Client,
+    service_ip: Ipv4Addr,
+    /// UDP and TCP.
+    sockets: [SocketAddr; 2],
+    node: String,
+}
+
+impl Registration {
+    async fn keep_trying(&self) {
+        while let Err(error) = self.register().await {
+            tracing::warn!(%error, "the cluster's DNS cannot be announced and will be tried again");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn register(&self) -> Result<(), Status> {
+        let service = json!({
+            "metadata": {"name": DNS_SERVICE, "namespace": KUBE_SYSTEM,
+                "labels": {"k8s-app": DNS_SERVICE, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}},
+            "spec": {"clusterIP": self.service_ip, "ports": [
+                {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]},
+        });
+        match self.client.get(&SERVICES, &ObjectKey::new(KUBE_SYSTEM, DNS_SERVICE)).await {
+            Ok(_) => {}
+            Err(status) if status.is_not_found() => {
+                self.client.create(&SERVICES, KUBE_SYSTEM, &service).await?;
+            }
+            Err(status) => return Err(status),
+        }
+        let name = format!("{DNS_SERVICE}-{}", self.node);
+        let [udp, tcp] = self.sockets;
+        let ports = json!([
+            {"name": "dns", "port": udp.port(), "protocol": "UDP"},
+            {"name": "dns-tcp", "port": tcp.port(), "protocol": "TCP"}]);
+        let endpoints = json!([{"addresses": [udp.ip()], "conditions": {"ready": true}, "nodeName": self.node}]);
+        let slice = json!({
+            "metadata": {"name": name, "namespace": KUBE_SYSTEM,
+                "labels": {SERVICE_NAME: DNS_SERVICE, ENDPOINTSLICE_MANAGED_BY: MANAGER}},
+            "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
+        });
+        match self.client.create(&ENDPOINT_SLICES, KUBE_SYSTEM, &slice).await {
+            Err(status) if status.is_already_exists() => {
+                let patch = json!({"endpoints": endpoints, "ports": ports});
+                let key = ObjectKey::new(KUBE_SYSTEM, name);
+                self.client.patch(&ENDPOINT_SLICES, &key, OBJECT, &patch).await.map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+}
+
+/// Removes what the service proxy has programmed.
+pub(crate) async fn remove_proxy() -> Result<(), Failure> {
+    let options = windlass_service_proxy::Options::new(String::new(), Vec::new(), Vec::new());
+    let proxy = ServiceProxy::new(options, Arc::new(Netns::current()), Clock::system());
+    proxy.remove().await.map_err(|error| Failure::during("the rules of Services cannot be removed", error))
+}
