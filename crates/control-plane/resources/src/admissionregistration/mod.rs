@@ -7,3 +7,4 @@ pub(crate) mod mutating_webhook_configuration;
 pub(crate) mod validating_admission_policy;
 pub(crate) mod validating_admission_policy_binding;
 pub(crate) mod validating_webhook_configuration;
+mod webhook_validation;

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::Errors;
 use windlass_machinery::tree::{items_mut, set};
 
 use super::defaults::set_webhook_defaults;
+use super::webhook_validation::{Demands, validate_webhooks};
 use crate::columns::{self, length};
 use crate::{Resource, Strategy};
 
@@ -29,6 +31,18 @@ impl Strategy for MutatingWebhookConfiguration {
             set_webhook_defaults(webhook);
             set(webhook, "reinvocationPolicy", "Never");
         }
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_webhooks(&mut errors, object, Demands::ALL);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_webhooks(&mut errors, object, Demands::after(old));
+        errors
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -6,6 +6,7 @@ use windlass_api::names;
 
 use super::{GROUP, role, validate_rules};
 use crate::columns::default_cells;
+use crate::rules::{label_selector, object_at};
 use crate::{Resource, Strategy};
 use windlass_machinery::tree::items;
 
@@ -21,12 +22,19 @@ struct ClusterRole;
 impl Strategy for ClusterRole {
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = validate_rules(object, false);
-        if let Some(aggregation) = object.get("aggregationRule").filter(|rule| rule.is_object())
-            && items(aggregation, "clusterRoleSelectors").next().is_none()
-        {
-            let rule = Path::new("aggregationRule");
+        let Some(aggregation) = object_at(object, "aggregationRule") else { return errors };
+        let rule = Path::new("aggregationRule");
+        let path = rule.child("clusterRoleSelectors");
+        if items(aggregation, "clusterRoleSelectors").next().is_none() {
             let detail = "at least one clusterRoleSelector required if aggregationRule is non-nil";
-            errors.push(Error::required(&rule.child("clusterRoleSelectors"), detail));
+            errors.push(Error::required(&path, detail));
+        }
+        for (index, selector) in items(aggregation, "clusterRoleSelectors").enumerate() {
+            let before = errors.len();
+            label_selector(&mut errors, &path.index(index), Some(selector));
+            if errors.len() > before {
+                errors.push(Error::invalid(&path.index(index), Value::Null, "invalid label selector."));
+            }
         }
         errors
     }
