@@ -228,6 +228,8 @@ fn kubelet_options(settings: &Settings, node_ip: Ipv4Addr) -> windlass_kubelet::
         cluster_dns: vec![services::dns_address(settings).to_string()],
         cluster_domain: settings.cluster_domain.clone(),
         version: super::VERSION.to_owned(),
+        // Containers are confined unless they ask not to be.
+        seccomp_default: true,
         ..windlass_kubelet::Options::new(
             settings.node_name.clone(),
             vec![IpAddr::V4(node_ip)],
