@@ -173,7 +173,7 @@ fn validate_generated_selector(errors: &mut Errors, job: &Value) {
                 errors.push(Error::required(&path.key(label), detail));
             }
             Some(found) if found != value => {
-                errors.push(Error::invalid(&path.key(label), found, format!("must be '{value}'")));
+                errors.push(Error::invalid(&path.key(label), labels.clone(), format!("must be '{value}'")));
             }
             Some(_) => {}
         }
