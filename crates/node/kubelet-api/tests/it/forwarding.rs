@@ -12,7 +12,7 @@ use crate::spdy_client::{Frame, SpdyClient};
 
 /// Starts a server in the pod that gives back what it gets.
 async fn echo_server(node: &TestNode) {
-    node.start("server", "while true; do nc -l -p 8080 -e cat; done", ContainerConfig::default()).await;
+    node.start("server", "exec nc -ll -p 8080 -e cat", ContainerConfig::default()).await;
     while node.runtime.port_forward(&node.sandbox, 8080).await.is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
