@@ -29,17 +29,19 @@ pub(crate) fn node_ip(wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, Failure> {
 /// Makes sure that the address is there: the loopback device is up, and has the address of a node without any.
 pub(crate) fn provide(ip: Ipv4Addr) -> Result<(), Failure> {
     let failed = |error| Failure::during("the loopback device cannot be set up", error).hint("run as root");
-    let has_loopback = is_own(Ipv4Addr::LOCALHOST) && is_up();
-    if has_loopback && (ip != WITHOUT_NETWORK || is_own(ip)) {
-        return Ok(());
-    }
     let mut rtnetlink = Rtnetlink::open(&Netns::current()).map_err(failed)?;
-    let mut requests = Requests::new();
-    requests.set_link_up(LOOPBACK);
-    if ip == WITHOUT_NETWORK && !is_own(ip) {
-        requests.add_address(LOOPBACK, Ipv4Net::from(ip).into(), Scope::Universe);
+    if !is_up() {
+        let mut requests = Requests::new();
+        requests.set_link_up(LOOPBACK);
+        requests.send(&mut rtnetlink).map_err(failed)?;
     }
-    requests.send(&mut rtnetlink).map_err(failed)
+    // Only now: as long as a network namespace has no address at all, its kernel lets every address be bound.
+    if ip == WITHOUT_NETWORK && !is_own(ip) {
+        let mut requests = Requests::new();
+        requests.add_address(LOOPBACK, Ipv4Net::from(ip).into(), Scope::Universe);
+        requests.send(&mut rtnetlink).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn is_up() -> bool {

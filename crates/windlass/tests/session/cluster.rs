@@ -232,11 +232,14 @@ impl Kubectl<'_> {
         let mut command = self.command(&["port-forward", what, &format!(":{port}")]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        // kubectl goes on telling, and ends when nobody can hear it.
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
         let local = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(local.expect("a local port"))));
         child.kill().unwrap();
         child.wait().unwrap();
+        drop(told);
         if let Err(panic) = result {
             std::panic::resume_unwind(panic);
         }

@@ -3,7 +3,11 @@
 //! The cluster runs in a network namespace of its own, without a default route. Images are built here from Debian's static busybox. All
 //! kubectl clients of the machine take part: the newest goes through everything, the others through what does not depend on their age.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "this is a test: it may fail loudly, and reads the environment")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "this is a test: it may fail loudly, and reads the environment"
+)]
 
 mod cluster;
 mod images;
