@@ -123,6 +123,14 @@ pub trait Strategy: Send + Sync + 'static {
     /// Clears what a client may not set; the status is cleared already.
     fn prepare_create(&self, _object: &mut Value, _moment: Moment) {}
 
+    /// Whether [`Strategy::set_requester`] wants to be told.
+    fn names_requester(&self) -> bool {
+        false
+    }
+
+    /// Notes who creates the object, given as a `UserInfo` of `authentication.k8s.io/v1`.
+    fn set_requester(&self, _object: &mut Value, _user: &Value) {}
+
     /// Puts back what a client may not change; the status is put back already.
     fn prepare_update(&self, _object: &mut Value, _old: &Value, _moment: Moment) {}
 

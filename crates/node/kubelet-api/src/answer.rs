@@ -20,6 +20,8 @@ use crate::query::Query;
 use crate::remote_command::Session;
 use crate::respond::{self, Body, text, typed};
 use crate::route::{Container, NoRoute, Route, find};
+use crate::websocket::body::over_websocket;
+use crate::websocket::upgrade;
 use crate::{pages, port_forward, remote_command};
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -75,7 +77,12 @@ impl Frontend {
             }
             Route::Configz => respond::json(&json!({"kubeletconfig": self.node.config()})),
             Route::ContainerLogs { namespace, pod, container } => {
-                self.container_logs(&namespace, &pod, &container, &query).await
+                let answer = self.container_logs(&namespace, &pod, &container, &query).await;
+                if upgrade::is_wanted(request.headers()) {
+                    let upgraded = hyper::upgrade::on(&mut request);
+                    return over_websocket(request.headers(), upgraded, answer);
+                }
+                answer
             }
             Route::Exec(container) => self.session(Session::Exec, &container, &query, &mut request),
             Route::Attach(container) => self.session(Session::Attach, &container, &query, &mut request),

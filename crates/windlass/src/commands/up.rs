@@ -22,6 +22,10 @@ use crate::progress;
 use crate::server::kubeconfig;
 use crate::settings::{ServerFlags, Settings};
 
+/// How often, and in which distance, a server that does not answer is looked for again.
+const ENDING_LOOKS: u32 = 100;
+const ENDING_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
     #[command(flatten)]
@@ -33,12 +37,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Failure::new("a node needs root").hint("run it with sudo"));
     }
-    let running = super::block_on(async {
-        match Connection::open(&settings.data_dir).await? {
-            Some(connection) => connection.ask::<StatusReport>(Method::GET, "/status", &()).await.map(Some),
-            None => Ok(None),
-        }
-    })?;
+    let running = super::block_on(find_running(&settings.data_dir))?;
     if running.is_none() {
         start(&settings)?;
     }
@@ -53,6 +52,19 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
     say("  kubectl expose deployment web --port=80 --type=NodePort");
     say("  windlass status | windlass down");
     Ok(())
+}
+
+/// The server of this data directory, if one runs. One that does not answer is about to end, and is waited for.
+async fn find_running(data_dir: &Path) -> Result<Option<StatusReport>, Failure> {
+    for _ in 0..ENDING_LOOKS {
+        let Some(connection) = Connection::open(data_dir).await? else { return Ok(None) };
+        if let Ok(status) = connection.ask::<StatusReport>(Method::GET, "/status", &()).await {
+            return Ok(Some(status));
+        }
+        tokio::time::sleep(ENDING_PAUSE).await;
+    }
+    Err(Failure::new(format!("the server that uses {} does not answer", data_dir.display()))
+        .hint("look at its log, windlass.log in that directory, and end it"))
 }
 
 /// Starts the server in the background and shows how far it comes, until it is ready.

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket};
@@ -15,7 +16,7 @@ use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, serve};
 use windlass_apiserver::{Bootstrap, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_pki::{ClientAuth, ClientVerifier};
-use windlass_store::Store;
+use windlass_store::{OpenError, Store};
 use windlass_telemetry::Metrics;
 
 use super::keys::Keys;
@@ -25,6 +26,10 @@ use crate::settings::Settings;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+
+/// How long, and how often, a store that another process uses is tried.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+const STORE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A control plane that runs.
 pub(crate) struct ControlPlane {
@@ -45,13 +50,7 @@ impl ControlPlane {
     ) -> Result<Self, Failure> {
         make_data_dir(&settings.data_dir)?;
         let keys = Keys::load_or_create(&settings.data_dir, clock)?;
-        let store = Store::open(windlass_store::Options {
-            directory: settings.data_dir.join("store"),
-            clock,
-            key: Some(Keys::encryption_key(&settings.data_dir)?),
-            secret_tables: vec!["secrets".to_owned()],
-        })
-        .map_err(|error| Failure::during("the store cannot be opened", error))?;
+        let store = open_store(settings, clock).await?;
         let socket = listen(settings.https_port)?;
         let port = settings.https_port;
         let server = Server::new(Options {
@@ -106,6 +105,27 @@ impl ControlPlane {
             tracing::warn!(%error, "the listener ended badly");
         }
         self.server.store.close().await;
+    }
+}
+
+/// Opens the store. A server that was killed lets go of it only when the kernel has cleared it away, so one that is in use is tried for a
+/// while.
+async fn open_store(settings: &Settings, clock: Clock) -> Result<Arc<Store>, Failure> {
+    let until = tokio::time::Instant::now() + STORE_PATIENCE;
+    loop {
+        let opened = Store::open(windlass_store::Options {
+            directory: settings.data_dir.join("store"),
+            clock,
+            key: Some(Keys::encryption_key(&settings.data_dir)?),
+            secret_tables: vec!["secrets".to_owned()],
+        });
+        match opened {
+            Ok(store) => return Ok(store),
+            Err(OpenError::InUse { .. }) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+            Err(error) => return Err(Failure::during("the store cannot be opened", error)),
+        }
     }
 }
 

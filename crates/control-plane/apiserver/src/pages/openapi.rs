@@ -275,7 +275,14 @@ impl PathWriter<'_> {
                 "create" => ("post", "post", "create", Some(kind)),
                 _ => ("delete", "delete", "delete", None),
             };
-            path[method] = self.operation(action, word, &suffix, kind, body);
+            let mut operation = self.operation(action, word, &suffix, kind, body);
+            match *verb {
+                _ if name == "proxy" => {}
+                "update" | "create" => self.add_query(&mut operation, WRITE_PARAMETERS),
+                "patch" => self.add_query(&mut operation, PATCH_PARAMETERS),
+                _ => {}
+            }
+            path[method] = operation;
         }
         path
     }

@@ -49,7 +49,11 @@ impl Server {
         let asked_name = text(&object["metadata"], "name").to_owned();
         resource.strategy.set_defaults(&mut object);
         metadata::prepare_create(&mut object, resource, &request.namespace, moment);
-        if resource.has(Subresource::Status) {
+        if resource.strategy.names_requester() {
+            let user = serde_json::to_value(&*context.user).map_err(Status::internal)?;
+            resource.strategy.set_requester(&mut object, &user);
+        }
+        if resource.has(Subresource::Status) && !resource.takes_status_on_create {
             remove(&mut object, "status");
             put(&mut object, "status", resource.empty_status());
         }

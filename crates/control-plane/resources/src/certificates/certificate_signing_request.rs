@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::time;
-use windlass_machinery::tree::{child, items, items_mut, keep, put, text};
+use windlass_machinery::tree::{child, items, items_mut, keep, put, remove, text};
 
 use crate::columns::{self, human_duration, or_none, word};
 use crate::{Moment, Resource, Strategy, Subresource};
@@ -21,6 +21,20 @@ pub(crate) fn resource() -> Resource {
 struct CertificateSigningRequest;
 
 impl Strategy for CertificateSigningRequest {
+    fn names_requester(&self) -> bool {
+        true
+    }
+
+    fn set_requester(&self, object: &mut Value, user: &Value) {
+        let spec = child(object, "spec");
+        for field in ["username", "uid", "groups", "extra"] {
+            remove(spec, field);
+            if let Some(value) = user.get(field) {
+                put(spec, field, value.clone());
+            }
+        }
+    }
+
     fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
         keep(object, old, "spec");
     }
