@@ -6,6 +6,7 @@
 //! write, so that its next decision is never made on what was before.
 
 mod context;
+mod daemon_set;
 mod deployment;
 mod endpoints;
 mod garbage_collector;
@@ -14,6 +15,7 @@ mod history;
 mod namespace;
 mod namespaces;
 mod node;
+mod node_selector;
 mod owners;
 mod pod_control;
 mod pod_gc;

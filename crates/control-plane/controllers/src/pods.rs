@@ -4,6 +4,7 @@ use serde::Deserialize;
 use windlass_api::time::parse_rfc3339;
 use windlass_api::{Meta, Timestamp};
 
+use crate::node_selector::Affinity;
 use crate::owners::Owned;
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -27,6 +28,7 @@ pub(crate) struct PodSpec {
     pub volumes: Vec<Volume>,
     pub tolerations: Vec<Toleration>,
     pub active_deadline_seconds: Option<i64>,
+    pub affinity: Option<Box<Affinity>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

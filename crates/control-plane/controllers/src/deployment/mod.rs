@@ -28,6 +28,7 @@ use crate::pods::Pod;
 use crate::waking::owners_of;
 use crate::write::modify;
 use plan::Size;
+pub(crate) use view::int_or_percent;
 use view::{Deployment, ReplicaSet};
 
 const NAME: &str = "deployment-controller";

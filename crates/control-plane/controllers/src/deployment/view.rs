@@ -134,7 +134,7 @@ impl ReplicaSet {
 }
 
 /// A number, or a share of `total`.
-fn int_or_percent(value: &Value, total: i64, round_up: bool) -> i64 {
+pub(crate) fn int_or_percent(value: &Value, total: i64, round_up: bool) -> i64 {
     match value {
         Value::Number(number) => number.as_i64().unwrap_or(0),
         Value::String(text) => {

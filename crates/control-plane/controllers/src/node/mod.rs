@@ -4,4 +4,4 @@
 pub(crate) mod ipam;
 pub(crate) mod lifecycle;
 pub(crate) mod taint_eviction;
-mod view;
+pub(crate) mod view;

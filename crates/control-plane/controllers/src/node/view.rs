@@ -7,7 +7,7 @@ use crate::pods::Toleration;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub metadata: Meta,
     pub spec: NodeSpec,
     pub status: NodeStatus,
@@ -15,7 +15,7 @@ pub(super) struct Node {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct NodeSpec {
+pub(crate) struct NodeSpec {
     #[serde(rename = "podCIDR")]
     pub pod_cidr: String,
     pub unschedulable: bool,
@@ -24,13 +24,13 @@ pub(super) struct NodeSpec {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct NodeStatus {
+pub(crate) struct NodeStatus {
     pub conditions: Vec<NodeCondition>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct NodeCondition {
+pub(crate) struct NodeCondition {
     #[serde(rename = "type")]
     pub kind: String,
     pub status: String,
@@ -44,7 +44,7 @@ pub(super) struct NodeCondition {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Taint {
+pub(crate) struct Taint {
     pub key: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub value: String,
@@ -54,14 +54,14 @@ pub(super) struct Taint {
 }
 
 impl Taint {
-    pub(super) fn is_same(&self, key: &str, effect: &str) -> bool {
+    pub(crate) fn is_same(&self, key: &str, effect: &str) -> bool {
         self.key == key && self.effect == effect
     }
 }
 
 impl Node {
     /// `True`, `False`, `Unknown`, or nothing when the kubelet has not said yet.
-    pub(super) fn condition(&self, kind: &str) -> Option<&str> {
+    pub(crate) fn condition(&self, kind: &str) -> Option<&str> {
         self.status
             .conditions
             .iter()
@@ -71,7 +71,7 @@ impl Node {
 }
 
 impl Toleration {
-    pub(super) fn tolerates(&self, taint: &Taint) -> bool {
+    pub(crate) fn tolerates(&self, taint: &Taint) -> bool {
         let effect = self.effect.is_empty() || self.effect == taint.effect;
         let key = self.key.is_empty() || self.key == taint.key;
         let value = match self.operator.as_str() {
