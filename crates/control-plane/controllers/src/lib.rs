@@ -7,6 +7,7 @@
 
 mod context;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod garbage_collector;
 mod hash;
@@ -19,6 +20,7 @@ mod pod_control;
 mod pod_gc;
 mod pods;
 mod replica_set;
+mod resource_quota;
 mod root_ca;
 mod run;
 mod selectors;
