@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 18] = [
+const SIBLINGS: [(&str, &str); 20] = [
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),
     ("control-plane/apiserver", "control-plane/resources"),
@@ -15,6 +15,9 @@ const SIBLINGS: [(&str, &str); 18] = [
     ("control-plane/apiserver", "control-plane/admission"),
     ("control-plane/admission", "control-plane/auth"),
     ("control-plane/admission", "control-plane/resources"),
+    // Admission charges quotas, and their controller counts again.
+    ("control-plane/admission", "control-plane/quota"),
+    ("control-plane/controllers", "control-plane/quota"),
     // The CRI's traits lie below all of the node.
     ("node/images", "node/cri"),
     ("node/images", "node/tree"),

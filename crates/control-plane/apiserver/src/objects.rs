@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use windlass_admission::Cluster;
 use windlass_api::{GroupVersionKind, Status};
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
+use windlass_machinery::json::Template;
 use windlass_machinery::schema::{Schema, TypeId};
 use windlass_machinery::tree::text;
 use windlass_machinery::{decode, protobuf, yaml};
-use windlass_store::{CommitError, Item, Range};
+use windlass_store::{CommitError, Expect, Item, Range, Txn};
 
 use crate::context::Context;
 use crate::registry::Served;
@@ -147,6 +149,7 @@ pub(crate) fn commit_failure(error: CommitError) -> Status {
     }
 }
 
+#[async_trait]
 impl Cluster for Server {
     fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
@@ -159,5 +162,17 @@ impl Cluster for Server {
         let state = self.store.table(table).state();
         let range = Range { prefix: &prefix, after: None };
         state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
+    }
+    async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status> {
+        let metadata = &old["metadata"];
+        let (namespace, name) = (text(metadata, "namespace"), text(metadata, "name"));
+        let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+        let revision = text(metadata, "resourceVersion").parse().unwrap_or(0);
+        let txn = Txn::put(&table.into(), &key, Expect::Revision(revision), Template::new(&new));
+        match self.store.commit(txn).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(commit_failure(error)),
+        }
     }
 }

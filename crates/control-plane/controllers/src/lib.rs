@@ -8,6 +8,7 @@
 mod context;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod garbage_collector;
 mod hash;
@@ -21,6 +22,7 @@ mod pod_control;
 mod pod_gc;
 mod pods;
 mod replica_set;
+mod resource_quota;
 mod root_ca;
 mod run;
 mod selectors;

@@ -27,6 +27,7 @@ pub async fn run(options: Options, context: Context) {
     let all: Vec<BoxFuture<'static, ()>> = vec![
         forever("daemonset", context.clone(), crate::daemon_set::run),
         forever("deployment", context.clone(), crate::deployment::run),
+        forever("disruption", context.clone(), crate::disruption::run),
         forever("endpoint", context.clone(), crate::endpoints::endpoints::run),
         forever("endpointslice", context.clone(), crate::endpoints::endpoint_slice::run),
         forever("endpointslicemirroring", context.clone(), crate::endpoints::mirroring::run),
@@ -37,6 +38,7 @@ pub async fn run(options: Options, context: Context) {
         forever("pod-garbage-collector", context.clone(), crate::pod_gc::run),
         forever("replicaset", context.clone(), crate::replica_set::run_replica_sets),
         forever("replicationcontroller", context.clone(), crate::replica_set::run_replication_controllers),
+        forever("resourcequota", context.clone(), crate::resource_quota::run),
         forever("root-ca-certificate-publisher", context.clone(), move |context| {
             crate::root_ca::run(context, root_ca_pem.clone())
         }),

@@ -7,6 +7,7 @@ mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
+mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod storage_object_in_use_protection;
@@ -34,6 +35,8 @@ pub fn default_chain() -> Chain {
         Arc::new(storage_object_in_use_protection::StorageObjectInUseProtection),
         Arc::new(runtime_class::RuntimeClass),
         Arc::new(default_ingress_class::DefaultIngressClass),
+        // Last, so that nothing is charged for what another plugin refuses.
+        Arc::new(resource_quota::ResourceQuota::default()),
     ])
 }
 

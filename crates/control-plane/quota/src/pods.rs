@@ -1,0 +1,226 @@
+//! What a pod counts as: itself and what it asks for, until it has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use windlass_api::time::parse_rfc3339;
+use windlass_api::{Quantity, Timestamp};
+use windlass_machinery::tree::{items, text};
+
+use crate::amounts::{add, raise};
+use crate::{Amounts, amounts};
+
+const NAMES: [&str; 10] = [
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+];
+/// When one of these is bounded, every container must say how much of it it wants. Upstream regrets this and adds no further ones.
+const MUST_BE_SAID: [&str; 6] = ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+
+pub(crate) fn is_counted(name: &str) -> bool {
+    let requested = name.strip_prefix("requests.");
+    NAMES.contains(&name)
+        || name.starts_with("hugepages-")
+        || requested.is_some_and(|name| name.starts_with("hugepages-") || is_extended(name))
+}
+
+/// Devices and other resources that are not Kubernetes' own.
+fn is_extended(name: &str) -> bool {
+    name.starts_with("deviceclass.resource.kubernetes.io/") || (name.contains('/') && !name.contains("kubernetes.io/"))
+}
+
+/// What of a pod counts beside its number in the store.
+pub(crate) fn usage(pod: &Value, now: Timestamp) -> Amounts {
+    if !is_charged(pod, now) {
+        return Amounts::new();
+    }
+    let mut used = compute(&total(pod, "requests"), &total(pod, "limits"));
+    used.insert("pods".to_owned(), Quantity::from_units(1));
+    used
+}
+
+/// A pod that has ended no longer counts, nor does one that should be gone but hangs (its node may be lost).
+fn is_charged(pod: &Value, now: Timestamp) -> bool {
+    if matches!(text(&pod["status"], "phase"), "Succeeded" | "Failed") {
+        return false;
+    }
+    let metadata = &pod["metadata"];
+    let deleted = parse_rfc3339(text(metadata, "deletionTimestamp"));
+    let grace = metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64);
+    match (deleted, grace) {
+        (Some(deleted), Some(grace)) => now.duration_since(deleted).as_secs() <= grace,
+        _ => true,
+    }
+}
+
+/// Requests and limits under the names that quotas have for them.
+fn compute(requests: &Amounts, limits: &Amounts) -> Amounts {
+    let mut used = Amounts::new();
+    for (name, quantity) in requests {
+        let is_basic = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
+        if is_basic || name.starts_with("hugepages-") {
+            used.insert(name.clone(), *quantity);
+        }
+        if is_basic || name.starts_with("hugepages-") || is_extended(name) {
+            used.insert(format!("requests.{name}"), *quantity);
+        }
+    }
+    for (name, quantity) in limits {
+        if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
+            used.insert(format!("limits.{name}"), *quantity);
+        }
+    }
+    used
+}
+
+/// What the whole pod asks for: `requests` or `limits`.
+fn total(pod: &Value, list: &str) -> Amounts {
+    let (spec, status) = (&pod["spec"], &pod["status"]);
+    let infeasible = items(status, "conditions")
+        .any(|c| c["type"] == "PodResizePending" && c["status"] == "True" && c["reason"] == "Infeasible");
+    let of = |container: &Value, statuses: &str| {
+        let name = text(container, "name");
+        let status = items(status, statuses).find(|status| text(status, "name") == name);
+        container_amounts(container, status, list, infeasible)
+    };
+    let mut total = Amounts::new();
+    for container in items(spec, "containers") {
+        add(&mut total, &of(container, "containerStatuses"));
+    }
+    // Init containers run one after the other, beside those before them that keep running.
+    let (mut sidecars, mut peak) = (Amounts::new(), Amounts::new());
+    for container in items(spec, "initContainers") {
+        let mut own = of(container, "initContainerStatuses");
+        if text(container, "restartPolicy") == "Always" {
+            add(&mut total, &own);
+            add(&mut sidecars, &own);
+            own.clone_from(&sidecars);
+        } else {
+            add(&mut own, &sidecars);
+        }
+        raise(&mut peak, &own);
+    }
+    raise(&mut total, &peak);
+    for (name, quantity) in amounts(spec["resources"].get(list)) {
+        if matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-") {
+            total.insert(name, quantity);
+        }
+    }
+    for (name, quantity) in amounts(spec.get("overhead")) {
+        if list == "requests" || total.get(&name).is_some_and(|limit| !limit.is_zero()) {
+            *total.entry(name).or_default() += quantity;
+        }
+    }
+    total
+}
+
+/// What a container asks for, or holds, if that is more: while a resize is under way both count.
+fn container_amounts(container: &Value, status: Option<&Value>, list: &str, infeasible: bool) -> Amounts {
+    let asked = amounts(container["resources"].get(list));
+    let Some(status) = status else { return asked };
+    let mut held = amounts(status["resources"].get(list));
+    if list == "requests" {
+        raise(&mut held, &amounts(status.get("allocatedResources")));
+    }
+    if !(infeasible && !held.is_empty()) {
+        raise(&mut held, &asked);
+    }
+    held
+}
+
+/// Refuses a pod with containers that leave open what a quota bounds.
+pub(crate) fn check_said(pod: &Value, bounded: &[&str]) -> Result<(), String> {
+    let spec = &pod["spec"];
+    let at_pod_level = ["requests", "limits"].iter().any(|list| !amounts(spec["resources"].get(list)).is_empty());
+    if at_pod_level {
+        return Ok(());
+    }
+    let mut missing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for container in ["containers", "initContainers"].iter().flat_map(|list| items(spec, list)) {
+        let resources = &container["resources"];
+        let said = compute(&amounts(resources.get("requests")), &amounts(resources.get("limits")));
+        for name in bounded.iter().filter(|name| MUST_BE_SAID.contains(name) && !said.contains_key(**name)) {
+            missing.entry(name).or_default().insert(text(container, "name"));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<String> = missing
+        .into_iter()
+        .map(|(name, containers)| format!("{name} for: {}", containers.into_iter().collect::<Vec<_>>().join(",")))
+        .collect();
+    Err(format!("must specify {}", all.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        parse_rfc3339("2026-11-21T06:00:40Z").unwrap()
+    }
+
+    fn used(pod: &Value) -> String {
+        crate::pretty(&usage(pod, now()))
+    }
+
+    #[test]
+    fn what_pods_ask_for() {
+        let c = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
+        let mut sidecar = c("100m");
+        sidecar["restartPolicy"] = json!("Always");
+        let pod = json!({"spec": {"containers": [c("1"), c("500m")], "initContainers": [sidecar, c("2")]}});
+        assert_eq!(used(&pod), "cpu=2100m,pods=1,requests.cpu=2100m");
+        let pod = json!({"spec": {"containers": [{"resources": {"requests": {"example.com/dongle": "2", "hugepages-2Mi": "4Mi"},
+            "limits": {"memory": "1Gi", "ephemeral-storage": "1Gi"}}}], "overhead": {"memory": "10Mi"}}});
+        assert_eq!(
+            used(&pod),
+            "hugepages-2Mi=4Mi,limits.ephemeral-storage=1Gi,limits.memory=1034Mi,memory=10Mi,pods=1,\
+             requests.example.com/dongle=2,requests.hugepages-2Mi=4Mi,requests.memory=10Mi"
+        );
+        let pod = json!({"spec": {"resources": {"requests": {"cpu": "3"}}, "containers": [c("1")]}});
+        assert_eq!(used(&pod), "cpu=3,pods=1,requests.cpu=3");
+    }
+
+    #[test]
+    fn resizes() {
+        let pod = |reason: &str| {
+            json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "4"}}}]},
+                "status": {"containerStatuses": [{"name": "c", "allocatedResources": {"cpu": "1"},
+                    "resources": {"requests": {"cpu": "2"}}}],
+                    "conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}]}})
+        };
+        assert_eq!(used(&pod("Deferred")), "cpu=4,pods=1,requests.cpu=4");
+        assert_eq!(used(&pod("Infeasible")), "cpu=2,pods=1,requests.cpu=2");
+    }
+
+    #[test]
+    fn until_the_end() {
+        let pod = |grace: i64| json!({"metadata": {"deletionTimestamp": "2026-11-21T06:00:00Z", "deletionGracePeriodSeconds": grace}});
+        assert_eq!(used(&json!({"status": {"phase": "Succeeded"}})), "");
+        assert_eq!(used(&pod(60)), "pods=1");
+        assert_eq!(used(&pod(30)), "");
+    }
+
+    #[test]
+    fn what_must_be_said() {
+        let pod = json!({"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "1"}}},
+            {"name": "b", "resources": {"requests": {"memory": "1"}}}]}});
+        assert!(check_said(&pod, &["pods", "requests.ephemeral-storage"]).is_ok());
+        assert_eq!(
+            check_said(&pod, &["limits.cpu", "memory"]).unwrap_err(),
+            "must specify limits.cpu for: b; memory for: a"
+        );
+    }
+}
