@@ -1,12 +1,12 @@
 //! The history of templates, kept as ControllerRevisions: what StatefulSets and DaemonSets roll out and back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::labels::Selector;
 use windlass_api::resource::CONTROLLER_REVISIONS;
+use windlass_api::well_known::label::CONTROLLER_REVISION_HASH;
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status};
 use windlass_client::{Client, DeleteOptions, Informer, OBJECT};
 
@@ -74,7 +74,6 @@ impl History<'_> {
         &self,
         all: &[Revision],
         template: &Value,
-        labels: &BTreeMap<String, String>,
         collisions: Option<i64>,
     ) -> Result<Option<Revision>, Status> {
         let data = data_of(template);
@@ -82,7 +81,7 @@ impl History<'_> {
         match all.iter().rev().find(|revision| revision.data == data) {
             Some(same) if same.revision == newest => Ok(Some(same.clone())),
             Some(old) => self.make_newest(old, newest + 1).await.map(Some),
-            None => self.create(data, newest + 1, labels, collisions).await,
+            None => self.create(data, newest + 1, &template["metadata"]["labels"], collisions).await,
         }
     }
 
@@ -97,14 +96,15 @@ impl History<'_> {
         &self,
         data: Value,
         number: i64,
-        labels: &BTreeMap<String, String>,
+        labels: &Value,
         collisions: Option<i64>,
     ) -> Result<Option<Revision>, Status> {
         let hash = safe_encode(template_hash(&data, collisions));
         let prefix: String = self.owner.name.chars().take(223).collect();
         let name = format!("{prefix}-{hash}");
-        let mut labels = labels.clone();
-        labels.insert(windlass_api::well_known::label::CONTROLLER_REVISION_HASH.to_owned(), hash);
+        // The owner's selector matches its template's labels, and so finds this again.
+        let mut labels = labels.as_object().cloned().unwrap_or_default();
+        labels.insert(CONTROLLER_REVISION_HASH.to_owned(), json!(hash));
         let revision = json!({
             "metadata": {"name": name, "namespace": self.owner.namespace, "labels": labels,
                 "annotations": self.owner.annotations, "ownerReferences": [self.kind.controller_of(self.owner)]},

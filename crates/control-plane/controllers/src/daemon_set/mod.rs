@@ -115,7 +115,7 @@ impl Controller {
         let history = self.history(&set, &selector);
         let all = history.all().await?;
         let collisions = set.status["collisionCount"].as_i64();
-        let found = history.of_template(&all, &set.spec.template, &set.template_labels(), collisions).await?;
+        let found = history.of_template(&all, &set.spec.template, collisions).await?;
         let Some(current) = found else {
             let patch = json!({"status": {"collisionCount": collisions.unwrap_or(0) + 1}});
             modify(&self.client, &self.sets, &DAEMON_SETS, &key, STATUS, &patch).await?;

@@ -1,7 +1,5 @@
 //! DaemonSets as the controller sees them.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde_json::Value;
 use windlass_api::Meta;
@@ -64,10 +62,6 @@ impl DaemonSet {
     pub(super) fn max_unavailable(&self, nodes: i64) -> i64 {
         let count = int_or_percent(&self.spec.update_strategy.rolling_update.max_unavailable, nodes, true);
         if count == 0 && nodes > 0 && self.max_surge(nodes) == 0 { 1 } else { count }
-    }
-
-    pub(super) fn template_labels(&self) -> BTreeMap<String, String> {
-        BTreeMap::deserialize(&self.spec.template["metadata"]["labels"]).unwrap_or_default()
     }
 
     pub(super) fn template_generation(&self) -> Option<i64> {

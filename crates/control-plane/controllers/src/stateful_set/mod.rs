@@ -75,8 +75,7 @@ impl Controller {
         let selector = set.selector();
         let history = self.history(&set, &selector);
         let all = history.all().await?;
-        let labels = set.metadata.labels.clone();
-        let found = history.of_template(&all, &set.spec.template, &labels, set.status.collision_count).await?;
+        let found = history.of_template(&all, &set.spec.template, set.status.collision_count).await?;
         let Some(update) = found else {
             let count = set.status.collision_count.unwrap_or(0) + 1;
             let patch = json!({"status": {"collisionCount": count}});
