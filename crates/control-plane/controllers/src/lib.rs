@@ -13,6 +13,7 @@ mod endpoints;
 mod garbage_collector;
 mod hash;
 mod history;
+mod job;
 mod namespace;
 mod namespaces;
 mod node;
@@ -29,6 +30,7 @@ mod selectors;
 mod service_account;
 mod stateful_set;
 mod status;
+mod ttl_after_finished;
 mod waking;
 mod write;
 

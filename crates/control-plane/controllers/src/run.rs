@@ -32,6 +32,7 @@ pub async fn run(options: Options, context: Context) {
         forever("endpointslice", context.clone(), crate::endpoints::endpoint_slice::run),
         forever("endpointslicemirroring", context.clone(), crate::endpoints::mirroring::run),
         forever("garbage-collector", context.clone(), crate::garbage_collector::run),
+        forever("job", context.clone(), crate::job::run),
         forever("namespace", context.clone(), crate::namespace::run),
         forever("node-ipam", context.clone(), move |context| crate::node::ipam::run(context, cluster_cidr)),
         forever("node-lifecycle", context.clone(), crate::node::lifecycle::run),
@@ -44,7 +45,8 @@ pub async fn run(options: Options, context: Context) {
         }),
         forever("serviceaccount", context.clone(), crate::service_account::run),
         forever("statefulset", context.clone(), crate::stateful_set::run),
-        forever("taint-eviction", context, crate::node::taint_eviction::run),
+        forever("taint-eviction", context.clone(), crate::node::taint_eviction::run),
+        forever("ttl-after-finished", context, crate::ttl_after_finished::run),
     ];
     let mut tasks: tokio::task::JoinSet<()> = all.into_iter().collect();
     while tasks.join_next().await.is_some() {}
