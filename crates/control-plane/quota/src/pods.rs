@@ -130,7 +130,7 @@ fn container_amounts(container: &Value, status: Option<&Value>, list: &str, infe
     if list == "requests" {
         raise(&mut held, &amounts(status.get("allocatedResources")));
     }
-    if !(infeasible && !held.is_empty()) {
+    if !infeasible || held.is_empty() {
         raise(&mut held, &asked);
     }
     held
