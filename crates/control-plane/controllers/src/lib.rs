@@ -5,6 +5,7 @@
 //! `kube-system`, and the roles of these accounts say what it may do. A controller that writes waits until its own cache shows the
 //! write, so that its next decision is never made on what was before.
 
+mod cluster_role_aggregation;
 mod context;
 mod daemon_set;
 mod deployment;
@@ -31,6 +32,7 @@ mod service_account;
 mod stateful_set;
 mod status;
 mod ttl_after_finished;
+mod volume;
 mod waking;
 mod write;
 

@@ -26,6 +26,7 @@ pub async fn run(options: Options, context: Context) {
     let Options { root_ca_pem, cluster_cidr } = options;
     let all: Vec<BoxFuture<'static, ()>> = vec![
         forever("daemonset", context.clone(), crate::daemon_set::run),
+        forever("clusterrole-aggregation", context.clone(), crate::cluster_role_aggregation::run),
         forever("deployment", context.clone(), crate::deployment::run),
         forever("disruption", context.clone(), crate::disruption::run),
         forever("endpoint", context.clone(), crate::endpoints::endpoints::run),
@@ -36,6 +37,9 @@ pub async fn run(options: Options, context: Context) {
         forever("namespace", context.clone(), crate::namespace::run),
         forever("node-ipam", context.clone(), move |context| crate::node::ipam::run(context, cluster_cidr)),
         forever("node-lifecycle", context.clone(), crate::node::lifecycle::run),
+        forever("persistentvolume-binder", context.clone(), crate::volume::binder::run),
+        forever("persistentvolume-protection", context.clone(), crate::volume::protection::run_volumes),
+        forever("persistentvolumeclaim-protection", context.clone(), crate::volume::protection::run_claims),
         forever("pod-garbage-collector", context.clone(), crate::pod_gc::run),
         forever("replicaset", context.clone(), crate::replica_set::run_replica_sets),
         forever("replicationcontroller", context.clone(), crate::replica_set::run_replication_controllers),
