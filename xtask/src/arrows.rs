@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 20] = [
+const SIBLINGS: [(&str, &str); 21] = [
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),
     ("control-plane/apiserver", "control-plane/resources"),
@@ -26,6 +26,7 @@ const SIBLINGS: [(&str, &str); 20] = [
     ("node/volumes", "node/cri"),
     ("node/volumes", "node/tree"),
     ("node/kubelet", "node/cri"),
+    ("node/kubelet", "node/tree"),
     ("node/kubelet", "node/volumes"),
     ("node/kubelet-api", "node/cri"),
     // The pod network and Services are programmed by the same drivers.
