@@ -6,6 +6,7 @@
 //! write, so that its next decision is never made on what was before.
 
 mod context;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod endpoints;
