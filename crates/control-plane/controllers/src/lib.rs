@@ -7,6 +7,7 @@
 
 mod cluster_role_aggregation;
 mod context;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;

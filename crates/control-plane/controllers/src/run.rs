@@ -25,6 +25,7 @@ pub struct Options {
 pub async fn run(options: Options, context: Context) {
     let Options { root_ca_pem, cluster_cidr } = options;
     let all: Vec<BoxFuture<'static, ()>> = vec![
+        forever("cronjob", context.clone(), crate::cron_job::run),
         forever("daemonset", context.clone(), crate::daemon_set::run),
         forever("clusterrole-aggregation", context.clone(), crate::cluster_role_aggregation::run),
         forever("deployment", context.clone(), crate::deployment::run),

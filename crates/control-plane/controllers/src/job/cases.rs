@@ -89,7 +89,8 @@ fn verdicts() {
         "maxFailedIndexes": 0});
     let leader = json!({"parallelism": 2, "completions": 2, "completionMode": "Indexed",
         "successPolicy": {"rules": [{"succeededIndexes": "0"}]}});
-    let cases: [(&Value, &[&str], Option<(&str, &str)>); 8] = [
+    type Verdict = Option<(&'static str, &'static str)>;
+    let cases: [(&Value, &[&str], Verdict); 8] = [
         (&plain, &["a Running"], None),
         (&plain, &["a Succeeded"], Some(("SuccessCriteriaMet", "CompletionsReached"))),
         (&plain, &["a Failed"], Some(("FailureTarget", "BackoffLimitExceeded"))),

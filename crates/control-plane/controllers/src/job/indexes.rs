@@ -54,8 +54,17 @@ impl Indexes {
 
     /// How many indexes are in both sets.
     pub(super) fn overlap(&self, other: &Self) -> i64 {
-        let common = |a: &(i64, i64), b: &(i64, i64)| (a.1.min(b.1) - a.0.max(b.0) + 1).max(0);
-        self.0.iter().flat_map(|a| other.0.iter().map(move |b| common(a, b))).sum()
+        let (mut common, mut ours, mut theirs) = (0, self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(a), Some(b)) = (ours.peek(), theirs.peek()) {
+            common += (a.1.min(b.1) - a.0.max(b.0) + 1).max(0);
+            // Whichever ends first cannot meet what follows the other.
+            if a.1 <= b.1 {
+                ours.next()
+            } else {
+                theirs.next()
+            };
+        }
+        common
     }
 
     /// The lowest indexes below `completions` that are not in the set, `count` at most.

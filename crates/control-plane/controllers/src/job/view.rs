@@ -7,6 +7,7 @@ use windlass_api::time::{parse_rfc3339, rfc3339};
 use windlass_api::{Meta, Timestamp};
 
 use super::indexes::Indexes;
+use crate::owners::Owned;
 use crate::pods::Pod;
 
 pub(super) const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
@@ -166,6 +167,12 @@ impl JobStatus {
 
     pub(super) fn started(&self) -> Option<Timestamp> {
         self.start_time.as_deref().and_then(parse_rfc3339)
+    }
+}
+
+impl Owned for Job {
+    fn meta(&self) -> &Meta {
+        &self.metadata
     }
 }
 
