@@ -121,7 +121,7 @@ fn has(meta: &Meta, annotation: &str) -> bool {
 /// What is to be done about a claim.
 #[derive(Debug, PartialEq)]
 enum Step {
-    Bind(Volume),
+    Bind(Box<Volume>),
     /// No volume yet.
     Wait,
     /// The volume that it names is not there yet, or another's.
@@ -136,6 +136,7 @@ impl PartialEq for Volume {
 }
 
 fn step(claim: &Claim, volumes: &[Volume], waits_for_pod: bool) -> Result<Step, Status> {
+    let bind = |volume: &Volume| Step::Bind(Box::new(volume.clone()));
     let named = volumes.iter().find(|volume| volume.metadata.name == claim.spec.volume_name);
     if has(&claim.metadata, BIND_COMPLETED) {
         return Ok(match named {
@@ -144,9 +145,7 @@ fn step(claim: &Claim, volumes: &[Volume], waits_for_pod: bool) -> Result<Step, 
                 "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!",
             ),
             None => Step::Lost("ClaimLost", "Bound claim has lost its PersistentVolume. Data on the volume is lost!"),
-            Some(volume) if volume.spec.claim_ref.is_none() || volume.is_for(&claim.metadata) => {
-                Step::Bind(volume.clone())
-            }
+            Some(volume) if volume.spec.claim_ref.is_none() || volume.is_for(&claim.metadata) => bind(volume),
             Some(_) => {
                 Step::Lost("ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
             }
@@ -154,11 +153,11 @@ fn step(claim: &Claim, volumes: &[Volume], waits_for_pod: bool) -> Result<Step, 
     }
     if claim.spec.volume_name.is_empty() {
         let selector = crate::selector_of_structure(&claim.spec.selector)?;
-        return Ok(best(volumes, claim, &selector, waits_for_pod).map_or(Step::Wait, |best| Step::Bind(best.clone())));
+        return Ok(best(volumes, claim, &selector, waits_for_pod).map_or(Step::Wait, bind));
     }
     let binds =
         |volume: &&Volume| volume.is_for(&claim.metadata) || (volume.spec.claim_ref.is_none() && suits(volume, claim));
-    Ok(named.filter(binds).map_or(Step::Pending, |volume| Step::Bind(volume.clone())))
+    Ok(named.filter(binds).map_or(Step::Pending, bind))
 }
 
 impl Controller {
@@ -394,7 +393,7 @@ mod tests {
     fn steps() {
         let ours = json!({"namespace": "n", "name": "c", "uid": "u"});
         let others = json!({"namespace": "n", "name": "d", "uid": "v"});
-        let bind = |name: &str| Step::Bind(volume(name, Value::Null));
+        let bind = |name: &str| Step::Bind(Box::new(volume(name, Value::Null)));
         let cases = [
             (claim("", false), volume("v", Value::Null), bind("v")),
             (claim("", false), volume("v", others.clone()), Step::Wait),
