@@ -24,7 +24,7 @@ use crate::registry::Registry;
 /// How long the first look at an object may take.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 const TRUST_BUNDLES: GroupVersionResource =
-    GroupVersionResource::of("certificates.k8s.io", "v1beta1", "clustertrustbundles");
+    GroupVersionResource::of("certificates.k8s.io", "v1", "clustertrustbundles");
 
 type Id = (GroupVersionResource, ObjectKey);
 
