@@ -62,7 +62,14 @@ impl Selection {
         if self.labels.is_everything() && self.fields.is_everything() {
             return true;
         }
-        let attributes = item.attributes(|item| read(served, item));
+        // What is kept with an item is read as it is stored; another view of it calls its fields otherwise.
+        let of_view;
+        let attributes = if served.resource.strategy.is_stored_form() {
+            item.attributes(|item| read(served, item))
+        } else {
+            of_view = read(served, item);
+            &of_view
+        };
         self.labels.matches(attributes)
             && self.fields.matches(|field| match field {
                 "metadata.name" => Some(item.name()),

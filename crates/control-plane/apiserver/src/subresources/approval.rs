@@ -23,6 +23,9 @@ impl Server {
         self.change_part(context, served, request, |old, new| {
             let mut object = old.clone();
             keep(child(&mut object, "status"), new.get("status").unwrap_or(&Value::Null), "conditions");
+            for field in ["labels", "annotations"] {
+                keep(child(&mut object, "metadata"), new.get("metadata").unwrap_or(&Value::Null), field);
+            }
             for condition in items_mut(child(&mut object, "status"), "conditions") {
                 for field in ["lastUpdateTime", "lastTransitionTime"] {
                     if condition.get(field).is_none_or(Value::is_null) {
