@@ -64,6 +64,7 @@ upstream() {
   done
   # shellcheck disable=SC2086
   idle upstream $pids
+  [ ! -f "$pause" ] || "$PEER_DIR/bin/ctr" --address "/run/$PEER_NS-n1/containerd.sock" -n k8s.io images import "$pause" >/dev/null
   local servers; servers=$(tr ' ' '\n' <<<"$pids" | grep -E '^(etcd|kube-)' | paste -sd,)
   $enter "$PEER_DIR/bin/bench" -kubeconfig "$kubeconfig" -phases "$phases" -label upstream -pids "$servers"
   "$here/peer/peer.sh" stop wipe >/dev/null

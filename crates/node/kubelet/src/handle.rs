@@ -60,6 +60,11 @@ impl Handle {
         self.shared.log_directory(pod)
     }
 
+    /// Tells that the runtime's state has changed, its network for example: the node's status follows at once.
+    pub fn runtime_changed(&self) {
+        self.shared.node.expect_news();
+    }
+
     pub fn node_name(&self) -> &str {
         &self.shared.options.node_name
     }

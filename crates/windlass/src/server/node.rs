@@ -121,7 +121,6 @@ impl Node {
         let fields = FieldSelector::equal("metadata.name", &settings.node_name);
         let own = informers.selected(&NODES, "", Selection { fields, ..Selection::default() });
         let mut tasks = JoinSet::new();
-        tasks.spawn(join_network(own.clone(), paths, settings.clone(), node_ip));
         let volumes = Volumes::new(data_dir.join("kubelet"), clock);
         let context = Context {
             client: client.clone(),
@@ -138,6 +137,7 @@ impl Node {
         let kubelet = Kubelet::start(options.clone(), context)
             .await
             .map_err(|error| Failure::during("the kubelet cannot be started", error))?;
+        tasks.spawn(join_network(own.clone(), kubelet.handle(), paths, settings.clone(), node_ip));
         let api = kubelet_api(settings, keys, node_ip, view(&kubelet), runtime.clone(), client, clock, metrics).await?;
         tasks.spawn(windlass_kubelet_api::serve(api, services::stopped(stop)));
         Ok(Self { images, runtime, kubelet, own, _informers: informers, _layers: layers, tasks })
@@ -204,7 +204,13 @@ impl OwnNode {
 }
 
 /// Sets the pod network up as soon as the node has its range of addresses.
-async fn join_network(own: Arc<Informer>, paths: pod_network::Paths, settings: Settings, node_ip: Ipv4Addr) {
+async fn join_network(
+    own: Arc<Informer>,
+    kubelet: windlass_kubelet::Handle,
+    paths: pod_network::Paths,
+    settings: Settings,
+    node_ip: Ipv4Addr,
+) {
     let key = ObjectKey::new("", settings.node_name.clone());
     let range = || own.read::<OwnNode>(&key).and_then(|node| node.spec.pod_cidr.parse().ok());
     own.until(|_| range().is_some()).await;
@@ -213,7 +219,10 @@ async fn join_network(own: Arc<Informer>, paths: pod_network::Paths, settings: S
     // On a thread of its own, for it waits for the kernel and the disk.
     let done = tokio::task::spawn_blocking(move || pod_network::configure(&paths, &options)).await;
     match done {
-        Ok(Ok(())) => tracing::info!(%range, "the pod network is set up"),
+        Ok(Ok(())) => {
+            tracing::info!(%range, "the pod network is set up");
+            kubelet.runtime_changed();
+        }
         Ok(Err(failure)) => tracing::error!(error = %failure, "pods get no network"),
         Err(error) => tracing::error!(%error, "pods get no network"),
     }

@@ -25,6 +25,8 @@ pub(crate) struct NodeFacts {
     allocatable: BTreeMap<String, Quantity>,
     user_namespaces: UserNamespaces,
     runtime: watch::Sender<Option<RuntimeStatus>>,
+    /// Somebody knows that the runtime has something new to say.
+    news: tokio::sync::Notify,
     pressure: watch::Sender<Pressure>,
     /// The Node object as the API has it.
     node: Mutex<Option<Node>>,
@@ -52,6 +54,7 @@ impl NodeFacts {
             allocatable,
             user_namespaces,
             runtime: watch::Sender::new(None),
+            news: tokio::sync::Notify::new(),
             pressure: watch::Sender::new(Pressure::default()),
             node: Mutex::default(),
         }
@@ -92,6 +95,15 @@ impl NodeFacts {
             *known = status;
             changed
         })
+    }
+
+    /// Has the runtime asked at once.
+    pub(crate) fn expect_news(&self) {
+        self.news.notify_one();
+    }
+
+    pub(crate) async fn news_expected(&self) {
+        self.news.notified().await;
     }
 
     pub(crate) fn runtime(&self) -> Option<RuntimeStatus> {

@@ -95,6 +95,7 @@ impl NodeWriter {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = pressures.changed() => {}
+                () = self.shared.node.news_expected() => {}
             }
             self.ask_runtime().await;
         }
