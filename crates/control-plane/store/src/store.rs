@@ -1,6 +1,6 @@
 //! The store: its tables, its committer, its housekeeping.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use windlass_api::time::Clock;
 
 use crate::committer::{self, CommitError, Committed, Request, Txn, Work};
@@ -16,8 +17,11 @@ use crate::expiry;
 use crate::item::Item;
 use crate::table::{Expired, Table, TableState};
 
-/// As often as kube-apiserver compacts etcd: what happened longer ago may be forgotten.
-const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
+/// What happened longer ago may be forgotten. (kube-apiserver compacts etcd every five minutes to where it was five minutes before,
+/// so that between five and ten minutes are kept.)
+const PAST_KEPT: Duration = Duration::from_secs(300);
+/// How often older revisions are let go.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How to open a store.
 #[derive(Debug)]
@@ -210,12 +214,13 @@ impl Store {
 }
 
 async fn compact_regularly(store: std::sync::Weak<Store>) {
-    let mut before = None;
+    let mut past = VecDeque::new();
     loop {
         let Some(strong) = store.upgrade() else { return };
-        let revision = strong.revision();
-        if let Some(before) = before.replace(revision) {
-            strong.compact(before).await;
+        let now = Instant::now();
+        past.push_back((now, strong.revision()));
+        while let Some((_, revision)) = past.pop_front_if(|(since, _)| now.duration_since(*since) >= PAST_KEPT) {
+            strong.compact(revision).await;
         }
         drop(strong);
         tokio::time::sleep(COMPACTION_INTERVAL).await;

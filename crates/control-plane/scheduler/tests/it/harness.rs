@@ -64,11 +64,11 @@ impl Cluster {
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
-            advertised_address: "127.0.0.1:6443".to_owned(),
+            advertised_address: "192.0.2.1:6443".to_owned(),
             kubelets: None,
         });
         let bootstrap = Bootstrap {
-            address: "127.0.0.1".parse().unwrap(),
+            address: "192.0.2.1".parse().unwrap(),
             port: 6443,
             client_ca_pem: String::new(),
             front_proxy_ca_pem: String::new(),
