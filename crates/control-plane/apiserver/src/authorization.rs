@@ -170,6 +170,11 @@ impl Authorizer {
         self.rbac.ask(|rbac| rbac.rules_of(user, namespace).cloned().collect())
     }
 
+    /// The rules of a role; `None` when there is no such role.
+    pub(crate) fn rules_of_role(&self, key: &RoleKey) -> Option<Arc<[Rule]>> {
+        self.rbac.ask(|rbac| rbac.role(key).cloned())
+    }
+
     pub(crate) fn authorize(&self, context: &Context, request: &Request) -> Result<(), Status> {
         // Who asks for a collection of one asks for that one.
         let one = request.options.fields.required_value("metadata.name");

@@ -15,6 +15,7 @@ mod connector;
 mod context;
 pub mod direct;
 mod encode;
+mod escalation;
 pub mod http;
 mod list_token;
 mod objects;

@@ -91,6 +91,8 @@ pub struct Resource {
     pub takes_status_on_create: bool,
     /// Updates of an object that is not there create it.
     pub creates_on_update: bool,
+    /// An update must say from which version it was made.
+    pub updates_need_version: bool,
     /// Deletion may wait for the object's processes to end.
     pub deletes_gracefully: bool,
     pub selectable: Vec<SelectableField>,
@@ -237,6 +239,7 @@ impl Resource {
             counts_generations: false,
             takes_status_on_create: false,
             creates_on_update: false,
+            updates_need_version: false,
             deletes_gracefully: false,
             selectable: Vec::new(),
             columns: default_columns(),
@@ -286,6 +289,11 @@ impl Resource {
 
     pub fn creates_on_update(mut self) -> Self {
         self.creates_on_update = true;
+        self
+    }
+
+    pub fn updates_need_version(mut self) -> Self {
+        self.updates_need_version = true;
         self
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Source: apiserver `endpoints/request/requestinfo.go`.
 
+use percent_encoding::percent_decode_str;
 use windlass_api::GroupVersionResource;
 
 /// A path below `/api` or `/apis` that names a resource.
@@ -53,37 +54,7 @@ pub(crate) fn parse(path: &str) -> Option<ResourcePath> {
 
 /// Undoes percent-encoding.
 pub(crate) fn decode(segment: &str) -> String {
-    percent_decode(segment, false)
-}
-
-/// Undoes the encoding of a query: as in a path, and `+` is a space.
-pub(crate) fn decode_query(text: &str) -> String {
-    percent_decode(text, true)
-}
-
-fn percent_decode(text: &str, plus_is_space: bool) -> String {
-    let encoded = text.contains('%') || (plus_is_space && text.contains('+'));
-    if !encoded {
-        return text.to_owned();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        match byte {
-            b'%' => match after.get(..2).and_then(hex) {
-                Some(decoded) => {
-                    bytes.push(decoded);
-                    rest = &after[2..];
-                }
-                None => bytes.push(b'%'),
-            },
-            b'+' if plus_is_space => bytes.push(b' '),
-            _ => bytes.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -129,7 +100,6 @@ mod tests {
     #[test]
     fn percent_encoding() {
         assert_eq!(decode("a%2Fb%zz%4"), "a/b%zz%4");
-        assert_eq!(decode_query("a+b%3D"), "a b=");
         assert_eq!(decode("%ff"), "\u{fffd}");
     }
 }

@@ -5,21 +5,13 @@ use windlass_api::labels::Selector;
 use windlass_api::{Status, field};
 use windlass_client::{DeleteOptions, Options, Propagation, VersionMatch};
 
-use super::path::decode_query;
-
 /// The decoded parameters in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(crate) fn parse(query: Option<&str>) -> Self {
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(name, value)| (decode_query(name), decode_query(value)))
-                .collect(),
-        )
+        Self(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {

@@ -58,6 +58,7 @@ impl Server {
             put(&mut object, "status", resource.empty_status());
         }
         resource.strategy.prepare_create(&mut object, moment);
+        self.refuse_escalation(context, served, request, &object, None)?;
         let mut admitted = review(Operation::Create, context, served, request, Some(&mut object), None);
         self.admission.admit(&mut admitted, self).await?;
         let mut errors = metadata::validate(&object, resource);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use windlass_admission::Operation;
 use windlass_api::Status;
+use windlass_api::field::{self, Path};
 use windlass_client::{Request, Verb};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, items, keep, put, text};
@@ -56,7 +57,7 @@ impl Server {
             put(child(&mut old, "metadata"), "resourceVersion", current.revision.to_string());
             let new = make(&old)?;
             // A patched object carries the version that it was made from, which is no wish of the client's.
-            let conditional = check_versions(&new, &old, served, &request.name)? && request.verb == Verb::Update;
+            let conditional = check_versions(&new, &old, served, request)? && request.verb == Verb::Update;
             match self.replace(context, served, request, &current, &old, new).await? {
                 Ok(outcome) => return Ok(outcome),
                 Err(Some(newer)) if !conditional => current = newer,
@@ -81,6 +82,7 @@ impl Server {
         let resource = &served.resource;
         let moment = Moment { now: self.clock.now() };
         prepare(&mut new, old, served, &request.subresource, moment);
+        self.refuse_escalation(context, served, request, &new, Some(old))?;
         let mut admitted = review(Operation::Update, context, served, request, Some(&mut new), Some(old));
         self.admission.admit(&mut admitted, self).await?;
         let mut errors = metadata::validate_update(&new, old, resource);
@@ -210,22 +212,27 @@ fn check_names(object: &mut Value, served: &Served, request: &Request) -> Result
 }
 
 /// Compares uid and resourceVersion with the stored object's; returns whether the client insists on a resourceVersion.
-fn check_versions(new: &Value, old: &Value, served: &Served, name: &str) -> Result<bool, Status> {
+fn check_versions(new: &Value, old: &Value, served: &Served, request: &Request) -> Result<bool, Status> {
     let (metadata, old_metadata) = (&new["metadata"], &old["metadata"]);
-    let group_resource = served.resource.group_resource();
+    let (group_resource, name) = (served.resource.group_resource(), request.name.as_str());
     let (uid, old_uid) = (text(metadata, "uid"), text(old_metadata, "uid"));
     if !uid.is_empty() && uid != old_uid {
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
         return Err(Status::conflict(&group_resource, name, why));
     }
     let version = text(metadata, "resourceVersion");
+    let metadata_path = Path::new("metadata");
+    let path = metadata_path.child("resourceVersion");
     if version.is_empty() || version == "0" {
+        if served.resource.updates_need_version && request.verb == Verb::Update {
+            let error = field::Error::invalid(&path, 0, "must be specified for an update");
+            // Upstream puts the resource where the kind should be.
+            return Err(Status::invalid(&group_resource.group, &group_resource.resource, name, &vec![error]));
+        }
         return Ok(false);
     }
     if version.parse::<u64>().is_err() {
-        let path = windlass_api::field::Path::new("metadata");
-        let error =
-            windlass_api::field::Error::invalid(&path.child("resourceVersion"), version, "must be a decimal integer");
+        let error = field::Error::invalid(&path, version, "must be a decimal integer");
         return Err(Status::invalid(&served.resource.kind.group, &served.resource.kind.kind, name, &vec![error]));
     }
     if version != text(old_metadata, "resourceVersion") {

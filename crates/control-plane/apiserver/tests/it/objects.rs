@@ -284,6 +284,76 @@ async fn who_may_do_what() {
     assert_eq!(read(jane().await).await.0, StatusCode::OK);
 }
 
+/// Some kinds want to be told from which version an update was made.
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_that_need_a_version() {
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let server = TestServer::start().await;
+    let lease = json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "a"}});
+    let created = server.create(LEASES, &lease).await;
+    let put = async |object: &Value| {
+        read(server.send(Method::PUT, &format!("{LEASES}/l"), JSON, &object.to_string()).await).await
+    };
+    let (code, status) = put(&lease).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        status["message"],
+        "leases.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+    );
+    assert_eq!(put(&created).await.0, StatusCode::OK);
+}
+
+/// Who may write roles gives away no more than what they have.
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_are_not_escalated() {
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let server = TestServer::start().await;
+    let rule = |verbs: &[&str], group: &str, resource: &str| json!({"verbs": verbs, "apiGroups": [group], "resources": [resource]});
+    let role = |name: &str, rules: Value| json!({"metadata": {"name": name}, "rules": rules});
+    let binding = |name: &str, role: &str| {
+        json!({"metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+            "subjects": [{"kind": "User", "name": "jane"}]})
+    };
+    let janes = json!([
+        rule(&["get", "list"], "", "pods"),
+        rule(&["*"], "rbac.authorization.k8s.io", "roles"),
+        rule(&["create"], "rbac.authorization.k8s.io", "rolebindings")
+    ]);
+    // All of RBAC is more than may be done with roles here: no escalation, no binding.
+    let mut limited = janes.clone();
+    limited[1]["verbs"] = json!(["create", "update", "get"]);
+    server.create(&format!("{RBAC}/roles"), &role("janes", limited)).await;
+    server.create(&format!("{RBAC}/rolebindings"), &binding("janes", "janes")).await;
+    server.create(&format!("{RBAC}/roles"), &role("secrets", json!([rule(&["get"], "", "secrets")]))).await;
+    let headers = ["impersonate-user: jane", "content-type: application/json"];
+    let send = async |method: Method, path: &str, object: &Value| {
+        read(server.send(method, &format!("{RBAC}/{path}"), &headers, &object.to_string()).await).await
+    };
+    let post = async |path: &str, object: &Value| send(Method::POST, path, object).await;
+
+    let had = role("own", json!([rule(&["list"], "", "pods")]));
+    assert_eq!(post("roles", &had).await.0, StatusCode::CREATED);
+    let more = role("more", json!([rule(&["get", "delete"], "", "secrets")]));
+    let (code, status) = post("roles", &more).await;
+    assert_eq!(code, StatusCode::FORBIDDEN);
+    assert_eq!(
+        status["message"],
+        "roles.rbac.authorization.k8s.io \"more\" is forbidden: user \"jane\" (groups=[\"system:authenticated\"]) is \
+         attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], \
+         Verbs:[\"get\" \"delete\"]}"
+    );
+    let grown = role("own", json!([rule(&["watch"], "", "pods")]));
+    assert_eq!(send(Method::PUT, "roles/own", &grown).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(post("rolebindings", &binding("b", "own")).await.0, StatusCode::CREATED);
+    assert_eq!(post("rolebindings", &binding("c", "secrets")).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(post("rolebindings", &binding("d", "none")).await.0, StatusCode::NOT_FOUND);
+
+    // With the verbs for it, rights that one does not have can be given away.
+    server.send(Method::PUT, &format!("{RBAC}/roles/janes"), JSON, &role("janes", janes).to_string()).await;
+    assert_eq!(post("roles", &more).await.0, StatusCode::CREATED);
+    assert_eq!(post("rolebindings", &binding("c", "secrets")).await.0, StatusCode::CREATED);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn service_accounts_and_their_tokens() {
     let server = TestServer::start().await;

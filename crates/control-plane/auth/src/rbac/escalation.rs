@@ -38,6 +38,44 @@ fn break_down(rule: &Rule) -> Vec<Rule> {
     rights
 }
 
+/// The rights of [`uncovered`] as upstream tells them to the user: one line for each resource or URL, sorted.
+pub fn describe(rights: &[Rule]) -> String {
+    let mut compact: Vec<Rule> = Vec::new();
+    for right in rights {
+        let is_alike = |other: &&mut Rule| {
+            right.non_resource_urls.is_empty() && Rule { verbs: right.verbs.clone(), ..(**other).clone() } == *right
+        };
+        match compact.iter_mut().find(is_alike) {
+            Some(rule) => rule.verbs.extend_from_slice(&right.verbs),
+            None => compact.push(right.clone()),
+        }
+    }
+    let mut lines: Vec<String> = compact.iter().map(line).collect();
+    lines.sort();
+    lines.dedup();
+    lines.join("\n")
+}
+
+/// `{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}`
+fn line(rule: &Rule) -> String {
+    let parts = [
+        ("APIGroups", &rule.api_groups),
+        ("Resources", &rule.resources),
+        ("NonResourceURLs", &rule.non_resource_urls),
+        ("ResourceNames", &rule.resource_names),
+        ("Verbs", &rule.verbs),
+    ];
+    let parts = parts.into_iter().filter(|(_, words)| !words.is_empty());
+    let parts: Vec<String> = parts.map(|(name, words)| format!("{name}:{}", quoted(words))).collect();
+    format!("{{{}}}", parts.join(", "))
+}
+
+/// A list as Go writes it with `%q`.
+pub fn quoted(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!("[{}]", words.join(" "))
+}
+
 fn covers(rule: &Rule, right: &Rule) -> bool {
     let has = |choices: &[String], wanted: &[String]| {
         wanted.iter().all(|w| choices.iter().any(|choice| choice == "*" || choice == w))
@@ -84,5 +122,17 @@ mod tests {
         assert_eq!(uncovered(&held, &[rule(&["*"], &["*"], &["*"], &[])]).len(), 1);
         let everything = [rule(&["*"], &["*"], &["*"], &[])];
         assert!(uncovered(&everything, &[rule(&["*"], &["*"], &["*"], &[])]).is_empty());
+    }
+
+    #[test]
+    fn descriptions() {
+        let wanted = [rule(&["get", "list"], &[""], &["secrets", "pods"], &[]), rule(&["get"], &["a"], &["b"], &["n"])];
+        let urls = Rule { verbs: vec!["get".into()], non_resource_urls: vec!["/x".into()], ..Rule::default() };
+        let missing = uncovered(&[], &[wanted.as_slice(), &[urls]].concat());
+        let expected = r#"{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}
+{APIGroups:[""], Resources:["secrets"], Verbs:["get" "list"]}
+{APIGroups:["a"], Resources:["b"], ResourceNames:["n"], Verbs:["get"]}
+{NonResourceURLs:["/x"], Verbs:["get"]}"#;
+        assert_eq!(describe(&missing), expected);
     }
 }

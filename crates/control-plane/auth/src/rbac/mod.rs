@@ -7,6 +7,6 @@ mod escalation;
 mod index;
 mod rule;
 
-pub use escalation::uncovered;
+pub use escalation::{describe, quoted, uncovered};
 pub use index::{BindingKey, Rbac, RoleKey, RoleRef, Subject};
 pub use rule::Rule;

@@ -13,6 +13,7 @@ pub(crate) fn resource() -> Resource {
         .categories(&["api-extensions"])
         .counts_generations()
         .columns(columns::list(&["Name", "Mutations:integer", "ParamKind", "Age"]))
+        .updates_need_version()
         .strategy(MutatingAdmissionPolicy)
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn resource() -> Resource {
     .categories(&["api-extensions"])
     .counts_generations()
     .columns(columns::list(&["Name", "Webhooks:integer", "Age"]))
+    .updates_need_version()
     .strategy(MutatingWebhookConfiguration)
 }
 

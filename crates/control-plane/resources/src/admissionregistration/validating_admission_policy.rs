@@ -14,6 +14,7 @@ pub(crate) fn resource() -> Resource {
         .subresources(&[Subresource::Status])
         .counts_generations()
         .columns(columns::list(&["Name", "Validations:integer", "ParamKind", "Age"]))
+        .updates_need_version()
         .strategy(ValidatingAdmissionPolicy)
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn resource() -> Resource {
     .categories(&["api-extensions"])
     .counts_generations()
     .columns(columns::list(&["Name", "PolicyName", "ParamRef", "Age"]))
+    .updates_need_version()
     .strategy(ValidatingAdmissionPolicyBinding)
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn resource() -> Resource {
             columns::Column::name(),
             columns::Column { kind: "date".into(), ..columns::Column::string("Created At", "") },
         ])
+        .updates_need_version()
         .strategy(CustomResourceDefinition)
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn resource() -> Resource {
         .categories(&["api-extensions"])
         .subresources(&[Subresource::Status])
         .columns(columns::list(&["Name", "Service", "Available", "Age"]))
+        .updates_need_version()
         .strategy(ApiService)
 }
 

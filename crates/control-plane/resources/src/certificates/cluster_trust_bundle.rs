@@ -12,6 +12,7 @@ pub(crate) fn resource() -> Resource {
         .name_rule(names::path_segment)
         .selectable(&[("spec.signerName", "/spec/signerName")])
         .columns(columns::list(&["Name", "SignerName"]))
+        .updates_need_version()
         .strategy(ClusterTrustBundle)
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn resource() -> Resource {
             "State",
             "UnverifiedUserAnnotations",
         ]))
+        .updates_need_version()
         .strategy(PodCertificateRequest)
 }
 

@@ -12,6 +12,7 @@ pub(crate) fn resource() -> Resource {
     Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases")
         .creates_on_update()
         .columns(columns::list(&["Name", "Holder", "Age"]))
+        .updates_need_version()
         .strategy(Lease)
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn resource() -> Resource {
     Resource::cluster("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
         .creates_on_update()
         .columns(columns::list(&["Name", "Handler", "Age"]))
+        .updates_need_version()
         .strategy(RuntimeClass)
 }
 

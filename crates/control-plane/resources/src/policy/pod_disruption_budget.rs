@@ -15,6 +15,7 @@ pub(crate) fn resource() -> Resource {
         .subresources(&[Subresource::Status])
         .counts_generations()
         .columns(columns::list(&["Name", "Min Available", "Max Unavailable", "Allowed Disruptions:integer", "Age"]))
+        .updates_need_version()
         .strategy(PodDisruptionBudget)
 }
 

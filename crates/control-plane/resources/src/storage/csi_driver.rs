@@ -24,6 +24,7 @@ pub(crate) fn resource() -> Resource {
             "Modes",
             "Age",
         ]))
+        .updates_need_version()
         .strategy(CsiDriver)
 }
 

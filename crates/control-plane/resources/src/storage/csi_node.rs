@@ -17,6 +17,7 @@ pub(crate) fn resource() -> Resource {
     Resource::cluster("storage.k8s.io", "v1", "CSINode", "csinodes")
         .subresources(&[Subresource::Status])
         .columns(columns::list(&["Name", "Drivers:integer", "Age"]))
+        .updates_need_version()
         .strategy(CsiNode)
 }
 

@@ -12,6 +12,7 @@ use crate::{Resource, Strategy};
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities")
         .columns(columns::list(&["Name", "StorageClassName", "Capacity"]))
+        .updates_need_version()
         .strategy(CsiStorageCapacity)
 }
 

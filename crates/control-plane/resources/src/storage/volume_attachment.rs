@@ -19,6 +19,7 @@ pub(crate) fn resource() -> Resource {
     Resource::cluster("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments")
         .subresources(&[Subresource::Status])
         .columns(table)
+        .updates_need_version()
         .strategy(VolumeAttachment)
 }
 

@@ -14,6 +14,7 @@ pub(crate) fn resource() -> Resource {
     Resource::cluster("storagemigration.k8s.io", "v1", "StorageVersionMigration", "storageversionmigrations")
         .subresources(&[Subresource::Status])
         .columns(table)
+        .updates_need_version()
         .strategy(StorageVersionMigration)
 }
 

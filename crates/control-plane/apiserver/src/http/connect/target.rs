@@ -243,20 +243,7 @@ fn with_query(path: String, query: &[(&str, String)]) -> String {
     if query.is_empty() {
         return path;
     }
-    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    format!("{path}?{}", pairs.join("&"))
-}
-
-/// Encodes a query parameter's value.
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
+    form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1).extend_pairs(query).finish()
 }
 
 /// `None` when the pod has no node yet.
@@ -444,6 +431,6 @@ mod tests {
     fn queries_are_encoded() {
         let path =
             with_query("/exec/a/b/c".to_owned(), &[("command", "echo a&b".to_owned()), ("input", "1".to_owned())]);
-        assert_eq!(path, "/exec/a/b/c?command=echo%20a%26b&input=1");
+        assert_eq!(path, "/exec/a/b/c?command=echo+a%26b&input=1");
     }
 }

@@ -1,0 +1,129 @@
+//! Nobody may give away rights that they do not have: what is asked before a role or a binding is written.
+//!
+//! Who may `escalate` the role, or `bind` the role that a binding names, need not have its rights. Source: upstream's storage of RBAC
+//! objects, `pkg/registry/rbac/*/policybased`.
+
+use serde_json::Value;
+use windlass_api::Status;
+use windlass_api::gvk::GroupResource;
+use windlass_api::well_known::group;
+use windlass_auth::rbac::{RoleKey, RoleRef, Rule, describe, quoted, uncovered};
+use windlass_auth::{Attributes, User};
+use windlass_client::Request;
+use windlass_machinery::tree::{child, keep, text};
+
+use crate::context::Context;
+use crate::registry::Served;
+use crate::server::Server;
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+
+impl Server {
+    /// Refuses a role or a binding with rights that its writer lacks; says nothing about objects of other kinds.
+    pub(crate) fn refuse_escalation(
+        &self,
+        context: &Context,
+        served: &Served,
+        request: &Request,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
+        if served.resource.kind.group != GROUP || context.user.is_in(group::MASTERS) || !request.subresource.is_empty()
+        {
+            return Ok(());
+        }
+        if old.is_some_and(|old| concerns_deletion_only(new, old)) {
+            return Ok(());
+        }
+        let lacking = match &*request.resource.resource {
+            "roles" | "clusterroles" => self.lacking_for_role(&context.user, request, new, old),
+            _ => self.lacking_for_binding(&context.user, request, new)?,
+        };
+        let name = text(&new["metadata"], "name");
+        lacking.map_or(Ok(()), |why| Err(Status::forbidden(&served.resource.group_resource(), name, why)))
+    }
+
+    /// Why the user may not write this role.
+    fn lacking_for_role(&self, user: &User, request: &Request, new: &Value, old: Option<&Value>) -> Option<String> {
+        if self.may(user, "escalate", &request.resource.resource, &request.namespace, &request.name) {
+            return None;
+        }
+        let rules: Vec<Rule> = serde_json::from_value(new["rules"].clone()).unwrap_or_default();
+        let lacking = self.lacking(user, &request.namespace, &rules);
+        // An aggregated role gathers whatever there will be.
+        let is_aggregated = |role: &Value| role.get("aggregationRule").is_some_and(|rule| !rule.is_null());
+        let aggregates = is_aggregated(new) || old.is_some_and(is_aggregated);
+        lacking.or_else(|| {
+            let all = aggregates && self.lacking(user, &request.namespace, &everything()).is_some();
+            all.then(|| "must have cluster-admin privileges to use an aggregationRule".to_owned())
+        })
+    }
+
+    /// Why the user may not write this binding.
+    fn lacking_for_binding(&self, user: &User, request: &Request, new: &Value) -> Result<Option<String>, Status> {
+        let role: RoleRef = serde_json::from_value(new["roleRef"].clone()).unwrap_or_default();
+        let (resource, namespace) = match &*role.kind {
+            "Role" => ("roles", Some(request.namespace.clone())),
+            "ClusterRole" => ("clusterroles", None),
+            // Validation refuses it.
+            _ => return Ok(None),
+        };
+        if self.may(user, "bind", resource, &request.namespace, &role.name) {
+            return Ok(None);
+        }
+        let key = RoleKey { namespace, name: role.name };
+        let Some(rules) = self.authorizer.rules_of_role(&key) else {
+            let resource = GroupResource::of(GROUP, resource);
+            return Err(Status::not_found(&resource, &key.name));
+        };
+        Ok(self.lacking(user, &request.namespace, &rules))
+    }
+
+    fn may(&self, user: &User, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
+        let attributes =
+            Attributes { user, verb, group: GROUP, version: "*", resource, subresource: "", namespace, name, path: "" };
+        self.authorizer.decide(&attributes).is_allowed()
+    }
+
+    /// What of `wanted` the user has not, in words.
+    fn lacking(&self, user: &User, namespace: &str, wanted: &[Rule]) -> Option<String> {
+        let missing = uncovered(&self.authorizer.rules_of(user, namespace), wanted);
+        (!missing.is_empty()).then(|| {
+            let (groups, rights) = (quoted(&user.groups), describe(&missing));
+            format!(
+                "user {:?} (groups={groups}) is attempting to grant RBAC permissions not currently held:\n{rights}",
+                user.name
+            )
+        })
+    }
+}
+
+fn everything() -> [Rule; 2] {
+    let all = || vec!["*".to_owned()];
+    let resources = Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() };
+    [resources, Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() }]
+}
+
+/// Whether only what the garbage collector changes is different: owners and finalizers.
+fn concerns_deletion_only(new: &Value, old: &Value) -> bool {
+    let mut restored = new.clone();
+    for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion"] {
+        keep(child(&mut restored, "metadata"), &old["metadata"], field);
+    }
+    restored == *old
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn changes_for_deletion() {
+        let old = json!({"metadata": {"name": "r", "finalizers": ["x"]}, "rules": []});
+        assert!(concerns_deletion_only(&json!({"metadata": {"name": "r"}, "rules": []}), &old));
+        assert!(!concerns_deletion_only(&json!({"metadata": {"name": "r"}, "rules": [{"verbs": ["get"]}]}), &old));
+        assert!(!concerns_deletion_only(&json!({"metadata": {"name": "r", "labels": {"a": "b"}}, "rules": []}), &old));
+    }
+}
