@@ -6,9 +6,12 @@ pub mod gvk;
 pub mod labels;
 pub mod meta;
 pub mod names;
+pub mod node_selector;
 pub mod quantity;
 pub mod resource;
 pub mod status;
+pub mod taint;
+pub mod text;
 pub mod time;
 pub mod well_known;
 

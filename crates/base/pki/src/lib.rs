@@ -12,6 +12,7 @@
 //!
 //! What this crate does not know: which certificates a cluster has, who may have one, and what claims mean.
 
+mod any_server;
 mod ca;
 mod certificate;
 mod der;
@@ -27,6 +28,7 @@ mod stored;
 mod tls;
 mod token;
 
+pub use any_server::AnyServer;
 pub use ca::{Ca, SigningPolicy};
 pub use certificate::{Certificate, ClientCert, Issue, ServerCert};
 pub use error::PkiError;

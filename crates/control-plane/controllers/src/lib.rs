@@ -19,7 +19,6 @@ mod job;
 mod namespace;
 mod namespaces;
 mod node;
-mod node_selector;
 mod owners;
 mod pod_control;
 mod pod_gc;

@@ -1,10 +1,11 @@
 //! Pods as controllers see them.
 
 use serde::Deserialize;
+use windlass_api::node_selector::NodeSelector;
+use windlass_api::taint::Toleration;
 use windlass_api::time::parse_rfc3339;
 use windlass_api::{Meta, Timestamp};
 
-use crate::node_selector::Affinity;
 use crate::owners::Owned;
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -61,14 +62,24 @@ pub(crate) struct ContainerPort {
     pub protocol: String,
 }
 
+/// Where a pod may be scheduled; only the part that must hold.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Toleration {
-    pub key: String,
-    pub operator: String,
-    pub value: String,
-    pub effect: String,
-    pub toleration_seconds: Option<i64>,
+pub(crate) struct Affinity {
+    pub node_affinity: Option<NodeAffinity>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct NodeAffinity {
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    pub required: Option<NodeSelector>,
+}
+
+impl Affinity {
+    pub(crate) fn required(&self) -> Option<&NodeSelector> {
+        self.node_affinity.as_ref()?.required.as_ref()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

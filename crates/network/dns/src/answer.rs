@@ -385,7 +385,8 @@ fn reverse_address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{EndpointSlice, ObjectKey, Service};
+    use crate::object::{EndpointSlice, Service};
+    use windlass_api::ObjectKey;
 
     fn zone() -> Zone {
         let ranges = ["10.96.0.0/16".parse().unwrap(), "10.244.0.0/16".parse().unwrap()];

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashSet};
 use hickory_proto::rr::Name;
 
-use crate::object::{EndpointSlice, ObjectKey, Protocol, Service, ServiceType};
+use crate::object::{EndpointSlice, Protocol, Service, ServiceType};
+use windlass_api::ObjectKey;
 
 /// A Service as names see it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,19 +1,7 @@
 //! The parts of Service and EndpointSlice that names are made of, as the API's JSON has them.
 
-use serde::{Deserialize, Deserializer};
-
-/// Namespace and name of an object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey {
-    pub namespace: String,
-    pub name: String,
-}
-
-impl ObjectKey {
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-}
+use serde::Deserialize;
+use windlass_api::text::null_is_default;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -75,9 +63,9 @@ impl Protocol {
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointSlice {
     pub metadata: Metadata,
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_default")]
     pub endpoints: Vec<Endpoint>,
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_default")]
     pub ports: Vec<EndpointPort>,
 }
 
@@ -98,7 +86,7 @@ pub struct Labels {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Endpoint {
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_default")]
     pub addresses: Vec<String>,
     pub hostname: Option<String>,
     pub conditions: Conditions,
@@ -116,11 +104,6 @@ pub struct EndpointPort {
     pub name: Option<String>,
     pub protocol: Protocol,
     pub port: Option<u16>,
-}
-
-/// Go writes empty lists that are not optional as `null`.
-fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Service {

@@ -30,9 +30,10 @@ use crate::cache::{Cached, Question};
 use crate::forward::Forwarder;
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::object::{EndpointSlice, ObjectKey, Service};
+use crate::object::{EndpointSlice, Service};
 use crate::options::{Options, zone_name};
 use crate::wire::{Read, Request, Response};
+use windlass_api::ObjectKey;
 
 /// Aliases that lead to aliases are followed this far.
 const ALIASES_MAX: usize = 10;

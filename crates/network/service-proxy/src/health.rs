@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use windlass_api::time::{Clock, rfc3339_nano};
 use windlass_dataplane::Netns;
 
-use crate::object::ObjectKey;
+use windlass_api::ObjectKey;
 
 /// A change that waits longer than this makes the proxy unhealthy: upstream's twice the sync period.
 const PENDING_MAX: Duration = Duration::from_secs(60);

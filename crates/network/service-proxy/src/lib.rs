@@ -22,4 +22,4 @@ pub mod service;
 pub mod service_route;
 
 pub use options::{LocalTraffic, Options};
-pub use proxy::{Error, ServiceProxy, SyncReport};
+pub use proxy::{Error, ServiceProxy, SyncReport, remove};

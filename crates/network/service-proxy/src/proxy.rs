@@ -20,18 +20,19 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use windlass_api::time::Clock;
-use windlass_dataplane::nftables::Nftables;
+use windlass_dataplane::nftables::{Family, Nftables};
 use windlass_dataplane::{Netns, sysctl};
 
 use crate::endpoints::Slice;
 use crate::health::{ProxyHealth, ServiceHealth, Wanted};
 use crate::metrics::Metrics;
-use crate::object::{EndpointSlice, ObjectKey, Service};
+use crate::object::{EndpointSlice, Service};
 use crate::options::Options;
 use crate::plan::{self, NodeView};
-use crate::program::{Program, UdpTargets};
+use crate::program::{Program, TABLE, UdpTargets};
 use crate::service::ServiceInfo;
 use crate::{flows, service_route};
+use windlass_api::ObjectKey;
 
 /// The kernel's table is read and mended this often even if nothing seems to have changed it. Upstream does the same.
 const RESYNC_PERIOD: Duration = Duration::from_secs(3600);
@@ -244,13 +245,6 @@ impl ServiceProxy {
         }
     }
 
-    /// Removes everything that the proxy put into the kernel.
-    pub async fn remove(&self) -> Result<(), Error> {
-        let shared = Arc::clone(&self.shared);
-        let work = tokio::task::spawn_blocking(move || shared.state.lock().remove());
-        work.await.map_err(|_| Error::Cancelled)?
-    }
-
     fn change(&self, change: impl FnOnce(&mut Pending)) {
         let mut pending = self.shared.pending.lock();
         change(&mut pending);
@@ -402,12 +396,16 @@ impl State {
         self.nftables = Some(nftables);
         Ok(())
     }
+}
 
-    fn remove(&mut self) -> Result<(), Error> {
-        let mut nftables = Nftables::open(&self.netns).map_err(Error::Program)?;
-        for program in &mut self.programs {
-            program.delete(&mut nftables).map_err(Error::Program)?;
+/// Removes everything that proxies of this process and of earlier ones put into the kernel.
+pub async fn remove(netns: Arc<Netns>) -> Result<(), Error> {
+    let work = tokio::task::spawn_blocking(move || {
+        let mut nftables = Nftables::open(&netns).map_err(Error::Program)?;
+        for family in [Family::Ipv4, Family::Ipv6] {
+            nftables.delete_table(family, TABLE).map_err(Error::Program)?;
         }
-        service_route::remove(&self.netns).map_err(Error::Route)
-    }
+        service_route::remove(&netns).map_err(Error::Route)
+    });
+    work.await.map_err(|_| Error::Cancelled)?
 }

@@ -9,7 +9,6 @@
 //! containers still stand on, the runtime tells through [`LayersInUse`].
 
 mod digest;
-mod error;
 mod import;
 mod manifest;
 mod options;

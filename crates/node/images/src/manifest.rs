@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use windlass_api::text::null_is_default;
 use windlass_cri::ImageRunConfig;
 
 use crate::digest::Digest;
@@ -192,10 +193,6 @@ impl ImageConfig {
             volumes: raw.volumes.into_keys().collect(),
         }
     }
-}
-
-fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(input: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
 #[cfg(test)]

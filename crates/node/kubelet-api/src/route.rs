@@ -1,8 +1,7 @@
 //! What a path asks for.
 
 use http::Method;
-
-use crate::query::decode;
+use percent_encoding::percent_decode_str;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -51,10 +50,10 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Route, NoRoute> {
 fn by_path(path: &str) -> Option<Route> {
     let path = path.strip_prefix('/')?;
     if path == "logs" || path.starts_with("logs/") {
-        let path = decode(path.strip_prefix("logs").unwrap_or_default(), false);
+        let path = decode(path.strip_prefix("logs").unwrap_or_default());
         return Some(Route::SystemLogs { path });
     }
-    let parts: Vec<String> = path.trim_end_matches('/').split('/').map(|part| decode(part, false)).collect();
+    let parts: Vec<String> = path.trim_end_matches('/').split('/').map(decode).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     if parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
         return None;
@@ -93,6 +92,10 @@ fn container(parts: &[&str]) -> Option<Container> {
         _ => return None,
     };
     Some(Container { namespace: (*namespace).to_owned(), pod: (*pod).to_owned(), uid, name: (*name).to_owned() })
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_api::Quantity;
-use windlass_api::k8s::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration};
+use windlass_api::k8s::api::core::v1::{Node, Pod};
+use windlass_api::node_selector::Term;
+use windlass_api::taint::{Taint, Toleration};
 use windlass_api::well_known::taint;
 
 use crate::node::Pressure;
@@ -66,10 +68,9 @@ pub(crate) fn admit(input: &Input<'_>) -> Result<(), Rejection> {
             let text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
             return reject("NodeAffinity", text);
         }
-        let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-        let tolerations = pod.pod_spec().tolerations.as_deref().unwrap_or_default();
-        let executes = |taint: &&Taint| taint.effect == "NoExecute";
-        if taints.iter().filter(executes).any(|taint| !tolerated(taint, tolerations)) {
+        let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).map(Taint::from);
+        let tolerations = tolerations(pod);
+        if taints.any(|taint| taint.effect == "NoExecute" && !taint.is_tolerated(&tolerations)) {
             let text = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate";
             return reject("TaintToleration", text);
         }
@@ -91,8 +92,7 @@ fn pressure(input: &Input<'_>) -> Result<(), Rejection> {
         // Those with requests of their own are let in, and so is who tolerates the pressure.
         let pressure =
             Taint { key: taint::MEMORY_PRESSURE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
-        let tolerations = pod.pod_spec().tolerations.as_deref().unwrap_or_default();
-        if QosClass::of(pod) != QosClass::BestEffort || tolerated(&pressure, tolerations) {
+        if QosClass::of(pod) != QosClass::BestEffort || pressure.is_tolerated(&tolerations(pod)) {
             return Ok(());
         }
     }
@@ -116,16 +116,8 @@ fn sysctls(input: &Input<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-pub(crate) fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
-    tolerations.iter().any(|toleration| {
-        let key = toleration.key.as_deref().unwrap_or_default();
-        let effect = toleration.effect.as_deref().unwrap_or_default();
-        let value = match toleration.operator.as_deref().unwrap_or("Equal") {
-            "Exists" => true,
-            _ => toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
-        };
-        (effect.is_empty() || effect == taint.effect) && (key.is_empty() || key == taint.key) && value
-    })
+fn tolerations(pod: &Pod) -> Vec<Toleration> {
+    pod.pod_spec().tolerations.iter().flatten().map(Toleration::from).collect()
 }
 
 /// The node selector, and the affinity that is required.
@@ -137,41 +129,9 @@ fn matches_node(pod: &Pod, node: &Node) -> bool {
     }
     let affinity = pod.pod_spec().affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
     let required = affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
-    required.is_none_or(|required| required.node_selector_terms.iter().any(|term| term_matches(term, &labels, node)))
-}
-
-fn term_matches(term: &NodeSelectorTerm, labels: &BTreeMap<String, String>, node: &Node) -> bool {
-    let expressions = term.match_expressions.as_deref().unwrap_or_default();
-    let fields = term.match_fields.as_deref().unwrap_or_default();
-    // A term that says nothing matches nothing.
-    if expressions.is_empty() && fields.is_empty() {
-        return false;
-    }
-    let name = BTreeMap::from([("metadata.name".to_owned(), node.metadata.name.clone().unwrap_or_default())]);
-    expressions.iter().all(|it| requirement_matches(it, labels))
-        && fields.iter().all(|it| requirement_matches(it, &name))
-}
-
-fn requirement_matches(requirement: &NodeSelectorRequirement, labels: &BTreeMap<String, String>) -> bool {
-    let value = labels.get(&requirement.key);
-    let values = requirement.values.as_deref().unwrap_or_default();
-    let compare = |greater: bool| {
-        let (Some(Ok(own)), Some(Ok(bound))) =
-            (value.map(|v| v.parse::<i64>()), values.first().map(|v| v.parse::<i64>()))
-        else {
-            return false;
-        };
-        if greater { own > bound } else { own < bound }
-    };
-    match requirement.operator.as_str() {
-        "In" => value.is_some_and(|value| values.contains(value)),
-        "NotIn" => value.is_none_or(|value| !values.contains(value)),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => compare(true),
-        "Lt" => compare(false),
-        _ => false,
-    }
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    let mut terms = required.into_iter().flat_map(|required| &required.node_selector_terms).map(Term::from);
+    required.is_none() || terms.any(|term| term.matches(name, &labels))
 }
 
 /// Host ports as protocol, port and address.

@@ -131,17 +131,25 @@ impl Cgroups {
 
     /// Removes what is left of a pod's cgroups. Idempotent.
     pub(crate) fn remove_pod(&self, pod: &Pod) -> io::Result<()> {
-        let cgroup = self.of_pod(pod);
+        self.remove_everywhere(&self.of_pod(pod))
+    }
+
+    fn remove_everywhere(&self, cgroup: &str) -> io::Result<()> {
         let bases: &[PathBuf] = match &self.hierarchies {
             Hierarchies::V1 { all, .. } => all,
             Hierarchies::V2(base) => std::slice::from_ref(base),
             Hierarchies::None => &[],
         };
-        for base in bases {
-            remove(&base.join(cgroup.trim_start_matches('/')))?;
-        }
-        Ok(())
+        bases.iter().try_for_each(|base| remove(&base.join(cgroup.trim_start_matches('/'))))
     }
+}
+
+/// Removes the cgroups below `root` (see [`crate::Options::cgroup_root`]) when no pod is left. Idempotent.
+///
+/// An error, of kind `ResourceBusy`, says that processes still run in one of them: another node's on this machine, perhaps.
+pub fn remove_cgroups(root: &str) -> io::Result<()> {
+    let cgroups = Cgroups::find(root);
+    cgroups.remove_everywhere(&cgroups.base())
 }
 
 /// Children first; processes in one of them are an error, since the runtime has ended all.

@@ -32,6 +32,7 @@ mod status;
 mod sync;
 mod termination_message;
 
+pub use cgroups::remove_cgroups;
 pub use handle::{ContainerInstance, Handle};
 pub use kubelet::{Context, Kubelet, StartError, run};
 pub use options::{EvictionOptions, ImageGcOptions, Options, Signal, SoftThreshold, Threshold, ThresholdValue};

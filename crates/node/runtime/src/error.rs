@@ -3,6 +3,7 @@
 
 use std::error::Error as StdError;
 
+use windlass_api::text::with_causes;
 use windlass_cri::{Code, Error, Result};
 
 use crate::launch::report::FailureKind;
@@ -22,24 +23,8 @@ pub(crate) trait During<T> {
 
 impl<T, E: StdError> During<T> for std::result::Result<T, E> {
     fn during(self, code: Code, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| Error::new(code, format!("{}: {}", what(), chain(&error))))
+        self.map_err(|error| Error::new(code, format!("{}: {}", what(), with_causes(&error))))
     }
-}
-
-/// An error with its sources in one line.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        // Transparent errors repeat their source.
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// What the supervisor refused or could not do.
@@ -56,7 +41,7 @@ pub(crate) fn from_supervisor(what: &str, error: &ClientError) -> Error {
         ClientError::Protocol { .. } => Code::FailedPrecondition,
         ClientError::Confused | ClientError::Unsendable(_) => Code::Internal,
     };
-    Error::new(code, format!("{what}: {}", chain(error)))
+    Error::new(code, format!("{what}: {}", with_causes(error)))
 }
 
 /// A task of ours that ended without a result has panicked or was cancelled with its executor.
@@ -83,7 +68,7 @@ mod tests {
     fn causes_are_told_once() {
         let io = std::io::Error::from_raw_os_error(libc::ENOSPC);
         let error = crate::store::StoreError::Write { path: "/x".into(), source: io };
-        assert_eq!(chain(&error), "cannot write /x: No space left on device (os error 28)");
+        assert_eq!(with_causes(&error), "cannot write /x: No space left on device (os error 28)");
         let refused = ClientError::Refused(Failure::new(FailureKind::Executable, "exec: \"foo\": not there"));
         let error = from_supervisor("start", &refused);
         assert_eq!((error.code, error.message.as_str()), (Code::InvalidArgument, "start: exec: \"foo\": not there"));

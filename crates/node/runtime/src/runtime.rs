@@ -10,6 +10,7 @@ use futures::future::join_all;
 use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use windlass_api::text::with_causes;
 use windlass_cri::{Code, ContainerState, Error, ImageSource, PodNetwork, Result};
 
 use crate::cgroup::Hierarchies;
@@ -169,7 +170,7 @@ fn sandbox_died(core: &Arc<Core>, sandbox: &Arc<sandbox::Sandbox>) {
     let (core, sandbox) = (core.clone(), sandbox.clone());
     tokio::task::spawn_blocking(move || {
         if let Err(error) = sandbox.save(&core) {
-            tracing::warn!(sandbox = sandbox.id, error = crate::error::chain(&error), "cannot save the sandbox");
+            tracing::warn!(sandbox = sandbox.id, error = with_causes(&error), "cannot save the sandbox");
         }
     });
 }

@@ -30,6 +30,7 @@ pub use cleanup::TearDownError;
 pub use container::MountError;
 pub use expansion::{expand, expand_known};
 pub use layout::{Layout, Plugin};
+pub use mounts::unmount_below;
 pub use payload::PayloadError;
 pub use plan::NodeFacts;
 pub use plugins::SetUpError;

@@ -97,6 +97,14 @@ pub(crate) fn mounted_below(base: &Path) -> io::Result<Vec<MountPoint>> {
     Ok(found)
 }
 
+/// Takes everything that is mounted below `base` out of the tree, what was mounted last first.
+pub fn unmount_below(base: &Path) -> io::Result<()> {
+    for mount in mounted_below(base)?.into_iter().filter(|mount| mount.path != base) {
+        unmount(&mount.path, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)?;
+    }
+    Ok(())
+}
+
 /// `36 35 98:0 /root /mount/point options … - type source options`
 fn parse_line(line: &[u8]) -> Option<MountPoint> {
     use std::os::unix::ffi::OsStringExt;

@@ -11,14 +11,14 @@ use serde_json::Value;
 use crate::control::{Connection, StatusReport, Stop};
 use crate::error::Failure;
 use crate::output::say;
-use crate::server::node;
+use crate::server::{kubeconfig, node};
 use crate::settings::DataDir;
 
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
     #[command(flatten)]
     directory: DataDir,
-    /// Also remove all data, mounts, namespaces, cgroups and rules.
+    /// Also remove all data, mounts, namespaces, cgroups, rules, and the context of kubectl.
     #[arg(long)]
     wipe: bool,
 }
@@ -33,8 +33,11 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         super::block_on(node::end(&data_dir, flags.wipe))?;
     }
     if flags.wipe {
-        super::block_on(node::remove_network(&data_dir))?;
+        super::block_on(node::remove_traces(&data_dir))?;
         node::unmount_all(&data_dir)?;
+        if let Err(failure) = kubeconfig::remove_from_users(&data_dir.join(kubeconfig::FILE)) {
+            failure.print();
+        }
         match std::fs::remove_dir_all(&data_dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Failure::during(format!("{} cannot be removed", data_dir.display()), error));

@@ -41,7 +41,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
     if running.is_none() {
         start(&settings)?;
     }
-    let own = settings.data_dir.join("kubeconfig.yaml");
+    let own = settings.data_dir.join(kubeconfig::FILE);
     let merged = kubeconfig::merge_into_users(&own)?;
     say(if running.is_some() { "the cluster runs already" } else { "the cluster is ready" });
     say(format_args!("  kubectl uses it: context {:?} in {}", kubeconfig::NAME, merged.display()));

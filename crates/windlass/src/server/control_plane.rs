@@ -196,7 +196,7 @@ fn write_kubeconfigs(settings: &Settings, keys: &Keys) -> Result<PathBuf, Failur
     let config = kubeconfig::of(keys.ca.certificate(), &keys.admin()?, settings.https_port);
     let text = serde_saphyr::to_string(&config)
         .map_err(|error| Failure::during("the kubeconfig cannot be written", error.to_string()))?;
-    let path = settings.data_dir.join("kubeconfig.yaml");
+    let path = settings.data_dir.join(kubeconfig::FILE);
     for path in std::iter::once(&path).chain(&settings.write_kubeconfig) {
         windlass_pki::write_private(path, text.as_bytes())
             .map_err(|error| Failure::during("the kubeconfig cannot be written", error))?;

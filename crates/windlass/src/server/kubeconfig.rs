@@ -11,6 +11,8 @@ use crate::error::Failure;
 
 /// The name of cluster, user and context.
 pub(crate) const NAME: &str = "windlass";
+/// The administrator's, in the data directory.
+pub(crate) const FILE: &str = "kubeconfig.yaml";
 
 /// A kubeconfig with one context.
 pub(crate) fn of(ca: &Certificate, identity: &Identity, port: u16) -> Value {
@@ -36,31 +38,47 @@ pub(crate) fn of(ca: &Certificate, identity: &Identity, port: u16) -> Value {
 /// the first of `KUBECONFIG`, else `~/.kube/config`.
 pub(crate) fn merge_into_users(own: &Path) -> Result<PathBuf, Failure> {
     let path = users_file()?;
-    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::during(format!("{} cannot be read", path.display()), error.to_string())
-            .hint("mend or move it; the cluster runs, and its own kubeconfig is KUBECONFIG=DATA_DIR/kubeconfig.yaml")
-    };
-    let read = |path: &Path| -> Result<Value, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-        if text.trim().is_empty() {
-            return Ok(json!({}));
-        }
-        serde_saphyr::from_str(&text).map_err(|error| unreadable(path, &error))
-    };
     let own = read(own)?;
     let present = if path.exists() { read(&path)? } else { json!({}) };
-    let merged = merge(&present, &own);
-    if merged != present {
-        let failed = |error: &dyn std::fmt::Display| {
-            Failure::during(format!("{} cannot be written", path.display()), error.to_string())
-        };
-        let text = serde_saphyr::to_string(&merged).map_err(|error| failed(&error))?;
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-        }
-        windlass_pki::write_private(&path, text.as_bytes()).map_err(|error| failed(&error))?;
-    }
+    replace(&path, &present, &merge(&present, &own))?;
     Ok(path)
+}
+
+/// Takes what [`merge_into_users`] put in out of the user's kubeconfig, unless another cluster has taken its place there.
+pub(crate) fn remove_from_users(own: &Path) -> Result<(), Failure> {
+    let path = users_file()?;
+    if !own.exists() || !path.exists() {
+        return Ok(());
+    }
+    let present = read(&path)?;
+    replace(&path, &present, &without(&present, &read(own)?))
+}
+
+fn read(path: &Path) -> Result<Value, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::during(format!("{} cannot be read", path.display()), error.to_string())
+            .hint("mend or move it; each cluster keeps a kubeconfig of its own in its data directory, kubeconfig.yaml")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    if text.trim().is_empty() {
+        return Ok(json!({}));
+    }
+    serde_saphyr::from_str(&text).map_err(|error| unreadable(&error))
+}
+
+/// Writes the user's kubeconfig, when there is anything new.
+fn replace(path: &Path, present: &Value, wanted: &Value) -> Result<(), Failure> {
+    if wanted == present {
+        return Ok(());
+    }
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::during(format!("{} cannot be written", path.display()), error.to_string())
+    };
+    let text = serde_saphyr::to_string(wanted).map_err(|error| failed(&error))?;
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+    }
+    windlass_pki::write_private(path, text.as_bytes()).map_err(|error| failed(&error))
 }
 
 #[expect(clippy::disallowed_methods, reason = "KUBECONFIG and HOME are where every Kubernetes client looks")]
@@ -96,6 +114,25 @@ fn merge(present: &Value, own: &Value) -> Value {
     merged
 }
 
+/// `present` without the entries of `own`, when its cluster is the one of `own`.
+fn without(present: &Value, own: &Value) -> Value {
+    let mut rest = present.clone();
+    let holds = |entry: &Value| rest["clusters"].as_array().is_some_and(|all| all.contains(entry));
+    if !own["clusters"].as_array().is_some_and(|clusters| clusters.iter().all(holds)) {
+        return rest;
+    }
+    for list in ["clusters", "users", "contexts"] {
+        let names: Vec<&Value> = own[list].as_array().into_iter().flatten().map(|entry| &entry["name"]).collect();
+        if let Some(entries) = rest[list].as_array_mut() {
+            entries.retain(|entry| !names.contains(&&entry["name"]));
+        }
+    }
+    if rest["current-context"] == own["current-context"] {
+        rest["current-context"] = json!("");
+    }
+    rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +154,10 @@ mod tests {
         assert_eq!((&merged["current-context"], &merged["preferences"]["colors"]), (&json!("windlass"), &json!(true)));
         assert_eq!(merge(&merged, &own), merged);
         assert_eq!(merge(&Value::Null, &own)["kind"], "Config");
+        let rest = without(&merged, &own);
+        assert_eq!((&rest["clusters"], &rest["users"]), (&json!([present["clusters"][0]]), &json!([])));
+        assert_eq!((&rest["contexts"], &rest["current-context"]), (&present["contexts"], &json!("")));
+        // The context belongs to another cluster of that name.
+        assert_eq!(without(&present, &own), present);
     }
 }

@@ -34,6 +34,8 @@ use crate::settings::Settings;
 /// The argument by which this program is a supervisor.
 pub(crate) const SUPERVISOR: &str = "supervisor";
 const KUBELET_PORT: u16 = 10250;
+/// Below this, in each hierarchy, are the cgroups of pods.
+const CGROUP_ROOT: &str = "/";
 /// What containers get to end when the cluster ends.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -237,6 +239,7 @@ fn kubelet_options(settings: &Settings, node_ip: Ipv4Addr) -> windlass_kubelet::
         cluster_dns: vec![services::dns_address(settings).to_string()],
         cluster_domain: settings.cluster_domain.clone(),
         version: super::VERSION.to_owned(),
+        cgroup_root: CGROUP_ROOT.to_owned(),
         // Containers are confined unless they ask not to be.
         seccomp_default: true,
         ..windlass_kubelet::Options::new(
@@ -299,51 +302,22 @@ pub(crate) async fn end(data_dir: &Path, wipe: bool) -> Result<(), Failure> {
     if wipe { runtime.wipe().await.map_err(failed) } else { runtime.shutdown_all(STOP_GRACE).await.map_err(failed) }
 }
 
+/// Removes what pods and Services left in the node's network and among its cgroups.
+pub(crate) async fn remove_traces(data_dir: &Path) -> Result<(), Failure> {
+    pod_network::remove(&pod_network::Paths::new(data_dir))?;
+    services::remove_proxy().await?;
+    match windlass_kubelet::remove_cgroups(CGROUP_ROOT) {
+        // Another cluster of this machine has pods there.
+        Err(error) if error.kind() != std::io::ErrorKind::ResourceBusy => {
+            Err(Failure::during("the cgroups of pods cannot be removed", error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Unmounts what is mounted below the data directory: volumes of pods that are no more.
 pub(crate) fn unmount_all(data_dir: &Path) -> Result<(), Failure> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|error| Failure::during("the mounts cannot be listed", error))?;
-    // The fifth word is where; the last mounted come last and go first.
-    let points = mounts.lines().rev().filter_map(|line| line.split(' ').nth(4));
-    for point in points.map(unescape).filter(|point| point.starts_with(data_dir) && point != data_dir) {
-        nix::mount::umount2(&point, nix::mount::MntFlags::MNT_DETACH)
-            .map_err(|error| Failure::during(format!("{} cannot be unmounted", point.display()), error))?;
-    }
-    Ok(())
-}
-
-/// A path of mountinfo, in which spaces and the like are written as `\040`.
-fn unescape(text: &str) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let code = after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &after[3..];
-            }
-            None => bytes.push(byte),
-        }
-    }
-    PathBuf::from(std::ffi::OsString::from_vec(bytes))
-}
-
-/// Removes what pods and Services left in the node's network.
-pub(crate) async fn remove_network(data_dir: &Path) -> Result<(), Failure> {
-    pod_network::remove(&pod_network::Paths::new(data_dir))?;
-    services::remove_proxy().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_of_mounts() {
-        assert_eq!(unescape("/a\\040b\\134c"), PathBuf::from("/a b\\c"));
-        assert_eq!(unescape("/plain"), PathBuf::from("/plain"));
-    }
+    windlass_volumes::unmount_below(data_dir).map_err(|error| {
+        Failure::during(format!("what is mounted below {} cannot be unmounted", data_dir.display()), error)
+    })
 }

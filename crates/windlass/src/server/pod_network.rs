@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use serde_json::{Map, json};
+use windlass_api::text::with_causes;
 use windlass_cni::plugin::{self, PluginOptions};
 use windlass_cni::{Attachment, Cni, Options};
 use windlass_cri::{Code, Error, NetworkRequest, PodNetwork, Protocol};
@@ -126,17 +127,11 @@ fn attachment(request: &NetworkRequest) -> Attachment {
     }
 }
 
-/// An error and all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 #[async_trait]
 impl PodNetwork for CniNetwork {
     async fn setup(&self, request: &NetworkRequest) -> Result<Vec<IpAddr>, Error> {
         let failed = |error: &dyn std::error::Error| {
-            let text = chain(error);
+            let text = with_causes(error);
             Error::internal(format!(
                 "failed to setup network for sandbox {:?}: plugin type failed (add): {text}",
                 request.sandbox_id
@@ -155,14 +150,14 @@ impl PodNetwork for CniNetwork {
         // Without a configuration the cached one of the ADD is used.
         let network = self.cni.load().ok();
         self.cni.del(network.as_ref(), &attachment(request)).await.map_err(|error| {
-            let text = chain(&error);
+            let text = with_causes(&error);
             Error::internal(format!("failed to destroy network for sandbox {:?}: {text}", request.sandbox_id))
         })
     }
 
     async fn ready(&self) -> Result<(), Error> {
         let not_ready = |error: &dyn std::error::Error| {
-            let text = chain(error);
+            let text = with_causes(error);
             Error::new(Code::Unavailable, format!("Network plugin returns error: cni plugin not initialized: {text}"))
         };
         let network = self.cni.load().map_err(|error| not_ready(&error))?;

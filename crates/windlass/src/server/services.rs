@@ -16,7 +16,6 @@ use windlass_api::{ObjectKey, Status};
 use windlass_client::{Client, Informers, OBJECT};
 use windlass_dataplane::Netns;
 use windlass_dns::Dns;
-use windlass_service_proxy::object::ObjectKey as ProxyKey;
 use windlass_service_proxy::{LocalTraffic, ServiceProxy};
 
 use crate::error::Failure;
@@ -56,16 +55,15 @@ pub(crate) fn start_proxy(
     };
     let proxy = Arc::new(ServiceProxy::new(options, Arc::new(Netns::current()), clock));
     let (services, slices) = (informers.of(&SERVICES), informers.of(&ENDPOINT_SLICES));
-    let key = |key: &ObjectKey| ProxyKey::new(key.namespace.clone(), key.name.clone());
     let target = proxy.clone();
     services.subscribe(move |change| {
         let service = change.new.as_ref().and_then(|object| object.decode().ok());
-        target.service_changed(key(&change.object().key), service.as_ref());
+        target.service_changed(change.object().key.clone(), service.as_ref());
     });
     let target = proxy.clone();
     slices.subscribe(move |change| {
         let slice = change.new.as_ref().and_then(|object| object.decode().ok());
-        target.endpoint_slice_changed(key(&change.object().key), slice.as_ref());
+        target.endpoint_slice_changed(change.object().key.clone(), slice.as_ref());
     });
     // Informers run for as long as their factory lives.
     let informers = informers.clone();
@@ -116,17 +114,16 @@ pub(crate) async fn start_dns(
 }
 
 fn feed(dns: &Arc<Dns>, informers: &Informers) {
-    use windlass_dns::object::{EndpointSlice, ObjectKey as DnsKey, Service};
-    let key = |key: &ObjectKey| DnsKey::new(key.namespace.clone(), key.name.clone());
+    use windlass_dns::object::{EndpointSlice, Service};
     let target = dns.clone();
     informers.of(&SERVICES).subscribe(move |change| {
         let service = change.new.as_ref().and_then(|object| object.decode::<Service>().ok());
-        target.service_changed(&key(&change.object().key), service.as_ref());
+        target.service_changed(&change.object().key, service.as_ref());
     });
     let target = dns.clone();
     informers.of(&ENDPOINT_SLICES).subscribe(move |change| {
         let slice = change.new.as_ref().and_then(|object| object.decode::<EndpointSlice>().ok());
-        target.endpoint_slice_changed(&key(&change.object().key), slice.as_ref());
+        target.endpoint_slice_changed(&change.object().key, slice.as_ref());
     });
     let target = dns.clone();
     informers.of(&NAMESPACES).subscribe(move |change| {
@@ -189,7 +186,7 @@ impl Registration {
 
 /// Removes what the service proxy has programmed.
 pub(crate) async fn remove_proxy() -> Result<(), Failure> {
-    let options = windlass_service_proxy::Options::new(String::new(), Vec::new(), Vec::new());
-    let proxy = ServiceProxy::new(options, Arc::new(Netns::current()), Clock::system());
-    proxy.remove().await.map_err(|error| Failure::during("the rules of Services cannot be removed", error))
+    windlass_service_proxy::remove(Arc::new(Netns::current()))
+        .await
+        .map_err(|error| Failure::during("the rules of Services cannot be removed", error))
 }

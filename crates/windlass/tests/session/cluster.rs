@@ -96,6 +96,21 @@ impl Cluster {
         assert_eq!(kubectl.ok(&["get", "configmap", "kept", "-o", "jsonpath={.data.a}"]), "b");
         kubectl.ok(&["wait", "--for=condition=Ready", "pod/survivor", "--timeout=60s"]);
     }
+
+    /// `down --wipe` removes everything but what was the user's before.
+    pub(crate) fn leaves_nothing_behind(&mut self) {
+        let data = self.data_dir();
+        assert_ne!(run(self.inside("nft").args(["list", "tables"])), "");
+        self.windlass(&["down", "--wipe"]);
+        assert!(!data.exists());
+        assert_eq!(run(self.inside("nft").args(["list", "tables"])), "");
+        assert_eq!(run(self.inside("ip").args(["-o", "link"])).lines().count(), 1, "the loopback device alone");
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(data.to_str().unwrap()), "{mounts}");
+        let merged = std::fs::read_to_string(self.kubeconfig()).unwrap();
+        assert!(merged.contains("work") && !merged.contains("windlass"), "{merged}");
+        self.windlass(&["down", "--wipe"]);
+    }
 }
 
 impl Drop for Cluster {

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use windlass_api::taint::{Taint, Toleration};
 use windlass_api::well_known::label::CONTROLLER_REVISION_HASH;
 use windlass_api::well_known::taint;
 use windlass_api::{OwnerReference, Status};
 
 use super::view::DaemonSet;
-use crate::node::view::{Node, Taint};
-use crate::node_selector::Affinity;
+use crate::node::view::Node;
 use crate::pod_control::pod_of;
-use crate::pods::{Pod, Toleration};
+use crate::pods::{Affinity, Pod};
 
 const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
 
@@ -52,11 +52,11 @@ impl Placement {
         let meta = &node.metadata;
         let is_selected = (self.node_name.is_empty() || self.node_name == meta.name)
             && self.node_selector.iter().all(|(key, value)| meta.labels.get(key) == Some(value))
-            && self.affinity.required().is_none_or(|selector| selector.matches(meta));
+            && self.affinity.required().is_none_or(|selector| selector.matches(&meta.name, &meta.labels));
         if !is_selected {
             return Fit::Leave;
         }
-        let is_tolerated = |taint: &&Taint| self.tolerations.iter().any(|toleration| toleration.tolerates(taint));
+        let is_tolerated = |taint: &&Taint| taint.is_tolerated(&self.tolerations);
         let mut repelling = node.spec.taints.iter().filter(|taint| !is_tolerated(taint));
         match repelling.clone().any(|taint| taint.effect == "NoExecute") {
             true => Fit::Leave,
@@ -100,7 +100,7 @@ pub(super) fn target_node(pod: &Pod) -> Option<&str> {
     if !pod.spec.node_name.is_empty() {
         return Some(&pod.spec.node_name);
     }
-    pod.spec.affinity.as_ref()?.required()?.node_name()
+    pod.spec.affinity.as_ref()?.required()?.names()?.first().copied()
 }
 
 /// The pod of a template for any node; [`for_node`] makes it that of one.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::resource::ENDPOINT_SLICES;
+use windlass_api::text::null_is_default;
 use windlass_api::well_known::label::{ENDPOINTSLICE_MANAGED_BY, SERVICE_NAME};
 use windlass_api::{Meta, ObjectKey, OwnerReference, Status};
 use windlass_client::{Client, DeleteOptions, Informer, OBJECT};
@@ -24,14 +25,10 @@ pub(super) const MAX: usize = 100;
 pub(super) struct Slice {
     pub metadata: Meta,
     pub address_type: String,
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_default")]
     pub endpoints: Vec<Endpoint>,
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_default")]
     pub ports: Vec<Port>,
-}
-
-fn null_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Option::<Vec<T>>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Endpoints with the same ports and of the same family.

@@ -12,12 +12,13 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 use windlass_api::resource::{LEASES, NODES, PODS};
+use windlass_api::taint::Taint;
 use windlass_api::time::{Clock, rfc3339};
 use windlass_api::well_known::{namespace, taint};
 use windlass_api::{ObjectKey, Status, Timestamp};
 use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, Recorder, STATUS, WorkQueue};
 
-use super::view::{Node, NodeCondition, Taint};
+use super::view::{Node, NodeCondition};
 use crate::context::Context;
 use crate::owners::OwnerKind;
 use crate::pod_control::reference;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use windlass_api::resource::{NODES, PODS};
+use windlass_api::taint::Taint;
 use windlass_api::time::Clock;
 use windlass_api::{ObjectKey, Status};
 use windlass_client::{Client, DeleteOptions, EventType, Informer, Outcome, Recorder, STATUS, WorkQueue};
 
-use super::view::{Node, Taint};
+use super::view::Node;
 use crate::context::Context;
 use crate::owners::OwnerKind;
 use crate::pod_control::reference;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use windlass_api::Meta;
-
-use crate::pods::Toleration;
+use windlass_api::taint::Taint;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -42,23 +41,6 @@ pub(crate) struct NodeCondition {
     pub message: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Taint {
-    pub key: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub value: String,
-    pub effect: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_added: Option<String>,
-}
-
-impl Taint {
-    pub(crate) fn is_same(&self, key: &str, effect: &str) -> bool {
-        self.key == key && self.effect == effect
-    }
-}
-
 impl Node {
     /// `True`, `False`, `Unknown`, or nothing when the kubelet has not said yet.
     pub(crate) fn condition(&self, kind: &str) -> Option<&str> {
@@ -67,23 +49,5 @@ impl Node {
             .iter()
             .find(|condition| condition.kind == kind)
             .map(|condition| condition.status.as_str())
-    }
-}
-
-impl Toleration {
-    pub(crate) fn tolerates(&self, taint: &Taint) -> bool {
-        let effect = self.effect.is_empty() || self.effect == taint.effect;
-        let key = self.key.is_empty() || self.key == taint.key;
-        let value = match self.operator.as_str() {
-            "Exists" => true,
-            "" | "Equal" => self.value == taint.value,
-            "Gt" | "Lt" => match (taint.value.parse::<i64>(), self.value.parse::<i64>()) {
-                (Ok(taint), Ok(bound)) if self.operator == "Gt" => taint > bound,
-                (Ok(taint), Ok(bound)) => taint < bound,
-                _ => false,
-            },
-            _ => false,
-        };
-        effect && key && value
     }
 }

@@ -4,12 +4,10 @@
 
 pub(crate) mod affinity;
 pub(crate) mod node;
-pub(crate) mod node_selector;
 pub(crate) mod pod;
 pub(crate) mod pod_raw;
 pub(crate) mod resources;
 pub(crate) mod spread;
-pub(crate) mod taint;
 pub(crate) mod volume;
 
 pub(crate) use node::Node;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use windlass_api::Quantity;
+use windlass_api::taint::Taint;
 
-use super::taint::Taint;
 use super::{Labels, Resources};
 
 /// A node as the scheduler sees it.

@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use windlass_api::node_selector::NodeSelector;
+use windlass_api::taint::Toleration;
 use windlass_api::{ObjectKey, OwnerReference, Quantity, Timestamp, time};
 use windlass_client::ObjectReference;
 
 use super::affinity::{self, PodAffinity};
-use super::node_selector::{NodeSelector, PreferredTerm};
-use super::pod_raw::{Condition, Container, ContainerStatus, RawPod, Requirements, Spec, Status};
+use super::pod_raw::{Condition, Container, ContainerStatus, PreferredTerm, RawPod, Requirements, Spec, Status};
 use super::resources::{DEFAULT_MEMORY_REQUEST, DEFAULT_MILLI_CPU_REQUEST};
 use super::spread::SpreadConstraint;
-use super::taint::Toleration;
 use super::volume::Volume;
 use super::{Labels, Resources};
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use windlass_api::node_selector::{NodeSelector, Term};
+use windlass_api::taint::Toleration;
 use windlass_api::{OwnerReference, Quantity};
 
 use super::Labels;
 use super::affinity::RawAffinity;
-use super::node_selector::{NodeSelector, PreferredTerm};
 use super::spread::RawConstraint;
-use super::taint::Toleration;
 use super::volume::RawVolume;
 
 #[derive(Debug, Default, Deserialize)]
@@ -67,6 +67,13 @@ pub(crate) struct NodeAffinity {
     pub required: Option<NodeSelector>,
     #[serde(rename = "preferredDuringSchedulingIgnoredDuringExecution")]
     pub preferred: Vec<PreferredTerm>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct PreferredTerm {
+    pub weight: i64,
+    pub preference: Term,
 }
 
 #[derive(Debug, Default, Deserialize)]

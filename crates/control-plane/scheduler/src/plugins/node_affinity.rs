@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::cache::{Cluster, NodeId, NodeInfo};
 use crate::framework::{Event, Filter, Plugin, PreFilter, PreFiltered, PreScore, Rejection, Requeue, Score};
-use crate::object::node_selector::PreferredTerm;
 use crate::object::pod::Wishes;
+use crate::object::pod_raw::PreferredTerm;
 use crate::object::{Node, Pod};
 use crate::plugins::normalize;
 

@@ -1,11 +1,11 @@
 //! NodeUnschedulable: a cordoned node takes only pods that tolerate that.
 
+use windlass_api::taint::Taint;
 use windlass_api::well_known::taint;
 
 use crate::cache::{Cluster, NodeInfo};
 use crate::framework::{Event, Filter, Plugin, PreFilter, PreFiltered, Rejection, Requeue};
 use crate::object::Pod;
-use crate::object::taint::{Taint, tolerated};
 
 pub(super) struct NodeUnschedulable;
 
@@ -17,7 +17,7 @@ impl Plugin for NodeUnschedulable {
 
 fn tolerates(pod: &Pod) -> bool {
     let cordon = Taint { key: taint::UNSCHEDULABLE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
-    tolerated(&cordon, &pod.wishes().tolerations)
+    cordon.is_tolerated(&pod.wishes().tolerations)
 }
 
 impl Requeue for NodeUnschedulable {

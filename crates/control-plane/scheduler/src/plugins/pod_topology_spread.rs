@@ -16,7 +16,6 @@ use crate::framework::{Event, Filter, MAX_SCORE, Plugin, PreFilter, PreFiltered,
 use crate::object::Pod;
 use crate::object::pod::Wishes;
 use crate::object::spread::SpreadConstraint;
-use crate::object::taint::{keeps_away, tolerated};
 
 /// The score of a node that lacks a topology key, until scores are normalized.
 const IGNORED: i64 = -1;
@@ -40,7 +39,7 @@ fn has_keys<'a>(node: &NodeInfo, constraints: impl Iterator<Item = &'a SpreadCon
 /// Whether the node's pods count, by the constraint's inclusion policies.
 fn counts(constraint: &SpreadConstraint, wishes: &Wishes, node: &NodeInfo) -> bool {
     let taints_allow =
-        || node.node.taints.iter().all(|taint| !keeps_away(taint) || tolerated(taint, &wishes.tolerations));
+        || node.node.taints.iter().all(|taint| !taint.keeps_away() || taint.is_tolerated(&wishes.tolerations));
     (!constraint.honor_node_affinity || demanded(wishes, &node.node))
         && (!constraint.honor_node_taints || taints_allow())
 }

@@ -1,8 +1,9 @@
 //! TaintToleration: taints keep pods away that do not tolerate them; of PreferNoSchedule taints, fewer are better.
 
+use windlass_api::taint::{Taint, Toleration};
+
 use crate::cache::{Cluster, NodeId, NodeInfo};
 use crate::framework::{Event, Filter, Plugin, PreFilter, PreFiltered, PreScore, Rejection, Requeue, Score};
-use crate::object::taint::{Toleration, keeps_away, tolerated};
 use crate::object::{Node, Pod};
 use crate::plugins::normalize;
 
@@ -15,7 +16,7 @@ impl Plugin for TaintToleration {
 }
 
 fn admitted(node: &Node, tolerations: &[Toleration]) -> bool {
-    node.taints.iter().all(|taint| !keeps_away(taint) || tolerated(taint, tolerations))
+    node.taints.iter().all(|taint| !taint.keeps_away() || taint.is_tolerated(tolerations))
 }
 
 impl Requeue for TaintToleration {
@@ -73,8 +74,7 @@ struct Discouraged(Vec<Toleration>);
 
 impl Score for Discouraged {
     fn score(&self, node: &NodeInfo) -> i64 {
-        let discouraging =
-            |taint: &&crate::object::taint::Taint| taint.effect == "PreferNoSchedule" && !tolerated(taint, &self.0);
+        let discouraging = |taint: &&Taint| taint.effect == "PreferNoSchedule" && !taint.is_tolerated(&self.0);
         node.node.taints.iter().filter(discouraging).count().try_into().unwrap_or(i64::MAX)
     }
 

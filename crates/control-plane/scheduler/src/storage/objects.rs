@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use windlass_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use windlass_api::labels::Selector;
+use windlass_api::node_selector::NodeSelector;
 use windlass_api::{Meta, ObjectKey, Quantity};
 
 use crate::object::Labels;
-use crate::object::node_selector::NodeSelector;
 
 pub(crate) const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";

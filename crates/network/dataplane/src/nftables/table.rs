@@ -177,12 +177,6 @@ impl Table {
         Err(Error::Unsettled { what: "nftables", attempts: ATTEMPTS_MAX })
     }
 
-    /// Removes the table from the kernel; one that is not there is fine.
-    pub fn delete(&mut self, nftables: &mut Nftables) -> Result<()> {
-        self.known = false;
-        nftables.delete_table(self.family, &self.name)
-    }
-
     fn set_mut(&mut self, name: &str) -> Option<&mut Set> {
         let set = self.sets.get_mut(name);
         debug_assert!(set.is_some(), "set {name} is not defined");

@@ -117,8 +117,8 @@ fn what_is_applied_is_there_and_applying_again_changes_nothing() {
     let verdicts = nftables.elements(Family::Ipv4, "sample", "verdicts", &spec).unwrap();
     assert_eq!(verdicts, vec![Element::new(spec.key(service_key(1, 443)), goto("stop"))]);
     assert_nft_lists(&netns, &["look up", "goto stop", "masquerade fully-random", "reject", "update @learned"]);
-    table.delete(&mut nftables).unwrap();
-    table.delete(&mut nftables).unwrap();
+    nftables.delete_table(Family::Ipv4, "sample").unwrap();
+    nftables.delete_table(Family::Ipv4, "sample").unwrap();
     assert!(!nftables.table_exists(Family::Ipv4, "sample").unwrap());
 }
 

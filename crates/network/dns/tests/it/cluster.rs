@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tokio::io::AsyncWriteExt;
-use windlass_dns::object::ObjectKey;
+use windlass_api::ObjectKey;
 
 use super::world::{World, data, options, question, receive_tcp, send_tcp, set_endpoints, set_service};
 

@@ -11,8 +11,9 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
+use windlass_api::ObjectKey;
 use windlass_api::time::Clock;
-use windlass_dns::object::{EndpointSlice, ObjectKey, Service};
+use windlass_dns::object::{EndpointSlice, Service};
 use windlass_dns::{Dns, Options};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -18,9 +18,10 @@ use super::chains::Pick;
 use super::elements::{self, Element};
 use super::{set, slots};
 use crate::endpoints::{PortName, Target};
-use crate::object::{ObjectKey, Protocol};
+use crate::object::Protocol;
 use crate::options::{Options, of_family};
 use crate::plan::{Dispatch, Frontend, FrontendKey, PortPlan};
+use windlass_api::ObjectKey;
 
 /// One port of one Service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,10 +133,6 @@ impl Program {
     /// Makes the next `apply` read the kernel's table and mend what others changed.
     pub fn forget(&mut self) {
         self.table.forget();
-    }
-
-    pub fn delete(&mut self, nftables: &mut Nftables) -> windlass_dataplane::Result<()> {
-        self.table.delete(nftables)
     }
 
     fn keep(&mut self, service: &ObjectKey, plans: Plans) {

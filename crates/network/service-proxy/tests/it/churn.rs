@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use windlass_api::ObjectKey;
 use windlass_dataplane::Netns;
-use windlass_service_proxy::object::{ObjectKey, Service};
+use windlass_service_proxy::object::Service;
 use windlass_service_proxy::{Options, ServiceProxy};
 
 use super::cluster::{NODE, new_proxy, options, slice};

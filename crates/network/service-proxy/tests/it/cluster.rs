@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use windlass_api::ObjectKey;
 use windlass_api::time::Clock;
 use windlass_dataplane::Netns;
-use windlass_service_proxy::object::{EndpointSlice, ObjectKey, Service};
+use windlass_service_proxy::object::{EndpointSlice, Service};
 use windlass_service_proxy::{LocalTraffic, Options, ServiceProxy, SyncReport};
 
 use super::lab::{Host, Server};

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use windlass_api::ObjectKey;
 use windlass_dataplane::nftables::{Family, Nftables};
 use windlass_dataplane::route::Rtnetlink;
 use windlass_service_proxy::health::serve_proxy_health;
-use windlass_service_proxy::object::{ObjectKey, Service};
+use windlass_service_proxy::object::Service;
 use windlass_service_proxy::service_route;
 
 use super::cluster::{Cluster, NODE, new_proxy, node_ports, options, slice, web_spec};
@@ -165,7 +166,7 @@ fn nothing_stays_behind() {
     let cluster = Cluster::new();
     let pod = cluster.pod(2, NODE);
     cluster.web(json!({"sessionAffinity": "ClientIP"}), &[&pod]);
-    cluster.block_on(cluster.proxy.remove()).unwrap();
+    cluster.block_on(windlass_service_proxy::remove(Arc::clone(&cluster.node.netns))).unwrap();
     let mut nftables = Nftables::open(&cluster.node.netns).unwrap();
     for family in [Family::Ipv4, Family::Ipv6] {
         assert!(!nftables.table_exists(family, "windlass-services").unwrap());

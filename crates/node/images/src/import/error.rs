@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use windlass_api::text::with_causes;
 use windlass_cri::{Code, Error};
 
 use crate::digest::Digest;
@@ -47,6 +48,6 @@ impl From<ImportError> for Error {
             ImportError::Read(_) | ImportError::Spool(_) => Code::Internal,
             _ => Code::InvalidArgument,
         };
-        Self::new(code, crate::error::chain(&error))
+        Self::new(code, with_causes(&error))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
+use windlass_api::text::with_causes;
 use windlass_cri::{AuthConfig, Code, Error, ProgressSink};
 
 use super::Progress;
@@ -65,7 +66,7 @@ impl Core {
     ) -> windlass_cri::Result<Digest> {
         let reference: Reference = text.parse().map_err(|source| {
             let error = ImageError::Reference { text: text.to_owned(), source };
-            Error::new(error.code(), crate::error::chain(&error))
+            Error::new(error.code(), with_causes(&error))
         })?;
         let name = reference.to_string();
         let core = self.clone();
@@ -74,8 +75,7 @@ impl Core {
             async move {
                 let name = reference.to_string();
                 core.pull_reference(reference, auth, &progress).await.map_err(|error| {
-                    let message =
-                        format!("failed to pull and unpack image \"{name}\": {}", crate::error::chain(&error));
+                    let message = format!("failed to pull and unpack image \"{name}\": {}", with_causes(&error));
                     Error::new(error.code(), message)
                 })
             }

@@ -232,21 +232,7 @@ fn is_loopback(url: &str) -> bool {
 
 /// `application/x-www-form-urlencoded`
 fn encode(pairs: &[(&str, &str)]) -> String {
-    let mut out = String::new();
-    for (name, value) in pairs {
-        if !out.is_empty() {
-            out.push('&');
-        }
-        out.push_str(name);
-        out.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-                other => out.push_str(&format!("%{other:02X}")),
-            }
-        }
-    }
-    out
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 #[cfg(test)]
@@ -257,7 +243,7 @@ mod tests {
     fn encoding() {
         assert_eq!(
             encode(&[("a", "x y/ü"), ("b", "repository:a/b:pull")]),
-            "a=x%20y%2F%C3%BC&b=repository%3Aa%2Fb%3Apull"
+            "a=x+y%2F%C3%BC&b=repository%3Aa%2Fb%3Apull"
         );
     }
 

@@ -11,6 +11,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use windlass_api::text::with_causes;
 
 use super::error::{RegistryError, RequestFailure};
 use super::exchange::{cause, is_success, refused, strip_query};
@@ -142,13 +143,13 @@ impl<'a> BlobStream<'a> {
         if let Some(next) = next
             && (!error.is_transient() || self.failures >= FAILURES_BEFORE_NEXT_MAX)
         {
-            tracing::info!(url = self.url(), error = %crate::error::chain(&error), "trying next host");
+            tracing::info!(url = self.url(), error = %with_causes(&error), "trying next host");
             (self.endpoint, self.failures) = (next, 0);
             return Ok(());
         }
         let delay = if error.is_transient() { self.repository.delay(self.failures, &error) } else { None };
         let Some(delay) = delay else { return Err(error) };
-        tracing::debug!(url = self.url(), offset = self.offset, error = %crate::error::chain(&error), "trying again");
+        tracing::debug!(url = self.url(), offset = self.offset, error = %with_causes(&error), "trying again");
         tokio::time::sleep(delay).await;
         Ok(())
     }

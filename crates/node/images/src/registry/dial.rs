@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
+use windlass_api::text::with_causes;
 
 /// How long one address may take before the next is tried beside it (RFC 8305).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(300);
@@ -136,7 +137,7 @@ impl Connector {
         let failed = |reason: String| DialError::Proxy { proxy: proxy.uri().to_string(), reason };
         match tokio::time::timeout(self.dial_timeout, tunnel.call(target)).await {
             Ok(Ok(io)) => Ok(io.into_inner()),
-            Ok(Err(error)) => Err(failed(crate::error::chain(&error))),
+            Ok(Err(error)) => Err(failed(with_causes(&error))),
             Err(_) => Err(failed("i/o timeout".to_owned())),
         }
     }

@@ -14,6 +14,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use tokio_rustls::TlsConnector;
+use windlass_api::text::with_causes;
 
 use super::config::{Host, Proxy};
 use super::dial::{Connector, DialError};
@@ -239,7 +240,7 @@ pub(super) fn cause(error: &(dyn StdError + 'static)) -> RequestFailure {
         }
         at = error.source();
     }
-    RequestFailure::Http(crate::error::chain(error))
+    RequestFailure::Http(with_causes(error))
 }
 
 pub(super) fn is_success(status: StatusCode) -> bool {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
+use windlass_api::text::with_causes;
 use windlass_cri::AuthConfig;
 
 use super::auth::{Answer, Authorizer};
@@ -150,11 +151,11 @@ impl Repository {
                 failures += 1;
                 let delay = if is_last && error.is_transient() { self.delay(failures, &error) } else { None };
                 let Some(delay) = delay else { break error };
-                tracing::debug!(host = endpoint.host.authority, error = %crate::error::chain(&error), "trying again");
+                tracing::debug!(host = endpoint.host.authority, error = %with_causes(&error), "trying again");
                 tokio::time::sleep(delay).await;
             };
             if !is_last {
-                tracing::info!(host = endpoint.host.authority, error = %crate::error::chain(&error), "trying next host");
+                tracing::info!(host = endpoint.host.authority, error = %with_causes(&error), "trying next host");
             }
             if worst.as_ref().is_none_or(|known| known.weight() < error.weight()) {
                 worst = Some(error);

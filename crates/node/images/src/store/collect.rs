@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use windlass_api::text::with_causes;
 
 use super::core::{Core, ImageStore, StoreError};
 use super::persist::blocking;
@@ -90,7 +91,7 @@ impl Core {
             match core.collect(in_use).await {
                 Ok(Reclaimed { layers: 0, .. }) => {}
                 Ok(Reclaimed { layers, bytes }) => tracing::info!(layers, bytes, "collected layers of removed images"),
-                Err(error) => tracing::warn!(error = %crate::error::chain(&error), "failed to collect layers"),
+                Err(error) => tracing::warn!(error = %with_causes(&error), "failed to collect layers"),
             }
         });
     }

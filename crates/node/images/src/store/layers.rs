@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc};
+use windlass_api::text::with_causes;
 
 use super::core::{Core, Lease};
 use super::durable::TemporaryDirectory;
@@ -202,7 +203,7 @@ impl Job {
             fed.map_err(|source| LayerError::Fetch { digest: blob.digest.clone(), source })?;
             match result {
                 Err(error) if error.is_wrong_content() && endpoint + 1 < repository.endpoints() => {
-                    tracing::warn!(error = %crate::error::chain(&error), "trying next host");
+                    tracing::warn!(error = %with_causes(&error), "trying next host");
                     first_endpoint = endpoint + 1;
                     counted.undo();
                 }

@@ -1,6 +1,7 @@
 //! The store as the CRI sees it.
 
 use async_trait::async_trait;
+use windlass_api::text::with_causes;
 use windlass_cri::{
     AuthConfig, Code, Error, FilesystemUsage, Image, ImageRootfs, ImageService, ImageSource, ImageSpec, ProgressSink,
     Result,
@@ -102,6 +103,6 @@ impl From<StoreError> for Error {
                 _ => Code::Internal,
             },
         };
-        Self::new(code, crate::error::chain(&error))
+        Self::new(code, with_causes(&error))
     }
 }

@@ -6,10 +6,13 @@ use std::path::{Component, Path, PathBuf};
 
 use bytes::BytesMut;
 use http::{Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncReadExt;
 
 use crate::respond::{self, Body, text};
 
+/// What a relative link cannot hold as it is.
+const NOT_IN_LINKS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// `path` is what follows `/logs`.
@@ -62,18 +65,14 @@ async fn list(directory: &Path) -> Response<Body> {
             .replace('"', "&#34;")
             .replace('\'', "&#39;")
     };
-    let lines = names.iter().map(|name| format!("<a href=\"{}\">{}</a>\n", encoded(name), escaped(name)));
+    let lines = names
+        .iter()
+        .map(|name| format!("<a href=\"{}\">{}</a>\n", utf8_percent_encode(name, NOT_IN_LINKS), escaped(name)));
     let page = format!(
         "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n{}</pre>\n",
         lines.collect::<String>()
     );
     respond::typed("text/html; charset=utf-8", page)
-}
-
-/// A name as a relative link.
-fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
-    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]
@@ -104,6 +103,6 @@ mod tests {
             assert_eq!(resolve(&root, path).await.is_some(), found, "{path}");
         }
         assert_eq!(system_logs(&root, "/pods").await.status(), StatusCode::OK);
-        assert_eq!(encoded("a b/"), "a%20b/");
+        assert_eq!(utf8_percent_encode("a b/", NOT_IN_LINKS).to_string(), "a%20b/");
     }
 }

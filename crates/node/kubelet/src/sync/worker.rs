@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use windlass_api::k8s::api::core::v1::PodCondition;
 use windlass_api::k8s::api::core::v1::{Pod, PodStatus};
+use windlass_api::text::with_causes;
 use windlass_client::{EventType, ObjectReference};
 use windlass_cri::UserNamespace;
 use windlass_volumes::SetUp;
@@ -671,7 +672,7 @@ impl Worker {
     async fn clean(&mut self, mail: &Mail) -> Next {
         let (shared, uid) = (self.shared.clone(), self.pod.uid().to_owned());
         if let Err(error) = shared.volumes.tear_down(&uid).await {
-            tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), error = %chain(&error), "volumes cannot be torn down yet");
+            tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), error = %with_causes(&error), "volumes cannot be torn down yet");
             return self.retry();
         }
         let (cgroups, pod) = (shared.cgroups.clone(), self.pod.clone());
@@ -721,16 +722,4 @@ impl Worker {
         self.shared.status.forget(&self.pod.key(), self.pod.uid());
         Next::Finished
     }
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

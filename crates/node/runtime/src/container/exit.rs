@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use windlass_api::text::with_causes;
 use windlass_cri::ContainerEventKind;
 
 use super::{Container, Phase};
@@ -67,8 +68,8 @@ pub(crate) fn finish(core: &Arc<Core>, container: &Arc<Container>, exit: Exit) {
     core.events.send(&container.id, &container.sandbox_id, &container.pod_uid, ContainerEventKind::Stopped);
     let (core, container) = (core.clone(), container.clone());
     tokio::task::spawn_blocking(move || {
-        let saved = container.save(&core).map_err(|error| crate::error::chain(&error));
-        let removed = container.cgroup(&core).remove().map_err(|error| crate::error::chain(&error));
+        let saved = container.save(&core).map_err(|error| with_causes(&error));
+        let removed = container.cgroup(&core).remove().map_err(|error| with_causes(&error));
         for error in [saved, removed].into_iter().filter_map(Result::err) {
             tracing::warn!(container = container.id, error, "an ended container was not cleaned up entirely");
         }

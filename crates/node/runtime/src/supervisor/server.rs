@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
+use windlass_api::text::with_causes;
 use windlass_api::time::Clock;
 
 use super::children::{Container, Exec, Launch, Role};
@@ -19,7 +20,6 @@ use super::poller::{Interest, Poller, Readiness, Token};
 use super::protocol::{Answer, ClientFrame, Event, ServerFrame};
 use super::streams::{CHUNK_BYTES, Context, Port};
 use super::wire::{Inbox, Outbox, WireError};
-use crate::error::chain;
 use crate::launch::report::Failure;
 
 /// Daemons and tools connected at the same time.
@@ -239,7 +239,7 @@ impl Server {
             Ok(true) => self.flush(id),
             Ok(false) => self.drop_connection(id),
             Err(error) => {
-                self.warn(format!("a connection was dropped: {}", chain(&error)));
+                self.warn(format!("a connection was dropped: {}", with_causes(&error)));
                 self.drop_connection(id);
             }
         }
@@ -278,7 +278,7 @@ impl Server {
         match pushed {
             Ok(()) => self.flush(id),
             Err(error) => {
-                self.warn(format!("a connection was dropped: {}", chain(&error)));
+                self.warn(format!("a connection was dropped: {}", with_causes(&error)));
                 self.drop_connection(id);
             }
         }

@@ -1,52 +1,48 @@
-//! Which nodes a pod or a volume can be on: `nodeSelector`, and the terms of node affinity.
+//! Which nodes a pod or a volume can be on: the terms of node affinity.
 //!
-//! Terms are alternatives, the requirements of a term all apply, and a term without any selects nothing.
-//! Source: component-helpers `scheduling/corev1/nodeaffinity`.
+//! Terms are alternatives, the requirements of a term all apply, and a term without any selects nothing. An expression that
+//! cannot be understood matches no node. Source: component-helpers `scheduling/corev1/nodeaffinity`.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
 use serde::Deserialize;
 
-use super::Labels;
+/// The one field of nodes that can be selected by.
+const NAME_FIELD: &str = "metadata.name";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct NodeSelector {
+pub struct NodeSelector {
     pub node_selector_terms: Vec<Term>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Term {
+pub struct Term {
     pub match_expressions: Vec<Requirement>,
     pub match_fields: Vec<Requirement>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Requirement {
+pub struct Requirement {
     pub key: String,
     pub operator: String,
     pub values: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct PreferredTerm {
-    pub weight: i64,
-    pub preference: Term,
-}
-
 impl NodeSelector {
-    pub(crate) fn matches(&self, name: &str, labels: &Labels) -> bool {
+    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         self.node_selector_terms.iter().any(|term| term.matches(name, labels))
     }
 
     /// The only nodes that can match, when every term names its nodes.
-    pub(crate) fn names(&self) -> Option<Vec<&str>> {
+    pub fn names(&self) -> Option<Vec<&str>> {
         let mut all = Vec::new();
         for term in &self.node_selector_terms {
-            let of_name = |field: &&Requirement| {
-                field.key == "metadata.name" && field.operator == "In" && field.values.len() == 1
-            };
+            let of_name =
+                |field: &&Requirement| field.key == NAME_FIELD && field.operator == "In" && field.values.len() == 1;
             let mut names: Vec<&str> =
                 term.match_fields.iter().filter(of_name).map(|field| field.values[0].as_str()).collect();
             names.dedup();
@@ -62,11 +58,11 @@ impl NodeSelector {
 }
 
 impl Term {
-    pub(crate) fn matches(&self, name: &str, labels: &Labels) -> bool {
+    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         if self.match_expressions.is_empty() && self.match_fields.is_empty() {
             return false;
         }
-        let field = |key: &str| (key == "metadata.name").then_some(name);
+        let field = |key: &str| (key == NAME_FIELD).then_some(name);
         let label = |key: &str| labels.get(key).map(String::as_str);
         self.match_fields.iter().all(|requirement| requirement.matches(field(&requirement.key)))
             && self.match_expressions.iter().all(|requirement| requirement.matches(label(&requirement.key)))
@@ -89,13 +85,30 @@ impl Requirement {
     }
 }
 
+impl From<&NodeSelectorTerm> for Term {
+    fn from(term: &NodeSelectorTerm) -> Self {
+        let read = |requirements: &Option<Vec<NodeSelectorRequirement>>| {
+            requirements.iter().flatten().map(Requirement::from).collect()
+        };
+        Self { match_expressions: read(&term.match_expressions), match_fields: read(&term.match_fields) }
+    }
+}
+
+impl From<&NodeSelectorRequirement> for Requirement {
+    fn from(requirement: &NodeSelectorRequirement) -> Self {
+        let NodeSelectorRequirement { key, operator, values } = requirement.clone();
+        Self { key, operator, values: values.unwrap_or_default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn terms() {
-        let labels: Labels = [("zone", "a"), ("size", "8")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let labels: BTreeMap<String, String> =
+            [("zone", "a"), ("size", "8")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         let cases = [
             (r#"[]"#, false),
             (r#"[{}]"#, false),
@@ -105,6 +118,7 @@ mod tests {
             (r#"[{"matchExpressions":[{"key":"size","operator":"Gt","values":["7"]}]}]"#, true),
             (r#"[{"matchExpressions":[{"key":"size","operator":"Lt","values":["8"]}]}]"#, false),
             (r#"[{"matchExpressions":[{"key":"zone","operator":"Gt","values":["8"]}]}]"#, false),
+            (r#"[{"matchExpressions":[{"key":"zone","operator":"Near","values":["a"]}]}]"#, false),
             (r#"[{"matchFields":[{"key":"metadata.name","operator":"In","values":["n"]}]}]"#, true),
             (
                 r#"[{"matchFields":[{"key":"metadata.name","operator":"In","values":["m"]}]}, {"matchExpressions":[{"key":"zone","operator":"Exists"}]}]"#,

@@ -1,0 +1,45 @@
+//! How things are written and read that Go programs write and read.
+
+use std::error::Error;
+
+use serde::{Deserialize, Deserializer};
+
+/// An error with what caused it, in one line: `cannot open x: permission denied`.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // Transparent errors, and those of some libraries, repeat their source.
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// For `#[serde(deserialize_with)]`: Go writes empty lists and maps that are not optional as `null`.
+pub fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(input: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the file cannot be opened")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct Inner(#[from] std::io::Error);
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = Outer(std::io::Error::other("no disk").into());
+        assert_eq!(with_causes(&error), "the file cannot be opened: no disk");
+    }
+}
