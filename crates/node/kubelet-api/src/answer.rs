@@ -67,7 +67,10 @@ impl Frontend {
             },
             Route::Pods => respond::json(&pages::pods(self.node.pods())),
             Route::RunningPods => pages::running_pods(&*self.runtime).await,
-            Route::Metrics => typed(METRICS_TYPE, self.metrics.text().1),
+            Route::Metrics => {
+                self.node.update_metrics();
+                typed(METRICS_TYPE, self.metrics.text().1)
+            }
             Route::MetricsCadvisor => pages::cadvisor(&*self.runtime).await,
             Route::MetricsProbes => typed(METRICS_TYPE, self.node.probe_metrics()),
             Route::MetricsResource => pages::resource(&*self.runtime, &self.node.usage()).await,

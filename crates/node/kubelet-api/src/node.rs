@@ -19,7 +19,10 @@ pub trait Node: Send + Sync {
     fn health(&self) -> Result<(), String>;
 
     /// The results of probes in Prometheus' text format, for `/metrics/probes`.
-    fn probe_metrics(&self) -> String;
+    fn probe_metrics(&self) -> Vec<u8>;
+
+    /// Called before metrics are shown, for those that say how things are now.
+    fn update_metrics(&self);
 
     /// The node's own usage, for `/stats/summary` and `/metrics/resource`.
     fn usage(&self) -> NodeUsage;

@@ -65,6 +65,22 @@ impl Handle {
         self.shared.node.expect_news();
     }
 
+    /// Brings those metrics up to date that say how things are now.
+    pub fn update_metrics(&self) {
+        let (mut pods, mut states) = (0, [("created", 0), ("running", 0), ("exited", 0), ("unknown", 0)]);
+        for entry in self.registry.all() {
+            let record = entry.record.lock();
+            pods += usize::from(record.observed.sandboxes.first().is_some_and(|sandbox| sandbox.ready));
+            record.observed.containers.iter().for_each(|view| states[view.state as usize].1 += 1);
+        }
+        self.shared.metrics.set_running(pods, states);
+    }
+
+    /// The results of probes in Prometheus' text format.
+    pub fn probe_metrics(&self) -> Vec<u8> {
+        self.shared.metrics.probes_text()
+    }
+
     pub fn node_name(&self) -> &str {
         &self.shared.options.node_name
     }

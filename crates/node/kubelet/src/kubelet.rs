@@ -84,6 +84,7 @@ impl Kubelet {
             cgroups: Cgroups::find(&options.cgroup_root),
             node: facts,
             runtime_name: version.runtime_name,
+            metrics: Arc::new(crate::metrics::Metrics::new(&context.metrics, &options.node_name)),
             options,
             client: context.client,
             recorder: context.recorder,

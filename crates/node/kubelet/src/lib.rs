@@ -16,6 +16,7 @@ mod eviction;
 mod handle;
 mod kubelet;
 mod labels;
+mod metrics;
 mod node;
 mod objects;
 mod observe;

@@ -10,6 +10,7 @@ use windlass_cri::{ImageService, RuntimeService};
 use windlass_volumes::Volumes;
 
 use crate::cgroups::Cgroups;
+use crate::metrics::Metrics;
 use crate::node::NodeFacts;
 use crate::objects::Objects;
 use crate::options::Options;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) runtime: Arc<dyn RuntimeService>,
     pub(crate) image_service: Arc<dyn ImageService>,
     pub(crate) images: Images,

@@ -88,8 +88,12 @@ impl Node for KubeletView {
         Ok(())
     }
 
-    fn probe_metrics(&self) -> String {
-        String::new()
+    fn update_metrics(&self) {
+        self.handle.update_metrics();
+    }
+
+    fn probe_metrics(&self) -> Vec<u8> {
+        self.handle.probe_metrics()
     }
 
     fn usage(&self) -> NodeUsage {

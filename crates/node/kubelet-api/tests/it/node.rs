@@ -76,8 +76,10 @@ impl windlass_kubelet_api::Node for Kubelet {
         Ok(())
     }
 
-    fn probe_metrics(&self) -> String {
-        "prober_probe_total 1\n".to_owned()
+    fn update_metrics(&self) {}
+
+    fn probe_metrics(&self) -> Vec<u8> {
+        b"prober_probe_total 1\n".to_vec()
     }
 
     fn usage(&self) -> NodeUsage {

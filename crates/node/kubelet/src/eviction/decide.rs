@@ -45,6 +45,18 @@ pub(super) fn resource(signal: Signal) -> &'static str {
     }
 }
 
+/// The name of a signal, as settings and metrics have it.
+pub(super) fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::MemoryAvailable => "memory.available",
+        Signal::NodeFsAvailable => "nodefs.available",
+        Signal::NodeFsInodesFree => "nodefs.inodesFree",
+        Signal::ImageFsAvailable => "imagefs.available",
+        Signal::ImageFsInodesFree => "imagefs.inodesFree",
+        Signal::PidAvailable => "pid.available",
+    }
+}
+
 /// What must be won back now.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reclaim {

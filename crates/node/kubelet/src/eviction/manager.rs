@@ -124,6 +124,7 @@ async fn evict_one(shared: &Arc<Shared>, registry: &Registry, reclaim: &Reclaim)
         ..PodCondition::default()
     };
     let eviction = Eviction { reason: "Evicted".to_owned(), message, conditions: vec![disruption] };
+    shared.metrics.evictions.with_label_values(&[decide::name(reclaim.signal)]).inc();
     if let Some(entry) = registry.get(pod.uid()) {
         entry.mailbox.end(Ending { eviction, grace_seconds: Some(reclaim.grace_seconds), rejected: false });
     }

@@ -21,6 +21,17 @@ pub(crate) enum Outcome {
     Error(String),
 }
 
+impl Outcome {
+    /// As metrics name it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Success | Self::Warning(_) => "successful",
+            Self::Failure(_) => "failed",
+            Self::Error(_) => "unknown",
+        }
+    }
+}
+
 /// What to ask, and whom.
 pub(crate) struct Target<'a> {
     pub(crate) runtime: &'a dyn RuntimeService,

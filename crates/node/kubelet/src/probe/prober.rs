@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use windlass_api::k8s::api::core::v1::{Container, Pod, Probe};
 use windlass_api::time::Clock;
 use windlass_client::{EventType, Recorder};
@@ -15,6 +16,7 @@ use windlass_cri::RuntimeService;
 
 use super::check::{Outcome, Target, check};
 use super::{Kind, Verdicts};
+use crate::metrics::Metrics;
 use crate::observe::Observed;
 use crate::pod::{PodView, is_sidecar};
 
@@ -27,6 +29,7 @@ pub(crate) struct ProbeContext {
     pub(crate) runtime: Arc<dyn RuntimeService>,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) user_agent: String,
     pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -40,11 +43,18 @@ pub(crate) struct Probers {
     started: watch::Sender<u64>,
 }
 
-struct Task(JoinHandle<()>);
+struct Task {
+    running: JoinHandle<()>,
+    metrics: Arc<Metrics>,
+    pod: Arc<Pod>,
+    container: String,
+    kind: Kind,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.running.abort();
+        self.metrics.forget_probes(&self.pod, &self.container, self.kind.name());
     }
 }
 
@@ -98,8 +108,10 @@ impl Probers {
             if !self.tasks.contains_key(&key) {
                 let (context, verdicts) = (self.context.clone(), self.verdicts.clone());
                 let started = self.started.clone();
-                let task = tokio::spawn(async move { probing.run(&context, &verdicts, &started).await });
-                self.tasks.insert(key, Task(task));
+                let (metrics, pod, container) = (context.metrics.clone(), pod.clone(), probing.container.name.clone());
+                let kind = probing.kind;
+                let running = tokio::spawn(async move { probing.run(&context, &verdicts, &started).await });
+                self.tasks.insert(key, Task { running, metrics, pod, container, kind });
             }
         }
     }
@@ -181,6 +193,7 @@ impl Probing {
             pod_ip: &self.pod_ip,
             user_agent: &context.user_agent,
         };
+        let start = Instant::now();
         let mut outcome = check(&target, &self.probe).await;
         for _ in 1..TRIES_MAX {
             if !matches!(outcome, Outcome::Error(_)) {
@@ -188,8 +201,9 @@ impl Probing {
             }
             outcome = check(&target, &self.probe).await;
         }
-        let about = self.pod.container_reference(&self.container.name);
         let kind = self.kind.name();
+        context.metrics.probed(&self.pod, &self.container.name, kind, outcome.name(), start.elapsed());
+        let about = self.pod.container_reference(&self.container.name);
         let (reason, message) = match &outcome {
             Outcome::Success => return Some(true),
             Outcome::Warning(text) => ("ProbeWarning", format!("{kind} probe warning: {text}")),

@@ -134,6 +134,7 @@ impl Starting<'_> {
             warn(&failure);
             return Err(failure);
         }
+        shared.metrics.container_started(kind);
         shared.recorder.event(&about, EventType::Normal, "Started", "Container started");
         self.post_start(container, &id).await
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use windlass_api::k8s::api::core::v1::PodCondition;
 use windlass_api::k8s::api::core::v1::{Pod, PodStatus};
 use windlass_api::text::with_causes;
@@ -101,6 +102,10 @@ pub(crate) struct Worker {
     volume_retry: Duration,
     sandbox_retry: Option<Timestamp>,
     user: Option<UserNamespace>,
+    /// The last round has killed containers.
+    killed: bool,
+    /// When the pod came; until it runs.
+    seen: Option<Instant>,
 }
 
 impl Worker {
@@ -113,9 +118,11 @@ impl Worker {
             runtime: shared.runtime.clone(),
             recorder: shared.recorder.clone(),
             clock: shared.clock,
+            metrics: shared.metrics.clone(),
             user_agent: format!("kube-probe/{agent}"),
             wake: Arc::new(move || woken.wake()),
         };
+        let fresh = pod.pod_status().start_time.is_none();
         let stage = if pod.is_terminal() { Stage::Ending } else { Stage::Running };
         record.lock().status = pod.pod_status().clone();
         Self {
@@ -139,13 +146,18 @@ impl Worker {
             volume_retry: VOLUME_RETRY_FIRST,
             sandbox_retry: None,
             user: None,
+            killed: false,
+            seen: fresh.then(Instant::now),
         }
     }
 
     /// Until the pod is gone from the API and from the node.
     pub(crate) async fn run(mut self) {
         loop {
-            match self.round().await {
+            let (start, operation) = (Instant::now(), self.operation());
+            let next = self.round().await;
+            self.shared.metrics.worked(operation, start.elapsed());
+            match next {
                 Next::Again => {}
                 Next::Finished => return,
                 Next::Idle => self.mailbox.news().await,
@@ -157,6 +169,16 @@ impl Worker {
                     }
                 }
             }
+        }
+    }
+
+    /// What metrics call the stage.
+    fn operation(&self) -> &'static str {
+        match self.stage {
+            Stage::Running if !self.recalled => "create",
+            Stage::Running => "sync",
+            Stage::Ending => "terminating",
+            Stage::Ended | Stage::Waiting => "terminated",
         }
     }
 
@@ -250,7 +272,10 @@ impl Worker {
         let plan = self.plan(&observed);
         self.explain_waits(&plan);
         self.note_resize(&observed);
-        if phase::is_terminal(&self.write_status(&observed, false, false)) {
+        // A container that was killed to be replaced is shown again when its successor runs: between the two, nobody is told that the
+        // pod is not ready, just as upstream's kubelet does both in one go.
+        let is_replacing = std::mem::take(&mut self.killed) && !plan.start.is_empty();
+        if !is_replacing && phase::is_terminal(&self.write_status(&observed, false, false)) {
             self.stage = Stage::Ending;
             return Next::Again;
         }
@@ -310,6 +335,11 @@ impl Worker {
             now: self.now(),
         });
         let phase = status.phase.clone().unwrap_or_default();
+        if phase == phase::RUNNING
+            && let Some(seen) = self.seen.take()
+        {
+            self.shared.metrics.pod_runs_after(seen.elapsed());
+        }
         self.record.lock().status = status;
         self.want(finished, cleaned);
         phase
@@ -460,6 +490,7 @@ impl Worker {
         }
         if acted {
             // What was killed is seen as ended before it is started again, so that its pause counts.
+            self.killed = true;
             return true;
         }
         let sandbox_id = match &plan.sandbox {
@@ -498,10 +529,12 @@ impl Worker {
         }
         match start::sandbox(&self.shared, &self.pod, attempt, self.user.clone()).await {
             Ok(_) => {
+                self.shared.metrics.started_pods.inc();
                 self.sandbox_retry = None;
                 true
             }
             Err(message) => {
+                self.shared.metrics.started_pods_errors.inc();
                 let text = format!("Failed to create pod sandbox: {message}");
                 self.shared.recorder.event(&self.about(), EventType::Warning, "FailedCreatePodSandBox", text);
                 self.sandbox_retry = Some(self.now() + START_RETRY);
@@ -544,6 +577,7 @@ impl Worker {
                     self.not_before.remove(&start.name);
                 }
                 Err(failure) => {
+                    self.shared.metrics.container_failed(start.kind, &failure.reason);
                     self.note_failure(&start.name, failure);
                     // Its status says why.
                     started = true;

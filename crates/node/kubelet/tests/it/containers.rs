@@ -1,12 +1,14 @@
 //! What containers get, and how they are restarted.
 
+use std::sync::{Arc, Mutex};
+
 use futures::FutureExt;
 use serde_json::{Value, json};
 use windlass_api::ObjectKey;
-use windlass_api::resource::{CONFIG_MAPS, SECRETS, SERVICES};
-use windlass_client::OBJECT;
+use windlass_api::resource::{CONFIG_MAPS, PODS, SECRETS, SERVICES};
+use windlass_client::{Informers, OBJECT, PatchType};
 
-use crate::cluster::{condition, container, on_cluster, shell, text, until};
+use crate::cluster::{IMAGE, condition, container, on_cluster, shell, text, until};
 
 #[test]
 fn init_containers_and_sidecars() {
@@ -201,6 +203,35 @@ fn probes() {
                 "volumes": [{"name": "etc", "hostPath": {"path": "/etc"}}]});
             cluster.create_pod("web", spec).await;
             cluster.ready("web").await;
+        }
+        .boxed()
+    });
+}
+
+/// Between a container that is replaced and its successor, nobody is told that the pod is not ready.
+#[test]
+fn a_new_image_replaces_the_container() {
+    on_cluster(|cluster| {
+        async move {
+            cluster.create_pod("renewed", json!({"containers": [shell("c", "sleep 1000")]})).await;
+            let before = cluster.ready("renewed").await;
+            let informers = Informers::new(cluster.admin.clone());
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let (sink, pods) = (seen.clone(), informers.of(&PODS));
+            pods.subscribe(move |change| {
+                let pod = change.new.as_ref().and_then(|object| object.decode::<Value>().ok());
+                sink.lock().unwrap().extend(pod.map(|pod| condition(&pod, "Ready").to_owned()));
+            });
+            pods.synced().await;
+            let patch = json!({"spec": {"containers": [{"name": "c", "image": format!("{IMAGE}-slim")}]}});
+            let key = ObjectKey::new("default", "renewed");
+            cluster.admin.patch_as(PatchType::Strategic, &PODS, &key, OBJECT, &patch).await.unwrap();
+            let restarted = |pod: &Value| container(pod, "c")["restartCount"] == 1 && condition(pod, "Ready") == "True";
+            let after = cluster.pod_when("renewed", "restarted", restarted).await;
+            assert_ne!(container(&after, "c")["containerID"], container(&before, "c")["containerID"]);
+            pods.until(|pods| pods.read::<Value>(&key).is_some_and(|pod| restarted(&pod))).await;
+            let seen = seen.lock().unwrap().clone();
+            assert!(seen.len() >= 2 && seen.iter().all(|ready| ready == "True"), "{seen:?}");
         }
         .boxed()
     });
