@@ -1,6 +1,6 @@
 #!/bin/bash
 # Windlass and upstream Kubernetes side by side: the same client program, the same machine, one after the other.
-#   run.sh [PHASES]      default cm,list,get,watch,sched,deploy,pod
+#   run.sh [PHASES]      default cm,list,get,watch,sched,deploy,pod; then the store alone beside etcd alone, both syncing each commit
 # Builds what it needs (upstream from its Go modules: 25 minutes the first time) into $BENCH_OUT (default bench/out). Needs root, Go,
 # and the packages that peer/peer.sh names. Prints a table with the budgets; the raw lines stay in $BENCH_OUT/*.jsonl.
 set -euo pipefail
@@ -70,6 +70,24 @@ upstream() {
   "$here/peer/peer.sh" stop wipe >/dev/null
 }
 
-windlass | tee "$out/windlass.jsonl"
-upstream | tee "$out/upstream.jsonl"
+store() {
+  (cd "$here/.." && cargo build -q --release --package windlass-store --example load)
+  rm -rf "$out/store" && "$here/../target/release/examples/load" "$out/store" && rm -rf "$out/store"
+}
+
+etcd() {
+  local ns=bench-etcd url=http://127.0.0.1:2379 pid
+  ip netns add $ns && ip -n $ns link set lo up
+  rm -rf "$out/etcd"
+  nsenter --net=/var/run/netns/$ns "$PEER_DIR/bin/etcd" --data-dir "$out/etcd" --listen-client-urls $url --advertise-client-urls $url \
+    --listen-peer-urls http://127.0.0.1:2380 --log-level error >"$out/etcd.log" 2>&1 </dev/null &
+  pid=$!
+  until nsenter --net=/var/run/netns/$ns curl -sf $url/readyz >/dev/null; do sleep 0.05; done
+  nsenter --net=/var/run/netns/$ns "$PEER_DIR/bin/etcdload" -pid $pid
+  kill $pid && wait $pid || true
+  ip netns del $ns && rm -rf "$out/etcd"
+}
+
+{ windlass; store; } | tee "$out/windlass.jsonl"
+{ upstream; etcd; } | tee "$out/upstream.jsonl"
 python3 "$here/table.py" "$out/windlass.jsonl" "$out/upstream.jsonl"

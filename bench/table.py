@@ -48,6 +48,13 @@ ROWS = [
     ("one pod to Ready, wall s", "pod-one", "ready_s", "<= 0.1 s"),
     ("30 pods to Ready, wall s", "pod-many", "ready_s", "<= 0.5 s"),
     ("memory after all that, MB RSS of the servers", "pod-delete", "rss_mb", ""),
+    ("store: creates by 64 writers, wall s", "store-create", "wall_s", ""),
+    ("store: CPU of a create, us", "store-create", "cpu_us_each", ""),
+    ("store: conditional updates, wall s", "store-update", "wall_s", ""),
+    ("store: CPU of an update, us", "store-update", "cpu_us_each", ""),
+    ("store: ranges of 500, wall s", "store-range", "wall_s", ""),
+    ("store: CPU of a range of 500, us", "store-range", "cpu_us_each", ""),
+    ("store: memory with 20,000 objects and their past, MB", "store-range", "rss_mb", ""),
 ]
 
 
