@@ -9,7 +9,7 @@ use serde_json::Value;
 use windlass_admission::Cluster;
 use windlass_api::Status;
 use windlass_auth::User;
-use windlass_auth::authentication::{Claims, Grant, Objects, bootstrap_user, service_account_user};
+use windlass_auth::authentication::{Bound, Claims, Grant, Objects, bootstrap_user, service_account_user};
 use windlass_pki::{PublicKey, TokenSigner, TokenVerifier};
 
 use crate::server::Server;
@@ -44,11 +44,6 @@ impl Tokens {
 
     pub(crate) fn sign(&self, grant: Grant<'_>) -> Result<String, Status> {
         self.signer.sign(&grant.claims()).map_err(Status::internal)
-    }
-
-    /// Signs a token without end, as Secrets of service accounts hold it.
-    pub fn sign_claims(&self, claims: &Claims) -> Result<String, Status> {
-        self.signer.sign(claims).map_err(Status::internal)
     }
 
     /// The claims of a token of ours, whatever they say.
@@ -88,6 +83,11 @@ impl Objects for Server {
 }
 
 impl Server {
+    /// A token without end of a service account, for the Secret that is to hold it.
+    pub fn secret_token(&self, namespace: &str, account: Bound, secret: &str) -> Result<String, Status> {
+        self.tokens.signer.sign(&Claims::of_secret(namespace, account, secret)).map_err(Status::internal)
+    }
+
     /// The user of a bearer token that is for this server.
     pub(crate) fn token_user(&self, token: &str) -> Option<User> {
         self.tokens.user(token, None, self, self.clock.now())

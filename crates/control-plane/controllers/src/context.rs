@@ -15,6 +15,8 @@ pub struct Context {
     /// One view of each resource for all controllers.
     pub informers: Arc<Informers>,
     pub client_of: ClientOf,
+    /// The controller manager's own client.
+    pub manager: Client,
     pub clock: Clock,
 }
 

@@ -22,6 +22,7 @@ use windlass_client::{
 };
 
 use crate::context::Context;
+use crate::int_or_percent::int_or_percent;
 use crate::pods::Pod;
 use crate::write::modify;
 
@@ -281,21 +282,12 @@ struct Expected {
 
 fn expected(spec: &Spec, scale: i64) -> Expected {
     let healthy = match (&spec.max_unavailable, &spec.min_available) {
-        (Some(most), _) => (scale - scaled_up(most, scale)).max(0),
-        (None, Some(least)) => scaled_up(least, scale),
+        (Some(most), _) => (scale - int_or_percent(most, scale, true)).max(0),
+        (None, Some(least)) => int_or_percent(least, scale, true),
         (None, None) => 0,
     };
     let pods = if spec.max_unavailable.is_none() && spec.min_available.is_none() { 0 } else { scale };
     Expected { pods, healthy }
-}
-
-/// A number, or a percentage of `whole`, rounded up.
-fn scaled_up(value: &Value, whole: i64) -> i64 {
-    let percent = value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|text| text.parse::<i64>().ok());
-    match percent {
-        Some(percent) => whole.saturating_mul(percent).saturating_add(99) / 100,
-        None => value.as_i64().unwrap_or(0),
-    }
 }
 
 /// The pods that were evicted and are not yet being deleted, since when.

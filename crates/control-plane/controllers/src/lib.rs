@@ -15,6 +15,7 @@ mod endpoints;
 mod garbage_collector;
 mod hash;
 mod history;
+mod int_or_percent;
 mod job;
 mod namespace;
 mod namespaces;
@@ -29,6 +30,7 @@ mod root_ca;
 mod run;
 mod selectors;
 mod service_account;
+mod service_account_tokens;
 mod stateful_set;
 mod status;
 mod ttl_after_finished;
@@ -38,5 +40,6 @@ mod write;
 
 pub use context::{ClientOf, Context};
 pub use run::{Options, run};
+pub use service_account_tokens::{SecretToken, SignToken};
 
 use selectors::{selector_of_map, selector_of_structure};

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use windlass_api::resource::{NODES, PODS};
+use windlass_api::time::Clock;
 use windlass_api::{ObjectKey, Status};
-use windlass_client::{Client, DeleteOptions, Informer, Outcome, STATUS, WorkQueue};
+use windlass_client::{Client, DeleteOptions, Informer, Outcome, WorkQueue};
 
 use crate::context::Context;
-use crate::pods::Pod;
+use crate::pods::{Pod, disruption_target, index_by_node, on_node, set_condition};
 
 const NAME: &str = "pod-garbage-collector";
 /// A node may come back, so its pods are kept for this long.
@@ -30,13 +31,19 @@ enum Work {
 
 struct Controller {
     client: Client,
+    clock: Clock,
     nodes: Arc<Informer>,
     pods: Arc<Informer>,
 }
 
 pub(crate) async fn run(context: Context) {
-    let controller =
-        Controller { client: context.client(NAME), nodes: context.informer(&NODES), pods: context.informer(&PODS) };
+    let controller = Controller {
+        client: context.client(NAME),
+        clock: context.clock,
+        nodes: context.informer(&NODES),
+        pods: context.informer(&PODS),
+    };
+    index_by_node(&controller.pods);
     controller.nodes.synced().await;
     controller.pods.synced().await;
     let queue = WorkQueue::new();
@@ -80,8 +87,7 @@ impl Controller {
             Err(status) if !status.is_not_found() => return Err(status),
             Err(_) => {}
         }
-        let all = self.pods.list("").into_iter().filter_map(|object| object.decode::<Pod>().ok());
-        for pod in all.filter(|pod| pod.spec.node_name == name) {
+        for pod in on_node(&self.pods, name) {
             if !pod.has_ended() {
                 self.fail(&pod).await?;
             }
@@ -93,15 +99,9 @@ impl Controller {
 
     /// Says that the pod has ended, and why, so that who made it sees what became of it.
     async fn fail(&self, pod: &Pod) -> Result<(), Status> {
-        let Some(current) = self.pods.read::<serde_json::Value>(&pod.metadata.key()) else { return Ok(()) };
-        let mut conditions = current["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.retain(|condition| condition["type"] != "DisruptionTarget");
-        conditions.push(json!({
-            "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
-            "message": "PodGC: node no longer exists"}));
-        let patch = json!({
-            "metadata": {"uid": pod.metadata.uid}, "status": {"phase": "Failed", "conditions": conditions}});
-        self.client.patch(&PODS, &pod.metadata.key(), STATUS, &patch).await.map(drop)
+        let message = "PodGC: node no longer exists";
+        let why = disruption_target(pod, "DeletionByPodGC", message, self.clock.now_rfc3339());
+        set_condition(&self.client, pod, json!({"phase": "Failed"}), why).await
     }
 
     async fn remove_ended(&self) -> Result<Outcome, Status> {

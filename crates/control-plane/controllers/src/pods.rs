@@ -1,10 +1,13 @@
 //! Pods as controllers see them.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 use windlass_api::node_selector::NodeSelector;
+use windlass_api::resource::PODS;
 use windlass_api::taint::Toleration;
 use windlass_api::time::parse_rfc3339;
-use windlass_api::{Meta, Timestamp};
+use windlass_api::{Meta, Status, Timestamp};
+use windlass_client::{Client, Informer, PatchType, STATUS};
 
 use crate::owners::Owned;
 
@@ -192,6 +195,42 @@ impl Pod {
     fn restarts(&self) -> i64 {
         self.status.container_statuses.iter().map(|status| status.restart_count).max().unwrap_or(0)
     }
+}
+
+const BY_NODE: &str = "node";
+
+/// Makes [`on_node`] work; it may have been done already.
+pub(crate) fn index_by_node(pods: &Informer) {
+    pods.add_index(BY_NODE, |object| {
+        object.decode::<Pod>().ok().map(|pod| pod.spec.node_name).filter(|node| !node.is_empty()).into_iter().collect()
+    });
+}
+
+pub(crate) fn on_node(pods: &Informer, node: &str) -> Vec<Pod> {
+    pods.by_index(BY_NODE, node).into_iter().filter_map(|object| object.decode().ok()).collect()
+}
+
+/// Writes one condition into a pod's status, and with it what else `status` has; nothing when the pod has gone.
+pub(crate) async fn set_condition(
+    client: &Client,
+    pod: &Pod,
+    mut status: Value,
+    condition: Value,
+) -> Result<(), Status> {
+    status["conditions"] = json!([condition]);
+    let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});
+    match client.patch_as(PatchType::Strategic, &PODS, &pod.metadata.key(), STATUS, &patch).await {
+        Err(status) if !status.is_not_found() => Err(status),
+        _ => Ok(()),
+    }
+}
+
+/// The condition of a pod that goes for a reason which is not its own.
+pub(crate) fn disruption_target(pod: &Pod, reason: &str, message: &str, now: String) -> Value {
+    json!({
+        "type": "DisruptionTarget", "status": "True", "reason": reason, "message": message, "lastTransitionTime": now,
+        "observedGeneration": pod.metadata.generation,
+    })
 }
 
 /// An age for ranking: ages of the same order of magnitude count as equal, so that the choice among them is even.

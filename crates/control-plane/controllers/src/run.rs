@@ -8,22 +8,26 @@ use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 
 use crate::context::Context;
+use crate::service_account_tokens::SignToken;
 
 /// A controller that ended, which it never should, is started again after this time.
 const RESTART: Duration = Duration::from_secs(1);
 
 /// What controllers need to know about the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// The certificate of the authority that signed the API server's, in PEM.
     pub root_ca_pem: String,
+    /// Makes the tokens of Secrets.
+    pub sign_token: SignToken,
     /// Where pods get their addresses from.
     pub cluster_cidr: Ipv4Net,
 }
 
 /// Runs all controllers until the future is dropped. One that fails is started again; the others go on.
 pub async fn run(options: Options, context: Context) {
-    let Options { root_ca_pem, cluster_cidr } = options;
+    let Options { root_ca_pem, sign_token, cluster_cidr } = options;
+    let root_ca = root_ca_pem.clone();
     let all: Vec<BoxFuture<'static, ()>> = vec![
         forever("cronjob", context.clone(), crate::cron_job::run),
         forever("daemonset", context.clone(), crate::daemon_set::run),
@@ -46,9 +50,12 @@ pub async fn run(options: Options, context: Context) {
         forever("replicationcontroller", context.clone(), crate::replica_set::run_replication_controllers),
         forever("resourcequota", context.clone(), crate::resource_quota::run),
         forever("root-ca-certificate-publisher", context.clone(), move |context| {
-            crate::root_ca::run(context, root_ca_pem.clone())
+            crate::root_ca::run(context, root_ca.clone())
         }),
         forever("serviceaccount", context.clone(), crate::service_account::run),
+        forever("serviceaccount-token", context.clone(), move |context| {
+            crate::service_account_tokens::run(context, root_ca_pem.clone(), sign_token.clone())
+        }),
         forever("statefulset", context.clone(), crate::stateful_set::run),
         forever("taint-eviction", context.clone(), crate::node::taint_eviction::run),
         forever("ttl-after-finished", context, crate::ttl_after_finished::run),

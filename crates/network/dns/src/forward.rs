@@ -6,7 +6,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
@@ -80,7 +79,7 @@ impl Forwarder {
     pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
         if permit.is_none() {
-            self.metrics.forwards_rejected.fetch_add(1, Ordering::Relaxed);
+            self.metrics.forwards_rejected.inc();
         }
         permit
     }
@@ -89,7 +88,7 @@ impl Forwarder {
     pub(crate) fn cached(&self, question: &Question) -> Option<Cached> {
         let found = self.cache.lock().get(question, Instant::now());
         let counter = if found.is_some() { &self.metrics.cache_hits } else { &self.metrics.cache_misses };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.inc();
         found
     }
 
@@ -98,7 +97,7 @@ impl Forwarder {
         if !self.asked.lock().contains(&(id, name.to_lowercase())) {
             return false;
         }
-        self.metrics.loops.fetch_add(1, Ordering::Relaxed);
+        self.metrics.loops.inc();
         let mut logged = self.loop_logged.lock();
         if logged.is_none_or(|at| at.elapsed() >= LOOP_LOG_INTERVAL) {
             *logged = Some(Instant::now());
@@ -142,7 +141,7 @@ impl Forwarder {
             let start = Instant::now();
             match self.exchange(*upstream, question).await {
                 Ok(message) => {
-                    self.metrics.upstream_duration.observe(start.elapsed());
+                    self.metrics.upstream_duration.observe(start.elapsed().as_secs_f64());
                     let answer = Cached::new(message);
                     // Another upstream may do better than one that fails or does not want to.
                     if matches!(answer.response_code, ResponseCode::ServFail | ResponseCode::Refused) {
@@ -151,11 +150,11 @@ impl Forwarder {
                     }
                     let mut cache = self.cache.lock();
                     cache.put(question.clone(), &answer, Instant::now());
-                    self.metrics.cache_entries.store(cache.len() as u64, Ordering::Relaxed);
+                    self.metrics.cache_entries.set(cache.len() as i64);
                     return answer;
                 }
                 Err(error) => {
-                    self.metrics.upstream_failures.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.upstream_failures.inc();
                     tracing::debug!(%upstream, name = %question.name, %error, "upstream resolver failed");
                 }
             }

@@ -4,7 +4,7 @@
 //!   informers to it.
 //! - `answer` decides, purely: from an index and a question to an answer. `index` keeps up with changes.
 //! - `forward` asks others and keeps their answers in `cache`. `wire` reads and writes packets, with hickory-proto.
-//! - [`object`]: what is read of API objects. [`metrics`]: what is counted, under CoreDNS' names.
+//! - [`object`]: what is read of API objects.
 //!
 //! There are no zones of the user's own, no transfers, no DNSSEC signing, and no recursion by itself.
 
@@ -12,7 +12,7 @@ mod answer;
 mod cache;
 mod forward;
 mod index;
-pub mod metrics;
+mod metrics;
 pub mod object;
 mod options;
 mod server;

@@ -1,113 +1,97 @@
-//! What the server counts, under CoreDNS' names, which dashboards know. The values are plain; whoever serves metrics reads them.
-
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+//! What the server counts, under CoreDNS' names, which dashboards know.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use windlass_telemetry::{Counter, CounterFamily, Gauge, Histogram, exponential};
 
-/// All are cumulative except those that say "now".
-#[derive(Debug, Default)]
-pub struct Metrics {
-    /// `coredns_dns_requests_total{proto="udp"}`
-    pub requests_udp: AtomicU64,
-    /// `coredns_dns_requests_total{proto="tcp"}`
-    pub requests_tcp: AtomicU64,
-    /// `coredns_dns_requests_total` by `type`, in the order of [`TYPES`].
-    pub requests_by_type: [AtomicU64; TYPES.len()],
-    /// `coredns_dns_responses_total` by `rcode`, in the order of [`RESPONSE_CODES`].
-    pub responses_by_code: [AtomicU64; RESPONSE_CODES.len()],
-    /// `coredns_dns_request_duration_seconds`
-    pub duration: Histogram,
-    /// `coredns_cache_hits_total`
-    pub cache_hits: AtomicU64,
-    /// `coredns_cache_misses_total`
-    pub cache_misses: AtomicU64,
-    /// `coredns_cache_entries`, now.
-    pub cache_entries: AtomicU64,
-    /// `coredns_proxy_request_duration_seconds`: questions that went to an upstream and came back.
-    pub upstream_duration: Histogram,
-    /// `coredns_forward_max_concurrent_rejects_total`
-    pub forwards_rejected: AtomicU64,
-    /// Questions to upstreams that failed or took too long.
-    pub upstream_failures: AtomicU64,
+/// The labels `server` and `zone`, which CoreDNS has on everything.
+const SERVER: [&str; 2] = ["dns://:53", "."];
+
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: CounterFamily,
+    responses: CounterFamily,
+    pub(crate) duration: Histogram,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) cache_entries: Gauge,
+    /// Questions that went to an upstream and came back.
+    pub(crate) upstream_duration: Histogram,
+    pub(crate) forwards_rejected: Counter,
+    pub(crate) upstream_failures: Counter,
     /// Questions of ours that came back to us: an upstream asks this server.
-    pub loops: AtomicU64,
+    pub(crate) loops: Counter,
 }
 
-/// The values of the label `type`. The last stands for all others.
-pub const TYPES: [&str; 8] = ["A", "AAAA", "SRV", "PTR", "CNAME", "TXT", "NS", "other"];
-/// The values of the label `rcode`. The last stands for all others.
-pub const RESPONSE_CODES: [&str; 7] = ["NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR", "NOTIMP", "other"];
-
 impl Metrics {
+    pub(crate) fn new(metrics: &windlass_telemetry::Metrics) -> Self {
+        let buckets = exponential(0.00025, 2.0, 16);
+        let counter = |name, help| metrics.counters(name, help, &["server", "zone"]).with_label_values(&SERVER);
+        let duration =
+            |name, help| metrics.histograms(name, help, &["server", "zone"], &buckets).with_label_values(&SERVER);
+        Self {
+            requests: metrics.counters(
+                "coredns_dns_requests_total",
+                "Questions by protocol and type.",
+                &["server", "zone", "proto", "type"],
+            ),
+            responses: metrics.counters(
+                "coredns_dns_responses_total",
+                "Answers by their code.",
+                &["server", "zone", "rcode"],
+            ),
+            duration: duration("coredns_dns_request_duration_seconds", "Time from a question to its answer."),
+            cache_hits: counter("coredns_cache_hits_total", "Questions for upstreams that the cache answered."),
+            cache_misses: counter(
+                "coredns_cache_misses_total",
+                "Questions for upstreams that the cache could not answer.",
+            ),
+            cache_entries: metrics
+                .gauges("coredns_cache_entries", "Answers in the cache.", &["server", "zone"])
+                .with_label_values(&SERVER),
+            upstream_duration: metrics.histogram(
+                "coredns_proxy_request_duration_seconds",
+                "Time that upstreams took to answer.",
+                &buckets,
+            ),
+            forwards_rejected: counter(
+                "coredns_forward_max_concurrent_rejects_total",
+                "Questions that were refused because too many waited for upstreams.",
+            ),
+            upstream_failures: metrics.counter(
+                "windlass_dns_upstream_failures_total",
+                "Questions to upstreams that failed or took too long.",
+            ),
+            loops: metrics.counter("windlass_dns_loops_total", "Questions to upstreams that came back to this server."),
+        }
+    }
+
     pub(crate) fn request(&self, tcp: bool, kind: Option<RecordType>) {
-        let protocol = if tcp { &self.requests_tcp } else { &self.requests_udp };
-        protocol.fetch_add(1, Ordering::Relaxed);
-        let position = match kind {
-            Some(RecordType::A) => 0,
-            Some(RecordType::AAAA) => 1,
-            Some(RecordType::SRV) => 2,
-            Some(RecordType::PTR) => 3,
-            Some(RecordType::CNAME) => 4,
-            Some(RecordType::TXT) => 5,
-            Some(RecordType::NS) => 6,
-            _ => 7,
+        let protocol = if tcp { "tcp" } else { "udp" };
+        // CoreDNS counts rare types together.
+        let kind = match kind {
+            Some(RecordType::A) => "A",
+            Some(RecordType::AAAA) => "AAAA",
+            Some(RecordType::SRV) => "SRV",
+            Some(RecordType::PTR) => "PTR",
+            Some(RecordType::CNAME) => "CNAME",
+            Some(RecordType::TXT) => "TXT",
+            Some(RecordType::NS) => "NS",
+            _ => "other",
         };
-        self.requests_by_type[position].fetch_add(1, Ordering::Relaxed);
+        self.requests.with_label_values(&[SERVER[0], SERVER[1], protocol, kind]).inc();
     }
 
     pub(crate) fn response(&self, code: ResponseCode) {
-        let position = match code {
-            ResponseCode::NoError => 0,
-            ResponseCode::NXDomain => 1,
-            ResponseCode::ServFail => 2,
-            ResponseCode::Refused => 3,
-            ResponseCode::FormErr => 4,
-            ResponseCode::NotImp => 5,
-            _ => 6,
+        let code = match code {
+            ResponseCode::NoError => "NOERROR",
+            ResponseCode::NXDomain => "NXDOMAIN",
+            ResponseCode::ServFail => "SERVFAIL",
+            ResponseCode::Refused => "REFUSED",
+            ResponseCode::FormErr => "FORMERR",
+            ResponseCode::NotImp => "NOTIMP",
+            _ => "other",
         };
-        self.responses_by_code[position].fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// CoreDNS' buckets: from a quarter of a millisecond, each twice the last.
-const BUCKETS: usize = 16;
-const FIRST_BUCKET: Duration = Duration::from_micros(250);
-
-#[derive(Debug, Default)]
-pub struct Histogram {
-    buckets: [AtomicU64; BUCKETS],
-    count: AtomicU64,
-    sum_microseconds: AtomicU64,
-}
-
-impl Histogram {
-    pub fn observe(&self, duration: Duration) {
-        if let Some(bucket) = (0..BUCKETS).find(|bucket| duration <= FIRST_BUCKET * (1 << bucket)) {
-            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        }
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.sum_microseconds.fetch_add(duration.as_micros() as u64, Ordering::Relaxed);
-    }
-
-    /// (upper bound in seconds, observations up to it) for each bucket but the infinite one.
-    pub fn cumulative(&self) -> Vec<(f64, u64)> {
-        let mut total = 0;
-        let counts = self.buckets.iter().enumerate();
-        counts
-            .map(|(bucket, count)| {
-                total += count.load(Ordering::Relaxed);
-                ((FIRST_BUCKET * (1 << bucket)).as_secs_f64(), total)
-            })
-            .collect()
-    }
-
-    pub fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    pub fn sum_seconds(&self) -> f64 {
-        Duration::from_micros(self.sum_microseconds.load(Ordering::Relaxed)).as_secs_f64()
+        self.responses.with_label_values(&[SERVER[0], SERVER[1], code]).inc();
     }
 }

@@ -80,8 +80,8 @@ struct Later {
 }
 
 impl Dns {
-    pub fn new(options: &Options, clock: Clock) -> Self {
-        let metrics = Arc::new(Metrics::default());
+    pub fn new(options: &Options, clock: Clock, metrics: &windlass_telemetry::Metrics) -> Self {
+        let metrics = Arc::new(Metrics::new(metrics));
         let shared = Shared {
             zone: Zone::new(
                 zone_name(&options.cluster_domain),
@@ -129,10 +129,6 @@ impl Dns {
     /// Who is asked for names that are not the cluster's.
     pub fn set_upstreams(&self, upstreams: Vec<SocketAddr>) {
         self.shared.forwarder.set_upstreams(upstreams);
-    }
-
-    pub fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
     }
 
     /// Answers on these sockets until `shutdown`. UDP sockets should be bound to one address each: an answer must come from
@@ -277,7 +273,7 @@ impl Shared {
 
     fn finish(&self, code: ResponseCode, start: Instant) {
         self.metrics.response(code);
-        self.metrics.duration.observe(start.elapsed());
+        self.metrics.duration.observe(start.elapsed().as_secs_f64());
     }
 }
 

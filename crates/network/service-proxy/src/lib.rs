@@ -4,7 +4,7 @@
 //! - [`plan`] decides, purely: from a Service, its slices and a view of the node to frontends and endpoints.
 //! - [`program`] turns plans into an nftables table, and a change of plan into a change of that table.
 //! - [`object`]: what is read of API objects. [`service`], [`endpoints`]: reduced to what is needed.
-//! - [`health`]: what load balancers ask. [`metrics`]: what the proxy counts. [`service_route`]: the route of the range.
+//! - [`health`]: what load balancers ask. [`service_route`]: the route of the range.
 //!
 //! Differences from kube-proxy that a user can see, all on purpose: NodePorts answer on 127.0.0.1; unknown addresses of the
 //! service range are rejected and not dropped; session affinity is kept for each address of a Service, not for all together.
@@ -12,7 +12,7 @@
 pub mod endpoints;
 mod flows;
 pub mod health;
-pub mod metrics;
+mod metrics;
 pub mod object;
 mod options;
 pub mod plan;

@@ -1,91 +1,73 @@
-//! What the proxy counts, under upstream's names (pkg/proxy/metrics). The values are plain; whoever serves metrics reads them.
+//! What the proxy counts, under upstream's names (pkg/proxy/metrics).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use windlass_telemetry::{Counter, Gauge, Histogram, exponential};
 
-/// All are cumulative except those that say "now".
-#[derive(Debug, Default)]
-pub struct Metrics {
-    /// `kubeproxy_sync_proxy_rules_duration_seconds`
-    pub sync_duration: Histogram,
-    /// `kubeproxy_sync_full_proxy_rules_duration_seconds`: rounds in which the kernel's table was read.
-    pub sync_full_duration: Histogram,
-    /// `kubeproxy_sync_partial_proxy_rules_duration_seconds`: all others.
-    pub sync_partial_duration: Histogram,
-    /// `kubeproxy_sync_proxy_rules_last_timestamp_seconds`, now, in milliseconds since the epoch.
-    pub sync_last_timestamp_milliseconds: AtomicU64,
-    /// `kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds`, now, in milliseconds since the epoch.
-    pub sync_last_queued_timestamp_milliseconds: AtomicU64,
-    /// `kubeproxy_sync_proxy_rules_endpoint_changes_total`
-    pub endpoint_changes: AtomicU64,
-    /// `kubeproxy_sync_proxy_rules_endpoint_changes_pending`, now.
-    pub endpoint_changes_pending: AtomicU64,
-    /// `kubeproxy_sync_proxy_rules_service_changes_total`
-    pub service_changes: AtomicU64,
-    /// `kubeproxy_sync_proxy_rules_service_changes_pending`, now.
-    pub service_changes_pending: AtomicU64,
-    /// `kubeproxy_sync_proxy_rules_nftables_sync_failures_total`
-    pub sync_failures: AtomicU64,
-    /// `kubeproxy_conntrack_reconciler_deleted_entries_total`
-    pub conntrack_deleted_entries: AtomicU64,
-    /// `kubeproxy_conntrack_reconciler_sync_duration_seconds`
-    pub conntrack_duration: Histogram,
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) sync_duration: Histogram,
+    /// Rounds in which the kernel's table was read.
+    pub(crate) sync_full_duration: Histogram,
+    /// All others.
+    pub(crate) sync_partial_duration: Histogram,
+    pub(crate) sync_last_timestamp: Gauge,
+    pub(crate) sync_last_queued_timestamp: Gauge,
+    pub(crate) endpoint_changes: Counter,
+    pub(crate) endpoint_changes_pending: Gauge,
+    pub(crate) service_changes: Counter,
+    pub(crate) service_changes_pending: Gauge,
+    pub(crate) sync_failures: Counter,
+    pub(crate) conntrack_deleted_entries: Counter,
+    pub(crate) conntrack_duration: Histogram,
 }
 
-/// Buckets of upstream's sync histograms: from a millisecond, each twice the last.
-const BUCKETS: usize = 15;
-const FIRST_BUCKET: Duration = Duration::from_millis(1);
-
-#[derive(Debug, Default)]
-pub struct Histogram {
-    buckets: [AtomicU64; BUCKETS],
-    count: AtomicU64,
-    sum_microseconds: AtomicU64,
-}
-
-impl Histogram {
-    pub fn observe(&self, duration: Duration) {
-        let bound = |bucket: usize| FIRST_BUCKET * (1 << bucket);
-        if let Some(bucket) = (0..BUCKETS).find(|bucket| duration <= bound(*bucket)) {
-            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+impl Metrics {
+    pub(crate) fn new(metrics: &windlass_telemetry::Metrics) -> Self {
+        let duration = |name, help| metrics.histogram(name, help, &exponential(0.001, 2.0, 15));
+        Self {
+            sync_duration: duration(
+                "kubeproxy_sync_proxy_rules_duration_seconds",
+                "Time that a round of programming Services took.",
+            ),
+            sync_full_duration: duration(
+                "kubeproxy_sync_full_proxy_rules_duration_seconds",
+                "Time of the rounds that read the kernel's rules.",
+            ),
+            sync_partial_duration: duration(
+                "kubeproxy_sync_partial_proxy_rules_duration_seconds",
+                "Time of the rounds that sent only what had changed.",
+            ),
+            sync_last_timestamp: metrics.gauge(
+                "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+                "When Services were programmed successfully for the last time.",
+            ),
+            sync_last_queued_timestamp: metrics.gauge(
+                "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+                "When a change of Services was seen for the last time.",
+            ),
+            endpoint_changes: metrics.counter(
+                "kubeproxy_sync_proxy_rules_endpoint_changes_total",
+                "Changes of EndpointSlices that were seen.",
+            ),
+            endpoint_changes_pending: metrics.gauge(
+                "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
+                "Changes of EndpointSlices that are not programmed yet.",
+            ),
+            service_changes: metrics
+                .counter("kubeproxy_sync_proxy_rules_service_changes_total", "Changes of Services that were seen."),
+            service_changes_pending: metrics.gauge(
+                "kubeproxy_sync_proxy_rules_service_changes_pending",
+                "Changes of Services that are not programmed yet.",
+            ),
+            sync_failures: metrics
+                .counter("kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "Rounds that the kernel refused."),
+            conntrack_deleted_entries: metrics.counter(
+                "kubeproxy_conntrack_reconciler_deleted_entries_total",
+                "Flows that were forgotten because their endpoint has gone.",
+            ),
+            conntrack_duration: duration(
+                "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+                "Time that it took to look for such flows.",
+            ),
         }
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.sum_microseconds.fetch_add(duration.as_micros() as u64, Ordering::Relaxed);
-    }
-
-    /// (upper bound in seconds, observations up to it) for each bucket but the infinite one.
-    pub fn cumulative(&self) -> Vec<(f64, u64)> {
-        let mut total = 0;
-        let counts = self.buckets.iter().enumerate();
-        counts
-            .map(|(bucket, count)| {
-                total += count.load(Ordering::Relaxed);
-                ((FIRST_BUCKET * (1 << bucket)).as_secs_f64(), total)
-            })
-            .collect()
-    }
-
-    pub fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    pub fn sum_seconds(&self) -> f64 {
-        Duration::from_micros(self.sum_microseconds.load(Ordering::Relaxed)).as_secs_f64()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn observations_fall_into_buckets() {
-        let histogram = Histogram::default();
-        for milliseconds in [1, 2, 3, 100_000] {
-            histogram.observe(Duration::from_millis(milliseconds));
-        }
-        assert_eq!(histogram.cumulative()[..3], [(0.001, 1), (0.002, 2), (0.004, 3)]);
-        assert_eq!(histogram.cumulative().last(), Some(&(16.384, 3)));
-        assert_eq!((histogram.count(), histogram.sum_seconds()), (4, 100.006));
     }
 }

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
@@ -120,7 +119,7 @@ struct Known {
 
 impl ServiceProxy {
     /// Programs Services into `netns`. Needs CAP_NET_ADMIN there.
-    pub fn new(options: Options, netns: Arc<Netns>, clock: Clock) -> Self {
+    pub fn new(options: Options, netns: Arc<Netns>, clock: Clock, metrics: &windlass_telemetry::Metrics) -> Self {
         let health = Arc::new(ProxyHealth::new(clock));
         let node_name = options.node_name.clone();
         let state = State {
@@ -142,7 +141,7 @@ impl ServiceProxy {
             state: Mutex::new(state),
             service_health: ServiceHealth::new(netns, Arc::clone(&health)),
             health,
-            metrics: Metrics::default(),
+            metrics: Metrics::new(metrics),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -150,7 +149,7 @@ impl ServiceProxy {
     /// A Service appeared, changed, or (`None`) went.
     pub fn service_changed(&self, key: ObjectKey, service: Option<&Service>) {
         let info = service.and_then(ServiceInfo::new);
-        self.shared.metrics.service_changes.fetch_add(1, Ordering::Relaxed);
+        self.shared.metrics.service_changes.inc();
         self.change(|pending| drop(pending.services.insert(key, info)));
     }
 
@@ -161,7 +160,7 @@ impl ServiceProxy {
             let reduced = Slice::new(slice, &self.shared.node_name)?;
             Some((ObjectKey::new(&key.namespace, service), reduced))
         });
-        self.shared.metrics.endpoint_changes.fetch_add(1, Ordering::Relaxed);
+        self.shared.metrics.endpoint_changes.inc();
         self.change(|pending| drop(pending.slices.insert(key, reduced)));
     }
 
@@ -184,10 +183,6 @@ impl ServiceProxy {
         &self.shared.health
     }
 
-    pub fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
-    }
-
     /// Programs what changed since the last sync. Before [`ServiceProxy::initialized`] it does nothing.
     pub async fn sync(&self) -> Result<SyncReport, Error> {
         let start = Instant::now();
@@ -204,16 +199,15 @@ impl ServiceProxy {
             Ok(report) => {
                 self.shared.service_health.sync(&health);
                 self.shared.health.updated();
-                let now = self.shared.clock.now().as_millisecond().unsigned_abs();
-                metrics.sync_last_timestamp_milliseconds.store(now, Ordering::Relaxed);
+                metrics.sync_last_timestamp.set(self.shared.clock.now().as_second());
                 let by_kind =
                     if report.resynced { &metrics.sync_full_duration } else { &metrics.sync_partial_duration };
-                by_kind.observe(start.elapsed());
+                by_kind.observe(start.elapsed().as_secs_f64());
                 tracing::debug!(?report, elapsed = ?start.elapsed(), "services programmed");
             }
-            Err(_) => drop(metrics.sync_failures.fetch_add(1, Ordering::Relaxed)),
+            Err(_) => metrics.sync_failures.inc(),
         }
-        metrics.sync_duration.observe(start.elapsed());
+        metrics.sync_duration.observe(start.elapsed().as_secs_f64());
         result
     }
 
@@ -268,10 +262,9 @@ impl ServiceProxy {
 
 impl Shared {
     fn count_pending(&self, pending: &Pending) {
-        self.metrics.service_changes_pending.store(pending.services.len() as u64, Ordering::Relaxed);
-        self.metrics.endpoint_changes_pending.store(pending.slices.len() as u64, Ordering::Relaxed);
-        let now = self.clock.now().as_millisecond().unsigned_abs();
-        self.metrics.sync_last_queued_timestamp_milliseconds.store(now, Ordering::Relaxed);
+        self.metrics.service_changes_pending.set(pending.services.len() as i64);
+        self.metrics.endpoint_changes_pending.set(pending.slices.len() as i64);
+        self.metrics.sync_last_queued_timestamp.set(self.clock.now().as_second());
     }
 }
 
@@ -294,8 +287,8 @@ impl State {
         if !self.udp_targets.is_empty() {
             report.flows_forgotten = flows::forget_stale(&self.netns, &self.udp_targets).map_err(Error::Flows)?;
             self.udp_targets.clear();
-            metrics.conntrack_deleted_entries.fetch_add(report.flows_forgotten as u64, Ordering::Relaxed);
-            metrics.conntrack_duration.observe(start.elapsed());
+            metrics.conntrack_deleted_entries.inc_by(report.flows_forgotten as u64);
+            metrics.conntrack_duration.observe(start.elapsed().as_secs_f64());
         }
         Ok(report)
     }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use ipnet::Ipv4Net;
 use tokio::task::JoinHandle;
 use windlass_api::time::Clock;
 use windlass_api::well_known::namespace;
 use windlass_apiserver::Server;
 use windlass_apiserver::direct::Direct;
 use windlass_auth::User;
+use windlass_auth::authentication::Bound;
 use windlass_client::{Client, Informers};
-use windlass_controllers::{Context, Options};
+use windlass_controllers::{Context, Options, SignToken};
 
 const NAME: &str = "kube-controller-manager";
 
@@ -28,12 +30,19 @@ pub(crate) fn start_scheduler(server: &Arc<Server>, clock: Clock, node_name: &st
 }
 
 /// Starts all controllers. There is one API server on this store, and so one set of controllers: they need not elect a leader.
-pub(crate) fn start(server: &Arc<Server>, clock: Clock, options: Options) -> JoinHandle<()> {
+pub(crate) fn start(server: &Arc<Server>, clock: Clock, root_ca_pem: String, cluster_cidr: Ipv4Net) -> JoinHandle<()> {
+    let signer = server.clone();
+    let sign_token: SignToken = Arc::new(move |token| {
+        let account = Bound { name: token.account.clone(), uid: token.account_uid.clone() };
+        signer.secret_token(&token.namespace, account, &token.secret)
+    });
+    let options = Options { root_ca_pem, sign_token, cluster_cidr };
     let manager = User::new("system:kube-controller-manager", &[]);
-    let informers = Arc::new(Informers::new(client(server, manager, NAME)));
+    let manager = client(server, manager, NAME);
+    let informers = Arc::new(Informers::new(manager.clone()));
     let server = server.clone();
     let client_of = Arc::new(move |account: &'static str| {
         client(&server, User::service_account(namespace::KUBE_SYSTEM, account), NAME)
     });
-    tokio::spawn(windlass_controllers::run(options, Context { informers, client_of, clock }))
+    tokio::spawn(windlass_controllers::run(options, Context { informers, client_of, manager, clock }))
 }

@@ -15,8 +15,6 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use windlass_api::time::Clock;
-use windlass_auth::User;
-use windlass_client::Informers;
 use windlass_telemetry::Metrics;
 
 use crate::control;
@@ -50,8 +48,7 @@ pub(crate) async fn run(
     let mut background = Vec::new();
     if settings.runs(Component::Controllers) {
         let root_ca_pem = control_plane.keys.ca.certificate().to_pem();
-        let options = windlass_controllers::Options { root_ca_pem, cluster_cidr: settings.cluster_cidr };
-        background.push(controllers::start(server, clock, options));
+        background.push(controllers::start(server, clock, root_ca_pem, settings.cluster_cidr));
     }
     if settings.runs(Component::Scheduler) {
         background.push(controllers::start_scheduler(server, clock, &settings.node_name));
@@ -65,14 +62,10 @@ pub(crate) async fn run(
         None
     };
     if settings.runs(Component::ServiceProxy) {
-        let client = controllers::client(server, User::new("system:kube-proxy", &[]), "kube-proxy");
-        let informers = Arc::new(Informers::new(client));
-        background.push(services::start_proxy(&settings, node_ip, &informers, clock, stopping.clone()));
+        background.push(services::start_proxy(&settings, server, node_ip, clock, stopping.clone()));
     }
     if settings.runs(Component::Dns) {
-        let client = controllers::client(server, User::new("system:windlass", &["system:masters"]), "windlass");
-        let informers = Arc::new(Informers::new(client.clone()));
-        background.push(services::start_dns(&settings, node_ip, &informers, client, clock, stopping.clone()).await?);
+        background.push(services::start_dns(&settings, server, node_ip, clock, stopping.clone()).await?);
     }
 
     let (asked, mut asks) = watch::channel(None);

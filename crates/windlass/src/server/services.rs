@@ -13,11 +13,14 @@ use windlass_api::time::Clock;
 use windlass_api::well_known::label::{ENDPOINTSLICE_MANAGED_BY, SERVICE_NAME};
 use windlass_api::well_known::namespace::KUBE_SYSTEM;
 use windlass_api::{ObjectKey, Status};
+use windlass_apiserver::Server;
+use windlass_auth::User;
 use windlass_client::{Client, Informers, OBJECT};
 use windlass_dataplane::Netns;
 use windlass_dns::Dns;
 use windlass_service_proxy::{LocalTraffic, ServiceProxy};
 
+use super::controllers;
 use crate::error::Failure;
 use crate::settings::Settings;
 
@@ -40,11 +43,13 @@ pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
 /// Programs Services into the kernel until `stop`.
 pub(crate) fn start_proxy(
     settings: &Settings,
+    server: &Arc<Server>,
     node_ip: Ipv4Addr,
-    informers: &Arc<Informers>,
     clock: Clock,
     stop: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
+    let client = controllers::client(server, User::new("system:kube-proxy", &[]), "kube-proxy");
+    let informers = Informers::new(client);
     let options = windlass_service_proxy::Options {
         local_traffic: LocalTraffic::Cidrs(vec![settings.cluster_cidr.into()]),
         ..windlass_service_proxy::Options::new(
@@ -53,7 +58,7 @@ pub(crate) fn start_proxy(
             vec![settings.service_cidr.into()],
         )
     };
-    let proxy = Arc::new(ServiceProxy::new(options, Arc::new(Netns::current()), clock));
+    let proxy = Arc::new(ServiceProxy::new(options, Arc::new(Netns::current()), clock, &server.metrics));
     let (services, slices) = (informers.of(&SERVICES), informers.of(&ENDPOINT_SLICES));
     let target = proxy.clone();
     services.subscribe(move |change| {
@@ -65,13 +70,12 @@ pub(crate) fn start_proxy(
         let slice = change.new.as_ref().and_then(|object| object.decode().ok());
         target.endpoint_slice_changed(change.object().key.clone(), slice.as_ref());
     });
-    // Informers run for as long as their factory lives.
-    let informers = informers.clone();
     tokio::spawn(async move {
         services.synced().await;
         slices.synced().await;
         proxy.initialized();
         proxy.run(stopped(stop)).await;
+        // They run for as long as this lives.
         drop(informers);
     })
 }
@@ -79,9 +83,8 @@ pub(crate) fn start_proxy(
 /// Answers the cluster's names until `stop`.
 pub(crate) async fn start_dns(
     settings: &Settings,
+    server: &Arc<Server>,
     node_ip: Ipv4Addr,
-    informers: &Arc<Informers>,
-    client: Client,
     clock: Clock,
     stop: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, Failure> {
@@ -98,9 +101,10 @@ pub(crate) async fn start_dns(
         upstreams: windlass_dns::upstreams_of(&resolv_conf, &own),
         ..windlass_dns::Options::new(settings.cluster_domain.clone())
     };
-    let dns = Arc::new(Dns::new(&options, clock));
-    feed(&dns, informers);
-    let informers = informers.clone();
+    let dns = Arc::new(Dns::new(&options, clock, &server.metrics));
+    let client = controllers::client(server, User::new("system:windlass", &["system:masters"]), "windlass");
+    let informers = Informers::new(client.clone());
+    feed(&dns, &informers);
     let registration = Registration { client, service_ip, sockets, node: settings.node_name.clone() };
     Ok(tokio::spawn(async move {
         tokio::spawn(async move { registration.keep_trying().await });

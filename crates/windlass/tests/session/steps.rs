@@ -113,9 +113,17 @@ pub(crate) fn objects(kubectl: &Kubectl<'_>) {
     contains(&kubectl.with_input(&["replace", "-f", "-"], manifest), &["configmap/applied replaced"]);
     contains(&kubectl.ok(&["explain", "pods.spec.containers"]), &["KIND:", "FIELD", "image"]);
     contains(&kubectl.ok(&["api-resources"]), &["deployments", "apps/v1", "poddisruptionbudgets"]);
+    let token = "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/service-account-token\n\
+        metadata: {name: robot-token, namespace: lab, annotations: {kubernetes.io/service-account.name: robot}}\n";
+    kubectl.with_input(&["apply", "-f", "-"], token);
+    let held = ["get", "secret", "robot-token", "-n", "lab", "-o", "jsonpath={.data.token}"];
+    kubectl.until(&held, |token| token.starts_with("ZXlK"));
+    contains(&kubectl.ok(&["describe", "secret", "robot-token", "-n", "lab"]), &["ca.crt:", "namespace:  3 bytes"]);
     assert_eq!(kubectl.ok(&["auth", "can-i", "create", "deployments"]), "yes");
     let robot = ["auth", "can-i", "create", "deployments", "--as=system:serviceaccount:lab:robot"];
     contains(&kubectl.fails(&robot), &["no"]);
+    kubectl.ok(&["delete", "serviceaccount", "robot", "-n", "lab"]);
+    kubectl.ok(&["wait", "--for=delete", "secret/robot-token", "-n", "lab", "--timeout=20s"]);
     contains(
         &kubectl.ok(&["delete", "configmap", "-n", "lab", "-l", "tier=front"]),
         &["configmap \"settings\" deleted"],

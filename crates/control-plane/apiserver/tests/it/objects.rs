@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use windlass_auth::authentication::Bound;
 use windlass_machinery::{Schema, protobuf};
 
 use crate::harness::{TestServer, json as read};
@@ -375,6 +376,17 @@ async fn service_accounts_and_their_tokens() {
     let (code, _) =
         read(server.send(Method::POST, &format!("{accounts}/sa/token"), JSON, &bound.to_string()).await).await;
     assert_eq!(code, StatusCode::NOT_FOUND);
+    let secret = json!({"metadata": {"name": "held", "annotations": {"kubernetes.io/service-account.name": "sa"}},
+        "type": "kubernetes.io/service-account-token"});
+    server.create("/api/v1/namespaces/default/secrets", &secret).await;
+    let uid = account["metadata"]["uid"].as_str().unwrap();
+    let held = server.server.secret_token("default", Bound { name: "sa".into(), uid: uid.into() }, "held").unwrap();
+    let (code, status) = read(server.send_as(Some(&held), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::FORBIDDEN);
+    assert!(status["message"].as_str().unwrap().contains("User \"system:serviceaccount:default:sa\" cannot list"));
+    server.send(Method::DELETE, "/api/v1/namespaces/default/secrets/held", &[], "").await;
+    let (code, _) = read(server.send_as(Some(&held), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED);
     server.send(Method::DELETE, &format!("{accounts}/sa"), &[], "").await;
     let (code, _) = read(server.send_as(Some(&token), Method::GET, MAPS, &[], "").await).await;
     assert_eq!(code, StatusCode::UNAUTHORIZED);

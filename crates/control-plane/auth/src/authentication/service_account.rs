@@ -23,6 +23,9 @@ pub struct Bound {
     pub uid: String,
 }
 
+/// Who issues the tokens of Secrets.
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+
 /// The claims of a token, as they stand in the JWT.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -78,6 +81,21 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
     })
 }
 
+impl Claims {
+    /// Those of a token without end that a Secret holds.
+    pub fn of_secret(namespace: &str, account: Bound, secret: &str) -> Self {
+        Self {
+            iss: LEGACY_ISSUER.to_owned(),
+            sub: crate::service_account_name(namespace, &account.name),
+            legacy_account_uid: account.uid,
+            legacy_secret: secret.to_owned(),
+            legacy_namespace: namespace.to_owned(),
+            legacy_account: account.name,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a token is to be issued for.
 #[derive(Clone, Debug)]
 pub struct Grant<'a> {
@@ -129,12 +147,16 @@ pub fn service_account_user(
     let now = now.as_second();
     let in_time = claims.exp.is_none_or(|exp| now < exp + LEEWAY_SECONDS)
         && claims.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_SECONDS);
-    if claims.iss != issuer && claims.kubernetes.is_some() || !in_time {
+    if claims.kubernetes.is_some() && claims.iss != issuer || !in_time {
         return None;
     }
     match &claims.kubernetes {
         Some(bound) => bound_user(claims, bound, audiences, objects),
-        None => legacy_user(claims, objects),
+        // These are for the API server alone.
+        None if claims.iss == LEGACY_ISSUER && audiences.iter().any(|audience| audience == issuer) => {
+            legacy_user(claims, objects)
+        }
+        None => None,
     }
 }
 

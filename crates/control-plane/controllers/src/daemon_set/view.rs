@@ -5,7 +5,7 @@ use serde_json::Value;
 use windlass_api::Meta;
 use windlass_api::labels::Selector;
 
-use crate::deployment::int_or_percent;
+use crate::int_or_percent::int_or_percent;
 
 /// Where upstream's first versions counted templates; pods of that time carry the count and not the hash.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";

@@ -12,6 +12,7 @@ mod revision;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_api::labels::Selector;
@@ -28,11 +29,12 @@ use crate::pods::Pod;
 use crate::waking::owners_of;
 use crate::write::modify;
 use plan::Size;
-pub(crate) use view::int_or_percent;
 use view::{Deployment, ReplicaSet};
 
 const NAME: &str = "deployment-controller";
 const WORKERS: usize = 5;
+/// The cache has changed by our own doing; work goes on with what it shows now.
+const AGAIN: Outcome = Outcome::Again(Duration::ZERO);
 const KIND: OwnerKind = OwnerKind { api_version: "apps/v1", kind: "Deployment" };
 const REPLICA_SET: OwnerKind = OwnerKind { api_version: "apps/v1", kind: "ReplicaSet" };
 
@@ -123,7 +125,7 @@ impl Controller {
         if let Some(condition) = conditions::of_pausing(&deployment, self.clock.now()) {
             let patch = json!({"status": {"conditions": condition}});
             self.modify(&deployment, STATUS, &patch).await?;
-            return self.again();
+            return Ok(AGAIN);
         }
         let sets = self.sort(&deployment, sets);
         if deployment.spec.paused || self.is_scaling(&deployment, &sets) {
@@ -135,11 +137,6 @@ impl Controller {
             return self.report(&deployment, &sets).await;
         }
         if deployment.recreates() { self.recreate(&deployment, sets).await } else { self.roll(&deployment, sets).await }
-    }
-
-    /// The cache has changed by our own doing; work goes on with what it shows now.
-    fn again(&self) -> Result<Outcome, Status> {
-        Ok(Outcome::Again(std::time::Duration::ZERO))
     }
 
     async fn claim(&self, deployment: &Deployment, selector: &Selector) -> Result<Vec<ReplicaSet>, Status> {
@@ -181,7 +178,7 @@ impl Controller {
 
     async fn roll(&self, deployment: &Deployment, sets: Sets) -> Result<Outcome, Status> {
         let sets = self.with_new(deployment, sets).await?;
-        let Some(new) = &sets.new else { return self.again() };
+        let Some(new) = &sets.new else { return Ok(AGAIN) };
         let wanted = plan::new_replicas(deployment, new.replicas(), sets.replicas());
         if self.scale(deployment, new, wanted).await? {
             return self.report_fresh(deployment).await;
@@ -217,7 +214,7 @@ impl Controller {
             return self.report(deployment, &sets).await;
         }
         let sets = self.with_new(deployment, sets).await?;
-        let Some(new) = &sets.new else { return self.again() };
+        let Some(new) = &sets.new else { return Ok(AGAIN) };
         if self.scale(deployment, new, deployment.replicas()).await? {
             return self.report_fresh(deployment).await;
         }

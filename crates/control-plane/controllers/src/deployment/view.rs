@@ -5,6 +5,7 @@ use serde_json::Value;
 use windlass_api::Meta;
 use windlass_api::labels::Selector;
 
+use crate::int_or_percent::int_or_percent;
 use crate::owners::Owned;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -130,19 +131,6 @@ impl ReplicaSet {
     /// Sorts from old to young.
     pub(super) fn age_key(&self) -> (Option<&str>, &str) {
         (self.metadata.creation_timestamp.as_deref(), &self.metadata.name)
-    }
-}
-
-/// A number, or a share of `total`.
-pub(crate) fn int_or_percent(value: &Value, total: i64, round_up: bool) -> i64 {
-    match value {
-        Value::Number(number) => number.as_i64().unwrap_or(0),
-        Value::String(text) => {
-            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
-            let share = percent * total;
-            if round_up { (share + 99).div_euclid(100) } else { share.div_euclid(100) }
-        }
-        _ => 0,
     }
 }
 

@@ -22,7 +22,7 @@ use super::view::{Node, NodeCondition};
 use crate::context::Context;
 use crate::owners::OwnerKind;
 use crate::pod_control::reference;
-use crate::pods::Pod;
+use crate::pods::{index_by_node, on_node, set_condition};
 
 const NAME: &str = "node-controller";
 const WORKERS: usize = 4;
@@ -66,6 +66,7 @@ pub(crate) async fn run(context: Context) {
         pods: context.informer(&PODS),
         heard: Arc::default(),
     };
+    index_by_node(&controller.pods);
     let queue = WorkQueue::new();
     let (changed, heard) = (queue.clone(), controller.heard.clone());
     controller.nodes.subscribe(move |change| {
@@ -148,29 +149,13 @@ impl Controller {
 
     /// What runs on a node that is not ready gets no traffic.
     async fn mark_pods_not_ready(&self, node: &Node) -> Result<(), Status> {
-        let all = self.pods.list("").into_iter().filter_map(|object| object.decode::<Pod>().ok());
-        let here = all.filter(|pod| pod.spec.node_name == node.metadata.name && pod.is_ready() && !pod.has_ended());
-        for pod in here {
-            let mut conditions: serde_json::Value = self
-                .client
-                .get(&PODS, &pod.metadata.key())
-                .await
-                .and_then(|object| object.decode::<serde_json::Value>())
-                .map(|pod| pod["status"]["conditions"].clone())
-                .unwrap_or_default();
-            for condition in conditions.as_array_mut().into_iter().flatten().filter(|c| c["type"] == "Ready") {
-                condition["status"] = json!("False");
-                condition["lastTransitionTime"] = json!(self.clock.now_rfc3339());
-            }
-            let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": conditions}});
-            match self.client.patch(&PODS, &pod.metadata.key(), STATUS, &patch).await {
-                Ok(_) => {
-                    let about = reference(OwnerKind { api_version: "v1", kind: "Pod" }, &pod.metadata);
-                    self.recorder.event(&about, EventType::Warning, "NodeNotReady", "Node is not ready");
-                }
-                Err(status) if status.is_not_found() => {}
-                Err(status) => return Err(status),
-            }
+        let here = on_node(&self.pods, &node.metadata.name).into_iter();
+        for pod in here.filter(|pod| pod.is_ready() && !pod.has_ended()) {
+            let now = self.clock.now_rfc3339();
+            let not_ready = json!({"type": "Ready", "status": "False", "lastTransitionTime": now});
+            set_condition(&self.client, &pod, json!({}), not_ready).await?;
+            let about = reference(OwnerKind { api_version: "v1", kind: "Pod" }, &pod.metadata);
+            self.recorder.event(&about, EventType::Warning, "NodeNotReady", "Node is not ready");
         }
         Ok(())
     }

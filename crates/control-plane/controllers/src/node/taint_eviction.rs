@@ -4,23 +4,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 use windlass_api::resource::{NODES, PODS};
 use windlass_api::taint::Taint;
 use windlass_api::time::Clock;
 use windlass_api::{ObjectKey, Status};
-use windlass_client::{Client, DeleteOptions, EventType, Informer, Outcome, Recorder, STATUS, WorkQueue};
+use windlass_client::{Client, DeleteOptions, EventType, Informer, Outcome, Recorder, WorkQueue};
 
 use super::view::Node;
 use crate::context::Context;
 use crate::owners::OwnerKind;
 use crate::pod_control::reference;
-use crate::pods::Pod;
+use crate::pods::{Pod, disruption_target, index_by_node, on_node, set_condition};
 
 const NAME: &str = "taint-eviction-controller";
 const WORKERS: usize = 8;
-const BY_NODE: &str = "node";
 
 struct Controller {
     client: Client,
@@ -42,9 +41,7 @@ pub(crate) async fn run(context: Context) {
         pods: context.informer(&PODS),
         since: Mutex::default(),
     };
-    controller.pods.add_index(BY_NODE, |object| {
-        object.decode::<Pod>().ok().map(|pod| pod.spec.node_name).filter(|node| !node.is_empty()).into_iter().collect()
-    });
+    index_by_node(&controller.pods);
     controller.nodes.synced().await;
     controller.pods.synced().await;
     let queue = WorkQueue::new();
@@ -57,7 +54,7 @@ pub(crate) async fn run(context: Context) {
             Some(no_execute(&node.spec.taints).cloned().collect::<Vec<Taint>>())
         };
         if change.old.is_none() || taints(&change.old) != taints(&change.new) {
-            pods.by_index(BY_NODE, &change.object().key.name).into_iter().for_each(|pod| changed.add(pod.key));
+            on_node(&pods, &change.object().key.name).iter().for_each(|pod| changed.add(pod.metadata.key()));
         }
     });
     queue.run(NAME, WORKERS, async |key| controller.sync(key).await).await;
@@ -129,25 +126,10 @@ impl Controller {
     async fn evict(&self, pod: &Pod) -> Result<(), Status> {
         let key = pod.metadata.key();
         self.tell(pod, format!("Marking for deletion Pod {key}"));
-        let current: Value = match self.client.get(&PODS, &key).await {
-            Ok(object) => object.decode()?,
-            Err(status) if status.is_not_found() => return Ok(()),
-            Err(status) => return Err(status),
-        };
-        let mut conditions = current["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.retain(|condition| condition["type"] != "DisruptionTarget");
-        conditions.push(json!({
-            "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
-            "message": "Taint manager: deleting due to NoExecute taint",
-            "lastTransitionTime": self.clock.now_rfc3339(), "observedGeneration": pod.metadata.generation,
-        }));
-        let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": conditions}});
-        let marked = self.client.patch(&PODS, &key, STATUS, &patch).await;
-        let deleted = match marked {
-            Ok(_) => self.client.delete(&PODS, &key, &DeleteOptions::of_uid(pod.metadata.uid.clone())).await.map(drop),
-            Err(status) => Err(status),
-        };
-        match deleted {
+        let message = "Taint manager: deleting due to NoExecute taint";
+        let why = disruption_target(pod, "DeletionByTaintManager", message, self.clock.now_rfc3339());
+        set_condition(&self.client, pod, json!({}), why).await?;
+        match self.client.delete(&PODS, &key, &DeleteOptions::of_uid(pod.metadata.uid.clone())).await {
             Err(status) if !status.is_not_found() => Err(status),
             _ => Ok(()),
         }
@@ -164,7 +146,7 @@ mod tests {
             Taint { key: "a".into(), value: "x".into(), effect: "NoExecute".into(), time_added: None },
             Taint { key: "b".into(), value: String::new(), effect: "NoSchedule".into(), time_added: None },
         ];
-        let with = |tolerations: Value| -> Stay {
+        let with = |tolerations: serde_json::Value| -> Stay {
             let pod: Pod = serde_json::from_value(json!({"spec": {"tolerations": tolerations}})).unwrap();
             stay(&pod, &taints)
         };

@@ -22,11 +22,15 @@ async fn answers_are_authoritative_and_follow_changes() {
     let answer = world.ask("web.default.svc.cluster.local.", RecordType::A).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(answer.authorities[0].record_type(), RecordType::SOA);
-    let metrics = world.dns.metrics();
-    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!((load(&metrics.requests_udp), load(&metrics.requests_by_type[0])), (3, 3));
-    assert_eq!((load(&metrics.responses_by_code[0]), load(&metrics.responses_by_code[1])), (2, 1));
-    assert_eq!(metrics.duration.count(), 3);
+    let labels = r#"server="dns://:53",zone=".""#;
+    for (metric, expected) in [
+        (r#"coredns_dns_requests_total{proto="udp",server="dns://:53",type="A",zone="."}"#.to_owned(), 3),
+        (r#"coredns_dns_responses_total{rcode="NOERROR",server="dns://:53",zone="."}"#.to_owned(), 2),
+        (r#"coredns_dns_responses_total{rcode="NXDOMAIN",server="dns://:53",zone="."}"#.to_owned(), 1),
+        (format!("coredns_dns_request_duration_seconds_count{{{labels}}}"), 3),
+    ] {
+        assert_eq!(world.metric(&metric), expected, "{metric}");
+    }
 }
 
 #[tokio::test]

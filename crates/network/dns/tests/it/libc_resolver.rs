@@ -95,7 +95,7 @@ fn names_as_pods_use_them() {
 async fn serve(ready: std::sync::mpsc::Sender<()>, stopped: tokio::sync::oneshot::Receiver<()>) {
     let upstream = Upstream::new(Manner::Answers).await;
     let options = Options { upstreams: vec![upstream.address], ..super::world::options() };
-    let dns = Dns::new(&options, Clock::system());
+    let dns = Dns::new(&options, Clock::system(), &windlass_telemetry::Metrics::default());
     World::fill(&dns);
     let udp = tokio::net::UdpSocket::bind("127.0.0.53:53").await.unwrap();
     let tcp = tokio::net::TcpListener::bind("127.0.0.53:53").await.unwrap();

@@ -23,7 +23,7 @@ fn thread_cpu() -> Duration {
 #[ignore = "a measurement, for a release build on a quiet machine"]
 #[expect(clippy::print_stdout, reason = "a measurement prints")]
 fn questions_for_each_second_of_processor_time() {
-    let dns = Dns::new(&Options::new("cluster.local"), Clock::system());
+    let dns = Dns::new(&Options::new("cluster.local"), Clock::system(), &windlass_telemetry::Metrics::default());
     let start = Instant::now();
     for number in 0..SERVICES {
         let [_, _, c, d] = number.to_be_bytes();

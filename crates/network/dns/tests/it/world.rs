@@ -15,12 +15,14 @@ use windlass_api::ObjectKey;
 use windlass_api::time::Clock;
 use windlass_dns::object::{EndpointSlice, Service};
 use windlass_dns::{Dns, Options};
+use windlass_telemetry::Metrics;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
     pub(crate) dns: Dns,
     pub(crate) address: SocketAddr,
+    metrics: Metrics,
     task: JoinHandle<()>,
 }
 
@@ -38,11 +40,19 @@ impl World {
     pub(crate) async fn new(options: Options) -> Self {
         let (udp, tcp) = sockets().await;
         let address = udp.local_addr().unwrap();
-        let dns = Dns::new(&options, Clock::system());
+        let metrics = Metrics::default();
+        let dns = Dns::new(&options, Clock::system(), &metrics);
         Self::fill(&dns);
         let server = dns.clone();
         let task = tokio::spawn(async move { server.run(vec![udp], vec![tcp], std::future::pending()).await });
-        Self { dns, address, task }
+        Self { dns, address, metrics, task }
+    }
+
+    /// What a metric says, by its name and labels as they are shown.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = String::from_utf8(self.metrics.text().1).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
     }
 
     pub(crate) async fn ask(&self, name: &str, kind: RecordType) -> Message {

@@ -42,7 +42,7 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn new_proxy(options: Options, netns: &Arc<Netns>) -> ServiceProxy {
-    ServiceProxy::new(options, Arc::clone(netns), Clock::system())
+    ServiceProxy::new(options, Arc::clone(netns), Clock::system(), &windlass_telemetry::Metrics::default())
 }
 
 impl Cluster {
