@@ -15,7 +15,6 @@ mkdir -p "$out"
 [ -x "$program" ] || (cd "$here/.." && cargo build --release --package windlass)
 
 now() { date +%s.%N; }
-since() { awk -v a="$(now)" -v b="$1" 'BEGIN{printf "%.3f", a-b}'; }
 cpu_of() { awk -v hz="$(getconf CLK_TCK)" '{print ($14+$15)/hz}' /proc/"$1"/stat; }
 rss_of() { awk '/^VmRSS/{printf "%.1f", $2/1024}' /proc/"$1"/status; }
 idle() { # label name=pid …: memory now, and CPU over 30 quiet seconds
@@ -32,16 +31,17 @@ idle() { # label name=pid …: memory now, and CPU over 30 quiet seconds
 }
 
 windlass() {
-  local ns=bench-windlass data=$out/windlass t0 pid enter
+  local ns=bench-windlass data=$out/windlass pid enter
   ip netns add $ns
   enter="nsenter --net=/var/run/netns/$ns"
-  t0=$(now)
-  setsid $enter "$program" server --data-dir "$data" --log-level warn >"$out/windlass.log" 2>&1 </dev/null &
   export KUBECONFIG=$data/kubeconfig.yaml WINDLASS_DATA_DIR=$data
-  until $enter curl -sk https://127.0.0.1:6443/readyz 2>/dev/null | grep -q ok; do sleep 0.005; done
-  local readyz; readyz=$(since "$t0")
-  until $enter "$program" status 2>/dev/null | grep -q ', Ready'; do sleep 0.01; done
-  echo "{\"label\":\"windlass\",\"phase\":\"start\",\"readyz_s\":$readyz,\"node_ready_s\":$(since "$t0")}"
+  rm -f "$out/start"
+  $enter "$PEER_DIR/bin/bench" -kubeconfig "$KUBECONFIG" -label windlass -start "$out/start" &
+  local measuring=$!
+  sleep 1
+  now >"$out/start"
+  setsid $enter "$program" server --data-dir "$data" --log-level warn >"$out/windlass.log" 2>&1 </dev/null &
+  wait $measuring
   pid=$($enter "$program" status | sed -n 's/.*process \([0-9]*\),.*/\1/p')
   idle windlass server="$pid" supervisor="$(pgrep -f "supervisor --root $data/runtime")"
   [ ! -f "$pause" ] || $enter "$program" image import "$pause" >/dev/null
@@ -51,13 +51,14 @@ windlass() {
 }
 
 upstream() {
-  local enter="nsenter --net=/var/run/netns/$PEER_NS" kubeconfig=$PEER_DIR/pki/admin.kubeconfig pids='' name file t0
-  t0=$(now)
-  local text; text=$(KCM_EXTRA="--kube-api-qps=5000 --kube-api-burst=5000" SCHED_EXTRA="--kube-api-qps=5000 --kube-api-burst=5000" \
-    "$here/peer/peer.sh" start node)
-  local readyz; readyz=$(sed -n 's/readyz after \([0-9.]*\) s/\1/p' <<<"$text")
-  until $enter "$PEER_DIR/bin/kubectl" --kubeconfig "$kubeconfig" get nodes 2>/dev/null | grep -q ' Ready'; do sleep 0.05; done
-  echo "{\"label\":\"upstream\",\"phase\":\"start\",\"readyz_s\":${readyz:-0},\"node_ready_s\":$(since "$t0")}"
+  local enter="nsenter --net=/var/run/netns/$PEER_NS" kubeconfig=$PEER_DIR/pki/admin.kubeconfig pids='' name file
+  ip netns add "$PEER_NS" 2>/dev/null || true
+  rm -f "$out/start"
+  $enter "$PEER_DIR/bin/bench" -kubeconfig "$kubeconfig" -label upstream -start "$out/start" -readyz https://10.89.0.2:6443/readyz &
+  local measuring=$!
+  KCM_EXTRA="--kube-api-qps=5000 --kube-api-burst=5000" SCHED_EXTRA="--kube-api-qps=5000 --kube-api-burst=5000" \
+    START_FILE=$out/start "$here/peer/peer.sh" start node >"$out/upstream.log" 2>&1
+  wait $measuring
   for file in "$PEER_DIR"/run/*.pid; do
     name=$(basename "$file" .pid)
     pids+=" $name=$(cat "$file")"

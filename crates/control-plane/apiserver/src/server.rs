@@ -113,18 +113,21 @@ impl Server {
         let served = self.registry.load().find(&request.resource).cloned().ok_or_else(Status::no_such_path)?;
         let subresource = check_verb(&served, &request)?;
         if let Some(subresource) = subresource.filter(|subresource| *subresource != Subresource::Status) {
-            return self.subresource(context, &served, subresource, request).await;
+            return Box::pin(self.subresource(context, &served, subresource, request)).await;
         }
+        // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
         match request.verb {
             Verb::Get => self.get(&served, &request),
-            Verb::List => self.list(&served, &request).await,
-            Verb::Watch => self.watch(&served, &request).await,
-            Verb::Create if served.resource.verbs == Verbs::CreateOnly => self.review(context, &served, request).await,
-            Verb::Create => self.create(context, &served, request).await,
-            Verb::Update => self.update(context, &served, request).await,
-            Verb::Patch(patch) => self.patch(context, &served, request, patch).await,
-            Verb::Delete => self.delete(context, &served, request).await,
-            Verb::DeleteCollection => self.delete_collection(context, &served, request).await,
+            Verb::List => Box::pin(self.list(&served, &request)).await,
+            Verb::Watch => Box::pin(self.watch(&served, &request)).await,
+            Verb::Create if served.resource.verbs == Verbs::CreateOnly => {
+                Box::pin(self.review(context, &served, request)).await
+            }
+            Verb::Create => Box::pin(self.create(context, &served, request)).await,
+            Verb::Update => Box::pin(self.update(context, &served, request)).await,
+            Verb::Patch(patch) => Box::pin(self.patch(context, &served, request, patch)).await,
+            Verb::Delete => Box::pin(self.delete(context, &served, request)).await,
+            Verb::DeleteCollection => Box::pin(self.delete_collection(context, &served, request)).await,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -69,8 +70,8 @@ pub async fn serve(frontend: Arc<Frontend>, listener: Listener, shutdown: impl F
             };
             let peer = stream.get_ref().1.peer_certificates().map(|chain| peer_user(chain)).unwrap_or_default();
             let service = service_fn(move |request| {
-                let answer = frontend.clone().answer(peer.clone(), request);
-                async move { Ok::<_, Infallible>(answer.await) }
+                // Boxed, for hyper and tokio move it several times before it runs.
+                Box::pin(frontend.clone().answer(peer.clone(), request)).map(Ok::<_, Infallible>)
             });
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
             if let Err(error) = watcher.watch(connection.into_owned()).await {

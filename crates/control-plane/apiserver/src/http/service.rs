@@ -126,9 +126,11 @@ impl Frontend {
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let context = Context::new(user, agent);
         match target {
-            Some(target) if connect::is_connection(&target) => self.connect(&context, &target, query, request).await,
+            Some(target) if connect::is_connection(&target) => {
+                Box::pin(self.connect(&context, &target, query, request)).await
+            }
             Some(target) => self.resource(&context, target, query, request).await,
-            None => self.other(&context, query, request).await,
+            None => Box::pin(self.other(&context, query, request)).await,
         }
     }
 
