@@ -31,7 +31,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let result = match mode {
         Some("--ratchet") => suite.ratchet(rest),
         Some("--update") => suite.run("report", rest).and_then(|_| update(&out)),
-        _ => suite.run("report", rest).and_then(|passed| if passed { Ok(()) } else { Err("some tests failed".to_owned()) }),
+        _ => suite
+            .run("report", rest)
+            .and_then(|passed| if passed { Ok(()) } else { Err("some tests failed".to_owned()) }),
     };
     drop(cluster);
     result

@@ -147,6 +147,16 @@ impl Format {
         Ok(Bytes::from(text))
     }
 
+    /// What precedes the items of a list that is no more than the text of its items; `None` when more is to be done.
+    pub(crate) fn plain_list_head(self, listed: &Listed) -> Option<Vec<u8>> {
+        let resource = &listed.served.resource;
+        let is_plain = self.encoding == Encoding::Json && self.shape == Shape::Whole && !self.pretty;
+        (is_plain && resource.strategy.is_stored_form()).then(|| {
+            let (kind, version, meta) = (&resource.list_kind, resource.kind.api_version(), list_meta(listed));
+            format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[").into_bytes()
+        })
+    }
+
     pub(crate) fn list(self, listed: &Listed, now: jiff::Timestamp) -> Result<Bytes, Status> {
         let served = &*listed.served;
         let meta = list_meta(listed);
@@ -179,24 +189,6 @@ impl Format {
         let list_kind = GroupVersionKind { kind: served.resource.list_kind.clone(), ..kind.clone() };
         let stored_form = served.resource.strategy.is_stored_form();
         match self.encoding {
-            Encoding::Json if !self.pretty && stored_form => {
-                let size: usize = listed.items.iter().map(|item| item.value.len() + 1).sum();
-                let mut text = Vec::with_capacity(size + 256);
-                let head = format!(
-                    "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
-                    list_kind.kind,
-                    kind.api_version()
-                );
-                text.extend_from_slice(head.as_bytes());
-                for (index, item) in listed.items.iter().enumerate() {
-                    if index > 0 {
-                        text.push(b',');
-                    }
-                    text.extend_from_slice(&item.value);
-                }
-                text.extend_from_slice(b"]}");
-                Ok(Bytes::from(text))
-            }
             Encoding::Protobuf => {
                 let schema = served.resource.schema;
                 let meta = serde_json::to_vec(meta).map_err(unreadable)?;

@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod list_body;
 mod metrics;
 pub(crate) mod negotiation;
 mod path;

@@ -12,6 +12,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use windlass_api::Status;
 
+use super::list_body::ListBody;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::outcome::Outcome;
@@ -59,7 +60,15 @@ pub(crate) fn success(
             let code = if created { StatusCode::CREATED } else { StatusCode::OK };
             plain(code, format.content_type(), format.object(&payload, now)?)
         }
-        Outcome::List(listed) => plain(StatusCode::OK, format.content_type(), format.list(&listed, now)?),
+        Outcome::List(listed) => {
+            let body = match format.plain_list_head(&listed) {
+                Some(head) => ListBody::new(head, listed.items).boxed(),
+                None => full(format.list(&listed, now)?),
+            };
+            let mut response = Response::new(body);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            response
+        }
         Outcome::Watch(watcher) => {
             let mut response = Response::new(watch_body(server.clone(), *watcher, format));
             let content_type = HeaderValue::from_static(format.watch_content_type());

@@ -285,6 +285,27 @@ async fn who_may_do_what() {
     assert_eq!(read(jane().await).await.0, StatusCode::OK);
 }
 
+/// Longer than what is written at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list() {
+    let server = TestServer::start().await;
+    for number in 0..40 {
+        let data = json!({"text": "x".repeat(10_000)});
+        server.create(MAPS, &json!({"metadata": {"name": format!("m{number:02}")}, "data": data})).await;
+    }
+    let response = server.send(Method::GET, MAPS, &[], "").await;
+    let length: usize = response.headers().get("content-length").unwrap().to_str().unwrap().parse().unwrap();
+    let (_, list) = read(response).await;
+    assert!(length > 400_000, "{length}");
+    let names: Vec<&str> =
+        list["items"].as_array().unwrap().iter().map(|map| map["metadata"]["name"].as_str().unwrap()).collect();
+    let expected: Vec<String> = (0..40).map(|number| format!("m{number:02}")).collect();
+    assert_eq!(names, expected);
+    assert_eq!(list["kind"], "ConfigMapList");
+    let (_, list) = read(server.send(Method::GET, "/api/v1/namespaces/none/configmaps", &[], "").await).await;
+    assert_eq!(list["items"], json!([]));
+}
+
 /// Some kinds want to be told from which version an update was made.
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_that_need_a_version() {
