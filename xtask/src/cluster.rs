@@ -6,27 +6,39 @@ use std::time::{Duration, Instant};
 
 use crate::process::{complain, root};
 
+/// Where the registry listens, within the cluster's network namespace.
+const REGISTRY: &str = "127.0.0.1:5000";
 const START_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) struct Cluster {
     namespace: String,
     program: PathBuf,
     data_dir: PathBuf,
-    server: Option<Child>,
+    /// The registry that the node pulls from, and the server.
+    children: Vec<Child>,
 }
 
 impl Cluster {
-    /// Starts `program` on an empty data directory below `out`, and waits until the API is ready.
-    pub(crate) fn start(program: &Path, out: &Path) -> Result<Self, String> {
+    /// Starts `program` on an empty data directory below `out`, and waits until the API is ready. What it pulls from registry.k8s.io comes
+    /// from the archives in `images`.
+    pub(crate) fn start(program: &Path, out: &Path, images: &Path) -> Result<Self, String> {
         let namespace = format!("windlass-{}", std::process::id());
         let data_dir = out.join("data");
         run(Command::new("ip").args(["netns", "add", &namespace]))?;
-        let mut cluster = Self { namespace, program: program.to_owned(), data_dir, server: None };
+        let mut cluster = Self { namespace, program: program.to_owned(), data_dir, children: Vec::new() };
+        let mut registry = cluster.inside(Path::new("python3"));
+        registry.arg(root().join("conformance/registry.py")).arg(images).args(["--listen", REGISTRY]);
+        registry.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        cluster.children.push(registry.spawn().map_err(|error| format!("the registry cannot be started: {error}"))?);
+        let config = out.join("windlass.yaml");
+        let mirror =
+            format!("images: {{registries: {{registry.k8s.io: {{mirrors: [{{address: 'http://{REGISTRY}'}}]}}}}}}\n");
+        std::fs::write(&config, mirror).map_err(|error| format!("{} cannot be written: {error}", config.display()))?;
         let log = std::fs::File::create(out.join("windlass.log")).map_err(|error| error.to_string())?;
         let mut server = cluster.inside(&cluster.program);
-        server.args(["server", "--data-dir"]).arg(&cluster.data_dir);
+        server.args(["server", "--data-dir"]).arg(&cluster.data_dir).arg("--config").arg(&config);
         server.stdin(Stdio::null()).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
-        cluster.server = Some(server.spawn().map_err(|error| format!("the server cannot be started: {error}"))?);
+        cluster.children.push(server.spawn().map_err(|error| format!("the server cannot be started: {error}"))?);
         cluster.wait()?;
         Ok(cluster)
     }
@@ -40,7 +52,7 @@ impl Cluster {
             .status()
             .is_ok_and(|s| s.success())
         {
-            let ended = self.server.as_mut().and_then(|server| server.try_wait().ok().flatten());
+            let ended = self.children.last_mut().and_then(|server| server.try_wait().ok().flatten());
             if ended.is_some() || since.elapsed() > START_MAX {
                 return Err("the server did not start; its log is conformance/out/windlass.log".to_owned());
             }
@@ -77,8 +89,10 @@ impl Drop for Cluster {
         if let Err(error) = run(self.windlass(&["down", "--wipe"]).stdout(Stdio::null())) {
             complain(error);
         }
-        if let Some(mut server) = self.server.take() {
-            let _ = server.wait();
+        for child in self.children.iter_mut().rev() {
+            // The server has ended by now; the registry has to be told.
+            let _ = child.kill();
+            let _ = child.wait();
         }
         if let Err(error) = run(Command::new("ip").args(["netns", "del", &self.namespace])) {
             complain(error);

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         Some("--ratchet" | "--update") => &args[1..],
         _ => args,
     };
-    let cluster = Cluster::start(&root().join("target/release/windlass"), &out)?;
+    let cluster = Cluster::start(&root().join("target/release/windlass"), &out, &kit.join("images"))?;
     for archive in archives(&kit)? {
         cluster.import(&archive)?;
     }

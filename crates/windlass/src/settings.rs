@@ -7,16 +7,20 @@ use clap::Args;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use windlass_images::Registries;
+
 use crate::error::Failure;
 
 /// Where data lives unless somebody says otherwise.
 pub(crate) const DATA_DIR: &str = "/var/lib/windlass";
+/// Settings for registries in containerd's layout.
+const CERTS_D: [&str; 2] = ["/etc/containerd/certs.d", "/etc/docker/certs.d"];
 
 /// Flags of `server`; each is a key of the configuration file as well.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct ServerFlags {
-    /// Configuration file (YAML); its keys are these flags without the dashes in front.
+    /// Configuration file (YAML); its keys are these flags without the dashes in front, and `images`, which names mirrors.
     #[arg(long, env = "WINDLASS_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
@@ -50,6 +54,9 @@ pub(crate) struct ServerFlags {
     /// What is logged: a level, and levels for single parts (info,windlass_kubelet=debug) [default: info].
     #[arg(long, env = "WINDLASS_LOG_LEVEL", value_name = "LEVELS")]
     pub log_level: Option<String>,
+    /// Registries, their mirrors and credentials. Only in the file.
+    #[arg(skip)]
+    pub images: Option<Registries>,
 }
 
 /// Which cluster a command is about.
@@ -104,6 +111,7 @@ pub(crate) struct Settings {
     pub cluster_domain: String,
     pub write_kubeconfig: Option<PathBuf>,
     pub log_level: String,
+    pub registries: Registries,
 }
 
 impl ServerFlags {
@@ -121,6 +129,7 @@ impl ServerFlags {
             cluster_domain: self.cluster_domain.or(file.cluster_domain),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
             log_level: self.log_level.or(file.log_level),
+            images: self.images.or(file.images),
         }
     }
 }
@@ -156,6 +165,7 @@ impl Settings {
             cluster_domain: flags.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
             write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
+            registries: registries(flags.images.unwrap_or_default()),
         };
         settings.check()?;
         Ok(settings)
@@ -192,6 +202,14 @@ impl Settings {
     }
 }
 
+/// Without a word about where hosts' settings are, they are where containerd has them.
+fn registries(given: Registries) -> Registries {
+    if !given.config_paths.is_empty() {
+        return given;
+    }
+    Registries { config_paths: CERTS_D.map(PathBuf::from).to_vec(), ..given }
+}
+
 fn net(address: Ipv4Addr, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(address, prefix)
 }
@@ -223,6 +241,19 @@ mod tests {
         assert_eq!((settings.https_port, settings.cluster_domain.as_str()), (1, "example.org"));
         assert!(!settings.runs(Component::Dns) && settings.runs(Component::Node));
         assert_eq!(settings.service_cidr.to_string(), "10.96.0.0/16");
+        assert_eq!(settings.registries.config_paths[0], Path::new("/etc/containerd/certs.d"));
+    }
+
+    #[test]
+    fn mirrors_stand_in_the_file() {
+        let file = flags(
+            "node-name: n\nimages:\n  registries:\n    docker.io:\n      mirrors: [{address: http://10.0.0.5:5000}]\n  \
+             configPaths: [/etc/own]\n  credentials: {\"10.0.0.5:5000\": {username: u, password: p}}\n",
+        );
+        let registries = Settings::of(file).unwrap().registries;
+        assert_eq!(registries.registries["docker.io"].mirrors[0].address, "http://10.0.0.5:5000");
+        assert_eq!(registries.config_paths, [Path::new("/etc/own")]);
+        assert!(serde_saphyr::from_str::<ServerFlags>("images: {mirrors: {}}").is_err());
     }
 
     #[test]

@@ -107,7 +107,11 @@ impl Node {
     pub(crate) async fn start(parts: Parts<'_>) -> Result<Self, Failure> {
         let Parts { settings, server, keys, node_ip, clock, metrics, stop } = parts;
         let data_dir = &settings.data_dir;
-        let images = ImageStore::open(windlass_images::Options::new(data_dir.join("images"), clock))
+        let options = windlass_images::Options {
+            registries: settings.registries.clone(),
+            ..windlass_images::Options::new(data_dir.join("images"), clock)
+        };
+        let images = ImageStore::open(options)
             .await
             .map_err(|error| Failure::during("the image store cannot be opened", error))?;
         let paths = pod_network::Paths::new(data_dir);
