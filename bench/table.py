@@ -58,6 +58,10 @@ ROWS = [
 ]
 
 
+def shown(value):
+    return f"{value:.1f}" if value >= 100 else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
 def main():
     windlass, upstream = read(sys.argv[1]), read(sys.argv[2])
     print("| what | windlass | upstream | ratio | budget |")
@@ -67,7 +71,7 @@ def main():
         if ours is None or theirs is None:
             continue
         ratio = f"{theirs / ours:.1f} x" if ours else "-"
-        print(f"| {what} | {ours:g} | {theirs:g} | {ratio} | {budget} |")
+        print(f"| {what} | {shown(ours)} | {shown(theirs)} | {ratio} | {budget} |")
 
 
 main()
