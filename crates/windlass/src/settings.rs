@@ -140,8 +140,9 @@ fn read_file(path: &Path) -> Result<ServerFlags, Failure> {
     if text.trim().is_empty() {
         return Ok(ServerFlags::default());
     }
-    serde_saphyr::from_str(&text).map_err(|error| {
-        Failure::during(what, error.to_string()).hint("its keys are the flags that `windlass server --help` lists")
+    serde_saphyr::from_str(&text).map_err(|error: serde_saphyr::Error| {
+        Failure::during(what, error.without_snippet().to_string())
+            .hint("its keys are the flags that `windlass server --help` lists")
     })
 }
 
@@ -270,6 +271,9 @@ mod tests {
             let failure = Settings::of(given).unwrap_err().to_string();
             assert!(failure.contains(reason), "{yaml}: {failure}");
         }
-        assert!(serde_saphyr::from_str::<ServerFlags>("no-such-key: 1").is_err());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "no-such-key: 1\n").unwrap();
+        let failure = read_file(file.path()).unwrap_err().to_string();
+        assert!(failure.contains("unknown field `no-such-key`") && failure.lines().count() == 1, "{failure}");
     }
 }

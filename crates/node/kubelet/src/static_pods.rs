@@ -40,7 +40,8 @@ enum ManifestError {
 
 /// The pod of a manifest, as it is run on a node.
 fn parse(text: &str, node: &str, path: &Path) -> Result<Pod, ManifestError> {
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| ManifestError::Syntax(error.to_string()))?;
+    let value: Value =
+        serde_saphyr::from_str(text).map_err(|error| ManifestError::Syntax(error.without_snippet().to_string()))?;
     let mut pod: Pod = serde_json::from_value(value).map_err(ManifestError::Pod)?;
     let name = pod.metadata.name.clone().filter(|name| !name.is_empty()).ok_or(ManifestError::Empty)?;
     let spec = pod.spec.as_mut().filter(|spec| !spec.containers.is_empty()).ok_or(ManifestError::Empty)?;

@@ -63,7 +63,7 @@ fn read(path: &Path) -> Result<Value, Failure> {
     if text.trim().is_empty() {
         return Ok(json!({}));
     }
-    serde_saphyr::from_str(&text).map_err(|error| unreadable(&error))
+    serde_saphyr::from_str(&text).map_err(|error: serde_saphyr::Error| unreadable(error.without_snippet()))
 }
 
 /// Writes the user's kubeconfig, when there is anything new.

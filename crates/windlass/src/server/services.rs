@@ -1,4 +1,4 @@
-//! What makes Services work on a node: the service proxy and the cluster's DNS, both fed by the same informers.
+//! What makes Services work on a node: the service proxy and the cluster's DNS, each fed by informers of its own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
