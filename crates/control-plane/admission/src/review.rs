@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
-use windlass_auth::User;
+use windlass_auth::{Attributes, User};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -46,6 +46,8 @@ pub trait Cluster: Send + Sync {
     fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
     /// The objects of a namespace, or with an empty one of the cluster.
     fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>>;
+    /// Whether authorization allows something else to the user.
+    fn may(&self, attributes: &Attributes<'_>) -> bool;
     /// Writes an object that was read here, without asking admission. `false` when it has changed or gone since.
     async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status>;
 }

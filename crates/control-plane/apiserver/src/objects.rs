@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use windlass_admission::Cluster;
 use windlass_api::{GroupVersionKind, Status};
+use windlass_auth::Attributes;
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
 use windlass_machinery::json::Template;
@@ -163,6 +164,11 @@ impl Cluster for Server {
         let range = Range { prefix: &prefix, after: None };
         state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
     }
+
+    fn may(&self, attributes: &Attributes<'_>) -> bool {
+        self.authorizer.decide(attributes).is_allowed()
+    }
+
     async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status> {
         let metadata = &old["metadata"];
         let (namespace, name) = (text(metadata, "namespace"), text(metadata, "name"));

@@ -5,6 +5,7 @@
 //! `kube-system`, and the roles of these accounts say what it may do. A controller that writes waits until its own cache shows the
 //! write, so that its next decision is never made on what was before.
 
+mod certificates;
 mod cluster_role_aggregation;
 mod context;
 mod cron_job;

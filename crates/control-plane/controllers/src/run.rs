@@ -1,11 +1,13 @@
 //! Runs the controllers.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
+use windlass_pki::Ca;
 
 use crate::context::Context;
 use crate::service_account_tokens::SignToken;
@@ -18,6 +20,8 @@ const RESTART: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The certificate of the authority that signed the API server's, in PEM.
     pub root_ca_pem: String,
+    /// Signs what clients and kubelets ask for.
+    pub ca: Arc<Ca>,
     /// Makes the tokens of Secrets.
     pub sign_token: SignToken,
     /// Where pods get their addresses from.
@@ -26,9 +30,12 @@ pub struct Options {
 
 /// Runs all controllers until the future is dropped. One that fails is started again; the others go on.
 pub async fn run(options: Options, context: Context) {
-    let Options { root_ca_pem, sign_token, cluster_cidr } = options;
+    let Options { root_ca_pem, ca, sign_token, cluster_cidr } = options;
     let root_ca = root_ca_pem.clone();
     let all: Vec<BoxFuture<'static, ()>> = vec![
+        forever("certificatesigningrequest", context.clone(), move |context| {
+            crate::certificates::run(context, ca.clone())
+        }),
         forever("cronjob", context.clone(), crate::cron_job::run),
         forever("daemonset", context.clone(), crate::daemon_set::run),
         forever("clusterrole-aggregation", context.clone(), crate::cluster_role_aggregation::run),

@@ -12,6 +12,7 @@ use windlass_auth::User;
 use windlass_auth::authentication::Bound;
 use windlass_client::{Client, Informers};
 use windlass_controllers::{Context, Options, SignToken};
+use windlass_pki::Ca;
 
 const NAME: &str = "kube-controller-manager";
 
@@ -30,13 +31,13 @@ pub(crate) fn start_scheduler(server: &Arc<Server>, clock: Clock, node_name: &st
 }
 
 /// Starts all controllers. There is one API server on this store, and so one set of controllers: they need not elect a leader.
-pub(crate) fn start(server: &Arc<Server>, clock: Clock, root_ca_pem: String, cluster_cidr: Ipv4Net) -> JoinHandle<()> {
+pub(crate) fn start(server: &Arc<Server>, clock: Clock, ca: &Arc<Ca>, cluster_cidr: Ipv4Net) -> JoinHandle<()> {
     let signer = server.clone();
     let sign_token: SignToken = Arc::new(move |token| {
         let account = Bound { name: token.account.clone(), uid: token.account_uid.clone() };
         signer.secret_token(&token.namespace, account, &token.secret)
     });
-    let options = Options { root_ca_pem, sign_token, cluster_cidr };
+    let options = Options { root_ca_pem: ca.certificate().to_pem(), ca: ca.clone(), sign_token, cluster_cidr };
     let manager = User::new("system:kube-controller-manager", &[]);
     let manager = client(server, manager, NAME);
     let informers = Arc::new(Informers::new(manager.clone()));

@@ -47,8 +47,7 @@ pub(crate) async fn run(
 
     let mut background = Vec::new();
     if settings.runs(Component::Controllers) {
-        let root_ca_pem = control_plane.keys.ca.certificate().to_pem();
-        background.push(controllers::start(server, clock, root_ca_pem, settings.cluster_cidr));
+        background.push(controllers::start(server, clock, &control_plane.keys.ca, settings.cluster_cidr));
     }
     if settings.runs(Component::Scheduler) {
         background.push(controllers::start_scheduler(server, clock, &settings.node_name));

@@ -32,6 +32,7 @@ fn the_everyday_session() {
     let kubectl = cluster.kubectl(newest);
     steps::pods(&kubectl, newest.has_websockets());
     steps::objects(&kubectl);
+    steps::certificates(&kubectl);
     steps::deployments(&kubectl);
     steps::services(&kubectl);
     steps::configuration(&kubectl);

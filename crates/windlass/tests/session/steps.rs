@@ -17,6 +17,23 @@ fn row(table: &str, first: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
 
+/// A request for a certificate of `/CN=myuser/O=devs`, PEM in base 64.
+const REQUEST_OF_MYUSER: &str = "\
+    LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIYk1JR0NBZ0VBTUNBeER6QU5CZ05WQkFNTUJtMTVkWE5sY2pFTk1Bc0dBMVVFQ2d3RV\
+    pHVjJjekJaTUJNRwpCeXFHU000OUFnRUdDQ3FHU000OUF3RUhBMElBQkJTSEV5R241YnFCQytwV2ozVnRUZFFtTXVGcnVEcFQ1Ylg3ClVBeWU2ZU1BSWlx\
+    aGd3emVhSDdxOC9jRjM5RjFpdXdwVW5XWkU3TVk4bXVVRE9YTHNncWdBREFLQmdncWhrak8KUFFRREFnTklBREJGQWlCZGw2cnQ0SkQ4R1NkR3o3NitOdW\
+    MrMmZsNTI0MHNsaVQxV2NRbXlRRG50Z0loQUlYeAplVW55aE51ejRPVHZrMlV4N3gvRmxSd0pWTEVqTVcwOUJLSXNGcHFHCi0tLS0tRU5EIENFUlRJRklD\
+    QVRFIFJFUVVFU1QtLS0tLQo=\
+    ";
+/// The same for `/O=system:masters/CN=evil`.
+const REQUEST_OF_MASTERS: &str = "\
+    LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIak1JR0tBZ0VBTUNneEZ6QVZCZ05WQkFvTURuTjVjM1JsYlRwdFlYTjBaWEp6TVEwd0\
+    N3WURWUVFEREFSbApkbWxzTUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FFRkljVElhZmx1b0VMNmxhUGRXMU4xQ1l5CjRXdTRPbFBsdGZ0\
+    UURKN3A0d0FpS3FHRERONW9mdXJ6OXdYZjBYV0s3Q2xTZFprVHN4anlhNVFNNWN1eUNxQUEKTUFvR0NDcUdTTTQ5QkFNQ0EwZ0FNRVVDSUZRczZ3TEdvK0\
+    0xYlFEUXh2NzVSV1RNYm9UbHZsakUxL21RNkNudApPY2FEQWlFQW03RGZ6bVYwL0dFcTI1OG1jU25VaG5RdzBBcDhidmp2TTJRRlBWODZBNEE9Ci0tLS0t\
+    RU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=\
+    ";
+
 pub(crate) fn pods(kubectl: &Kubectl<'_>, websockets: bool) {
     let nodes = kubectl.ok(&["get", "nodes"]);
     contains(&nodes, &["NAME", "STATUS", "ROLES", "AGE", "VERSION"]);
@@ -130,6 +147,24 @@ pub(crate) fn objects(kubectl: &Kubectl<'_>) {
     );
     kubectl.ok(&["delete", "namespace", "lab"]);
     contains(&kubectl.fails(&["get", "namespace", "lab"]), &["namespaces \"lab\" not found"]);
+}
+
+pub(crate) fn certificates(kubectl: &Kubectl<'_>) {
+    let ask = |name: &str, request: &str| {
+        format!(
+            "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {{name: {name}}}\nspec:\n  \
+             request: {request}\n  signerName: kubernetes.io/kube-apiserver-client\n  usages: [client auth]\n"
+        )
+    };
+    kubectl.with_input(&["apply", "-f", "-"], &ask("myuser", REQUEST_OF_MYUSER));
+    contains(&kubectl.ok(&["get", "csr", "myuser"]), &["kubernetes-admin", "Pending"]);
+    kubectl.ok(&["certificate", "approve", "myuser"]);
+    kubectl.until(&["get", "csr", "myuser"], |table| table.contains("Approved,Issued"));
+    let issued = kubectl.ok(&["get", "csr", "myuser", "-o", "jsonpath={.status.certificate}"]);
+    assert!(issued.starts_with("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS"), "{issued}");
+    let (_, refused) = kubectl.try_with_input(&["apply", "-f", "-"], &ask("evil", REQUEST_OF_MASTERS));
+    contains(&refused, &["use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"]);
+    kubectl.ok(&["delete", "csr", "myuser"]);
 }
 
 pub(crate) fn deployments(kubectl: &Kubectl<'_>) {

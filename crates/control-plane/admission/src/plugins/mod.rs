@@ -1,5 +1,8 @@
 //! The built-in plugins that upstream enables by default, one file each.
 
+mod certificate_approval;
+mod certificate_signing;
+mod certificate_subject_restriction;
 mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
@@ -17,9 +20,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use windlass_api::Status;
+use windlass_auth::Attributes;
 
 use crate::chain::Chain;
-use crate::review::{Operation, Review};
+use crate::review::{Cluster, Operation, Review};
 
 /// Upstream's default plugins in upstream's order.
 pub fn default_chain() -> Chain {
@@ -34,6 +38,9 @@ pub fn default_chain() -> Chain {
         Arc::new(default_storage_class::DefaultStorageClass),
         Arc::new(storage_object_in_use_protection::StorageObjectInUseProtection),
         Arc::new(runtime_class::RuntimeClass),
+        Arc::new(certificate_approval::CertificateApproval),
+        Arc::new(certificate_signing::CertificateSigning),
+        Arc::new(certificate_subject_restriction::CertificateSubjectRestriction),
         Arc::new(default_ingress_class::DefaultIngressClass),
         // Last, so that nothing is charged for what another plugin refuses.
         Arc::new(resource_quota::ResourceQuota::default()),
@@ -56,6 +63,33 @@ fn created<'a>(review: &'a mut Review<'_>, group: &str, resource: &str) -> Optio
     } else {
         None
     }
+}
+
+/// The signer of the request for a certificate whose subresource is written.
+fn of_signer<'a>(review: &'a Review<'_>, subresource: &str) -> Option<&'a str> {
+    let is_request = review.resource.group == "certificates.k8s.io"
+        && review.resource.resource == "certificatesigningrequests"
+        && review.subresource == subresource
+        && review.operation == Operation::Update;
+    review.old.filter(|_| is_request)?.pointer("/spec/signerName")?.as_str()
+}
+
+/// Whether the user has a right over a signer, by its name or by that of its domain (`example.com/*`).
+fn may_for_signer(review: &Review<'_>, cluster: &dyn Cluster, verb: &str, signer: &str) -> bool {
+    let domain = signer.split_once('/').map(|(domain, _)| format!("{domain}/*"));
+    [Some(signer), domain.as_deref()].into_iter().flatten().any(|name| {
+        cluster.may(&Attributes {
+            user: review.user,
+            verb,
+            group: "certificates.k8s.io",
+            version: "*",
+            resource: "signers",
+            subresource: "",
+            namespace: "",
+            name,
+            path: "",
+        })
+    })
 }
 
 /// Whether a pod stands for a static one of a node.
