@@ -11,14 +11,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Cluster {
     namespace: String,
     directory: tempfile::TempDir,
+    /// The network devices that were there before the cluster; some kernels make more than the loopback device.
+    devices: Vec<String>,
 }
 
 impl Cluster {
     /// `windlass up` in a new network namespace; the user's kubeconfig has another context already.
     pub(crate) fn up() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let cluster = Self { namespace: format!("windlass-session-{}", std::process::id()), directory };
-        run(Command::new("ip").args(["netns", "add", &cluster.namespace]));
+        let namespace = format!("windlass-session-{}", std::process::id());
+        run(Command::new("ip").args(["netns", "add", &namespace]));
+        let mut cluster = Self { namespace, directory, devices: Vec::new() };
+        cluster.devices = cluster.network_devices();
         std::fs::create_dir_all(cluster.kubeconfig().parent().unwrap()).unwrap();
         let other = "apiVersion: v1\nkind: Config\ncurrent-context: work\ncontexts: [{name: work, context: {cluster: w, user: u}}]\n";
         std::fs::write(cluster.kubeconfig(), other).unwrap();
@@ -55,6 +59,11 @@ impl Cluster {
         command.env_remove("KUBECONFIG").env("HOME", self.directory().join("home"));
         command.env("WINDLASS_DATA_DIR", self.data_dir()).env("WINDLASS_NODE_NAME", "node-1");
         command
+    }
+
+    fn network_devices(&self) -> Vec<String> {
+        let all = run(self.inside("ip").args(["-o", "link"]));
+        all.lines().filter_map(|line| Some(line.split(": ").nth(1)?.to_owned())).collect()
     }
 
     fn windlass(&self, args: &[&str]) -> String {
@@ -104,7 +113,7 @@ impl Cluster {
         self.windlass(&["down", "--wipe"]);
         assert!(!data.exists());
         assert_eq!(run(self.inside("nft").args(["list", "tables"])), "");
-        assert_eq!(run(self.inside("ip").args(["-o", "link"])).lines().count(), 1, "the loopback device alone");
+        assert_eq!(self.network_devices(), self.devices);
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(data.to_str().unwrap()), "{mounts}");
         let merged = std::fs::read_to_string(self.kubeconfig()).unwrap();
