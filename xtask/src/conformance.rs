@@ -16,6 +16,7 @@ const PROCESSES: &str = "16";
 
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let out = root().join("conformance/out");
+    fs::create_dir_all(&out).map_err(|error| format!("{} cannot be made: {error}", out.display()))?;
     let kit = kit(&out)?;
     process::cargo(["build", "--release", "--package", "windlass"])?;
     let mode = args.first().map(String::as_str);
@@ -60,25 +61,32 @@ impl Suite<'_> {
         Ok(status.success())
     }
 
-    /// Runs what has passed before. What fails is run once more by itself, and named even when it passes then: a test that depends on
-    /// what else runs has a cause to be found.
+    /// Arguments that make the suite run these tests.
+    fn list(&self, file: &str, names: &BTreeSet<String>) -> Result<Vec<String>, String> {
+        let path = self.out.join(file);
+        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+        fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        Ok(vec!["--list".to_owned(), path.display().to_string()])
+    }
+
+    /// Runs what has passed before; with `--parallel`, without the tests that run one after the other. What fails is run once more by
+    /// itself, and named even when it passes then: a test that depends on what else runs has a cause to be found.
     fn ratchet(&self, args: &[String]) -> Result<(), String> {
-        let expected = names(&root().join(PASSING));
-        let list = |path: &Path| ["--list".to_owned(), path.display().to_string()];
-        self.run("report", &[&list(&root().join(PASSING)), args].concat())?;
+        let (parallel, args): (Vec<String>, Vec<String>) = args.iter().cloned().partition(|arg| arg == "--parallel");
+        let mut expected = names(&root().join(PASSING));
+        expected.retain(|name| parallel.is_empty() || !name.contains("[Serial]"));
+        self.run("report", &[self.list("list.txt", &expected)?, args.clone()].concat())?;
         let mut passed = names(&self.out.join("report/passed.txt"));
         let unsteady: BTreeSet<String> = expected.difference(&passed).cloned().collect();
         if !unsteady.is_empty() {
-            let again = self.out.join("again.txt");
-            let text: String = unsteady.iter().map(|name| format!("{name}\n")).collect();
-            fs::write(&again, &text).map_err(|error| format!("{} cannot be written: {error}", again.display()))?;
-            say(format_args!("{} tests failed and are run once more by themselves:\n{text}", unsteady.len()));
-            self.run("again", &[&list(&again), args].concat())?;
+            let shown: Vec<&str> = unsteady.iter().map(String::as_str).collect();
+            say(format_args!("these failed and are run once more by themselves:\n{}", shown.join("\n")));
+            self.run("again", &[self.list("again.txt", &unsteady)?, args].concat())?;
             passed.extend(names(&self.out.join("again/passed.txt")));
         }
         let lost: Vec<String> = expected.difference(&passed).map(|name| format!("  {name}")).collect();
         if lost.is_empty() {
-            say(format_args!("all {} tests of {PASSING} pass, {} at the second try", expected.len(), unsteady.len()));
+            say(format_args!("{} tests of {PASSING} pass, {} at the second try", expected.len(), unsteady.len()));
             return Ok(());
         }
         Err(format!("{} of {} tests that passed once do not:\n{}", lost.len(), expected.len(), lost.join("\n")))
@@ -90,7 +98,6 @@ fn kit(out: &Path) -> Result<PathBuf, String> {
     if let Some(kit) = std::env::var_os("CONFORMANCE_KIT") {
         return Ok(kit.into());
     }
-    fs::create_dir_all(out).map_err(|error| format!("{} cannot be made: {error}", out.display()))?;
     process::run(root().join("conformance/build.sh"), [out])?;
     Ok(out.to_owned())
 }

@@ -14,7 +14,7 @@ const USAGE: &str = "\
 cargo xtask check                    formatting, clippy, and the directions of dependencies
 cargo xtask test [ARGS…]             all tests (as root); ARGS go to cargo test
 cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
-cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail
+cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones)
 cargo xtask conformance --update     the whole suite; what passes is added to conformance/passing.txt
 cargo xtask bench [ARGS…]            side by side with upstream; ARGS go to bench/run.sh
 cargo xtask facts                    derives the tables of facts about upstream anew (conformance/facts)";

@@ -135,21 +135,45 @@ impl Cgroups {
     }
 
     fn remove_everywhere(&self, cgroup: &str) -> io::Result<()> {
-        let bases: &[PathBuf] = match &self.hierarchies {
+        self.bases().iter().try_for_each(|base| remove(&base.join(cgroup.trim_start_matches('/'))))
+    }
+
+    /// Where the hierarchies are mounted.
+    fn bases(&self) -> &[PathBuf] {
+        match &self.hierarchies {
             Hierarchies::V1 { all, .. } => all,
             Hierarchies::V2(base) => std::slice::from_ref(base),
             Hierarchies::None => &[],
-        };
-        bases.iter().try_for_each(|base| remove(&base.join(cgroup.trim_start_matches('/'))))
+        }
     }
 }
 
-/// Removes the cgroups below `root` (see [`crate::Options::cgroup_root`]) when no pod is left. Idempotent.
-///
-/// An error, of kind `ResourceBusy`, says that processes still run in one of them: another node's on this machine, perhaps.
-pub fn remove_cgroups(root: &str) -> io::Result<()> {
+/// Removes the cgroups of those pods that have a directory in `pods`, and those above them unless other pods are left there: those of
+/// another node on this machine, perhaps. Idempotent. `root` is [`crate::Options::cgroup_root`].
+pub fn remove_cgroups(root: &str, pods: &Path) -> io::Result<()> {
     let cgroups = Cgroups::find(root);
-    cgroups.remove_everywhere(&cgroups.base())
+    let uids: Vec<String> = match std::fs::read_dir(pods) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        entries => entries?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
+    };
+    for class in [QosClass::BestEffort, QosClass::Burstable, QosClass::Guaranteed] {
+        let class = cgroups.class(class);
+        uids.iter().try_for_each(|uid| cgroups.remove_everywhere(&format!("{class}/pod{uid}")))?;
+        for base in cgroups.bases() {
+            match std::fs::remove_dir(base.join(class.trim_start_matches('/'))) {
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        ErrorKind::NotFound | ErrorKind::ResourceBusy | ErrorKind::DirectoryNotEmpty
+                    ) =>
+                {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Children first; processes in one of them are an error, since the runtime has ended all.

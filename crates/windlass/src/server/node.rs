@@ -310,13 +310,8 @@ pub(crate) async fn end(data_dir: &Path, wipe: bool) -> Result<(), Failure> {
 pub(crate) async fn remove_traces(data_dir: &Path) -> Result<(), Failure> {
     pod_network::remove(&pod_network::Paths::new(data_dir))?;
     services::remove_proxy().await?;
-    match windlass_kubelet::remove_cgroups(CGROUP_ROOT) {
-        // Another cluster of this machine has pods there.
-        Err(error) if error.kind() != std::io::ErrorKind::ResourceBusy => {
-            Err(Failure::during("the cgroups of pods cannot be removed", error))
-        }
-        _ => Ok(()),
-    }
+    windlass_kubelet::remove_cgroups(CGROUP_ROOT, &data_dir.join("kubelet/pods"))
+        .map_err(|error| Failure::during("the cgroups of pods cannot be removed", error))
 }
 
 /// Unmounts what is mounted below the data directory: volumes of pods that are no more.

@@ -109,11 +109,18 @@ impl Cluster {
     /// `down --wipe` removes everything but what was the user's before.
     pub(crate) fn leaves_nothing_behind(&mut self) {
         let data = self.data_dir();
+        let entries = std::fs::read_dir(data.join("kubelet/pods")).unwrap().flatten();
+        let pods: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        assert!(!pods.is_empty(), "pods still run");
         assert_ne!(run(self.inside("nft").args(["list", "tables"])), "");
         self.windlass(&["down", "--wipe"]);
         assert!(!data.exists());
         assert_eq!(run(self.inside("nft").args(["list", "tables"])), "");
         assert_eq!(self.network_devices(), self.devices);
+        for uid in &pods {
+            let left = run(Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("*{uid}*")]));
+            assert_eq!(left, "", "the pod's cgroups");
+        }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(data.to_str().unwrap()), "{mounts}");
         let merged = std::fs::read_to_string(self.kubeconfig()).unwrap();
