@@ -109,7 +109,7 @@ impl Metrics {
         self.probe_duration.with_label_values(&[kind, container, name, namespace]).observe(time.as_secs_f64());
     }
 
-    /// A container that is no more is probed no more.
+    /// The pod is no more.
     pub(crate) fn forget_probes(&self, pod: &Pod, container: &str, kind: &str) {
         let (namespace, name) = (pod.namespace(), pod.name());
         for result in ["successful", "failed", "unknown"] {

@@ -1,6 +1,6 @@
 //! The tasks that probe a pod's containers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,30 +37,42 @@ pub(crate) struct ProbeContext {
 /// The probes of one pod. Dropping it ends them.
 pub(crate) struct Probers {
     context: ProbeContext,
+    pod: Arc<Pod>,
+    /// What metrics have been kept of, over all instances of a container.
+    probed: HashSet<(String, Kind)>,
     tasks: HashMap<(String, Kind), Task>,
     verdicts: Arc<Mutex<Verdicts>>,
     /// Says which containers have started, for the probes that wait for it.
     started: watch::Sender<u64>,
 }
 
-struct Task {
-    running: JoinHandle<()>,
-    metrics: Arc<Metrics>,
-    pod: Arc<Pod>,
-    container: String,
-    kind: Kind,
-}
+struct Task(JoinHandle<()>);
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.running.abort();
-        self.metrics.forget_probes(&self.pod, &self.container, self.kind.name());
+        self.0.abort();
+    }
+}
+
+impl Drop for Probers {
+    fn drop(&mut self) {
+        self.tasks.clear();
+        for (container, kind) in &self.probed {
+            self.context.metrics.forget_probes(&self.pod, container, kind.name());
+        }
     }
 }
 
 impl Probers {
-    pub(crate) fn new(context: ProbeContext) -> Self {
-        Self { context, tasks: HashMap::new(), verdicts: Arc::default(), started: watch::Sender::new(0) }
+    pub(crate) fn new(context: ProbeContext, pod: Arc<Pod>) -> Self {
+        Self {
+            context,
+            pod,
+            probed: HashSet::new(),
+            tasks: HashMap::new(),
+            verdicts: Arc::default(),
+            started: watch::Sender::new(0),
+        }
     }
 
     pub(crate) fn verdicts(&self) -> Verdicts {
@@ -108,10 +120,9 @@ impl Probers {
             if !self.tasks.contains_key(&key) {
                 let (context, verdicts) = (self.context.clone(), self.verdicts.clone());
                 let started = self.started.clone();
-                let (metrics, pod, container) = (context.metrics.clone(), pod.clone(), probing.container.name.clone());
-                let kind = probing.kind;
-                let running = tokio::spawn(async move { probing.run(&context, &verdicts, &started).await });
-                self.tasks.insert(key, Task { running, metrics, pod, container, kind });
+                self.probed.insert((probing.container.name.clone(), probing.kind));
+                let task = tokio::spawn(async move { probing.run(&context, &verdicts, &started).await });
+                self.tasks.insert(key, Task(task));
             }
         }
     }

@@ -133,7 +133,7 @@ impl Worker {
             mailbox,
             record,
             observer: Observer::default(),
-            probers: Probers::new(context),
+            probers: Probers::new(context, pod.clone()),
             stage,
             pod,
             recalled: false,

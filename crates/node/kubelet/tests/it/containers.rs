@@ -192,6 +192,11 @@ fn probes() {
             cluster.create_pod("dead", json!({"containers": [alive]})).await;
             cluster.pod_when("dead", "restarted", |pod| container(pod, "c")["restartCount"] == 1).await;
             cluster.event("dead", "Killing: Container c failed liveness probe, will be restarted").await;
+            // What probes of one instance said is counted on for the next.
+            let counted = String::from_utf8(cluster.kubelet().handle().probe_metrics()).unwrap();
+            let failed =
+                counted.lines().find(|line| line.contains("pod=\"dead\"") && line.contains("result=\"failed\""));
+            assert!(failed.is_some_and(|line| line.starts_with("prober_probe_total{container=\"c\"")), "{counted}");
 
             let mut web = shell("c", "httpd -f -p 127.0.0.1:18099 -h /data");
             web["readinessProbe"] =
