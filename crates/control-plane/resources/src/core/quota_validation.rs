@@ -10,9 +10,8 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
-use super::pod_spec::validation::resources::{
-    is_huge_pages, validate_container_name, validate_name, validate_quantity,
-};
+use super::pod_spec::is_huge_pages;
+use super::pod_spec::validation::resources::{validate_container_name, validate_name, validate_quantity};
 use crate::rules::{IMMUTABLE, complain, map_at, object_at, texts};
 
 const QUOTA_NAMES: [&str; 19] = [

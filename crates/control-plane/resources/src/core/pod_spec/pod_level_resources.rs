@@ -40,7 +40,7 @@ pub(crate) fn set_pod_level_resources(spec: &mut Value) {
     }
 }
 
-fn is_huge_pages(name: &str) -> bool {
+pub(crate) fn is_huge_pages(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 

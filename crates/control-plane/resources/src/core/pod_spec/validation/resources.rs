@@ -9,7 +9,7 @@ use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
 use super::Subject;
-use crate::core::pod_spec::pod_level_resources::{aggregate, is_supported};
+use crate::core::pod_spec::pod_level_resources::{aggregate, is_huge_pages, is_supported};
 use crate::rules::{NOT_NEGATIVE, at, complain, map_at, object_at};
 
 /// Resources by a plain name that everybody knows.
@@ -46,10 +46,6 @@ const COUNTED: [&str; 9] = [
     "services.nodeports",
     "services.loadbalancers",
 ];
-
-pub(crate) fn is_huge_pages(name: &str) -> bool {
-    name.starts_with("hugepages-")
-}
 
 fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
