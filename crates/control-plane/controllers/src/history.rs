@@ -12,6 +12,7 @@ use windlass_client::{Client, DeleteOptions, Informer, OBJECT};
 
 use crate::hash::{safe_encode, template_hash};
 use crate::owners::{Claimant, Owned, OwnerKind};
+use crate::write::delete;
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -140,10 +141,7 @@ impl History<'_> {
         let dead: Vec<&Revision> = all.iter().filter(|revision| !is_live(revision)).collect();
         for revision in dead.iter().take(dead.len().saturating_sub(limit)) {
             let options = DeleteOptions::of_uid(revision.metadata.uid.clone());
-            match self.client.delete(&CONTROLLER_REVISIONS, &revision.metadata.key(), &options).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            delete(self.client, &CONTROLLER_REVISIONS, &revision.metadata.key(), &options).await?;
         }
         Ok(())
     }

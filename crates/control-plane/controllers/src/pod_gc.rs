@@ -12,6 +12,7 @@ use windlass_client::{Client, DeleteOptions, Informer, Outcome, WorkQueue};
 
 use crate::context::Context;
 use crate::pods::{Pod, disruption_target, index_by_node, on_node, set_condition};
+use crate::write::delete;
 
 const NAME: &str = "pod-garbage-collector";
 /// A node may come back, so its pods are kept for this long.
@@ -120,9 +121,6 @@ impl Controller {
 
     async fn delete(&self, pod: &Pod) -> Result<(), Status> {
         let options = DeleteOptions::of_uid(pod.metadata.uid.clone()).grace_seconds(0);
-        match self.client.delete(&PODS, &pod.metadata.key(), &options).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(()),
-        }
+        delete(&self.client, &PODS, &pod.metadata.key(), &options).await
     }
 }

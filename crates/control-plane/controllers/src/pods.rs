@@ -1,5 +1,7 @@
 //! Pods as controllers see them.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::node_selector::NodeSelector;
@@ -195,6 +197,12 @@ impl Pod {
     fn restarts(&self) -> i64 {
         self.status.container_statuses.iter().map(|status| status.restart_count).max().unwrap_or(0)
     }
+}
+
+/// How long until the next of these pods has been ready for long enough.
+pub(crate) fn until_available(pods: &[Pod], min_ready_seconds: i64, now: Timestamp) -> Option<Duration> {
+    let waits = pods.iter().filter_map(|pod| pod.seconds_to_available(min_ready_seconds, now));
+    waits.filter(|&seconds| seconds > 0).min().map(|seconds| Duration::from_secs(seconds.unsigned_abs()))
 }
 
 const BY_NODE: &str = "node";

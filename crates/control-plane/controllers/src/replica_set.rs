@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +17,7 @@ use windlass_client::{Client, Informer, Outcome, STATUS, WorkQueue};
 use crate::context::Context;
 use crate::owners::{Claimant, OwnerKind, controlled, index_by_controller};
 use crate::pod_control::{PodControl, pod_of, reference, slow_start};
-use crate::pods::{Pod, sort_for_deletion};
+use crate::pods::{Pod, sort_for_deletion, until_available};
 use crate::waking::wake_by_pods;
 use crate::write::modify;
 
@@ -128,9 +127,8 @@ impl Controller {
         let now = self.clock.now();
         self.report(&set, &status_of(&set, &active, terminating.len(), managed.as_ref().err(), now)).await?;
         managed?;
-        let wait = active.iter().filter_map(|pod| pod.seconds_to_available(set.spec.min_ready_seconds, now));
-        let wait = wait.filter(|&seconds| seconds > 0).min();
-        Ok(wait.map_or(Outcome::Done, |seconds| Outcome::Again(Duration::from_secs(seconds.unsigned_abs()))))
+        let wait = until_available(&active, set.spec.min_ready_seconds, now);
+        Ok(wait.map_or(Outcome::Done, Outcome::Again))
     }
 
     /// Creates the pods that are missing, or deletes those that are too many.

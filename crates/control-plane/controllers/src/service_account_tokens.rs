@@ -16,7 +16,7 @@ use windlass_api::{Meta, ObjectKey, Status};
 use windlass_client::{DeleteOptions, OBJECT, Options as Selection, Outcome, WorkQueue};
 
 use crate::context::Context;
-use crate::write::modify;
+use crate::write::{delete, modify};
 
 const NAME: &str = "tokens-controller";
 const TYPE: &str = "kubernetes.io/service-account-token";
@@ -84,10 +84,11 @@ pub(crate) async fn run(context: Context, ca_pem: String, sign: SignToken) {
         };
         let claimed = secret.annotation(SERVICE_ACCOUNT_UID);
         let Some(account) = account.filter(|account| claimed.is_empty() || claimed == account.uid) else {
-            let deleted = client.delete(&SECRETS, &key, &DeleteOptions::of_uid(&secret.metadata.uid)).await;
+            let deleted = delete(&client, &SECRETS, &key, &DeleteOptions::of_uid(&secret.metadata.uid)).await;
             return match deleted {
-                Err(status) if status.is_not_found() || status.is_conflict() => Ok(Outcome::Done),
-                result => result.map(|_| Outcome::Done),
+                // Another Secret has this name by now.
+                Err(status) if status.is_conflict() => Ok(Outcome::Done),
+                result => result.map(|()| Outcome::Done),
             };
         };
         let mut data = facts(&key.namespace);

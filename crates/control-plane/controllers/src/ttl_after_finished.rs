@@ -10,6 +10,7 @@ use windlass_client::{Client, DeleteOptions, Informer, Outcome, Propagation, Wor
 
 use crate::context::Context;
 use crate::job::view::Job;
+use crate::write::delete;
 
 const NAME: &str = "ttl-after-finished-controller";
 const WORKERS: usize = 2;
@@ -48,10 +49,7 @@ impl Controller {
         }
         let options = DeleteOptions::of_uid(current.metadata.uid.clone()).propagation(Propagation::Foreground);
         tracing::info!(job = %key, "removing a job whose time after its end is over");
-        match self.client.delete(&JOBS, &key, &options).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Outcome::Done),
-        }
+        delete(&self.client, &JOBS, &key, &options).await.map(|()| Outcome::Done)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Changes to objects, as updates of what the cache shows. Controllers' roles let most of them update and not patch.
+//! Changes to objects, as updates of what the cache shows, and their deletion. Controllers' roles let most of them update and not patch.
 
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
-use windlass_client::{Client, Informer, Object, Subresource};
+use windlass_client::{Client, DeleteOptions, Informer, Object, Subresource};
 
 /// Changes an object as a merge patch (RFC 7386) says, and waits until the cache shows it. `None` when it is gone, or no longer the
 /// one whose UID the patch names; a conflict when it is not at the `resourceVersion` that the patch names, or has changed since the
@@ -30,6 +30,19 @@ pub(crate) async fn modify(
         }
         Err(status) if status.is_not_found() => Ok(None),
         Err(status) => Err(status),
+    }
+}
+
+/// Deletes an object; one that has gone already is fine.
+pub(crate) async fn delete(
+    client: &Client,
+    resource: &GroupVersionResource,
+    key: &ObjectKey,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
+    match client.delete(resource, key, options).await {
+        Err(status) if !status.is_not_found() => Err(status),
+        _ => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use windlass_client::{Client, DeleteOptions, Informer, Outcome, STATUS, WorkQueu
 use windlass_pki::{Ca, CertificateRequest, SigningPolicy};
 
 use crate::context::Context;
-use crate::write::modify;
+use crate::write::{delete, modify};
 use signers::Signer;
 
 const NAME: &str = "certificate-controller";
@@ -196,10 +196,7 @@ impl Controller {
 
     async fn remove(&self, request: &Request) -> Result<(), Status> {
         let options = DeleteOptions::of_uid(request.metadata.uid.clone());
-        match self.client.delete(&CERTIFICATE_SIGNING_REQUESTS, &request.metadata.key(), &options).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(()),
-        }
+        delete(&self.client, &CERTIFICATE_SIGNING_REQUESTS, &request.metadata.key(), &options).await
     }
 }
 

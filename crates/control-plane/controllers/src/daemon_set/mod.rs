@@ -24,7 +24,7 @@ use crate::history::{History, Revision};
 use crate::node::view::Node;
 use crate::owners::{Claimant, OwnerKind, index_by_controller};
 use crate::pod_control::{PodControl, reference, slow_start};
-use crate::pods::Pod;
+use crate::pods::{Pod, until_available};
 use crate::waking::{owners_of, wake_by_pods};
 use crate::write::modify;
 use plan::{Ended, Plan, Snapshot};
@@ -130,9 +130,7 @@ impl Controller {
         self.report(&set, Snapshot::new(&set, &hash, &nodes, &pods, now).status()).await?;
         let pause = result?;
         self.trim(&history, &all, &set, &current, &pods).await?;
-        let available = pods.iter().filter_map(|pod| pod.seconds_to_available(set.spec.min_ready_seconds, now));
-        let available = available.filter(|&seconds| seconds > 0).min().map(|seconds| seconds.unsigned_abs());
-        let wait = available.map(Duration::from_secs).into_iter().chain(pause).min();
+        let wait = until_available(&pods, set.spec.min_ready_seconds, now).into_iter().chain(pause).min();
         Ok(wait.map_or(Outcome::Done, Outcome::Again))
     }
 

@@ -12,6 +12,7 @@ use windlass_client::{DeleteOptions, OBJECT, STATUS};
 use super::view::{Deployment, ReplicaSet};
 use super::{Controller, KIND, Sets, conditions, plan};
 use crate::hash::{safe_encode, template_hash};
+use crate::write::delete;
 
 /// Annotations of a Deployment that mean nothing on its ReplicaSets.
 const OWN_ANNOTATIONS: [&str; 5] = [
@@ -192,10 +193,7 @@ impl Controller {
         for set in old.iter().take(excess).filter(is_done) {
             let key = set.metadata.key();
             let options = DeleteOptions::of_uid(set.metadata.uid.clone());
-            match self.client.delete(&REPLICA_SETS, &key, &options).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            delete(&self.client, &REPLICA_SETS, &key, &options).await?;
         }
         Ok(())
     }

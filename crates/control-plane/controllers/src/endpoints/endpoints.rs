@@ -15,7 +15,7 @@ use super::desired::{Service, TargetRef, ports_of, target_ref};
 use super::waking::{selected_pods, trigger_time, wake_by_services_and_pods};
 use crate::context::Context;
 use crate::pods::Pod;
-use crate::write::modify;
+use crate::write::{delete, modify};
 
 const NAME: &str = "endpoint-controller";
 const WORKERS: usize = 5;
@@ -130,10 +130,8 @@ impl Controller {
         let Some(existing) = existing.filter(|existing| existing.metadata.labels.contains_key(MANAGED_BY)) else {
             return Ok(Outcome::Done);
         };
-        match self.client.delete(&ENDPOINTS, key, &DeleteOptions::of_uid(existing.metadata.uid)).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Outcome::Done),
-        }
+        let options = DeleteOptions::of_uid(existing.metadata.uid);
+        delete(&self.client, &ENDPOINTS, key, &options).await.map(|()| Outcome::Done)
     }
 
     async fn create(

@@ -14,7 +14,7 @@ use windlass_api::{Meta, ObjectKey, OwnerReference, Status};
 use windlass_client::{Client, DeleteOptions, Informer, OBJECT};
 
 use super::desired::{Endpoint, Family, Port};
-use crate::write::modify;
+use crate::write::{delete, modify};
 
 const BY_SERVICE: &str = "service";
 /// Endpoints in a slice.
@@ -240,10 +240,7 @@ impl Writer<'_> {
 
     async fn delete(&self, slice: &Meta) -> Result<(), Status> {
         let key = slice.key();
-        match self.client.delete(&ENDPOINT_SLICES, &key, &DeleteOptions::of_uid(slice.uid.clone())).await {
-            Err(status) if !status.is_not_found() => return Err(status),
-            _ => {}
-        }
+        delete(self.client, &ENDPOINT_SLICES, &key, &DeleteOptions::of_uid(slice.uid.clone())).await?;
         self.slices.until(|slices| slices.read::<Slice>(&key).is_none_or(|now| now.metadata.uid != slice.uid)).await;
         Ok(())
     }

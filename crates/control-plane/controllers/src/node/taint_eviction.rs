@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::owners::OwnerKind;
 use crate::pod_control::reference;
 use crate::pods::{Pod, disruption_target, index_by_node, on_node, set_condition};
+use crate::write::delete;
 
 const NAME: &str = "taint-eviction-controller";
 const WORKERS: usize = 8;
@@ -129,10 +130,7 @@ impl Controller {
         let message = "Taint manager: deleting due to NoExecute taint";
         let why = disruption_target(pod, "DeletionByTaintManager", message, self.clock.now_rfc3339());
         set_condition(&self.client, pod, json!({}), why).await?;
-        match self.client.delete(&PODS, &key, &DeleteOptions::of_uid(pod.metadata.uid.clone())).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(()),
-        }
+        delete(&self.client, &PODS, &key, &DeleteOptions::of_uid(pod.metadata.uid.clone())).await
     }
 }
 

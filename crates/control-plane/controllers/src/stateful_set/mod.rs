@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::history::{History, Revision, template_of};
 use crate::owners::{Claimant, OwnerKind, index_by_controller};
 use crate::pod_control::reference;
-use crate::pods::Pod;
+use crate::pods::{Pod, until_available};
 use crate::waking::{owners_of, wake_by_pods};
 use crate::write::modify;
 use plan::{Action, Revisions};
@@ -99,9 +99,8 @@ impl Controller {
                 || pods.iter().any(|pod| plan::revision_of(pod) == name)
         };
         history.trim(&all, set.history_limit(), in_use).await?;
-        let wait = pods.iter().filter_map(|pod| pod.seconds_to_available(set.spec.min_ready_seconds, now));
-        let wait = wait.filter(|&seconds| seconds > 0).min();
-        Ok(wait.map_or(Outcome::Done, |seconds| Outcome::Again(Duration::from_secs(seconds.unsigned_abs()))))
+        let wait = until_available(&pods, set.spec.min_ready_seconds, now);
+        Ok(wait.map_or(Outcome::Done, Outcome::Again))
     }
 
     fn history<'a>(&'a self, set: &'a StatefulSet, selector: &'a Selector) -> History<'a> {

@@ -24,7 +24,7 @@ use windlass_client::{
 use super::matching::{best, suits};
 use super::view::{Claim, Volume};
 use crate::context::Context;
-use crate::write::modify;
+use crate::write::{delete, modify};
 
 const NAME: &str = "persistent-volume-binder";
 const WORKERS: usize = 2;
@@ -329,10 +329,7 @@ impl Controller {
         if volume.spec.host_path.is_some() {
             tracing::info!(volume = key.name, "removing a released volume");
             let options = DeleteOptions::of_uid(volume.metadata.uid.clone());
-            return match self.client.delete(&PERSISTENT_VOLUMES, key, &options).await {
-                Err(status) if !status.is_not_found() => Err(status),
-                _ => Ok(()),
-            };
+            return delete(&self.client, &PERSISTENT_VOLUMES, key, &options).await;
         }
         let message = format!(
             "error getting deleter volume plugin for volume {:?}: no deletable volume plugin matched",
