@@ -11,10 +11,7 @@ use windlass_api::{Status, gvk::GroupResource};
 use windlass_auth::node::NodeAuthorizer;
 use windlass_auth::rbac::{BindingKey, Rbac, RoleKey, RoleRef, Rule, Subject, bootstrap};
 use windlass_auth::{Attributes, Decision};
-use windlass_client::Request;
 use windlass_store::{EventKind, Item, Range, Store, Table};
-
-use crate::context::Context;
 
 pub(crate) struct Authorizer {
     rbac: Fed<Rbac>,
@@ -173,27 +170,6 @@ impl Authorizer {
     /// The rules of a role; `None` when there is no such role.
     pub(crate) fn rules_of_role(&self, key: &RoleKey) -> Option<Arc<[Rule]>> {
         self.rbac.ask(|rbac| rbac.role(key).cloned())
-    }
-
-    pub(crate) fn authorize(&self, context: &Context, request: &Request) -> Result<(), Status> {
-        // Who asks for a collection of one asks for that one.
-        let one = request.options.fields.required_value("metadata.name");
-        let name = if request.name.is_empty() { one.unwrap_or_default() } else { &request.name };
-        let attributes = Attributes {
-            user: &context.user,
-            verb: request.verb.name(),
-            group: &request.resource.group,
-            version: &request.resource.version,
-            resource: &request.resource.resource,
-            subresource: &request.subresource,
-            namespace: &request.namespace,
-            name,
-            path: "",
-        };
-        match self.decide(&attributes) {
-            Decision::Allow => Ok(()),
-            Decision::NoOpinion(why) => Err(forbidden(&attributes, &why)),
-        }
     }
 }
 

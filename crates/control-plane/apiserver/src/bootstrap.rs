@@ -38,112 +38,113 @@ pub struct Bootstrap {
     pub front_proxy_ca_pem: String,
 }
 
-impl Server {
-    /// Makes what is missing. The server can answer requests meanwhile.
-    pub async fn bootstrap(self: &Arc<Self>, facts: &Bootstrap) -> Result<(), Status> {
-        let user = User::new("system:apiserver", &[group::MASTERS]);
-        let client = Client::new(Arc::new(Direct::new(self.clone(), user, "windlass-apiserver")));
-        let namespaces =
-            [namespace::DEFAULT, namespace::KUBE_SYSTEM, namespace::KUBE_PUBLIC, namespace::KUBE_NODE_LEASE];
-        let namespaces = namespaces.map(|name| (NAMESPACES, json!({"metadata": {"name": name}})));
-        self.create_all(&client, namespaces.to_vec()).await?;
-        let mut objects = roles();
-        objects.extend(priority_classes());
-        let cidr = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [self.service_cidr.to_string()]}});
-        objects.push((SERVICE_CIDRS, cidr));
-        objects.push((CONFIG_MAPS, authentication_config(facts)));
-        self.create_all(&client, objects).await?;
-        self.restore_roles(&client).await?;
-        self.publish_service(&client, facts).await?;
-        let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "",
-            "message": "Kubernetes default Service CIDR is ready", "lastTransitionTime": self.clock.now_rfc3339()}]}});
-        let key = ObjectKey::new("", "kubernetes");
-        let cidr: Value = client.get(&SERVICE_CIDRS, &key).await?.decode()?;
-        if cidr.pointer("/status/conditions/0").is_none() {
-            client.patch(&SERVICE_CIDRS, &key, STATUS, &ready).await?;
-        }
-        Ok(())
+/// Makes what is missing. The server can answer requests meanwhile.
+pub async fn bootstrap(server: &Arc<Server>, facts: &Bootstrap) -> Result<(), Status> {
+    let user = User::new("system:apiserver", &[group::MASTERS]);
+    let client = Client::new(Arc::new(Direct::new(server.clone(), user, "windlass-apiserver")));
+    let namespaces = [namespace::DEFAULT, namespace::KUBE_SYSTEM, namespace::KUBE_PUBLIC, namespace::KUBE_NODE_LEASE];
+    let namespaces = namespaces.map(|name| (NAMESPACES, json!({"metadata": {"name": name}})));
+    create_all(server, &client, namespaces.to_vec()).await?;
+    let mut objects = roles();
+    objects.extend(priority_classes());
+    let cidr =
+        json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [server.storage.service_cidr.to_string()]}});
+    objects.push((SERVICE_CIDRS, cidr));
+    objects.push((CONFIG_MAPS, authentication_config(facts)));
+    create_all(server, &client, objects).await?;
+    restore_roles(&client).await?;
+    publish_service(server, &client, facts).await?;
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "",
+        "message": "Kubernetes default Service CIDR is ready", "lastTransitionTime": server.storage.clock.now_rfc3339()}]}});
+    let key = ObjectKey::new("", "kubernetes");
+    let cidr: Value = client.get(&SERVICE_CIDRS, &key).await?.decode()?;
+    if cidr.pointer("/status/conditions/0").is_none() {
+        client.patch(&SERVICE_CIDRS, &key, STATUS, &ready).await?;
     }
+    Ok(())
+}
 
-    async fn create_all(&self, client: &Client, objects: Vec<(GroupVersionResource, Value)>) -> Result<(), Status> {
-        let missing = objects.into_iter().filter(|(resource, object)| {
-            let registry = self.registry.load();
-            let Some(served) = registry.find(resource) else { return false };
-            let metadata = &object["metadata"];
-            served.table.get(&served.key(text(metadata, "namespace"), text(metadata, "name"))).is_none()
-        });
-        stream::iter(missing)
-            .map(|(resource, object)| async move {
-                let namespace = text(&object["metadata"], "namespace").to_owned();
-                match client.create(&resource, &namespace, &object).await {
-                    // Another server was quicker.
-                    Err(status) if status.is_already_exists() => Ok(()),
-                    result => result.map(drop),
-                }
-            })
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
-    }
+async fn create_all(
+    server: &Server,
+    client: &Client,
+    objects: Vec<(GroupVersionResource, Value)>,
+) -> Result<(), Status> {
+    let missing = objects.into_iter().filter(|(resource, object)| {
+        let Ok(served) = server.storage.find(resource) else { return false };
+        let metadata = &object["metadata"];
+        served.table.get(&served.key(text(metadata, "namespace"), text(metadata, "name"))).is_none()
+    });
+    stream::iter(missing)
+        .map(|(resource, object)| async move {
+            let namespace = text(&object["metadata"], "namespace").to_owned();
+            match client.create(&resource, &namespace, &object).await {
+                // Another server was quicker.
+                Err(status) if status.is_already_exists() => Ok(()),
+                result => result.map(drop),
+            }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}
 
-    /// Gives default ClusterRoles back the rights that they have lost.
-    async fn restore_roles(&self, client: &Client) -> Result<(), Status> {
-        for (resource, wanted) in roles().into_iter().filter(|(resource, _)| resource.resource == "clusterroles") {
-            let key = ObjectKey::new("", text(&wanted["metadata"], "name"));
-            let found: Value = client.get(&resource, &key).await?.decode()?;
-            let update = found["metadata"]["annotations"].get(annotation::RBAC_AUTOUPDATE);
-            if update == Some(&json!("false")) || wanted["rules"].is_null() {
-                continue;
-            }
-            let rules = |role: &Value| serde_json::from_value::<Vec<Rule>>(role["rules"].clone()).unwrap_or_default();
-            let (mut held, wanted) = (rules(&found), rules(&wanted));
-            let lost = uncovered(&held, &wanted);
-            if !lost.is_empty() {
-                tracing::info!(role = %key.name, rules = lost.len(), "a default role gets back what it had lost");
-                held.extend(lost);
-                client.patch(&resource, &key, "", &json!({"rules": held})).await?;
-            }
+/// Gives default ClusterRoles back the rights that they have lost.
+async fn restore_roles(client: &Client) -> Result<(), Status> {
+    for (resource, wanted) in roles().into_iter().filter(|(resource, _)| resource.resource == "clusterroles") {
+        let key = ObjectKey::new("", text(&wanted["metadata"], "name"));
+        let found: Value = client.get(&resource, &key).await?.decode()?;
+        let update = found["metadata"]["annotations"].get(annotation::RBAC_AUTOUPDATE);
+        if update == Some(&json!("false")) || wanted["rules"].is_null() {
+            continue;
         }
-        Ok(())
+        let rules = |role: &Value| serde_json::from_value::<Vec<Rule>>(role["rules"].clone()).unwrap_or_default();
+        let (mut held, wanted) = (rules(&found), rules(&wanted));
+        let lost = uncovered(&held, &wanted);
+        if !lost.is_empty() {
+            tracing::info!(role = %key.name, rules = lost.len(), "a default role gets back what it had lost");
+            held.extend(lost);
+            client.patch(&resource, &key, "", &json!({"rules": held})).await?;
+        }
     }
+    Ok(())
+}
 
-    /// The Service by which pods reach the API server, and what is behind it.
-    async fn publish_service(&self, client: &Client, facts: &Bootstrap) -> Result<(), Status> {
-        // The first address of the range is the API server's, by convention.
-        let first = self.service_cidr.hosts().next().unwrap_or_else(|| self.service_cidr.addr());
-        let ports = json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": facts.port}]);
-        let service = json!({
-            "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT,
-                "labels": {"component": "apiserver", "provider": "kubernetes"}},
-            "spec": {"type": "ClusterIP", "clusterIP": first.to_string(), "ports": ports, "sessionAffinity": "None"},
-        });
-        let ports = json!([{"name": "https", "port": facts.port, "protocol": "TCP"}]);
-        let endpoints = json!({
-            "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT, "labels": {label::SKIP_MIRROR: "true"}},
-            "subsets": [{"addresses": [{"ip": facts.address.to_string()}], "ports": ports}],
-        });
-        let slice = json!({
-            "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT, "labels": {label::SERVICE_NAME: "kubernetes"}},
-            "addressType": if facts.address.is_ipv4() { "IPv4" } else { "IPv6" },
-            "endpoints": [{"addresses": [facts.address.to_string()], "conditions": {"ready": true}}],
-            "ports": ports,
-        });
-        let objects = vec![(SERVICES, service), (ENDPOINTS, endpoints.clone()), (ENDPOINT_SLICES, slice.clone())];
-        self.create_all(client, objects).await?;
-        // After a restart with another address or port.
-        let key = ObjectKey::new(namespace::DEFAULT, "kubernetes");
-        for (resource, wanted, fields) in
-            [(ENDPOINTS, endpoints, &["subsets"][..]), (ENDPOINT_SLICES, slice, &["endpoints", "ports"])]
-        {
-            let found: Value = client.get(&resource, &key).await?.decode()?;
-            if fields.iter().any(|field| found[*field] != wanted[*field]) {
-                let patch: serde_json::Map<String, Value> =
-                    fields.iter().map(|field| ((*field).to_owned(), wanted[*field].clone())).collect();
-                client.patch_as(PatchType::Merge, &resource, &key, "", &Value::Object(patch)).await?;
-            }
+/// The Service by which pods reach the API server, and what is behind it.
+async fn publish_service(server: &Server, client: &Client, facts: &Bootstrap) -> Result<(), Status> {
+    // The first address of the range is the API server's, by convention.
+    let first = server.storage.service_cidr.hosts().next().unwrap_or_else(|| server.storage.service_cidr.addr());
+    let ports = json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": facts.port}]);
+    let service = json!({
+        "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT,
+            "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {"type": "ClusterIP", "clusterIP": first.to_string(), "ports": ports, "sessionAffinity": "None"},
+    });
+    let ports = json!([{"name": "https", "port": facts.port, "protocol": "TCP"}]);
+    let endpoints = json!({
+        "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT, "labels": {label::SKIP_MIRROR: "true"}},
+        "subsets": [{"addresses": [{"ip": facts.address.to_string()}], "ports": ports}],
+    });
+    let slice = json!({
+        "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT, "labels": {label::SERVICE_NAME: "kubernetes"}},
+        "addressType": if facts.address.is_ipv4() { "IPv4" } else { "IPv6" },
+        "endpoints": [{"addresses": [facts.address.to_string()], "conditions": {"ready": true}}],
+        "ports": ports,
+    });
+    let objects = vec![(SERVICES, service), (ENDPOINTS, endpoints.clone()), (ENDPOINT_SLICES, slice.clone())];
+    create_all(server, client, objects).await?;
+    // After a restart with another address or port.
+    let key = ObjectKey::new(namespace::DEFAULT, "kubernetes");
+    for (resource, wanted, fields) in
+        [(ENDPOINTS, endpoints, &["subsets"][..]), (ENDPOINT_SLICES, slice, &["endpoints", "ports"])]
+    {
+        let found: Value = client.get(&resource, &key).await?.decode()?;
+        if fields.iter().any(|field| found[*field] != wanted[*field]) {
+            let patch: serde_json::Map<String, Value> =
+                fields.iter().map(|field| ((*field).to_owned(), wanted[*field].clone())).collect();
+            client.patch_as(PatchType::Merge, &resource, &key, "", &Value::Object(patch)).await?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn roles() -> Vec<(GroupVersionResource, Value)> {

@@ -13,12 +13,12 @@ use windlass_machinery::json::with_type_meta;
 use windlass_store::Item;
 
 use crate::context::Context;
-use crate::objects;
 use crate::outcome::{Outcome, Payload};
 use crate::pages::discovery;
 use crate::registry::Served;
 use crate::server::Server;
-use crate::verbs::watch::{Change, Watcher};
+use crate::storage;
+use crate::watcher::{Change, Watcher};
 
 /// One component's way to the server.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ fn item_object(served: &Served, item: &Item) -> Result<Object, Status> {
     let json = if served.resource.strategy.is_stored_form() {
         item.value.clone()
     } else {
-        let tree = objects::tree(served, item)?;
+        let tree = storage::tree(served, item)?;
         serde_json::to_vec(&tree).map_err(Status::internal)?.into()
     };
     Ok(Object { key: key_of(item), revision: item.revision, json })

@@ -17,7 +17,7 @@ use windlass_store::{Event, EventKind, Item};
 use crate::outcome::{Listed, Payload};
 use crate::registry::Served;
 use crate::table::{self, IncludeObject};
-use crate::verbs::watch::Change;
+use crate::watcher::Change;
 
 /// What of the objects is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Format {
     fn whole(self, served: &Served, item: &Item) -> Result<Bytes, Status> {
         let kind = &served.resource.kind;
         if !served.resource.strategy.is_stored_form() {
-            return self.tree_bytes(kind, crate::objects::tree(served, item)?);
+            return self.tree_bytes(kind, crate::storage::tree(served, item)?);
         }
         match self.encoding {
             Encoding::Json if !self.pretty => Ok(Bytes::from(with_type_meta(&served.prefix, &item.value))),
@@ -113,7 +113,7 @@ impl Format {
                 let message = protobuf::encode(schema.schema, schema.id, &item.value).map_err(unreadable)?;
                 Ok(Bytes::from(protobuf::envelope(&kind.api_version(), &kind.kind, &message)))
             }
-            _ => self.tree_bytes(kind, crate::objects::tree(served, item)?),
+            _ => self.tree_bytes(kind, crate::storage::tree(served, item)?),
         }
     }
 
@@ -205,7 +205,7 @@ impl Format {
             }
             _ => {
                 let items: Result<Vec<Value>, Status> =
-                    listed.items.iter().map(|item| crate::objects::tree(served, item)).collect();
+                    listed.items.iter().map(|item| crate::storage::tree(served, item)).collect();
                 self.tree_bytes(&list_kind, json!({"metadata": meta, "items": items?}))
             }
         }
@@ -333,6 +333,6 @@ fn converted_items(served: &Served, listed: &Listed) -> Result<Vec<Vec<u8>>, Sta
     listed
         .items
         .iter()
-        .map(|item| serde_json::to_vec(&crate::objects::tree(served, item)?).map_err(unreadable))
+        .map(|item| serde_json::to_vec(&crate::storage::tree(served, item)?).map_err(unreadable))
         .collect()
 }

@@ -11,15 +11,16 @@ use windlass_auth::rbac::{RoleKey, RoleRef, Rule, describe, quoted, uncovered};
 use windlass_auth::{Attributes, User};
 use windlass_client::Request;
 use windlass_machinery::tree::{child, keep, text};
+use windlass_resources::Grants;
 
 use crate::context::Context;
+use crate::gate::Gate;
 use crate::registry::Served;
-use crate::server::Server;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-impl Server {
-    /// Refuses a role or a binding with rights that its writer lacks; says nothing about objects of other kinds.
+impl Gate {
+    /// Refuses an object that gives away rights which its writer lacks, be it a role or a binding.
     pub(crate) fn refuse_escalation(
         &self,
         context: &Context,
@@ -28,40 +29,43 @@ impl Server {
         new: &Value,
         old: Option<&Value>,
     ) -> Result<(), Status> {
-        if served.resource.kind.group != GROUP || context.user.is_in(group::MASTERS) || !request.subresource.is_empty()
-        {
+        let strategy = &served.resource.strategy;
+        let Some(grants) = strategy.grants(new) else { return Ok(()) };
+        if context.user.is_in(group::MASTERS) || !request.subresource.is_empty() {
             return Ok(());
         }
         if old.is_some_and(|old| concerns_deletion_only(new, old)) {
             return Ok(());
         }
-        let lacking = match &*request.resource.resource {
-            "roles" | "clusterroles" => self.lacking_for_role(&context.user, request, new, old),
-            _ => self.lacking_for_binding(&context.user, request, new)?,
+        let lacking = match grants {
+            Grants::Rules { rules, aggregates } => {
+                let before = old.and_then(|old| strategy.grants(old));
+                let aggregates = aggregates || matches!(before, Some(Grants::Rules { aggregates: true, .. }));
+                self.lacking_for_role(&context.user, request, rules, aggregates)
+            }
+            Grants::Role(role) => self.lacking_for_binding(&context.user, request, role)?,
         };
         let name = text(&new["metadata"], "name");
         lacking.map_or(Ok(()), |why| Err(Status::forbidden(&served.resource.group_resource(), name, why)))
     }
 
-    /// Why the user may not write this role.
-    fn lacking_for_role(&self, user: &User, request: &Request, new: &Value, old: Option<&Value>) -> Option<String> {
+    /// Why the user may not write a role with these rules.
+    fn lacking_for_role(&self, user: &User, request: &Request, rules: &Value, aggregates: bool) -> Option<String> {
         if self.may(user, "escalate", &request.resource.resource, &request.namespace, &request.name) {
             return None;
         }
-        let rules: Vec<Rule> = serde_json::from_value(new["rules"].clone()).unwrap_or_default();
+        let rules: Vec<Rule> = serde_json::from_value(rules.clone()).unwrap_or_default();
         let lacking = self.lacking(user, &request.namespace, &rules);
         // An aggregated role gathers whatever there will be.
-        let is_aggregated = |role: &Value| role.get("aggregationRule").is_some_and(|rule| !rule.is_null());
-        let aggregates = is_aggregated(new) || old.is_some_and(is_aggregated);
         lacking.or_else(|| {
             let all = aggregates && self.lacking(user, &request.namespace, &everything()).is_some();
             all.then(|| "must have cluster-admin privileges to use an aggregationRule".to_owned())
         })
     }
 
-    /// Why the user may not write this binding.
-    fn lacking_for_binding(&self, user: &User, request: &Request, new: &Value) -> Result<Option<String>, Status> {
-        let role: RoleRef = serde_json::from_value(new["roleRef"].clone()).unwrap_or_default();
+    /// Why the user may not bind this role.
+    fn lacking_for_binding(&self, user: &User, request: &Request, role: &Value) -> Result<Option<String>, Status> {
+        let role: RoleRef = serde_json::from_value(role.clone()).unwrap_or_default();
         let (resource, namespace) = match &*role.kind {
             "Role" => ("roles", Some(request.namespace.clone())),
             "ClusterRole" => ("clusterroles", None),

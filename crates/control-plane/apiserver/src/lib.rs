@@ -10,27 +10,31 @@
 
 mod allocation;
 mod authorization;
+mod body;
 mod bootstrap;
+mod call;
 mod connector;
 mod context;
 pub mod direct;
 mod encode;
 mod escalation;
+mod gate;
 pub mod http;
 mod list_token;
-mod objects;
 mod outcome;
 pub mod pages;
 mod registry;
 mod reviews;
 mod selection;
 mod server;
+mod storage;
 mod subresources;
 mod table;
 mod tokens;
 mod verbs;
+mod watcher;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, bootstrap};
 pub use context::Context;
 pub use outcome::{Listed, Outcome, Payload};
 pub use pages::VERSION;

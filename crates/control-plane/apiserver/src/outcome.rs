@@ -7,7 +7,7 @@ use windlass_api::GroupVersionKind;
 use windlass_store::Item;
 
 use crate::registry::Served;
-use crate::verbs::watch::Watcher;
+use crate::watcher::Watcher;
 
 /// An object to be sent.
 #[derive(Debug)]

@@ -1,27 +1,34 @@
-//! The server: everything that a request needs, and the way that it takes.
+//! The server: what requests need, and the way that each takes.
+//!
+//! - [`Storage`]: the stored objects and the registry of what is served.
+//! - [`Gate`]: who may do what.
+//! - [`Pages`]: what is served beside resources.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use windlass_admission::Chain;
 use windlass_api::Status;
 use windlass_api::time::Clock;
+use windlass_auth::authentication::Bound;
 use windlass_client::{Request, Verb};
 use windlass_resources::{Resource, Subresource, Verbs};
 use windlass_store::Store;
 use windlass_telemetry::Metrics;
 
-use crate::allocation::{Allocator, ServiceAllocator};
-use crate::authorization::Authorizer;
+use crate::call::Call;
 use crate::connector::Connector;
 use crate::context::Context;
+use crate::gate::Gate;
 use crate::outcome::Outcome;
-use crate::pages::Health;
+use crate::pages::{Health, Pages};
 use crate::registry::{Registry, Served};
+use crate::reviews;
+use crate::storage::Storage;
+use crate::subresources;
 use crate::tokens::Tokens;
+use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
 
 /// What a server is made of.
 pub struct Options {
@@ -42,92 +49,70 @@ pub struct Options {
 }
 
 pub struct Server {
-    pub store: Arc<Store>,
-    pub clock: Clock,
-    pub(crate) registry: ArcSwap<Registry>,
-    pub(crate) admission: Chain,
-    pub(crate) authorizer: Authorizer,
-    pub health: Health,
-    pub tokens: Tokens,
-    pub metrics: Metrics,
-    /// By the name of the table.
-    pub(crate) allocators: HashMap<&'static str, Arc<dyn Allocator>>,
-    pub(crate) service_cidr: Ipv4Net,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) gate: Gate,
+    pub(crate) pages: Pages,
     pub(crate) connector: Connector,
-    advertised_address: String,
 }
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
-        let Options {
-            store,
-            clock,
-            resources,
-            admission,
-            tokens,
-            metrics,
-            service_cidr,
-            node_ports,
-            advertised_address,
-            kubelets,
-        } = options;
-        let services: Arc<dyn Allocator> = Arc::new(ServiceAllocator { range: service_cidr, node_ports, clock });
-        let allocators = HashMap::from([("services", services)]);
+        let Options { store, clock, resources, service_cidr, node_ports, .. } = options;
         let registry = Registry::new(resources, &store);
-        let authorizer = Authorizer::new(&store);
-        let health = Health::default();
-        health.add("ping", Box::new(|| Ok(())));
-        let registry = ArcSwap::from_pointee(registry);
+        let storage = Arc::new(Storage::new(store, clock, registry, service_cidr, node_ports));
         Arc::new(Self {
-            store,
-            clock,
-            registry,
-            admission,
-            authorizer,
-            health,
-            tokens,
-            metrics,
-            allocators,
-            service_cidr,
-            connector: kubelets.map_or_else(Connector::without_kubelets, Connector::new),
-            advertised_address,
+            gate: Gate::new(storage.clone(), options.admission, options.tokens),
+            pages: Pages::new(options.metrics, options.advertised_address),
+            connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
+            storage,
         })
     }
 
-    pub(crate) fn advertised_address(&self) -> &str {
-        &self.advertised_address
+    pub fn store(&self) -> &Arc<Store> {
+        &self.storage.store
     }
 
-    /// Who hands out what objects of a table take, if somebody does.
-    pub(crate) fn allocator(&self, served: &Served) -> Option<&Arc<dyn Allocator>> {
-        self.allocators.get(&*served.resource.table)
+    pub fn clock(&self) -> Clock {
+        self.storage.clock
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.pages.metrics
+    }
+
+    /// The checks behind `/healthz` and its kin.
+    pub fn health(&self) -> &Health {
+        &self.pages.health
     }
 
     pub fn registry(&self) -> Arc<Registry> {
-        self.registry.load_full()
+        self.storage.registry()
+    }
+
+    /// A token without end of a service account, for the Secret that is to hold it.
+    pub fn secret_token(&self, namespace: &str, account: Bound, secret: &str) -> Result<String, Status> {
+        self.gate.tokens.sign_for_secret(namespace, account, secret)
     }
 
     /// Carries out a request of an authenticated user.
     pub async fn call(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
-        self.authorizer.authorize(context, &request)?;
-        let served = self.registry.load().find(&request.resource).cloned().ok_or_else(Status::no_such_path)?;
+        self.gate.authorize_request(context, &request)?;
+        let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
-        if let Some(subresource) = subresource.filter(|subresource| *subresource != Subresource::Status) {
-            return Box::pin(self.subresource(context, &served, subresource, request)).await;
-        }
+        let (storage, gate) = (&*self.storage, &self.gate);
+        let call = &Call { storage, gate, context, served: &served, subresource, request: &request };
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
-        match request.verb {
-            Verb::Get => self.get(&served, &request),
-            Verb::List => Box::pin(self.list(&served, &request)).await,
-            Verb::Watch => Box::pin(self.watch(&served, &request)).await,
-            Verb::Create if served.resource.verbs == Verbs::CreateOnly => {
-                Box::pin(self.review(context, &served, request)).await
-            }
-            Verb::Create => Box::pin(self.create(context, &served, request)).await,
-            Verb::Update => Box::pin(self.update(context, &served, request)).await,
-            Verb::Patch(patch) => Box::pin(self.patch(context, &served, request, patch)).await,
-            Verb::Delete => Box::pin(self.delete(context, &served, request)).await,
-            Verb::DeleteCollection => Box::pin(self.delete_collection(context, &served, request)).await,
+        match (request.verb, subresource) {
+            (_, Some(part)) if part != Subresource::Status => Box::pin(subresources::subresource(call, part)).await,
+            (Verb::Get, _) => get::get(call),
+            (Verb::List, _) => Box::pin(list::list(call)).await.map(Outcome::List),
+            (Verb::Watch, _) => Box::pin(watch::watch(call)).await.map(|watcher| Outcome::Watch(Box::new(watcher))),
+            (Verb::Create, _) if served.resource.verbs == Verbs::CreateOnly => Box::pin(reviews::review(call)).await,
+            (Verb::Create, _) => Box::pin(create::create(call)).await,
+            (Verb::Update, _) => Box::pin(update::update(call)).await,
+            (Verb::Patch(patch_type), _) => Box::pin(patch::patch(call, patch_type)).await,
+            (Verb::Delete, _) => Box::pin(delete::delete(call)).await,
+            (Verb::DeleteCollection, _) => Box::pin(delete_collection::delete_collection(call)).await,
         }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_store::Item;
 
-use crate::objects;
 use crate::registry::Served;
+use crate::storage;
 
 pub(crate) const KIND: GroupVersionKind = GroupVersionKind::of("meta.k8s.io", "v1", "Table");
 
@@ -20,7 +20,7 @@ pub(crate) enum IncludeObject {
 }
 
 pub(crate) fn row(served: &Served, item: &Item, include: IncludeObject, now: Timestamp) -> Result<Value, Status> {
-    let tree = objects::tree(served, item)?;
+    let tree = storage::tree(served, item)?;
     let cells = served.resource.strategy.cells(&tree, now);
     let object = match include {
         IncludeObject::None => return Ok(json!({"cells": cells})),

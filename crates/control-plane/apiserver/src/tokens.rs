@@ -5,14 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde_json::Value;
-use windlass_admission::Cluster;
 use windlass_api::Status;
 use windlass_auth::User;
 use windlass_auth::authentication::{Bound, Claims, Grant, Objects, bootstrap_user, service_account_user};
 use windlass_pki::{PublicKey, TokenSigner, TokenVerifier};
-
-use crate::server::Server;
 
 /// Signatures that have been checked lately; checking one costs a hundred times a look at this.
 const CHECKED_MAX: usize = 1024;
@@ -46,6 +42,11 @@ impl Tokens {
         self.signer.sign(&grant.claims()).map_err(Status::internal)
     }
 
+    /// A token without end of a service account, for the Secret that is to hold it.
+    pub(crate) fn sign_for_secret(&self, namespace: &str, account: Bound, secret: &str) -> Result<String, Status> {
+        self.signer.sign(&Claims::of_secret(namespace, account, secret)).map_err(Status::internal)
+    }
+
     /// The claims of a token of ours, whatever they say.
     fn claims(&self, token: &str) -> Option<Arc<Claims>> {
         if let Some(claims) = self.checked.lock().get(token) {
@@ -73,23 +74,5 @@ impl Tokens {
             Some(claims) => service_account_user(&claims, &self.issuer, audiences.unwrap_or(&own), objects, now),
             None => bootstrap_user(token, objects, now),
         }
-    }
-}
-
-impl Objects for Server {
-    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        Cluster::object(self, table, namespace, name)
-    }
-}
-
-impl Server {
-    /// A token without end of a service account, for the Secret that is to hold it.
-    pub fn secret_token(&self, namespace: &str, account: Bound, secret: &str) -> Result<String, Status> {
-        self.tokens.signer.sign(&Claims::of_secret(namespace, account, secret)).map_err(Status::internal)
-    }
-
-    /// The user of a bearer token that is for this server.
-    pub(crate) fn token_user(&self, token: &str) -> Option<User> {
-        self.tokens.user(token, None, self, self.clock.now())
     }
 }

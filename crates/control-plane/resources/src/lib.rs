@@ -5,6 +5,7 @@
 //! alike. To add a kind: write its file, and add one line to [`all`].
 
 mod admissionregistration;
+pub mod allocation;
 mod apiextensions;
 mod apiregistration;
 mod apps;
@@ -19,7 +20,8 @@ mod core;
 mod discovery;
 mod events;
 mod flowcontrol;
-pub mod metadata;
+pub mod life;
+mod metadata;
 mod networking;
 mod node;
 mod policy;
@@ -33,7 +35,7 @@ mod devices;
 mod resource;
 mod rules;
 
-pub use resource::{Moment, Resource, SchemaRef, Scope, SelectableField, Strategy, Subresource, Verbs};
+pub use resource::{Grants, Moment, Resource, SchemaRef, Scope, SelectableField, Strategy, Subresource, Verbs};
 
 /// Every built-in resource, in the order in which discovery lists the groups.
 pub fn all() -> Vec<Resource> {

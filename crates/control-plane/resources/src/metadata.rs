@@ -13,14 +13,36 @@ use windlass_machinery::tree::{child, items, keep, put, remove, text};
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 const IMMUTABLE: &str = "field is immutable";
 
-/// Fills in what every new object gets. `namespace` is that of the request.
-pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, moment: Moment) {
+/// Clears what the server alone decides about a new object, before anybody looks at it.
+pub(crate) fn wipe_system_fields(object: &mut Value) {
+    let metadata = child(object, "metadata");
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        remove(metadata, field);
+    }
+}
+
+/// Removes owner references that stand in the list more than once; returns the uids of those.
+pub(crate) fn deduplicate_owners(object: &mut Value) -> Vec<String> {
+    let owners = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    let Some(owners) = owners else { return Vec::new() };
+    let mut repeated = Vec::new();
+    let mut seen: Vec<Value> = Vec::with_capacity(owners.len());
+    for owner in owners.drain(..) {
+        if seen.contains(&owner) {
+            repeated.push(text(&owner, "uid").to_owned());
+        } else {
+            seen.push(owner);
+        }
+    }
+    *owners = seen;
+    repeated
+}
+
+/// Fills in what every new object gets.
+pub(crate) fn prepare_create(object: &mut Value, resource: &Resource, moment: Moment) {
     let metadata = child(object, "metadata");
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         remove(metadata, field);
-    }
-    if resource.is_namespaced() {
-        put(metadata, "namespace", namespace);
     }
     if text(metadata, "name").is_empty() && !text(metadata, "generateName").is_empty() {
         let name = generate(text(metadata, "generateName"));
@@ -34,7 +56,7 @@ pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, 
 }
 
 /// Puts back what the server alone decides, and counts generations.
-pub fn prepare_update(object: &mut Value, old: &Value, resource: &Resource) {
+pub(crate) fn prepare_update(object: &mut Value, old: &Value, resource: &Resource) {
     let metadata = child(object, "metadata");
     let old_metadata = &old["metadata"];
     for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
@@ -75,7 +97,7 @@ fn content(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
         .filter(|(field, _)| !matches!(field.as_str(), "metadata" | "status" | "kind" | "apiVersion"))
 }
 
-pub fn validate(object: &Value, resource: &Resource) -> Errors {
+pub(crate) fn validate(object: &Value, resource: &Resource) -> Errors {
     let path = Path::new("metadata");
     let metadata = &object["metadata"];
     let mut errors = Errors::new();
@@ -101,7 +123,7 @@ pub fn validate(object: &Value, resource: &Resource) -> Errors {
     errors
 }
 
-pub fn validate_update(object: &Value, old: &Value, resource: &Resource) -> Errors {
+pub(crate) fn validate_update(object: &Value, old: &Value, resource: &Resource) -> Errors {
     let path = Path::new("metadata");
     let (metadata, old_metadata) = (&object["metadata"], &old["metadata"]);
     let mut errors = Errors::new();
@@ -152,7 +174,7 @@ fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 /// Labels of an object, a template, a selector.
-pub fn validate_labels(labels: &Map<String, Value>, path: &Path<'_>) -> Errors {
+pub(crate) fn validate_labels(labels: &Map<String, Value>, path: &Path<'_>) -> Errors {
     let mut errors = Errors::new();
     for (key, value) in labels {
         errors.extend(complaints(path, key, names::qualified_name(key)));
@@ -227,8 +249,9 @@ mod tests {
 
     #[test]
     fn a_new_object() {
-        let mut object = json!({"metadata": {"generateName": "a-", "generation": 7, "deletionTimestamp": "x"}});
-        prepare_create(&mut object, &config_map(), "ns", moment());
+        let mut object =
+            json!({"metadata": {"generateName": "a-", "namespace": "ns", "generation": 7, "deletionTimestamp": "x"}});
+        prepare_create(&mut object, &config_map(), moment());
         let metadata = &object["metadata"];
         assert!(text(metadata, "name").starts_with("a-"));
         assert_eq!((text(metadata, "namespace"), text(metadata, "creationTimestamp")), ("ns", "1970-01-01T00:00:00Z"));

@@ -10,6 +10,7 @@ use windlass_api::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionRe
 use windlass_machinery::schema::TypeId;
 use windlass_machinery::{Schema, decode};
 
+use crate::allocation::Allocation;
 use crate::columns::{Column, default_cells, default_columns};
 use crate::metadata;
 
@@ -114,10 +115,7 @@ pub struct Moment {
 }
 
 /// Where a kind differs from others. Objects are canonical trees of the kind's schema; every method has a default that does
-/// nothing special.
-///
-/// On a create: `set_defaults`, admission, `prepare_create`, `validate`. On an update: `set_defaults`, `prepare_update`,
-/// admission, `validate_update`. On an update of the status: `prepare_status`, `validate_status`.
+/// nothing special. [`life`](crate::life) says in which order they are called, and where admission stands between them.
 pub trait Strategy: Send + Sync + 'static {
     /// Fills in what the client left out.
     fn set_defaults(&self, _object: &mut Value) {}
@@ -157,14 +155,28 @@ pub trait Strategy: Send + Sync + 'static {
         Errors::new()
     }
 
+    /// Takes from `sent`, a whole object that came through a subresource other than the status, the part that the subresource
+    /// is about. `object` is the current one.
+    fn prepare_subresource(&self, _subresource: Subresource, _object: &mut Value, _sent: &Value, _moment: Moment) {}
+
     /// After a change through a subresource other than the status; by default what can be created is valid.
-    fn validate_subresource(&self, _subresource: &str, object: &Value, _old: &Value) -> Errors {
+    fn validate_subresource(&self, _subresource: Subresource, object: &Value, _old: &Value) -> Errors {
         self.validate(object)
     }
 
     /// What a client should know although its request is fine; each becomes a `Warning` header.
     fn warnings(&self, _object: &Value) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How objects of the kind take addresses and ports, if they do.
+    fn allocation(&self) -> Option<&dyn Allocation> {
+        None
+    }
+
+    /// The rights that an object gives away, if it does.
+    fn grants<'a>(&self, _object: &'a Value) -> Option<Grants<'a>> {
+        None
     }
 
     /// The row of `kubectl get`: as many cells as the resource has columns.
@@ -210,6 +222,15 @@ pub trait Strategy: Send + Sync + 'static {
     fn is_stored_form(&self) -> bool {
         true
     }
+}
+
+/// Rights that an object gives away; its writer must have them.
+#[derive(Clone, Copy, Debug)]
+pub enum Grants<'a> {
+    /// A list of RBAC rules. A role that aggregates others gathers whatever there will be.
+    Rules { rules: &'a Value, aggregates: bool },
+    /// Those of the role that a `roleRef` names.
+    Role(&'a Value),
 }
 
 /// A kind without any difference.

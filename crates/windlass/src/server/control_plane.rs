@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use windlass_api::time::Clock;
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, serve};
-use windlass_apiserver::{Bootstrap, Options, Server, Tokens};
+use windlass_apiserver::{Bootstrap, Options, Server, Tokens, bootstrap};
 use windlass_auth::User;
 use windlass_pki::{ClientAuth, ClientVerifier};
 use windlass_store::{OpenError, Store};
@@ -72,25 +72,25 @@ impl ControlPlane {
         let bootstrapped = Arc::new(AtomicBool::new(false));
         let done = bootstrapped.clone();
         let is_done = move || done.load(Ordering::Acquire).then_some(()).ok_or_else(|| "not finished".to_owned());
-        server.health.add("poststarthook/bootstrap", Box::new(is_done));
+        server.health().add("poststarthook/bootstrap", Box::new(is_done));
         let (stop, mut stopped) = watch::channel(false);
         let listener = Listener {
             socket,
             tls: Arc::new(server_tls(&keys, settings, node_ip)?),
             peer_user: peer_user(&keys, clock)?,
         };
-        let frontend = Arc::new(Frontend::new(server.clone(), &server.metrics));
+        let frontend = Arc::new(Frontend::new(server.clone(), server.metrics()));
         let listener = tokio::spawn(serve(frontend, listener, async move {
             // An error means that the sender has gone, which is the same.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }));
-        server
-            .bootstrap(&Bootstrap {
-                address: IpAddr::V4(node_ip),
-                port,
-                client_ca_pem: keys.ca.certificate().to_pem(),
-                front_proxy_ca_pem: keys.front_proxy_ca.certificate().to_pem(),
-            })
+        let facts = Bootstrap {
+            address: IpAddr::V4(node_ip),
+            port,
+            client_ca_pem: keys.ca.certificate().to_pem(),
+            front_proxy_ca_pem: keys.front_proxy_ca.certificate().to_pem(),
+        };
+        bootstrap(&server, &facts)
             .await
             .map_err(|status| Failure::during("the cluster's first objects cannot be made", status))?;
         bootstrapped.store(true, Ordering::Release);
@@ -104,7 +104,7 @@ impl ControlPlane {
         if let Err(error) = self.listener.await {
             tracing::warn!(%error, "the listener ended badly");
         }
-        self.server.store.close().await;
+        self.server.store().close().await;
     }
 }
 

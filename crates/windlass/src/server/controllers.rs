@@ -26,7 +26,7 @@ pub(crate) fn start_scheduler(server: &Arc<Server>, clock: Clock, node_name: &st
     let client = client(server, User::new("system:kube-scheduler", &[]), "kube-scheduler");
     let options = windlass_scheduler::Options { host_name: node_name.to_owned(), ..Default::default() };
     let informers = Arc::new(Informers::new(client.clone()));
-    let metrics = server.metrics.clone();
+    let metrics = server.metrics().clone();
     tokio::spawn(windlass_scheduler::run(options, client, informers, clock, metrics, std::future::pending()))
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn start_proxy(
             vec![settings.service_cidr.into()],
         )
     };
-    let proxy = Arc::new(ServiceProxy::new(options, Arc::new(Netns::current()), clock, &server.metrics));
+    let proxy = Arc::new(ServiceProxy::new(options, Arc::new(Netns::current()), clock, server.metrics()));
     let (services, slices) = (informers.of(&SERVICES), informers.of(&ENDPOINT_SLICES));
     let target = proxy.clone();
     services.subscribe(move |change| {
@@ -101,7 +101,7 @@ pub(crate) async fn start_dns(
         upstreams: windlass_dns::upstreams_of(&resolv_conf, &own),
         ..windlass_dns::Options::new(settings.cluster_domain.clone())
     };
-    let dns = Arc::new(Dns::new(&options, clock, &server.metrics));
+    let dns = Arc::new(Dns::new(&options, clock, server.metrics()));
     let client = controllers::client(server, User::new("system:windlass", &["system:masters"]), "windlass");
     let informers = Informers::new(client.clone());
     feed(&dns, &informers);

@@ -167,7 +167,7 @@ pub fn update(change: &Change<'_>, old: Option<&Value>, new: &mut Value) {
     let nothing = decode::empty(change.schema, change.id);
     let difference = compare(change.schema, change.id, old.unwrap_or(&nothing), new);
     let changed = owned(difference.added.union(&difference.modified), change);
-    let removed = difference.removed;
+    let removed = owned(difference.removed, change);
     let mut found = false;
     for entry in &mut managers {
         let set = std::mem::take(&mut entry.set).difference(&removed);

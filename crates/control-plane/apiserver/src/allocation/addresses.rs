@@ -3,7 +3,6 @@
 //! Source: KEP-1880; upstream `pkg/registry/core/service/ipallocator`.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
@@ -11,6 +10,8 @@ use windlass_machinery::json::Template;
 use windlass_machinery::names;
 use windlass_machinery::tree::{items, text};
 use windlass_store::{Expect, Op, Range, Store};
+
+use super::Holder;
 
 pub(super) const TABLE: &str = "ipaddresses.networking.k8s.io";
 const CIDRS: &str = "servicecidrs.networking.k8s.io";
@@ -62,8 +63,9 @@ fn reserved_for_choice(size: u64) -> u64 {
     if size < 32 { 0 } else { (size / 16).clamp(16, 256) }
 }
 
-/// The write that takes an address for a Service.
-pub(super) fn take(address: IpAddr, namespace: &str, service: &str, now: &str) -> Op {
+/// The write that takes an address.
+pub(super) fn take(address: IpAddr, holder: &Holder<'_>, now: &str) -> Op {
+    let Holder { group, resource, namespace, name } = holder;
     let object = json!({
         "metadata": {
             "name": address.to_string(),
@@ -74,7 +76,7 @@ pub(super) fn take(address: IpAddr, namespace: &str, service: &str, now: &str) -
                 "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
             },
         },
-        "spec": {"parentRef": {"group": "", "resource": "services", "namespace": namespace, "name": service}},
+        "spec": {"parentRef": {"group": group, "resource": resource, "namespace": namespace, "name": name}},
     });
     Op {
         table: TABLE.into(),
@@ -86,15 +88,15 @@ pub(super) fn take(address: IpAddr, namespace: &str, service: &str, now: &str) -
     }
 }
 
-/// The write that gives an address back, if it is this Service's.
-pub(super) fn give_back(store: &Arc<Store>, address: &str, namespace: &str, service: &str) -> Option<Op> {
-    let item = store.table(TABLE).get(address)?;
+/// The write that gives an address back, if it is this holder's.
+pub(super) fn give_back(store: &Store, address: IpAddr, holder: &Holder<'_>) -> Option<Op> {
+    let item = store.table(TABLE).get(&address.to_string())?;
     let object: Value = serde_json::from_slice(&item.value).ok()?;
     let parent = &object["spec"]["parentRef"];
-    let ours = text(parent, "namespace") == namespace && text(parent, "name") == service;
+    let ours = text(parent, "namespace") == holder.namespace && text(parent, "name") == holder.name;
     ours.then(|| Op {
         table: TABLE.into(),
-        key: address.to_owned(),
+        key: address.to_string(),
         expect: Expect::Revision(item.revision),
         put: None,
         last: None,

@@ -1,12 +1,13 @@
 //! Node ports: rows of a hidden table, one for each port that is taken.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::text;
 use windlass_store::{Expect, Op, Store};
+
+use super::Holder;
 
 /// No resource serves it.
 const TABLE: &str = "internal.nodeports";
@@ -25,8 +26,9 @@ pub(super) fn pick(store: &Store, range: &RangeInclusive<u16>, also_taken: &[u16
     places.map(|place| range.start() + place as u16).find(|port| !also_taken.contains(port) && !is_taken(store, *port))
 }
 
-pub(super) fn take(port: u16, namespace: &str, service: &str) -> Op {
-    let owner = json!({"metadata": {"name": port.to_string()}, "namespace": namespace, "service": service});
+pub(super) fn take(port: u16, holder: &Holder<'_>) -> Op {
+    let Holder { namespace, name, .. } = holder;
+    let owner = json!({"metadata": {"name": port.to_string()}, "namespace": namespace, "service": name});
     Op {
         table: TABLE.into(),
         key: port.to_string(),
@@ -37,10 +39,10 @@ pub(super) fn take(port: u16, namespace: &str, service: &str) -> Op {
     }
 }
 
-pub(super) fn give_back(store: &Arc<Store>, port: u16, namespace: &str, service: &str) -> Option<Op> {
+pub(super) fn give_back(store: &Store, port: u16, holder: &Holder<'_>) -> Option<Op> {
     let item = store.table(TABLE).get(&port.to_string())?;
     let owner: Value = serde_json::from_slice(&item.value).ok()?;
-    let ours = text(&owner, "namespace") == namespace && text(&owner, "service") == service;
+    let ours = text(&owner, "namespace") == holder.namespace && text(&owner, "service") == holder.name;
     ours.then(|| Op {
         table: TABLE.into(),
         key: port.to_string(),

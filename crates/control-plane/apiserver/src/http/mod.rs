@@ -5,7 +5,7 @@ mod connection;
 mod list_body;
 mod metrics;
 pub(crate) mod negotiation;
-mod path;
+pub(crate) mod path;
 pub(crate) mod query;
 pub(crate) mod response;
 mod service;

@@ -1,7 +1,6 @@
 //! Outcomes and failures as HTTP responses.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream;
@@ -11,13 +10,13 @@ use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use windlass_api::Status;
+use windlass_api::time::Clock;
 
 use super::list_body::ListBody;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::outcome::Outcome;
-use crate::server::Server;
-use crate::verbs::watch::Watcher;
+use crate::watcher::Watcher;
 
 pub type Body = BoxBody<Bytes, Infallible>;
 
@@ -49,12 +48,12 @@ pub(crate) fn finish(mut response: Response<Body>) -> Response<Body> {
 }
 
 pub(crate) fn success(
-    server: &Arc<Server>,
+    clock: Clock,
     context: &Context,
     outcome: Outcome,
     format: Format,
 ) -> Result<Response<Body>, Status> {
-    let now = server.clock.now();
+    let now = clock.now();
     let mut response = match outcome {
         Outcome::Object { payload, created } => {
             let code = if created { StatusCode::CREATED } else { StatusCode::OK };
@@ -70,7 +69,7 @@ pub(crate) fn success(
             response
         }
         Outcome::Watch(watcher) => {
-            let mut response = Response::new(watch_body(server.clone(), *watcher, format));
+            let mut response = Response::new(watch_body(clock, *watcher, format));
             let content_type = HeaderValue::from_static(format.watch_content_type());
             response.headers_mut().insert(CONTENT_TYPE, content_type);
             response
@@ -86,33 +85,30 @@ pub(crate) fn success(
 }
 
 /// Streams changes as they come; a single event is sent from the one encoding that all watchers share.
-fn watch_body(server: Arc<Server>, watcher: Watcher, format: Format) -> Body {
-    let frames = stream::unfold((watcher, true), move |(mut watcher, first)| {
-        let server = server.clone();
-        async move {
-            let batch = watcher.next().await?;
-            let bytes = match batch {
-                Err(status) => format.error_frame(&status),
-                Ok(changes) => {
-                    let now = server.clock.now();
-                    let encode = |(index, change)| {
-                        format
-                            .change(&watcher.served, change, first && index == 0, now)
-                            .unwrap_or_else(|status| format.error_frame(&status))
-                    };
-                    let mut frames = changes.iter().enumerate().map(encode);
-                    match (frames.next(), changes.len()) {
-                        (Some(only), 1) => only,
-                        (head, _) => {
-                            let mut all = BytesMut::new();
-                            head.into_iter().chain(frames).for_each(|frame| all.extend_from_slice(&frame));
-                            all.freeze()
-                        }
+fn watch_body(clock: Clock, watcher: Watcher, format: Format) -> Body {
+    let frames = stream::unfold((watcher, true), move |(mut watcher, first)| async move {
+        let batch = watcher.next().await?;
+        let bytes = match batch {
+            Err(status) => format.error_frame(&status),
+            Ok(changes) => {
+                let now = clock.now();
+                let encode = |(index, change)| {
+                    format
+                        .change(&watcher.served, change, first && index == 0, now)
+                        .unwrap_or_else(|status| format.error_frame(&status))
+                };
+                let mut frames = changes.iter().enumerate().map(encode);
+                match (frames.next(), changes.len()) {
+                    (Some(only), 1) => only,
+                    (head, _) => {
+                        let mut all = BytesMut::new();
+                        head.into_iter().chain(frames).for_each(|frame| all.extend_from_slice(&frame));
+                        all.freeze()
                     }
                 }
-            };
-            Some((Ok(Frame::data(bytes)), (watcher, false)))
-        }
+            }
+        };
+        Some((Ok(Frame::data(bytes)), (watcher, false)))
     });
     BodyExt::boxed(StreamBody::new(SyncStream(Box::pin(frames))))
 }

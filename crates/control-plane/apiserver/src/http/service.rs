@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use windlass_api::Status;
 use windlass_api::fields::FieldSelector;
-use windlass_auth::{Attributes, Decision, User};
+use windlass_auth::{Attributes, User};
 use windlass_client::{Body as RequestBody, Encoding, Verb};
 use windlass_telemetry::Metrics;
 
@@ -25,7 +25,6 @@ use super::path::{self, ResourcePath};
 use super::query::Query;
 pub use super::response::Body;
 use super::response::{failure, success};
-use crate::authorization::forbidden;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::pages::{self, PageRequest};
@@ -146,7 +145,7 @@ impl Frontend {
         if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
             return Err(Status::unauthorized());
         }
-        self.server.token_user(token.trim()).map(Arc::new).ok_or_else(Status::unauthorized)
+        self.server.gate.token_user(token.trim()).map(Arc::new).ok_or_else(Status::unauthorized)
     }
 
     /// Lets a user who may do so act as another (`kubectl --as`).
@@ -176,10 +175,7 @@ impl Frontend {
                 name,
                 path: "",
             };
-            match self.server.authorizer.decide(&attributes) {
-                Decision::Allow => Ok(()),
-                Decision::NoOpinion(why) => Err(forbidden(&attributes, &why)),
-            }
+            self.server.gate.authorize(&attributes)
         };
         match windlass_auth::split_service_account(&wanted) {
             Some((namespace, name)) => {
@@ -257,7 +253,7 @@ impl Frontend {
             Ok(outcome) => outcome?,
             Err(_) => return Err(Status::timeout("request did not complete within the allotted timeout", 0)),
         };
-        success(&self.server, context, outcome, format)
+        success(self.server.clock(), context, outcome, format)
     }
 
     async fn other(
@@ -279,11 +275,9 @@ impl Frontend {
             name: "",
             path,
         };
-        if let Decision::NoOpinion(why) = self.server.authorizer.decide(&attributes) {
-            return Err(forbidden(&attributes, &why));
-        }
+        self.server.gate.authorize(&attributes)?;
         let page = PageRequest { path, headers: request.headers(), query };
-        pages::page(&self.server, &page).await.unwrap_or_else(|| Err(Status::no_such_path()))
+        pages::page(&self.server.pages, &self.server.gate, &page).await.unwrap_or_else(|| Err(Status::no_such_path()))
     }
 }
 

@@ -1,8 +1,6 @@
 //! Discovery: which groups, versions and resources there are, in the old form (a document for each level) and in the aggregated
 //! one (a single document).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
@@ -13,7 +11,6 @@ use windlass_resources::{Resource, Verbs};
 use super::PageRequest;
 use crate::http::response::Body;
 use crate::registry::{Registry, Served};
-use crate::server::Server;
 
 const AGGREGATED: GroupVersionKind = GroupVersionKind::of("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList");
 const AGGREGATED_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -29,18 +26,16 @@ fn wants_aggregated(request: &PageRequest<'_>) -> bool {
 }
 
 /// `/api`
-pub(super) fn core_versions(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
+pub(super) fn core_versions(registry: &Registry, address: &str, request: &PageRequest<'_>) -> Answer {
     if wants_aggregated(request) {
-        return Ok(aggregated(&server.registry(), request, |group| group.is_empty()));
+        return Ok(aggregated(registry, request, |group| group.is_empty()));
     }
-    let address = server.advertised_address();
     let tree = json!({"versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]});
     request.object(&GroupVersionKind::of("", "v1", "APIVersions"), tree)
 }
 
 /// `/apis`
-pub(super) fn groups(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
-    let registry = server.registry();
+pub(super) fn groups(registry: &Registry, request: &PageRequest<'_>) -> Answer {
     if wants_aggregated(request) {
         return Ok(aggregated(&registry, request, |group| !group.is_empty()));
     }
@@ -50,8 +45,7 @@ pub(super) fn groups(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer 
 }
 
 /// `/apis/GROUP`
-pub(super) fn group(server: &Arc<Server>, request: &PageRequest<'_>, name: &str) -> Option<Answer> {
-    let registry = server.registry();
+pub(super) fn group(registry: &Registry, request: &PageRequest<'_>, name: &str) -> Option<Answer> {
     registry.group_names().any(|group| group == name).then(|| {
         let tree = group_tree(&registry, name);
         request.object(&GroupVersionKind::of("", "v1", "APIGroup"), tree)
@@ -68,8 +62,7 @@ fn group_tree(registry: &Registry, name: &str) -> Value {
 }
 
 /// `/api/v1`, `/apis/GROUP/VERSION`
-pub(super) fn resources(server: &Arc<Server>, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
-    let registry = server.registry();
+pub(super) fn resources(registry: &Registry, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
     let mut list: Vec<Value> = Vec::new();
     for served in registry.of(group, version) {
         list.extend(resource_entries(served));

@@ -6,21 +6,37 @@ mod openapi;
 mod openid;
 mod version;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Response, StatusCode};
 use windlass_api::{GroupVersionKind, Status};
+use windlass_telemetry::Metrics;
 
 use crate::encode::Format;
+use crate::gate::Gate;
 use crate::http::response::{Body, full, plain};
 use crate::http::{negotiation, query::Query};
-use crate::server::Server;
+use crate::registry::Registry;
 use crate::table::IncludeObject;
 
 pub use health::{Check, Health};
 pub use version::VERSION;
+
+/// What the pages show that stands nowhere else.
+pub(crate) struct Pages {
+    pub health: Health,
+    pub metrics: Metrics,
+    /// `host:port` under which clients reach this server.
+    advertised_address: String,
+}
+
+impl Pages {
+    pub(crate) fn new(metrics: Metrics, advertised_address: String) -> Self {
+        let health = Health::default();
+        health.add("ping", Box::new(|| Ok(())));
+        Self { health, metrics, advertised_address }
+    }
+}
 
 /// A request for a path that is no resource.
 pub(crate) struct PageRequest<'a> {
@@ -61,34 +77,41 @@ impl PageRequest<'_> {
 }
 
 /// Answers for a path; `None` when there is nothing there.
-pub(crate) async fn page(server: &Arc<Server>, request: &PageRequest<'_>) -> Option<Result<Response<Body>, Status>> {
+pub(crate) async fn page(
+    pages: &Pages,
+    gate: &Gate,
+    request: &PageRequest<'_>,
+) -> Option<Result<Response<Body>, Status>> {
+    let registry = &gate.storage.registry();
     let path = request.path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(request.path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
-        ["api"] => Some(discovery::core_versions(server, request)),
-        ["api", version] => discovery::resources(server, request, "", version),
-        ["apis"] => Some(discovery::groups(server, request)),
-        ["apis", group] => discovery::group(server, request, group),
-        ["apis", group, version] => discovery::resources(server, request, group, version),
-        ["openapi", "v2"] => Some(openapi::v2(server, request)),
-        ["openapi", "v3"] => Some(openapi::v3_index(server, request)),
-        ["openapi", "v3", "api", version] => openapi::v3(server, request, "", version),
-        ["openapi", "v3", "apis", group, version] => openapi::v3(server, request, group, version),
-        [".well-known", "openid-configuration"] => Some(Ok(openid::configuration(server))),
-        ["openid", "v1", "jwks"] => Some(Ok(openid::keys(server))),
+        ["api"] => Some(discovery::core_versions(registry, &pages.advertised_address, request)),
+        ["api", version] => discovery::resources(registry, request, "", version),
+        ["apis"] => Some(discovery::groups(registry, request)),
+        ["apis", group] => discovery::group(registry, request, group),
+        ["apis", group, version] => discovery::resources(registry, request, group, version),
+        ["openapi", "v2"] => Some(openapi::v2(registry, request)),
+        ["openapi", "v3"] => Some(openapi::v3_index(registry, request)),
+        ["openapi", "v3", "api", version] => openapi::v3(registry, request, "", version),
+        ["openapi", "v3", "apis", group, version] => openapi::v3(registry, request, group, version),
+        [".well-known", "openid-configuration"] => {
+            Some(Ok(openid::configuration(&gate.tokens, &pages.advertised_address)))
+        }
+        ["openid", "v1", "jwks"] => Some(Ok(openid::keys(&gate.tokens))),
         ["metrics"] => {
-            let (content_type, text) = server.metrics.text();
+            let (content_type, text) = pages.metrics.text();
             Some(Ok(plain(StatusCode::OK, content_type, text)))
         }
         ["version"] => Some(Ok(version::page())),
-        ["healthz" | "livez" | "readyz", ..] => Some(Ok(server.health.page(request))),
-        [""] => Some(Ok(index(server))),
+        ["healthz" | "livez" | "readyz", ..] => Some(Ok(pages.health.page(request))),
+        [""] => Some(Ok(index(registry))),
         _ => None,
     }
 }
 
 /// The paths that there are, for people.
-fn index(server: &Server) -> Response<Body> {
+fn index(registry: &Registry) -> Response<Body> {
     let mut paths: Vec<String> = [
         "/api",
         "/api/v1",
@@ -103,7 +126,6 @@ fn index(server: &Server) -> Response<Body> {
     ]
     .map(str::to_owned)
     .to_vec();
-    let registry = server.registry();
     for group in registry.group_names().filter(|group| !group.is_empty()) {
         paths.push(format!("/apis/{group}"));
         paths.extend(registry.versions_of(group).into_iter().map(|version| format!("/apis/{group}/{version}")));

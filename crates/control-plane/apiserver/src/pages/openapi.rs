@@ -15,7 +15,6 @@ use windlass_resources::{Resource, Subresource, Verbs};
 use super::{PageRequest, version};
 use crate::http::response::Body;
 use crate::registry::{Registry, Served};
-use crate::server::Server;
 
 type Answer = Result<Response<Body>, Status>;
 
@@ -34,8 +33,7 @@ fn security() -> Value {
 }
 
 /// `/openapi/v3`
-pub(super) fn v3_index(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
-    let registry = server.registry();
+pub(super) fn v3_index(registry: &Registry, request: &PageRequest<'_>) -> Answer {
     let mut paths = Map::new();
     for (group, version) in group_versions(&registry) {
         let path = document_path(group, version);
@@ -68,8 +66,7 @@ fn document_hash(registry: &Registry, group: &str, version: &str) -> String {
 }
 
 /// `/openapi/v3/apis/GROUP/VERSION`
-pub(super) fn v3(server: &Arc<Server>, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
-    let registry = server.registry();
+pub(super) fn v3(registry: &Registry, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
     let resources: Vec<&Arc<Served>> = registry.of(group, version).collect();
     if resources.is_empty() {
         return None;
@@ -88,8 +85,7 @@ pub(super) fn v3(server: &Arc<Server>, request: &PageRequest<'_>, group: &str, v
 }
 
 /// `/openapi/v2`
-pub(super) fn v2(server: &Arc<Server>, request: &PageRequest<'_>) -> Answer {
-    let registry = server.registry();
+pub(super) fn v2(registry: &Registry, request: &PageRequest<'_>) -> Answer {
     let resources: Vec<&Arc<Served>> = registry.iter().collect();
     let document = json!({
         "swagger": "2.0",

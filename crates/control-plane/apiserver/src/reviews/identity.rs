@@ -6,22 +6,20 @@ use windlass_api::time;
 use windlass_auth::User;
 use windlass_machinery::tree::{child, items, put, text};
 
-use crate::server::Server;
+use crate::gate::Gate;
 
-impl Server {
-    /// Whose a token is, for the audiences that the asker stands for.
-    pub(super) fn review_token(&self, mut object: Value) -> Value {
-        let spec = &object["spec"];
-        let asked: Vec<String> = items(spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect();
-        let audiences = if asked.is_empty() { vec![self.tokens.issuer().to_owned()] } else { asked };
-        let user = self.tokens.user(text(spec, "token"), Some(&audiences), self, self.clock.now());
-        let status = match user {
-            Some(user) => json!({"authenticated": true, "user": user, "audiences": audiences}),
-            None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
-        };
-        put(&mut object, "status", status);
-        object
-    }
+/// Whose a token is, for the audiences that the asker stands for.
+pub(super) fn review_token(gate: &Gate, mut object: Value) -> Value {
+    let spec = &object["spec"];
+    let asked: Vec<String> = items(spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect();
+    let audiences = if asked.is_empty() { vec![gate.tokens.issuer().to_owned()] } else { asked };
+    let user = gate.tokens.user(text(spec, "token"), Some(&audiences), gate, gate.storage.clock.now());
+    let status = match user {
+        Some(user) => json!({"authenticated": true, "user": user, "audiences": audiences}),
+        None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
+    };
+    put(&mut object, "status", status);
+    object
 }
 
 pub(super) fn self_subject(user: &User, mut object: Value, now: Timestamp) -> Value {

@@ -3,42 +3,32 @@
 mod access;
 mod identity;
 
-use std::sync::Arc;
-
-use windlass_api::Status;
+use windlass_api::{GroupVersionResource, Status};
 use windlass_client::Request;
+use windlass_machinery::tree::text;
 
-use crate::context::Context;
-use crate::objects::decode_body;
+use crate::call::Call;
 use crate::outcome::Outcome;
-use crate::registry::Served;
-use crate::server::Server;
+use crate::subresources::binding::bind;
 
-impl Server {
-    /// Answers a POST of a kind that is only ever created.
-    pub(crate) async fn review(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        let kind = &served.resource.kind;
-        let schema = served.resource.schema;
-        let object = decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?;
-        let answered = match &*kind.kind {
-            "Binding" => {
-                let pods = windlass_api::GroupVersionResource::of("", "v1", "pods");
-                let pods = self.registry().find(&pods).cloned().ok_or_else(Status::no_such_path)?;
-                let name = windlass_machinery::tree::text(&object["metadata"], "name").to_owned();
-                return self.bind(context, &pods, Request { name, ..request }).await;
-            }
-            "TokenReview" => self.review_token(object),
-            "SelfSubjectReview" => identity::self_subject(&context.user, object, self.clock.now()),
-            "SubjectAccessReview" | "LocalSubjectAccessReview" => self.review_access(&request.namespace, object)?,
-            "SelfSubjectAccessReview" => self.review_own_access(&context.user, object)?,
-            "SelfSubjectRulesReview" => self.review_rules(&context.user, object)?,
-            other => return Err(Status::internal(format_args!("nobody answers a {other}"))),
-        };
-        Ok(Outcome::tree(kind.clone(), answered).created())
-    }
+const PODS: GroupVersionResource = GroupVersionResource::of("", "v1", "pods");
+
+/// Answers a POST of a kind that is only ever created.
+pub(crate) async fn review(call: &Call<'_>) -> Result<Outcome, Status> {
+    let kind = &call.served.resource.kind;
+    let object = call.body()?;
+    let (gate, user, namespace) = (call.gate, &call.context.user, &call.request.namespace);
+    let answered = match &*kind.kind {
+        "Binding" => {
+            let request = &Request { name: text(&object["metadata"], "name").to_owned(), ..call.request.clone() };
+            return bind(&Call { served: &call.storage.find(&PODS)?, request, ..*call }).await;
+        }
+        "TokenReview" => identity::review_token(gate, object),
+        "SelfSubjectReview" => identity::self_subject(user, object, call.storage.clock.now()),
+        "SubjectAccessReview" | "LocalSubjectAccessReview" => access::review_access(gate, namespace, object)?,
+        "SelfSubjectAccessReview" => access::review_own_access(gate, user, object)?,
+        "SelfSubjectRulesReview" => access::review_rules(gate, user, object)?,
+        other => return Err(Status::internal(format_args!("nobody answers a {other}"))),
+    };
+    Ok(Outcome::tree(kind.clone(), answered).created())
 }

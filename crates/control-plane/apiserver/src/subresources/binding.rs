@@ -1,51 +1,39 @@
 //! Binding: the scheduler's decision. A pod is bound once.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Path};
 use windlass_api::{GroupVersionKind, Status, time};
-use windlass_client::Request;
-use windlass_machinery::Schema;
 use windlass_machinery::tree::{child, put, text};
 
-use crate::context::Context;
-use crate::objects::decode_body;
+use crate::call::Call;
 use crate::outcome::Outcome;
-use crate::registry::Served;
-use crate::server::Server;
+use crate::verbs::update::change;
 
 const BINDING: GroupVersionKind = GroupVersionKind::of("", "v1", "Binding");
 
-impl Server {
-    pub(crate) async fn bind(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        let id = Schema::object_type("", "v1", "Binding").ok_or_else(Status::no_such_path)?;
-        let binding = decode_body(context, Schema::builtin(), id, &BINDING, &request.body, &request.options)?;
-        validate(&binding, &request.name)?;
-        let resource = served.resource.group_resource();
-        let now = time::rfc3339(self.clock.now());
-        self.change(context, served, &request, |old| {
-            let refuse = |why: String| Err(Status::conflict(&resource, &request.name, why));
-            let node = text(&old["spec"], "nodeName");
-            if !node.is_empty() {
-                return refuse(format!("pod {} is already assigned to node {node:?}", request.name));
-            }
-            if old["metadata"].get("deletionTimestamp").is_some() {
-                return refuse(format!("pod {} is being deleted, cannot be assigned to a host", request.name));
-            }
-            if old.pointer("/spec/schedulingGates/0").is_some() {
-                return refuse(format!("pod {} has non-empty .spec.schedulingGates", request.name));
-            }
-            Ok(bound(old, &binding, &now))
-        })
-        .await?;
-        Ok(Outcome::success(Value::Null).created())
-    }
+/// Binds the pod that the call names.
+pub(crate) async fn bind(call: &Call<'_>) -> Result<Outcome, Status> {
+    let request = call.request;
+    let binding = call.body_as(&BINDING)?;
+    validate(&binding, &request.name)?;
+    let resource = call.served.resource.group_resource();
+    let now = time::rfc3339(call.storage.clock.now());
+    change(call, |old| {
+        let refuse = |why: String| Err(Status::conflict(&resource, &request.name, why));
+        let node = text(&old["spec"], "nodeName");
+        if !node.is_empty() {
+            return refuse(format!("pod {} is already assigned to node {node:?}", request.name));
+        }
+        if old["metadata"].get("deletionTimestamp").is_some() {
+            return refuse(format!("pod {} is being deleted, cannot be assigned to a host", request.name));
+        }
+        if old.pointer("/spec/schedulingGates/0").is_some() {
+            return refuse(format!("pod {} has non-empty .spec.schedulingGates", request.name));
+        }
+        Ok(bound(old, &binding, &now))
+    })
+    .await?;
+    Ok(Outcome::success(Value::Null).created())
 }
 
 fn validate(binding: &Value, name: &str) -> Result<(), Status> {

@@ -5,97 +5,82 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use windlass_admission::Cluster;
 use windlass_api::labels::Selector;
 use windlass_api::status::Cause;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status, time};
 use windlass_client::{DeleteOptions, PatchType, Request, Verb};
-use windlass_machinery::Schema;
 use windlass_machinery::tree::{child, items, number, put, text};
+use windlass_resources::Subresource;
 
-use crate::context::Context;
-use crate::objects::{decode_body, tree};
+use crate::call::Call;
 use crate::outcome::Outcome;
-use crate::registry::Served;
-use crate::server::Server;
+use crate::storage::tree;
+use crate::verbs::delete::delete_object;
+use crate::verbs::update::change;
 
 const EVICTION: GroupVersionKind = GroupVersionKind::of("policy", "v1", "Eviction");
 const BUDGETS: GroupVersionResource = GroupVersionResource::of("policy", "v1", "poddisruptionbudgets");
 const BUDGETS_TABLE: &str = "poddisruptionbudgets.policy";
 
-impl Server {
-    pub(super) async fn evict(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        let id = Schema::object_type("policy", "v1", "Eviction").ok_or_else(Status::no_such_path)?;
-        let eviction = decode_body(context, Schema::builtin(), id, &EVICTION, &request.body, &request.options)?;
-        let said = text(&eviction["metadata"], "name");
-        if !said.is_empty() && said != request.name {
-            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
-        }
-        let options: DeleteOptions = match eviction.get("deleteOptions") {
-            None | Some(Value::Null) => DeleteOptions::default(),
-            Some(options) => serde_json::from_value(options.clone()).map_err(|e| Status::bad_request(e.to_string()))?,
-        };
-        let item = self.stored(served, &request.namespace, &request.name)?;
-        let pod = tree(served, &item)?;
-        let dry_run = request.options.dry_run || !options.dry_run.is_empty();
-        if needs_budget(&pod) {
-            self.take_from_budget(context, &pod, &request, dry_run).await?;
-        }
-        if !dry_run && pod["metadata"].get("deletionTimestamp").is_none() {
-            let now = time::rfc3339(self.clock.now());
-            self.change(context, served, &request, |old| Ok(evicted(old, &now))).await?;
-        }
-        let mut delete = Request { verb: Verb::Delete, subresource: "".into(), ..request };
-        delete.options.dry_run = dry_run;
-        self.delete_object(context, served, &delete, &options).await?;
-        Ok(Outcome::success(Value::Null).created())
+pub(super) async fn evict(call: &Call<'_>) -> Result<Outcome, Status> {
+    let request = call.request;
+    let eviction = call.body_as(&EVICTION)?;
+    let said = text(&eviction["metadata"], "name");
+    if !said.is_empty() && said != request.name {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
-
-    /// Counts the eviction against the one budget that covers the pod, or refuses.
-    async fn take_from_budget(
-        &self,
-        context: &Context,
-        pod: &Value,
-        request: &Request,
-        dry_run: bool,
-    ) -> Result<(), Status> {
-        let budgets: Vec<Arc<Value>> =
-            self.objects(BUDGETS_TABLE, &request.namespace).into_iter().filter(|budget| covers(budget, pod)).collect();
-        let budget = match budgets.as_slice() {
-            [] => return Ok(()),
-            [only] => only,
-            _ => {
-                let text =
-                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-                return Err(Status::new(500, windlass_api::status::Reason::InternalError, text));
-            }
-        };
-        let unhealthy = !is_ready(pod);
-        let policy = text(&budget["spec"], "unhealthyPodEvictionPolicy");
-        let healthy_enough = number(&budget["status"], "currentHealthy") >= number(&budget["status"], "desiredHealthy");
-        if unhealthy && (policy == "AlwaysAllow" || (healthy_enough && number(&budget["status"], "desiredHealthy") > 0))
-        {
-            return Ok(());
-        }
-        let served = self.registry.load().find(&BUDGETS).cloned().ok_or_else(Status::no_such_path)?;
-        let name = text(&budget["metadata"], "name").to_owned();
-        let mut change = Request::new(Verb::Patch(PatchType::Merge), &BUDGETS)
-            .namespace(request.namespace.as_str())
-            .name(name.as_str())
-            .subresource("status");
-        change.options.dry_run = dry_run;
-        let now = time::rfc3339(self.clock.now());
-        self.change(context, &served, &change, |old| disrupted(old, &request.name, &name, &now)).await?;
-        Ok(())
+    let options: DeleteOptions = match eviction.get("deleteOptions") {
+        None | Some(Value::Null) => DeleteOptions::default(),
+        Some(options) => serde_json::from_value(options.clone()).map_err(|e| Status::bad_request(e.to_string()))?,
+    };
+    let pod = tree(call.served, &*call.stored()?)?;
+    let dry_run = request.options.dry_run || !options.dry_run.is_empty();
+    if needs_budget(&pod) {
+        take_from_budget(call, &pod, dry_run).await?;
     }
+    if !dry_run && pod["metadata"].get("deletionTimestamp").is_none() {
+        let now = time::rfc3339(call.storage.clock.now());
+        change(call, |old| Ok(evicted(old, &now))).await?;
+    }
+    let mut delete = Request { verb: Verb::Delete, subresource: "".into(), ..request.clone() };
+    delete.options.dry_run = dry_run;
+    delete_object(&Call { request: &delete, subresource: None, ..*call }, &options).await?;
+    Ok(Outcome::success(Value::Null).created())
 }
 
-/// A pod that has ended, or was never started, disturbs nobody.
+/// Counts the eviction against the one budget that covers the pod, or refuses.
+async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), Status> {
+    let request = call.request;
+    let budgets = call.storage.objects(BUDGETS_TABLE, &request.namespace);
+    let budgets: Vec<Arc<Value>> = budgets.into_iter().filter(|budget| covers(budget, pod)).collect();
+    let budget = match budgets.as_slice() {
+        [] => return Ok(()),
+        [only] => only,
+        _ => {
+            let text =
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+            return Err(Status::new(500, windlass_api::status::Reason::InternalError, text));
+        }
+    };
+    let policy = text(&budget["spec"], "unhealthyPodEvictionPolicy");
+    let desired = number(&budget["status"], "desiredHealthy");
+    let healthy_enough = number(&budget["status"], "currentHealthy") >= desired && desired > 0;
+    if !is_ready(pod) && (policy == "AlwaysAllow" || healthy_enough) {
+        return Ok(());
+    }
+    let served = &call.storage.find(&BUDGETS)?;
+    let name = text(&budget["metadata"], "name").to_owned();
+    let mut status = Request::new(Verb::Patch(PatchType::Merge), &BUDGETS)
+        .namespace(request.namespace.as_str())
+        .name(name.as_str())
+        .subresource("status");
+    status.options.dry_run = dry_run;
+    let now = time::rfc3339(call.storage.clock.now());
+    let of_budget = Call { served, request: &status, subresource: Some(Subresource::Status), ..*call };
+    change(&of_budget, |old| disrupted(old, &request.name, &name, &now)).await?;
+    Ok(())
+}
+
 /// The pod, which says why it goes: those who count failures look at this.
 fn evicted(pod: &Value, now: &str) -> Value {
     let mut pod = pod.clone();
@@ -110,6 +95,7 @@ fn evicted(pod: &Value, now: &str) -> Value {
     pod
 }
 
+/// A pod that has ended, or was never started, disturbs nobody.
 fn needs_budget(pod: &Value) -> bool {
     let phase = text(&pod["status"], "phase");
     !matches!(phase, "Succeeded" | "Failed" | "Pending") && pod["metadata"].get("deletionTimestamp").is_none()

@@ -1,55 +1,32 @@
-//! Subresources with rules of their own, one file each. The status goes the way of the object.
+//! Subresources with a kind of their own, one file each, and where connections go. A subresource that is a part of its object takes
+//! the way of the object (see [`windlass_resources::life`]).
 
-mod approval;
-mod binding;
-mod ephemeral_containers;
+pub(crate) mod binding;
 mod eviction;
-mod finalize;
-mod resize;
 mod scale;
+pub(crate) mod target;
 mod token;
 
-use std::sync::Arc;
-
 use windlass_api::Status;
-use windlass_client::{Request, Verb};
-use windlass_resources::Subresource;
+use windlass_client::Verb;
+use windlass_resources::{Subresource, life};
 
-use crate::context::Context;
+use crate::call::Call;
 use crate::outcome::Outcome;
-use crate::registry::Served;
-use crate::server::Server;
+use crate::verbs::get::get;
+use crate::verbs::patch::patch;
+use crate::verbs::update::update;
 
-impl Server {
-    /// Carries out a request for a subresource that is not the status.
-    pub(crate) async fn subresource(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        subresource: Subresource,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        if request.verb == Verb::Get && !matches!(subresource, Subresource::Scale) {
-            return self.get(served, &request);
-        }
-        match subresource {
-            Subresource::Scale => self.scale(context, served, request).await,
-            Subresource::Binding => self.bind(context, served, request).await,
-            Subresource::Eviction => self.evict(context, served, request).await,
-            Subresource::EphemeralContainers => self.change_ephemeral_containers(context, served, request).await,
-            Subresource::Resize => self.resize(context, served, request).await,
-            Subresource::Finalize => self.finalize(context, served, request).await,
-            Subresource::Approval => self.approve(context, served, request).await,
-
-            Subresource::Token => self.issue_token(context, served, request).await,
-            Subresource::Status => Err(Status::internal("the status goes the way of the object")),
-            Subresource::Log
-            | Subresource::Exec
-            | Subresource::Attach
-            | Subresource::PortForward
-            | Subresource::Proxy => {
-                Err(Status::bad_request(format!("{} is a connection, and needs HTTP", subresource.name())))
-            }
-        }
+/// Carries out a request for a subresource.
+pub(crate) async fn subresource(call: &Call<'_>, subresource: Subresource) -> Result<Outcome, Status> {
+    match (subresource, call.request.verb) {
+        (Subresource::Scale, _) => scale::scale(call).await,
+        (_, Verb::Get) => get(call),
+        (part, Verb::Patch(patch_type)) if life::takes_whole_object(part) => patch(call, patch_type).await,
+        (part, _) if life::takes_whole_object(part) => update(call).await,
+        (Subresource::Binding, _) => binding::bind(call).await,
+        (Subresource::Eviction, _) => eviction::evict(call).await,
+        (Subresource::Token, _) => token::issue_token(call).await,
+        (connection, _) => Err(Status::bad_request(format!("{} is a connection, and needs HTTP", connection.name()))),
     }
 }

@@ -1,83 +1,57 @@
 //! Scale: the one number of a workload, as a kind of its own, so that a scaler need not know the workload.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Path};
 use windlass_api::labels::Selector;
 use windlass_api::{GroupVersionKind, Status};
-use windlass_client::{PatchType, Request, Verb};
+use windlass_client::Verb;
 use windlass_machinery::tree::{child, number, put, text};
-use windlass_machinery::{Schema, decode, strategic};
+use windlass_machinery::{Schema, decode};
+use windlass_resources::SchemaRef;
 
-use crate::context::Context;
-use crate::objects::{body_tree, decode_body, tree};
+use crate::body::body_tree;
+use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
-use crate::registry::Served;
-use crate::server::Server;
+use crate::storage::tree;
+use crate::verbs::patch::patched;
+use crate::verbs::update::change;
 
 const SCALE: GroupVersionKind = GroupVersionKind::of("autoscaling", "v1", "Scale");
 
-impl Server {
-    pub(super) async fn scale(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        if request.verb == Verb::Get {
-            let item = self.stored(served, &request.namespace, &request.name)?;
-            let mut object = tree(served, &item)?;
-            put(child(&mut object, "metadata"), "resourceVersion", item.revision.to_string());
-            return Ok(Outcome::tree(SCALE, scale_of(&object)));
-        }
-        let id = Schema::object_type("autoscaling", "v1", "Scale").ok_or_else(Status::no_such_path)?;
-        let schema = Schema::builtin();
-        let replacement = match request.verb {
-            Verb::Update => Some(decode_body(context, schema, id, &SCALE, &request.body, &request.options)?),
-            _ => None,
-        };
-        let patch = if replacement.is_none() { body_tree(&request.body)? } else { Value::Null };
-        let outcome = self
-            .change(context, served, &request, |old| {
-                let new = match &replacement {
-                    Some(new) => new.clone(),
-                    None => {
-                        let mut scale = scale_of(old);
-                        apply_patch(request.verb, &mut scale, &patch)?;
-                        decode::from_value(schema, id, scale).map_err(|error| Status::bad_request(error.0))?.value
-                    }
-                };
-                scaled(old, &new, &request.name)
-            })
-            .await?;
-        let Outcome::Object { payload, .. } = outcome else {
-            return Err(Status::internal("a change gave something that is no object"));
-        };
-        let object = match payload {
-            Payload::Item(served, item) => tree(&served, &item)?,
-            Payload::Tree(_, object) => object,
-        };
-        Ok(Outcome::tree(SCALE, scale_of(&object)))
+pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
+    let request = call.request;
+    if request.verb == Verb::Get {
+        let item = call.stored()?;
+        let mut object = tree(call.served, &item)?;
+        put(child(&mut object, "metadata"), "resourceVersion", item.revision.to_string());
+        return Ok(Outcome::tree(SCALE, scale_of(&object)));
     }
-}
-
-fn apply_patch(verb: Verb, scale: &mut Value, patch: &Value) -> Result<(), Status> {
-    let refuse = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
-    match verb {
-        Verb::Patch(PatchType::Json) => {
-            let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|error| refuse(&error))?;
-            json_patch::patch(scale, &patch).map_err(|error| refuse(&error))
-        }
-        Verb::Patch(PatchType::Strategic) => {
-            let id = Schema::object_type("autoscaling", "v1", "Scale").ok_or_else(Status::no_such_path)?;
-            strategic::apply(Schema::builtin(), id, scale, patch).map_err(|error| refuse(&error))
-        }
-        _ => {
-            json_patch::merge(scale, patch);
-            Ok(())
-        }
-    }
+    let id = Schema::object_type("autoscaling", "v1", "Scale").ok_or_else(Status::no_such_path)?;
+    let schema = SchemaRef { schema: Schema::builtin(), id };
+    // What the client sends, or how it patches what there is.
+    let (replacement, patch) = match request.verb {
+        Verb::Patch(patch_type) => (Value::Null, Some((patch_type, body_tree(&request.body)?))),
+        _ => (call.body_as(&SCALE)?, None),
+    };
+    let outcome = change(call, |old| {
+        let new = match &patch {
+            None => replacement.clone(),
+            Some((patch_type, patch)) => {
+                let scale = patched(*patch_type, patch, &scale_of(old), schema)?;
+                decode::from_value(schema.schema, id, scale).map_err(|error| Status::bad_request(error.0))?.value
+            }
+        };
+        scaled(old, &new, &request.name)
+    })
+    .await?;
+    let Outcome::Object { payload, .. } = outcome else {
+        return Err(Status::internal("a change gave something that is no object"));
+    };
+    let object = match payload {
+        Payload::Item(served, item) => tree(&served, &item)?,
+        Payload::Tree(_, object) => object,
+    };
+    Ok(Outcome::tree(SCALE, scale_of(&object)))
 }
 
 fn scale_of(object: &Value) -> Value {

@@ -2,120 +2,104 @@
 //!
 //! Source: upstream `pkg/registry/core/serviceaccount/storage/token.go`.
 
-use std::sync::Arc;
-
 use jiff::SignedDuration;
 use serde_json::Value;
-use windlass_admission::Cluster;
 use windlass_api::field::{Error, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status, time};
 use windlass_auth::authentication::{Bound, Grant};
-use windlass_client::Request;
+use windlass_machinery::names;
 use windlass_machinery::tree::{child, items, number, put, set, text};
-use windlass_machinery::{Schema, names};
 
-use crate::context::Context;
-use crate::objects::{decode_body, tree};
+use crate::call::Call;
 use crate::outcome::Outcome;
-use crate::registry::Served;
-use crate::server::Server;
+use crate::storage::{Storage, tree};
 
 const TOKEN_REQUEST: GroupVersionKind = GroupVersionKind::of("authentication.k8s.io", "v1", "TokenRequest");
 const SECONDS_DEFAULT: i64 = 3600;
 const SECONDS_MIN: i64 = 600;
 const SECONDS_MAX: i64 = 1 << 32;
 
-impl Server {
-    pub(super) async fn issue_token(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        let id = Schema::object_type("authentication.k8s.io", "v1", "TokenRequest").ok_or_else(Status::no_such_path)?;
-        let schema = Schema::builtin();
-        let mut object = decode_body(context, schema, id, &TOKEN_REQUEST, &request.body, &request.options)?;
-        let item = self.stored(served, &request.namespace, &request.name)?;
-        let account = tree(served, &item)?;
-        let spec = child(&mut object, "spec");
-        set(spec, "expirationSeconds", SECONDS_DEFAULT);
-        if items(spec, "audiences").next().is_none() {
-            put(spec, "audiences", vec![Value::from(self.tokens.issuer())]);
-        }
-        validate(spec)?;
-        let seconds = number(spec, "expirationSeconds");
-        let now = self.clock.now();
-        let mut grant = Grant {
-            issuer: self.tokens.issuer(),
-            audiences: items(spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect(),
-            namespace: &request.namespace,
-            account: Bound { name: request.name.clone(), uid: text(&account["metadata"], "uid").to_owned() },
-            pod: None,
-            node: None,
-            secret: None,
-            now,
-            seconds,
-            id: names::new_uid(),
-        };
-        self.bind_token(&mut grant, &spec["boundObjectRef"])?;
-        let token = self.tokens.sign(grant)?;
-        let status = child(&mut object, "status");
-        put(status, "token", token);
-        put(status, "expirationTimestamp", time::rfc3339(now + SignedDuration::from_secs(seconds)));
-        let meta = child(&mut object, "metadata");
-        put(meta, "name", request.name.as_str());
-        put(meta, "namespace", request.namespace.as_str());
-        put(meta, "creationTimestamp", time::rfc3339(now));
-        Ok(Outcome::tree(TOKEN_REQUEST, object).created())
+pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
+    let (request, tokens) = (call.request, &call.gate.tokens);
+    let mut object = call.body_as(&TOKEN_REQUEST)?;
+    let account = tree(call.served, &*call.stored()?)?;
+    let spec = child(&mut object, "spec");
+    set(spec, "expirationSeconds", SECONDS_DEFAULT);
+    if items(spec, "audiences").next().is_none() {
+        put(spec, "audiences", vec![Value::from(tokens.issuer())]);
     }
+    validate(spec)?;
+    let seconds = number(spec, "expirationSeconds");
+    let now = call.storage.clock.now();
+    let mut grant = Grant {
+        issuer: tokens.issuer(),
+        audiences: items(spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect(),
+        namespace: &request.namespace,
+        account: Bound { name: request.name.clone(), uid: text(&account["metadata"], "uid").to_owned() },
+        pod: None,
+        node: None,
+        secret: None,
+        now,
+        seconds,
+        id: names::new_uid(),
+    };
+    bind_token(call.storage, &mut grant, &spec["boundObjectRef"])?;
+    let token = tokens.sign(grant)?;
+    let status = child(&mut object, "status");
+    put(status, "token", token);
+    put(status, "expirationTimestamp", time::rfc3339(now + SignedDuration::from_secs(seconds)));
+    let meta = child(&mut object, "metadata");
+    put(meta, "name", request.name.as_str());
+    put(meta, "namespace", request.namespace.as_str());
+    put(meta, "creationTimestamp", time::rfc3339(now));
+    Ok(Outcome::tree(TOKEN_REQUEST, object).created())
+}
 
-    /// Ties the token to the object that the request names: it must be there, and a pod must run as this account.
-    fn bind_token(&self, grant: &mut Grant<'_>, reference: &Value) -> Result<(), Status> {
-        if !reference.is_object() {
-            return Ok(());
-        }
-        let name = text(reference, "name");
-        let find = |table: &'static str, namespace: &str| {
-            let resource = GroupResource::of("", table);
-            let object =
-                Cluster::object(self, table, namespace, name).ok_or_else(|| Status::not_found(&resource, name))?;
-            let uid = text(&object["metadata"], "uid").to_owned();
-            let wanted = text(reference, "uid");
-            if !wanted.is_empty() && wanted != uid {
-                let why = format!(
-                    "the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have been deleted and then recreated"
-                );
-                return Err(Status::conflict(&resource, name, why));
-            }
-            Ok((Bound { name: name.to_owned(), uid }, object))
-        };
-        match (text(reference, "apiVersion"), text(reference, "kind")) {
-            ("v1" | "", "Pod") => {
-                let (bound, pod) = find("pods", grant.namespace)?;
-                let account = text(&pod["spec"], "serviceAccountName");
-                if account != grant.account.name {
-                    return Err(Status::bad_request(format!(
-                        "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
-                        grant.account.name
-                    )));
-                }
-                let node = text(&pod["spec"], "nodeName");
-                if !node.is_empty() {
-                    let uid = Cluster::object(self, "nodes", "", node);
-                    let uid = uid.map(|node| text(&node["metadata"], "uid").to_owned()).unwrap_or_default();
-                    grant.node = Some(Bound { name: node.to_owned(), uid });
-                }
-                grant.pod = Some(bound);
-            }
-            ("v1" | "", "Secret") => grant.secret = Some(find("secrets", grant.namespace)?.0),
-            ("v1" | "", "Node") => grant.node = Some(find("nodes", "")?.0),
-            (version, kind) => {
-                let text = format!("cannot bind token to object of type {version}, Kind={kind}");
-                return Err(Status::bad_request(text));
-            }
-        }
-        Ok(())
+/// Ties the token to the object that the request names: it must be there, and a pod must run as this account.
+fn bind_token(storage: &Storage, grant: &mut Grant<'_>, reference: &Value) -> Result<(), Status> {
+    if !reference.is_object() {
+        return Ok(());
     }
+    let name = text(reference, "name");
+    let find = |table: &'static str, namespace: &str| {
+        let resource = GroupResource::of("", table);
+        let object = storage.object(table, namespace, name).ok_or_else(|| Status::not_found(&resource, name))?;
+        let uid = text(&object["metadata"], "uid").to_owned();
+        let wanted = text(reference, "uid");
+        if !wanted.is_empty() && wanted != uid {
+            let why = format!(
+                "the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have been deleted and then recreated"
+            );
+            return Err(Status::conflict(&resource, name, why));
+        }
+        Ok((Bound { name: name.to_owned(), uid }, object))
+    };
+    match (text(reference, "apiVersion"), text(reference, "kind")) {
+        ("v1" | "", "Pod") => {
+            let (bound, pod) = find("pods", grant.namespace)?;
+            let account = text(&pod["spec"], "serviceAccountName");
+            if account != grant.account.name {
+                return Err(Status::bad_request(format!(
+                    "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                    grant.account.name
+                )));
+            }
+            let node = text(&pod["spec"], "nodeName");
+            if !node.is_empty() {
+                let uid = storage.object("nodes", "", node);
+                let uid = uid.map(|node| text(&node["metadata"], "uid").to_owned()).unwrap_or_default();
+                grant.node = Some(Bound { name: node.to_owned(), uid });
+            }
+            grant.pod = Some(bound);
+        }
+        ("v1" | "", "Secret") => grant.secret = Some(find("secrets", grant.namespace)?.0),
+        ("v1" | "", "Node") => grant.node = Some(find("nodes", "")?.0),
+        (version, kind) => {
+            let text = format!("cannot bind token to object of type {version}, Kind={kind}");
+            return Err(Status::bad_request(text));
+        }
+    }
+    Ok(())
 }
 
 fn validate(spec: &Value) -> Result<(), Status> {

@@ -18,100 +18,77 @@ use windlass_machinery::{Schema, protobuf};
 use windlass_resources::Moment;
 use windlass_store::{CommitError, Expect, Item, Txn};
 
-use super::review;
 use super::update::is_released;
-use crate::context::Context;
-use crate::objects::{commit_failure, tree};
+use crate::allocation;
+use crate::body::body_tree;
+use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::registry::Served;
-use crate::server::Server;
+use crate::storage::{commit_failure, tree};
 
 const ATTEMPTS: usize = 100;
 
-impl Server {
-    pub(crate) async fn delete(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        let options = delete_options(&request)?;
-        self.delete_object(context, served, &request, &options).await
-    }
+pub(crate) async fn delete(call: &Call<'_>) -> Result<Outcome, Status> {
+    delete_object(call, &delete_options(call.request)?).await
+}
 
-    pub(crate) async fn delete_object(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: &Request,
-        options: &DeleteOptions,
-    ) -> Result<Outcome, Status> {
-        let mut current = self.stored(served, &request.namespace, &request.name)?;
-        let dry_run = request.options.dry_run || !options.dry_run.is_empty();
-        for _ in 0..ATTEMPTS {
-            let old = tree(served, &current)?;
-            check_preconditions(options, &old, &current, served, &request.name)?;
-            self.admit_deletion(context, served, request, &old, dry_run).await?;
-            let moment = Moment { now: self.clock.now() };
-            let mut last = old.clone();
-            mark(&mut last, served, options, moment);
-            let gone = is_released(&last, served);
-            if dry_run {
-                return Ok(answer(served, &current, gone));
-            }
-            match self.store_deletion(served, &current, &old, last, gone).await {
-                Ok(item) => return Ok(answer(served, &item, gone)),
-                // What it holds has changed hands; look again.
-                Err(CommitError::Conflict { op, .. }) if op > 0 => {}
-                Err(CommitError::Conflict { current: Some(newer), .. }) => current = newer,
-                Err(CommitError::Conflict { current: None, .. }) => {
-                    return Err(Status::not_found(&served.resource.group_resource(), &request.name));
-                }
-                Err(error) => return Err(commit_failure(error)),
-            }
+pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> Result<Outcome, Status> {
+    let served = call.served;
+    let mut current = call.stored()?;
+    let dry_run = call.request.options.dry_run || !options.dry_run.is_empty();
+    for _ in 0..ATTEMPTS {
+        let old = tree(served, &current)?;
+        check_preconditions(options, &old, &current, call)?;
+        admit_deletion(call, &old, dry_run).await?;
+        let moment = Moment { now: call.storage.clock.now() };
+        let mut last = old.clone();
+        mark(&mut last, served, options, moment);
+        let gone = is_released(&last, served);
+        if dry_run {
+            return Ok(answer(served, &current, gone));
         }
-        Err(Status::stale(&served.resource.group_resource(), &request.name))
+        match store_deletion(call, &current, &old, last, gone).await {
+            Ok(item) => return Ok(answer(served, &item, gone)),
+            // What it holds has changed hands; look again.
+            Err(CommitError::Conflict { op, .. }) if op > 0 => {}
+            Err(CommitError::Conflict { current: Some(newer), .. }) => current = newer,
+            Err(CommitError::Conflict { current: None, .. }) => return Err(call.not_found()),
+            Err(error) => return Err(commit_failure(error)),
+        }
     }
+    Err(call.stale())
+}
 
-    async fn admit_deletion(
-        &self,
-        context: &Context,
-        served: &Served,
-        request: &Request,
-        old: &Value,
-        dry_run: bool,
-    ) -> Result<(), Status> {
-        let mut review = review(Operation::Delete, context, served, request, None, Some(old));
-        review.dry_run = dry_run;
-        self.admission.admit(&mut review, self).await?;
-        self.admission.validate(&review, self).await
-    }
+async fn admit_deletion(call: &Call<'_>, old: &Value, dry_run: bool) -> Result<(), Status> {
+    let mut review = call.admission_review(Operation::Delete, None, Some(old));
+    review.dry_run = dry_run;
+    call.gate.admission.admit(&mut review, call.gate).await?;
+    call.gate.admission.validate(&review, call.gate).await
+}
 
-    async fn store_deletion(
-        &self,
-        served: &Served,
-        current: &Arc<Item>,
-        old: &Value,
-        last: Value,
-        gone: bool,
-    ) -> Result<Arc<Item>, CommitError> {
-        let resource = &served.resource;
-        let mut stored = last;
-        resource.strategy.to_stored(&mut stored);
-        let template = Template::new(&stored);
-        if !gone && template.is_same_as(&current.value) {
-            return Ok(current.clone());
-        }
-        let mut txn = if gone {
-            Txn::delete(&resource.table, &current.key, current.revision, Some(template))
-        } else {
-            Txn::put(&resource.table, &current.key, Expect::Revision(current.revision), template)
-        };
-        if let Some(allocator) = self.allocator(served).filter(|_| gone) {
-            txn.ops.extend(allocator.delete(&self.store, old));
-        }
-        Ok(self.store.commit(txn).await?.items.swap_remove(0))
+async fn store_deletion(
+    call: &Call<'_>,
+    current: &Arc<Item>,
+    old: &Value,
+    last: Value,
+    gone: bool,
+) -> Result<Arc<Item>, CommitError> {
+    let resource = &call.served.resource;
+    let mut stored = last;
+    resource.strategy.to_stored(&mut stored);
+    let template = Template::new(&stored);
+    if !gone && template.is_same_as(&current.value) {
+        return Ok(current.clone());
     }
+    let mut txn = if gone {
+        Txn::delete(&resource.table, &current.key, current.revision, Some(template))
+    } else {
+        Txn::put(&resource.table, &current.key, Expect::Revision(current.revision), template)
+    };
+    if gone {
+        txn.ops.extend(allocation::delete(call.storage, call.served, old));
+    }
+    Ok(call.storage.store.commit(txn).await?.items.swap_remove(0))
 }
 
 /// The options from the body, if there is one, else from the query.
@@ -127,7 +104,7 @@ pub(super) fn delete_options(request: &Request) -> Result<DeleteOptions, Status>
             let id = Schema::object_type("", "v1", "DeleteOptions").ok_or_else(|| refuse(&"unknown type"))?;
             protobuf::decode(Schema::builtin(), id, envelope.raw).map_err(|error| refuse(&error))?
         }
-        _ => crate::objects::body_tree(body)?,
+        _ => body_tree(body)?,
     };
     let options: DeleteOptions = serde_json::from_value(tree).map_err(|error| refuse(&error))?;
     if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {
@@ -136,17 +113,11 @@ pub(super) fn delete_options(request: &Request) -> Result<DeleteOptions, Status>
     Ok(options)
 }
 
-fn check_preconditions(
-    options: &DeleteOptions,
-    old: &Value,
-    current: &Item,
-    served: &Served,
-    name: &str,
-) -> Result<(), Status> {
+fn check_preconditions(options: &DeleteOptions, old: &Value, current: &Item, call: &Call<'_>) -> Result<(), Status> {
     let Some(preconditions) = &options.preconditions else { return Ok(()) };
     let refuse = |what: &str, wanted: &str, found: &str| {
         let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(Status::conflict(&served.resource.group_resource(), name, why))
+        Err(Status::conflict(&call.served.resource.group_resource(), &call.request.name, why))
     };
     let uid = text(&old["metadata"], "uid");
     if let Some(wanted) = preconditions.uid.as_deref().filter(|wanted| *wanted != uid) {

@@ -1,110 +1,57 @@
 //! PATCH: a change described by its difference, or by the fields that the client wants (server-side apply).
 
-use std::sync::Arc;
-
 use serde_json::Value;
 use windlass_api::field::{Error, Path};
 use windlass_api::status::{Cause, Reason};
 use windlass_api::{Status, time};
-use windlass_client::{PatchType, Request, Verb};
+use windlass_client::PatchType;
 use windlass_machinery::managed::{self, ApplyError, Conflict};
 use windlass_machinery::strategic;
 use windlass_machinery::tree::{child, put, remove};
+use windlass_resources::SchemaRef;
 
-use super::ownership;
-use crate::context::Context;
-use crate::objects::{body_tree, decode_body, decode_tree};
+use super::create::create_object;
+use super::update::change;
+use crate::body::body_tree;
+use crate::call::Call;
 use crate::outcome::Outcome;
-use crate::registry::Served;
-use crate::server::Server;
 
-impl Server {
-    pub(crate) async fn patch(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-        patch_type: PatchType,
-    ) -> Result<Outcome, Status> {
-        let patch = body_tree(&request.body)?;
-        if patch_type == PatchType::Apply {
-            return self.apply(context, served, request, patch).await;
-        }
-        if request.options.force.is_some() {
-            let error = Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
-            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &vec![error]));
-        }
-        self.change(context, served, &request, |old| {
-            let patched = patched(patch_type, &patch, old, served)?;
-            decode_tree(context, served, patched, &request.options)
-        })
-        .await
+pub(crate) async fn patch(call: &Call<'_>, patch_type: PatchType) -> Result<Outcome, Status> {
+    let patch = body_tree(&call.request.body)?;
+    if patch_type == PatchType::Apply {
+        return apply(call, patch).await;
     }
-
-    /// What a PUT or PATCH of a subresource asks for: the object as the client wants it, made from the current one.
-    pub(crate) fn requested_change<'a>(
-        &'a self,
-        context: &'a Context,
-        served: &'a Arc<Served>,
-        request: &'a Request,
-    ) -> Result<impl Fn(&Value) -> Result<Value, Status> + 'a, Status> {
-        let patch_type = match request.verb {
-            Verb::Patch(patch_type) => Some(patch_type),
-            _ => None,
-        };
-        let body = match patch_type {
-            Some(_) => body_tree(&request.body)?,
-            None => {
-                let (kind, schema) = (&served.resource.kind, served.resource.schema);
-                decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?
-            }
-        };
-        let now = time::rfc3339(self.clock.now());
-        Ok(move |old: &Value| {
-            let new = match patch_type {
-                None => return Ok(body.clone()),
-                Some(PatchType::Apply) => {
-                    let change = ownership::change(context, served, request, &now);
-                    let force = request.options.force.unwrap_or(false);
-                    managed::apply(&change, Some(old), &body, force).map_err(apply_failure)?
-                }
-                Some(other) => patched(other, &body, old, served)?,
-            };
-            decode_tree(context, served, new, &request.options)
-        })
+    if call.request.options.force.is_some() {
+        let error = Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
+        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &vec![error]));
     }
-
-    /// Server-side apply: the body holds the fields that the manager wants to own, and nothing else.
-    async fn apply(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-        configuration: Value,
-    ) -> Result<Outcome, Status> {
-        if request.options.field_manager.is_empty() {
-            let error = Error::required(&Path::new("fieldManager"), "is required for apply patch");
-            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &vec![error]));
-        }
-        let configuration = check_configuration(context, served, &request, configuration)?;
-        let now = time::rfc3339(self.clock.now());
-        let force = request.options.force.unwrap_or(false);
-        let merged = |old: Option<&Value>| {
-            let change = ownership::change(context, served, &request, &now);
-            managed::apply(&change, old, &configuration, force).map_err(apply_failure)
-        };
-        let absent = served.table.get(&served.key(&request.namespace, &request.name)).is_none();
-        if absent && request.subresource.is_empty() {
-            let mut object = decode_tree(context, served, merged(None)?, &request.options)?;
-            put(child(&mut object, "metadata"), "name", request.name.as_str());
-            return self.create_object(context, served, &request, object).await;
-        }
-        self.change(context, served, &request, |old| decode_tree(context, served, merged(Some(old))?, &request.options))
-            .await
-    }
+    change(call, |old| call.decode_tree(patched(patch_type, &patch, old, call.served.resource.schema)?)).await
 }
 
-fn patched(patch_type: PatchType, patch: &Value, old: &Value, served: &Served) -> Result<Value, Status> {
+/// Server-side apply: the body holds the fields that the manager wants to own, and nothing else.
+async fn apply(call: &Call<'_>, configuration: Value) -> Result<Outcome, Status> {
+    let request = call.request;
+    if request.options.field_manager.is_empty() {
+        let error = Error::required(&Path::new("fieldManager"), "is required for apply patch");
+        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &vec![error]));
+    }
+    let configuration = check_configuration(call, configuration)?;
+    let now = time::rfc3339(call.storage.clock.now());
+    let force = request.options.force.unwrap_or(false);
+    let merged = |old: Option<&Value>| {
+        managed::apply(&call.ownership_change(&now), old, &configuration, force).map_err(apply_failure)
+    };
+    let absent = call.served.table.get(&call.key()).is_none();
+    if absent && call.subresource.is_none() {
+        let mut object = call.decode_tree(merged(None)?)?;
+        put(child(&mut object, "metadata"), "name", request.name.as_str());
+        return create_object(call, object).await;
+    }
+    change(call, |old| call.decode_tree(merged(Some(old))?)).await
+}
+
+/// The object `old`, patched. An apply is a strategic merge for what field management does not know.
+pub(crate) fn patched(patch_type: PatchType, patch: &Value, old: &Value, schema: SchemaRef) -> Result<Value, Status> {
     let mut new = old.clone();
     match patch_type {
         PatchType::Merge => json_patch::merge(&mut new, patch),
@@ -114,7 +61,6 @@ fn patched(patch_type: PatchType, patch: &Value, old: &Value, served: &Served) -
             json_patch::patch(&mut new, &operations).map_err(|error| unprocessable(&error))?;
         }
         PatchType::Strategic | PatchType::Apply => {
-            let schema = served.resource.schema;
             strategic::apply(schema.schema, schema.id, &mut new, patch)
                 .map_err(|error| Status::bad_request(error.to_string()))?;
         }
@@ -130,12 +76,8 @@ fn unprocessable(error: &dyn std::fmt::Display) -> Status {
 
 /// The configuration must say what it is, and must be a partial object of the kind: checked against the schema for unknown
 /// fields and types, but not completed, since every field in it is a claim.
-fn check_configuration(
-    context: &Context,
-    served: &Served,
-    request: &Request,
-    mut configuration: Value,
-) -> Result<Value, Status> {
+fn check_configuration(call: &Call<'_>, mut configuration: Value) -> Result<Value, Status> {
+    let Call { served, request, .. } = call;
     let kind = &served.resource.kind;
     for (field, expected) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone().into_owned())] {
         match configuration.get(field).and_then(Value::as_str) {
@@ -158,7 +100,7 @@ fn check_configuration(
             request.name
         )));
     }
-    decode_tree(context, served, configuration.clone(), &request.options)?;
+    call.decode_tree(configuration.clone())?;
     remove(&mut configuration, "apiVersion");
     remove(&mut configuration, "kind");
     without_nulls(&mut configuration);

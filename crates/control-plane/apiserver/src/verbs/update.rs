@@ -3,151 +3,107 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use windlass_admission::Operation;
 use windlass_api::Status;
 use windlass_api::field::{self, Path};
-use windlass_client::{Request, Verb};
+use windlass_client::Verb;
 use windlass_machinery::json::Template;
-use windlass_machinery::tree::{child, items, keep, put, text};
-use windlass_resources::{Moment, Subresource, metadata};
+use windlass_machinery::tree::{child, items, put, remove, text};
+use windlass_resources::{Moment, life};
 use windlass_store::{CommitError, Expect, Item, Txn};
 
-use super::create::expiry;
-use super::{ownership, review};
-use crate::context::Context;
-use crate::objects::{commit_failure, decode_body, tree};
+use super::create::{create_object, expiry};
+use crate::allocation;
+use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
 use crate::registry::Served;
-use crate::server::Server;
+use crate::storage::{commit_failure, tree};
 
 /// An unconditional change is tried again this often when others change the object meanwhile.
 const ATTEMPTS: usize = 100;
 
-impl Server {
-    pub(crate) async fn update(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: Request,
-    ) -> Result<Outcome, Status> {
-        let kind = &served.resource.kind;
-        let schema = served.resource.schema;
-        let mut object = decode_body(context, schema.schema, schema.id, kind, &request.body, &request.options)?;
-        check_names(&mut object, served, &request)?;
-        let absent = served.table.get(&served.key(&request.namespace, &request.name)).is_none();
-        if absent && served.resource.creates_on_update && request.subresource.is_empty() {
-            return self.create_object(context, served, &request, object).await;
-        }
-        self.change(context, served, &request, |_| Ok(object.clone())).await
+pub(crate) async fn update(call: &Call<'_>) -> Result<Outcome, Status> {
+    let mut object = call.body()?;
+    check_names(&mut object, call)?;
+    let absent = call.served.table.get(&call.key()).is_none();
+    if absent && call.served.resource.creates_on_update && call.subresource.is_none() {
+        return create_object(call, object).await;
     }
+    change(call, |_| Ok(object.clone())).await
+}
 
-    /// Replaces an object by what `make` makes of the current one, again and again until nobody interferes; a client that
-    /// names a resourceVersion gets a conflict instead.
-    pub(crate) async fn change(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: &Request,
-        mut make: impl FnMut(&Value) -> Result<Value, Status>,
-    ) -> Result<Outcome, Status> {
-        let resource = &served.resource;
-        let mut current = self.stored(served, &request.namespace, &request.name)?;
-        for _ in 0..ATTEMPTS {
-            let mut old = tree(served, &current)?;
-            put(child(&mut old, "metadata"), "resourceVersion", current.revision.to_string());
-            let new = make(&old)?;
-            // A patched object carries the version that it was made from, which is no wish of the client's.
-            let conditional = check_versions(&new, &old, served, request)? && request.verb == Verb::Update;
-            match self.replace(context, served, request, &current, &old, new).await? {
-                Ok(outcome) => return Ok(outcome),
-                Err(Some(newer)) if !conditional => current = newer,
-                Err(Some(_)) => return Err(Status::stale(&resource.group_resource(), &request.name)),
-                Err(None) => return Err(Status::not_found(&resource.group_resource(), &request.name)),
-            }
+/// The end of one attempt to change an object.
+enum Attempt {
+    Done(Outcome),
+    /// Somebody else was quicker: the object as it is now.
+    Overtaken(Arc<Item>),
+    Gone,
+}
+
+/// Replaces an object by what `make` makes of the current one, again and again until nobody interferes; a client that
+/// names a resourceVersion gets a conflict instead.
+pub(crate) async fn change(
+    call: &Call<'_>,
+    mut make: impl FnMut(&Value) -> Result<Value, Status>,
+) -> Result<Outcome, Status> {
+    let mut current = call.stored()?;
+    for _ in 0..ATTEMPTS {
+        let mut old = tree(call.served, &current)?;
+        put(child(&mut old, "metadata"), "resourceVersion", current.revision.to_string());
+        let new = make(&old)?;
+        // A patched object carries the version that it was made from, which is no wish of the client's.
+        let conditional = check_versions(&new, &old, call)? && call.request.verb == Verb::Update;
+        let write = call.write();
+        let new = life::update(write, new, &old, call).await?;
+        match store_change(call, &current, &old, new, write.moment).await? {
+            Attempt::Done(outcome) => return Ok(outcome),
+            Attempt::Overtaken(newer) if !conditional => current = newer,
+            Attempt::Overtaken(_) => return Err(call.stale()),
+            Attempt::Gone => return Err(call.not_found()),
         }
-        Err(Status::stale(&resource.group_resource(), &request.name))
     }
+    Err(call.stale())
+}
 
-    /// One attempt: prepares, admits, validates and stores. When somebody was quicker, the inner error has the object as it is
-    /// now, if it is.
-    async fn replace(
-        &self,
-        context: &Context,
-        served: &Arc<Served>,
-        request: &Request,
-        current: &Arc<Item>,
-        old: &Value,
-        mut new: Value,
-    ) -> Result<Result<Outcome, Option<Arc<Item>>>, Status> {
-        let resource = &served.resource;
-        let moment = Moment { now: self.clock.now() };
-        prepare(&mut new, old, served, &request.subresource, moment);
-        self.refuse_escalation(context, served, request, &new, Some(old))?;
-        let mut admitted = review(Operation::Update, context, served, request, Some(&mut new), Some(old));
-        self.admission.admit(&mut admitted, self).await?;
-        let mut errors = metadata::validate_update(&new, old, resource);
-        errors.extend(match &*request.subresource {
-            "" => resource.strategy.validate_update(&new, old),
-            "status" => resource.strategy.validate_status(&new, old),
-            subresource => resource.strategy.validate_subresource(subresource, &new, old),
-        });
-        if !errors.is_empty() {
-            return Err(Status::invalid(&resource.kind.group, &resource.kind.kind, &request.name, &errors));
-        }
-        let admitted = review(Operation::Update, context, served, request, Some(&mut new), Some(old));
-        self.admission.validate(&admitted, self).await?;
-        if request.subresource.is_empty() {
-            for warning in resource.strategy.warnings(&new) {
-                context.warn(warning);
-            }
-        }
-        ownership::record(context, served, request, moment.now, Some(old), &mut new);
-        self.store_change(served, request, current, old, new, moment).await
+async fn store_change(
+    call: &Call<'_>,
+    current: &Arc<Item>,
+    old: &Value,
+    mut new: Value,
+    moment: Moment,
+) -> Result<Attempt, Status> {
+    let (served, resource) = (call.served, &call.served.resource);
+    let is_last = is_released(&new, served);
+    let taken = match is_last {
+        true => allocation::delete(call.storage, served, old),
+        false => allocation::write(call.storage, served, Some(old), &mut new, 0)?,
+    };
+    if call.request.options.dry_run {
+        return Ok(Attempt::Done(Outcome::tree(resource.kind.clone(), new)));
     }
-
-    async fn store_change(
-        &self,
-        served: &Arc<Served>,
-        request: &Request,
-        current: &Arc<Item>,
-        old: &Value,
-        mut new: Value,
-        moment: Moment,
-    ) -> Result<Result<Outcome, Option<Arc<Item>>>, Status> {
-        let resource = &served.resource;
-        let is_last = is_released(&new, served);
-        let taken = match self.allocator(served) {
-            Some(allocator) if is_last => allocator.delete(&self.store, old),
-            Some(allocator) => allocator.write(&self.store, Some(old), &mut new, 0)?,
-            None => Vec::new(),
-        };
-        if request.options.dry_run {
-            return Ok(Ok(Outcome::tree(resource.kind.clone(), new)));
+    let mut stored = new;
+    resource.strategy.to_stored(&mut stored);
+    let template = Template::new(&stored);
+    if !is_last && template.is_same_as(&current.value) {
+        return Ok(Attempt::Done(Outcome::item(served, current.clone())));
+    }
+    let key = &current.key;
+    let mut txn = if is_last {
+        Txn::delete(&resource.table, key, current.revision, Some(template))
+    } else {
+        let mut txn = Txn::put(&resource.table, key, Expect::Revision(current.revision), template);
+        txn.ops[0].expires = expiry(served, moment);
+        txn
+    };
+    txn.ops.extend(taken);
+    match call.storage.store.commit(txn).await {
+        Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Attempt::Overtaken(current.clone())),
+        Ok(mut committed) => {
+            let payload = Payload::Item(served.clone(), committed.items.swap_remove(0));
+            Ok(Attempt::Done(Outcome::Object { payload, created: false }))
         }
-        let mut stored = new;
-        resource.strategy.to_stored(&mut stored);
-        let template = Template::new(&stored);
-        if !is_last && template.is_same_as(&current.value) {
-            return Ok(Ok(Outcome::item(served, current.clone())));
-        }
-        let key = &current.key;
-        let mut txn = if is_last {
-            Txn::delete(&resource.table, key, current.revision, Some(template))
-        } else {
-            let mut txn = Txn::put(&resource.table, key, Expect::Revision(current.revision), template);
-            txn.ops[0].expires = expiry(served, moment);
-            txn
-        };
-        txn.ops.extend(taken);
-        match self.store.commit(txn).await {
-            Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Err(Some(current.clone()))),
-            Ok(mut committed) => {
-                let payload = Payload::Item(served.clone(), committed.items.swap_remove(0));
-                Ok(Ok(Outcome::Object { payload, created: false }))
-            }
-            Err(CommitError::Conflict { current, .. }) => Ok(Err(current)),
-            Err(error) => Err(commit_failure(error)),
-        }
+        Err(CommitError::Conflict { current: Some(newer), .. }) => Ok(Attempt::Overtaken(newer)),
+        Err(CommitError::Conflict { current: None, .. }) => Ok(Attempt::Gone),
+        Err(error) => Err(commit_failure(error)),
     }
 }
 
@@ -160,38 +116,9 @@ pub(super) fn is_released(object: &Value, served: &Served) -> bool {
         && !served.resource.strategy.is_deletion_pending(object)
 }
 
-/// Puts back what this request may not change.
-fn prepare(new: &mut Value, old: &Value, served: &Served, subresource: &str, moment: Moment) {
-    let resource = &served.resource;
-    // Each of these has taken from the client only the part that it is about.
-    if !matches!(subresource, "" | "status") {
-        resource.strategy.set_defaults(new);
-        metadata::prepare_update(new, old, resource);
-        return;
-    }
-    if subresource.is_empty() {
-        resource.strategy.set_defaults(new);
-        if resource.has(Subresource::Status) {
-            keep(new, old, "status");
-        }
-        resource.strategy.prepare_update(new, old, moment);
-        metadata::prepare_update(new, old, resource);
-        return;
-    }
-    // A status update takes the status, and lets annotations, labels and finalizers through as upstream does.
-    let status = new.get("status").cloned().unwrap_or_default();
-    let mut metadata = new.get("metadata").cloned().unwrap_or_default();
-    keep(&mut metadata, &old["metadata"], "ownerReferences");
-    *new = old.clone();
-    put(new, "status", status);
-    put(new, "metadata", metadata);
-    resource.strategy.set_defaults(new);
-    resource.strategy.prepare_status(new, old, moment);
-    metadata::prepare_update(new, old, resource);
-}
-
 /// Name and namespace of the object must be those of the path; a namespace that is not given is.
-fn check_names(object: &mut Value, served: &Served, request: &Request) -> Result<(), Status> {
+fn check_names(object: &mut Value, call: &Call<'_>) -> Result<(), Status> {
+    let Call { served, request, .. } = call;
     let metadata = child(object, "metadata");
     let (name, namespace) = (text(metadata, "name"), text(metadata, "namespace"));
     if name != request.name {
@@ -207,12 +134,15 @@ fn check_names(object: &mut Value, served: &Served, request: &Request) -> Result
     }
     if served.resource.is_namespaced() {
         put(metadata, "namespace", request.namespace.as_str());
+    } else {
+        remove(metadata, "namespace");
     }
     Ok(())
 }
 
 /// Compares uid and resourceVersion with the stored object's; returns whether the client insists on a resourceVersion.
-fn check_versions(new: &Value, old: &Value, served: &Served, request: &Request) -> Result<bool, Status> {
+fn check_versions(new: &Value, old: &Value, call: &Call<'_>) -> Result<bool, Status> {
+    let Call { served, request, .. } = call;
     let (metadata, old_metadata) = (&new["metadata"], &old["metadata"]);
     let (group_resource, name) = (served.resource.group_resource(), request.name.as_str());
     let (uid, old_uid) = (text(metadata, "uid"), text(old_metadata, "uid"));
@@ -236,7 +166,7 @@ fn check_versions(new: &Value, old: &Value, served: &Served, request: &Request) 
         return Err(Status::invalid(&served.resource.kind.group, &served.resource.kind.kind, name, &vec![error]));
     }
     if version != text(old_metadata, "resourceVersion") {
-        return Err(Status::stale(&group_resource, name));
+        return Err(call.stale());
     }
     Ok(true)
 }

@@ -76,7 +76,7 @@ impl TestServer {
             tls: Arc::new(server_tls()),
             peer_user: Arc::new(|_| Peer::User(Arc::new(User::new("admin", &["system:masters"])))),
         };
-        let frontend = Arc::new(Frontend::new(server.clone(), &server.metrics));
+        let frontend = Arc::new(Frontend::new(server.clone(), server.metrics()));
         tokio::spawn(serve(frontend, listener, std::future::pending()));
         let test = Self { server, address, _directory: directory };
         test.create("/api/v1/namespaces", &serde_json::json!({"metadata": {"name": "default"}})).await;

@@ -177,8 +177,8 @@ async fn pages_of_a_list_are_of_one_moment() {
     let (_, second) = server.get(&format!("{MAPS}?limit=10&continue={token}")).await;
     assert_eq!(names(&second), ["m2", "m3", "m4"]);
     assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
-    let revision = server.server.store.revision();
-    server.server.store.compact(revision).await;
+    let revision = server.server.store().revision();
+    server.server.store().compact(revision).await;
     let (code, expired) = server.get(&format!("{MAPS}?limit=10&continue={token}")).await;
     assert_eq!((code, expired["reason"].as_str()), (StatusCode::GONE, Some("Expired")));
     let token = expired["metadata"]["continue"].as_str().unwrap();

@@ -50,7 +50,7 @@ async fn openapi() {
 async fn health() {
     let server = TestServer::start().await;
     assert_eq!(server.get("/readyz").await, (StatusCode::OK, "ok".into()));
-    server.server.health.add("broken", Box::new(|| Err("because".to_owned())));
+    server.server.health().add("broken", Box::new(|| Err("because".to_owned())));
     let (code, text) = server.get("/readyz?verbose").await;
     assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(text.as_str().unwrap().contains("[-]broken failed"));

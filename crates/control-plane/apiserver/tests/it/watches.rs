@@ -62,7 +62,7 @@ async fn from_a_version_on() {
     assert_eq!((gone["type"].as_str(), gone["object"]["data"]["x"].as_str()), (Some("DELETED"), Some("y")));
     // The object carries the revision of its deletion, so that a watch can go on from there.
     let at: u64 = gone["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
-    assert_eq!(at, server.server.store.revision());
+    assert_eq!(at, server.server.store().revision());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,8 +108,8 @@ async fn the_past_and_the_future() {
     for n in 0..200 {
         server.create(MAPS, &json!({"metadata": {"name": format!("n{n}")}})).await;
     }
-    let revision = server.server.store.revision();
-    server.server.store.compact(revision).await;
+    let revision = server.server.store().revision();
+    server.server.store().compact(revision).await;
     server.create(MAPS, &json!({"metadata": {"name": "last"}})).await;
     let response = server.send(Method::GET, &format!("{MAPS}?watch=1&resourceVersion=5"), &[], "").await;
     assert_eq!(response.status(), 410);

@@ -46,6 +46,14 @@ impl Strategy for CertificateSigningRequest {
         set_condition_times(object, old, moment);
     }
 
+    /// Approval takes the conditions, whatever they are.
+    fn prepare_subresource(&self, _approval: Subresource, object: &mut Value, sent: &Value, moment: Moment) {
+        let old = object.clone();
+        keep(object, sent, "metadata");
+        keep(child(object, "status"), &sent["status"], "conditions");
+        set_condition_times(object, &old, moment);
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let duration = object.pointer("/spec/expirationSeconds").and_then(Value::as_i64).map(human_duration);
         vec![

@@ -21,4 +21,5 @@ pub(crate) mod resource_quota;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod service_account;
+mod service_allocation;
 pub(crate) mod service_validation;

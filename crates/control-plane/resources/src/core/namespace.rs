@@ -32,15 +32,13 @@ struct Namespace;
 
 impl Strategy for Namespace {
     fn set_defaults(&self, object: &mut Value) {
-        // Every namespace can be selected by its name.
-        let name = object.pointer("/metadata/name").cloned().unwrap_or_default();
-        if name.as_str().is_some_and(|name| !name.is_empty()) {
-            put(child(child(object, "metadata"), "labels"), label::METADATA_NAME, name);
-        }
+        set_name_label(object);
         set_text(child(object, "status"), "phase", "Active");
     }
 
     fn prepare_create(&self, object: &mut Value, _moment: Moment) {
+        // Again, for the name may have been generated since.
+        set_name_label(object);
         put(child(object, "status"), "phase", "Active");
         let spec = child(object, "spec");
         let mut finalizers: Vec<Value> = items(spec, "finalizers").cloned().collect();
@@ -53,6 +51,11 @@ impl Strategy for Namespace {
     fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
         // Only the finalize subresource takes finalizers away.
         keep(child(object, "spec"), &old["spec"], "finalizers");
+    }
+
+    fn prepare_subresource(&self, _finalize: Subresource, object: &mut Value, sent: &Value, _moment: Moment) {
+        keep(object, sent, "metadata");
+        keep(child(object, "spec"), &sent["spec"], "finalizers");
     }
 
     fn validate(&self, object: &Value) -> Errors {
@@ -85,6 +88,14 @@ impl Strategy for Namespace {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let phase = object.get("status").map_or("", |status| text(status, "phase"));
         vec![columns::name(object), Value::from(phase), columns::age(object, now)]
+    }
+}
+
+/// Every namespace can be selected by its name.
+fn set_name_label(object: &mut Value) {
+    let name = object.pointer("/metadata/name").cloned().unwrap_or_default();
+    if name.as_str().is_some_and(|name| !name.is_empty()) {
+        put(child(child(object, "metadata"), "labels"), label::METADATA_NAME, name);
     }
 }
 

@@ -135,8 +135,22 @@ impl Strategy for Pod {
         errors
     }
 
-    fn validate_subresource(&self, _subresource: &str, object: &Value, _old: &Value) -> Errors {
-        validate_any(object)
+    fn prepare_subresource(&self, subresource: Subresource, object: &mut Value, sent: &Value, _moment: Moment) {
+        match subresource {
+            Subresource::EphemeralContainers => {
+                keep(child(object, "spec"), &sent["spec"], "ephemeralContainers");
+            }
+            Subresource::Resize => preparation::take_resources(child(object, "spec"), &sent["spec"]),
+            _ => {}
+        }
+    }
+
+    fn validate_subresource(&self, subresource: Subresource, object: &Value, old: &Value) -> Errors {
+        let mut errors = validate_any(object);
+        if subresource == Subresource::EphemeralContainers {
+            validation::validate_ephemeral_containers_update(&mut errors, object, old);
+        }
+        errors
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

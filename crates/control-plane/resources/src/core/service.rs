@@ -1,4 +1,4 @@
-//! Service: a stable address for a set of pods. What is allocated to it (addresses, ports) is the API server's matter.
+//! Service: a stable address for a set of pods.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,9 @@ use windlass_api::field::Errors;
 use windlass_api::names;
 use windlass_machinery::tree::{child, items, items_mut, number, put, remove, set, set_text, text};
 
+use super::service_allocation::ServiceAllocation;
 use super::service_validation;
+use crate::allocation::Allocation;
 use crate::columns;
 use crate::{Moment, Resource, Strategy, Subresource};
 
@@ -90,6 +92,10 @@ impl Strategy for Service {
         let mut errors = Errors::new();
         service_validation::validate_status(&mut errors, object);
         errors
+    }
+
+    fn allocation(&self) -> Option<&dyn Allocation> {
+        Some(&ServiceAllocation)
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

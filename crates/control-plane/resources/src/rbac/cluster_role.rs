@@ -7,7 +7,7 @@ use windlass_api::names;
 use super::{GROUP, role, validate_rules};
 use crate::columns::default_cells;
 use crate::rules::{label_selector, object_at};
-use crate::{Resource, Strategy};
+use crate::{Grants, Resource, Strategy};
 use windlass_machinery::tree::items;
 
 pub(crate) fn resource() -> Resource {
@@ -37,6 +37,10 @@ impl Strategy for ClusterRole {
             }
         }
         errors
+    }
+
+    fn grants<'a>(&self, object: &'a Value) -> Option<Grants<'a>> {
+        Some(super::rules(object))
     }
 
     fn cells(&self, object: &Value, _now: jiff::Timestamp) -> Vec<Value> {

@@ -9,10 +9,17 @@ use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 
+use crate::Grants;
 use crate::rules::complain;
 use windlass_machinery::tree::{items, items_mut, set, set_text, text};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
+
+/// The rights that a role gives.
+fn rules(role: &Value) -> Grants<'_> {
+    let aggregates = role.get("aggregationRule").is_some_and(|rule| !rule.is_null());
+    Grants::Rules { rules: &role["rules"], aggregates }
+}
 
 /// What a rule must say: at least one verb, and either resources or, in a ClusterRole, URLs.
 fn validate_rules(object: &Value, namespaced: bool) -> Errors {

@@ -6,7 +6,7 @@ use windlass_api::names;
 
 use super::{GROUP, validate_rules};
 use crate::columns::{Column, default_cells};
-use crate::{Resource, Strategy};
+use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced(GROUP, "v1", "Role", "roles")
@@ -25,6 +25,10 @@ struct Role;
 impl Strategy for Role {
     fn validate(&self, object: &Value) -> Errors {
         validate_rules(object, true)
+    }
+
+    fn grants<'a>(&self, object: &'a Value) -> Option<Grants<'a>> {
+        Some(super::rules(object))
     }
 
     fn cells(&self, object: &Value, _now: jiff::Timestamp) -> Vec<Value> {

@@ -9,7 +9,7 @@ use super::{
     GROUP, binding_columns, role_cell, set_binding_defaults, subject_cells, validate_binding, validate_binding_update,
 };
 use crate::columns;
-use crate::{Resource, Strategy};
+use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced(GROUP, "v1", "RoleBinding", "rolebindings")
@@ -31,6 +31,10 @@ impl Strategy for RoleBinding {
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
         validate_binding_update(object, old, true)
+    }
+
+    fn grants<'a>(&self, object: &'a Value) -> Option<Grants<'a>> {
+        object.get("roleRef").map(Grants::Role)
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

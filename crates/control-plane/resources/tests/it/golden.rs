@@ -1,5 +1,5 @@
 //! Replays what upstream's API server answered (tests/golden, written by conformance/facts/golden/record.py) against our code:
-//! decoding, defaults, preparation, validation, in the order of the request path, without admission.
+//! decoding, and then the very life of a write that the API server runs, without admission.
 //!
 //! Cases that differ are listed in tests/golden/differs.txt. The list is a ratchet: a case that is not on it may not differ, and
 //! one that no longer differs is taken off. `GOLDEN=pods cargo test -p windlass-resources golden -- --nocapture` shows the
@@ -7,14 +7,18 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_api::field::Errors;
+use windlass_api::Status;
 use windlass_machinery::decode;
-use windlass_machinery::tree::{child, keep, put, remove};
-use windlass_resources::{Moment, Resource, Subresource, all, metadata};
+use windlass_machinery::tree::{child, put, remove};
+use windlass_resources::life::{self, Checkpoints, Write};
+use windlass_resources::{Moment, Resource, Subresource, all};
 
 const NOW: &str = "2001-02-03T04:05:06Z";
 
@@ -140,7 +144,7 @@ fn change(object: &mut Value, edit: &Value) {
     }
 }
 
-type Outcome = Result<Value, Errors>;
+type Outcome = Result<Value, Status>;
 
 fn moment() -> Moment {
     Moment { now: NOW.parse::<Timestamp>().unwrap() }
@@ -150,22 +154,45 @@ fn decoded(resource: &Resource, object: Value) -> Value {
     decode::from_value(resource.schema.schema, resource.schema.id, object).unwrap().value
 }
 
-/// As the API server's create does it.
-fn create(resource: &Resource, object: Value) -> Outcome {
-    let mut object = decoded(resource, object);
-    resource.strategy.set_defaults(&mut object);
-    metadata::prepare_create(&mut object, resource, "default", moment());
-    if resource.has(Subresource::Status) && !resource.takes_status_on_create {
-        remove(&mut object, "status");
-        put(&mut object, "status", resource.empty_status());
+/// The life of a write with nothing beside it: no admission, no field management.
+struct Alone;
+
+impl Checkpoints for Alone {
+    fn requester(&self) -> Value {
+        Value::Null
     }
-    resource.strategy.prepare_create(&mut object, moment());
-    let mut errors = metadata::validate(&object, resource);
-    errors.extend(resource.strategy.validate(&object));
-    if errors.is_empty() { Ok(finish(resource, object)) } else { Err(errors) }
+
+    fn record_ownership(&self, _new: &mut Value, _old: Option<&Value>) {}
+
+    async fn admit(&self, _new: &mut Value, _old: Option<&Value>) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn guard(&self, _new: &Value, _old: Option<&Value>) -> Result<(), Status> {
+        Ok(())
+    }
+
+    async fn review(&self, _new: &mut Value, _old: Option<&Value>) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn warn(&self, _text: String) {}
 }
 
-/// As the API server's update does it.
+/// The result of a future that waits for nothing.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("a life without checkpoints waits"),
+    }
+}
+
+fn create(resource: &Resource, object: Value) -> Outcome {
+    let namespace = if resource.is_namespaced() { "default" } else { "" };
+    let write = Write { resource, subresource: None, namespace, moment: moment() };
+    at_once(life::create(write, decoded(resource, object), &Alone)).map(|object| finish(resource, object))
+}
+
 fn update(resource: &Resource, mut object: Value, old: &Value, verb: &str) -> Outcome {
     let mut old = old.clone();
     for object in [&mut object, &mut old] {
@@ -173,30 +200,10 @@ fn update(resource: &Resource, mut object: Value, old: &Value, verb: &str) -> Ou
         put(child(object, "metadata"), "creationTimestamp", NOW);
         *object = serde_json::from_str(&object.to_string().replace("\"NOW\"", &format!("{NOW:?}"))).unwrap();
     }
-    let (mut object, old) = (decoded(resource, object), decoded(resource, old));
-    if verb == "status" {
-        let status = object.get("status").cloned().unwrap_or_default();
-        let mut metadata = object.get("metadata").cloned().unwrap_or_default();
-        keep(&mut metadata, &old["metadata"], "ownerReferences");
-        object = old.clone();
-        put(&mut object, "status", status);
-        put(&mut object, "metadata", metadata);
-        resource.strategy.set_defaults(&mut object);
-        resource.strategy.prepare_status(&mut object, &old, moment());
-    } else {
-        resource.strategy.set_defaults(&mut object);
-        if resource.has(Subresource::Status) {
-            keep(&mut object, &old, "status");
-        }
-        resource.strategy.prepare_update(&mut object, &old, moment());
-    }
-    metadata::prepare_update(&mut object, &old, resource);
-    let mut errors = metadata::validate_update(&object, &old, resource);
-    errors.extend(match verb {
-        "status" => resource.strategy.validate_status(&object, &old),
-        _ => resource.strategy.validate_update(&object, &old),
-    });
-    if errors.is_empty() { Ok(finish(resource, object)) } else { Err(errors) }
+    let (object, old) = (decoded(resource, object), decoded(resource, old));
+    let subresource = (verb == "status").then_some(Subresource::Status);
+    let write = Write { resource, subresource, namespace: "default", moment: moment() };
+    at_once(life::update(write, object, &old, &Alone)).map(|object| finish(resource, object))
 }
 
 /// What a client gets: stored and read again, without what differs from run to run.
@@ -246,10 +253,10 @@ fn compare(case: &Value, outcome: Outcome, before: &Value) -> Option<String> {
         Ok(_) => {
             Some(format!("  expected {}\n  found    no complaint", case.get("causes").unwrap_or(&case["message"])))
         }
-        Err(errors) if code < 300 => {
-            Some(format!("  expected no complaint\n  found    {}", texts(&errors).join("\n           ")))
+        Err(status) if code < 300 => {
+            Some(format!("  expected no complaint\n  found    {}", texts(&status).join("\n           ")))
         }
-        Err(errors) => {
+        Err(status) => {
             let expected: Vec<String> = case
                 .get("causes")
                 .and_then(Value::as_array)
@@ -257,7 +264,7 @@ fn compare(case: &Value, outcome: Outcome, before: &Value) -> Option<String> {
                 .flatten()
                 .map(|cause| format!("{} {}: {}", field(cause, 0), field(cause, 1), readable(field(cause, 2))))
                 .collect();
-            let found = texts(&errors);
+            let found = texts(&status);
             (found != expected).then(|| {
                 format!("  expected {}\n  found    {}", expected.join("\n           "), found.join("\n           "))
             })
@@ -299,11 +306,12 @@ fn field(cause: &Value, at: usize) -> &str {
     cause[at].as_str().unwrap_or_default()
 }
 
-/// Each complaint once, as in a Status.
-fn texts(errors: &Errors) -> Vec<String> {
+/// The complaints of a refusal, each once.
+fn texts(status: &Status) -> Vec<String> {
+    let Some(details) = &status.details else { return vec![status.message.clone()] };
     let mut texts: Vec<String> = Vec::new();
-    for error in errors {
-        let text = format!("{} {}: {}", error.kind.reason(), error.field, readable(&error.body()));
+    for cause in &details.causes {
+        let text = format!("{} {}: {}", cause.reason, cause.field, readable(&cause.message));
         if !texts.contains(&text) {
             texts.push(text);
         }

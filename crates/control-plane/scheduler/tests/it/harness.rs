@@ -73,7 +73,7 @@ impl Cluster {
             client_ca_pem: String::new(),
             front_proxy_ca_pem: String::new(),
         };
-        server.bootstrap(&bootstrap).await.unwrap();
+        windlass_apiserver::bootstrap(&server, &bootstrap).await.unwrap();
         let admin = User::new("admin", &["system:masters"]);
         let client = Client::new(Arc::new(Direct::new(server.clone(), admin, "test")));
         let cluster = Self { server, client, metrics: Metrics::default(), _directory: directory };

@@ -106,7 +106,7 @@ impl Cluster {
             client_ca_pem: String::new(),
             front_proxy_ca_pem: String::new(),
         };
-        server.bootstrap(&bootstrap).await.expect("the API server's first objects");
+        windlass_apiserver::bootstrap(&server, &bootstrap).await.expect("the API server's first objects");
         let admin = client(&server, User::new("admin", &["system:masters"]));
         for namespace in ["default", "kube-node-lease"] {
             let _ = admin.create(&NAMESPACES, "", &json!({"metadata": {"name": namespace}})).await;

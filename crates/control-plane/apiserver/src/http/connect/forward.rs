@@ -19,10 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use windlass_api::Status;
 
-use super::target::{Security, Target};
 use crate::http::path::ResourcePath;
 use crate::http::response::{Body, full};
 use crate::server::Server;
+use crate::subresources::target::{Security, Target};
 
 /// How long the other end may take to accept.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,26 +1,24 @@
 //! Subresources that are connections: `log`, `exec`, `attach`, `portforward`, `proxy`.
 //!
-//! The request goes on to whoever serves it: a node's kubelet, a pod, an endpoint of a Service. [`target`] says where that is;
+//! The request goes on to whoever serves it: a node's kubelet, a pod, an endpoint of a Service. [`target`](crate::subresources::target) says where that is;
 //! [`forward`] carries the request there and the answer back. What the client and the other end say to each other after an upgrade
 //! is their business: the bytes are handed on as they are.
 
 mod forward;
 mod html;
-mod target;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use windlass_api::Status;
-use windlass_api::gvk::GroupResource;
-use windlass_auth::{Attributes, Decision};
+use windlass_auth::Attributes;
 use windlass_resources::Subresource;
 
 use super::path::ResourcePath;
 use super::query::Query;
 use super::response::Body;
 use super::service::Frontend;
-use crate::authorization::forbidden;
 use crate::context::Context;
+use crate::subresources::target::target;
 
 /// Whether this subresource is a connection.
 pub(super) fn is_connection(found: &ResourcePath) -> bool {
@@ -50,37 +48,20 @@ impl Frontend {
         if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
             self.authorize_connection(context, found, "create")?;
         }
-        let server = &self.server;
-        let served = server.registry().find(&found.resource).cloned().ok_or_else(Status::no_such_path)?;
+        let served = self.server.storage.find(&found.resource)?;
         let subresource = served.resource.subresources.iter().find(|s| s.name() == found.subresource);
-        match (&*found.resource.resource, subresource.ok_or_else(Status::no_such_path)?) {
-            ("pods", Subresource::Log) if *request.method() != Method::GET => {
-                let resource = GroupResource::of("", "pods");
-                Err(Status::method_not_allowed(&resource, verb))
-            }
-            ("pods", Subresource::Log) => match target::log(server, found, query)? {
-                Some(target) => forward::forward(server, target, request).await,
-                // A pod that has no node has no log either.
-                None => Ok(super::response::plain(http::StatusCode::OK, "text/plain", "")),
-            },
-            ("pods", Subresource::Exec | Subresource::Attach) => {
-                forward::forward(server, target::session(server, found, query)?, request).await
-            }
-            ("pods", Subresource::PortForward) => {
-                forward::forward(server, target::port_forward(server, found, query)?, request).await
-            }
-            (resource, Subresource::Proxy) => {
-                if let Some(redirect) = forward::redirect_to_folder(found, &request) {
-                    return Ok(redirect);
-                }
-                let target = match resource {
-                    "nodes" => target::node_proxy(server, found)?,
-                    "pods" => target::pod_proxy(server, found)?,
-                    _ => target::service_proxy(server, found)?,
-                };
-                forward::forward(server, target, request).await
-            }
-            _ => Err(Status::no_such_path()),
+        let subresource = *subresource.ok_or_else(Status::no_such_path)?;
+        if subresource == Subresource::Log && *request.method() != Method::GET {
+            return Err(Status::method_not_allowed(&served.resource.group_resource(), verb));
+        }
+        if subresource == Subresource::Proxy
+            && let Some(redirect) = forward::redirect_to_folder(found, &request)
+        {
+            return Ok(redirect);
+        }
+        match target(&self.server.storage, found, subresource, query)? {
+            Some(target) => forward::forward(&self.server, target, request).await,
+            None => Ok(super::response::plain(http::StatusCode::OK, "text/plain", "")),
         }
     }
 
@@ -96,9 +77,6 @@ impl Frontend {
             name: &found.name,
             path: "",
         };
-        match self.server.authorizer.decide(&attributes) {
-            Decision::Allow => Ok(()),
-            Decision::NoOpinion(why) => Err(forbidden(&attributes, &why)),
-        }
+        self.server.gate.authorize(&attributes)
     }
 }

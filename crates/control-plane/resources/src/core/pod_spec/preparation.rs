@@ -55,6 +55,24 @@ fn merge_term(term: &mut Value, labels: &Map<String, Value>) {
     }
 }
 
+/// Takes the resources and resize policies of containers, and the pod's own resources, from a specification that was sent for a
+/// resize. Everything else stays as it is.
+pub(crate) fn take_resources(spec: &mut Value, sent: &Value) {
+    for list in ["containers", "initContainers"] {
+        for container in items_mut(spec, list) {
+            let Some(wanted) = items(sent, list).find(|c| text(c, "name") == text(container, "name")) else { continue };
+            for field in ["resources", "resizePolicy"] {
+                if let Some(value) = wanted.get(field) {
+                    put(container, field, value.clone());
+                }
+            }
+        }
+    }
+    if let Some(resources) = sent.get("resources").filter(|resources| resources.is_object()) {
+        put(spec, "resources", resources.clone());
+    }
+}
+
 /// Carries AppArmor profiles from their old annotations into the containers' fields.
 pub(crate) fn apply_app_armor_annotations(pod: &mut Value) {
     let profiles: Vec<(String, Value)> = pod

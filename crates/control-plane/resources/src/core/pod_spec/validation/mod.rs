@@ -26,7 +26,7 @@ pub(crate) use metadata::{validate_annotations, validate_profiles_match};
 pub(crate) use scheduling::{validate_node_selector, validate_tolerations};
 pub(crate) use spec::{validate_containers_of_pod, validate_spec};
 pub(crate) use template::validate_template;
-pub(crate) use update::{validate_pod_update, validate_status_update};
+pub(crate) use update::{validate_ephemeral_containers_update, validate_pod_update, validate_status_update};
 pub(crate) use volume_sources::{csi_driver_name, validate_source};
 pub(crate) use volumes::validate_claim_spec;
 

@@ -196,6 +196,23 @@ fn validate_annotation_changes(errors: &mut Errors, object: &Value, old: &Value,
     validate_annotations(errors, &object["metadata"], &object["spec"], path);
 }
 
+/// Ephemeral containers are added to a running pod, and never changed or taken away.
+pub(crate) fn validate_ephemeral_containers_update(errors: &mut Errors, object: &Value, old: &Value) {
+    let spec = Path::new("spec");
+    let path = spec.child("ephemeralContainers");
+    let find = |name: &str| items(&object["spec"], "ephemeralContainers").find(|c| text(c, "name") == name);
+    for before in items(&old["spec"], "ephemeralContainers") {
+        let name = text(before, "name");
+        let what = match find(name) {
+            None => "removed",
+            Some(now) if now != before => "changed",
+            Some(_) => continue,
+        };
+        let detail = format!("existing ephemeral containers {name:?} may not be {what}\n");
+        errors.push(Error::forbidden(&path, detail));
+    }
+}
+
 /// A change of a pod's status.
 pub(crate) fn validate_status_update(errors: &mut Errors, object: &Value, old: &Value) {
     const NOT_A_GENERATION: &str = "must be a non-negative integer";

@@ -1,35 +1,15 @@
-//! Between stored bytes, trees, and the store's transactions.
+//! Request bodies: from whatever encoding to a tree of the kind's schema.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use serde_json::Value;
-use windlass_admission::Cluster;
 use windlass_api::{GroupVersionKind, Status};
-use windlass_auth::Attributes;
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
-use windlass_machinery::json::Template;
-use windlass_machinery::schema::{Schema, TypeId};
 use windlass_machinery::tree::text;
 use windlass_machinery::{decode, protobuf, yaml};
-use windlass_store::{CommitError, Expect, Item, Range, Txn};
+use windlass_resources::SchemaRef;
 
 use crate::context::Context;
 use crate::registry::Served;
-use crate::server::Server;
-
-/// The stored object as a tree of the served version, without `kind` and `apiVersion`.
-pub(crate) fn tree(served: &Served, item: &Item) -> Result<Value, Status> {
-    let mut tree = parse(&item.value)?;
-    served.resource.strategy.to_served(&mut tree);
-    Ok(tree)
-}
-
-fn parse(bytes: &[u8]) -> Result<Value, Status> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Status::internal(format_args!("an object in the store cannot be read: {error}")))
-}
 
 /// A body as a tree, whatever its encoding, before it is held against a schema.
 pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
@@ -43,9 +23,8 @@ pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
 /// Reads a body that must be an object of a kind; unknown and duplicate fields become warnings or an error as the client wishes.
 pub(crate) fn decode_body(
     context: &Context,
-    schema: &'static Schema,
-    id: TypeId,
     kind: &GroupVersionKind,
+    SchemaRef { schema, id }: SchemaRef,
     body: &Body,
     options: &Options,
 ) -> Result<Value, Status> {
@@ -140,45 +119,4 @@ fn without_type_meta(mut tree: Value) -> Value {
         map.remove("apiVersion");
     }
     tree
-}
-
-/// The failure of a transaction that was no conflict.
-pub(crate) fn commit_failure(error: CommitError) -> Status {
-    match error {
-        CommitError::Closed => Status::service_unavailable("the server is shutting down"),
-        other => Status::internal(other),
-    }
-}
-
-#[async_trait]
-impl Cluster for Server {
-    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
-        let item = self.store.table(table).get(&key)?;
-        parse(&item.value).ok().map(Arc::new)
-    }
-
-    fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>> {
-        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
-        let state = self.store.table(table).state();
-        let range = Range { prefix: &prefix, after: None };
-        state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
-    }
-
-    fn may(&self, attributes: &Attributes<'_>) -> bool {
-        self.authorizer.decide(attributes).is_allowed()
-    }
-
-    async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status> {
-        let metadata = &old["metadata"];
-        let (namespace, name) = (text(metadata, "namespace"), text(metadata, "name"));
-        let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
-        let revision = text(metadata, "resourceVersion").parse().unwrap_or(0);
-        let txn = Txn::put(&table.into(), &key, Expect::Revision(revision), Template::new(&new));
-        match self.store.commit(txn).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(commit_failure(error)),
-        }
-    }
 }

@@ -1,18 +1,20 @@
-//! Where a connection goes. What it finds is read from the store, as of now.
+//! Where connections go: to the kubelet of a pod's node, to a pod, to an endpoint of a Service. All of it is read from the store, as
+//! of now.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use windlass_api::resource::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
 use windlass_api::{GroupVersionResource, Status, field};
+use windlass_resources::Subresource;
 use windlass_store::Range;
 
 use crate::http::path::ResourcePath;
 use crate::http::query::Query;
-use crate::server::Server;
+use crate::storage::{Storage, stored};
 
 /// How the other end is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Security {
+pub(crate) enum Security {
     Plain,
     /// TLS; it may be anybody.
     Any,
@@ -22,7 +24,7 @@ pub(super) enum Security {
 
 /// The other end, and what to ask it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pub host: String,
     pub port: u16,
     pub security: Security,
@@ -31,6 +33,25 @@ pub(super) struct Target {
     pub own_query: bool,
     /// The path of the API under which the other end appears to the client, for a proxy.
     pub prefix: Option<String>,
+}
+
+/// Where a connection goes; `None` for the log of a pod that has no node yet, and so no log either.
+pub(crate) fn target(
+    storage: &Storage,
+    found: &ResourcePath,
+    subresource: Subresource,
+    query: &Query,
+) -> Result<Option<Target>, Status> {
+    let target = match (&*found.resource.resource, subresource) {
+        ("pods", Subresource::Log) => return log(storage, found, query),
+        ("pods", Subresource::Exec | Subresource::Attach) => session(storage, found, query)?,
+        ("pods", Subresource::PortForward) => port_forward(storage, found, query)?,
+        ("nodes", Subresource::Proxy) => node_proxy(storage, found)?,
+        ("pods", Subresource::Proxy) => pod_proxy(storage, found)?,
+        ("services", Subresource::Proxy) => service_proxy(storage, found)?,
+        _ => return Err(Status::no_such_path()),
+    };
+    Ok(Some(target))
 }
 
 #[derive(Default, Deserialize)]
@@ -152,19 +173,18 @@ struct SlicePort {
 }
 
 fn read<T: DeserializeOwned>(
-    server: &Server,
+    storage: &Storage,
     resource: &GroupVersionResource,
     namespace: &str,
     name: &str,
 ) -> Result<T, Status> {
-    let served = server.registry().find(resource).cloned().ok_or_else(Status::no_such_path)?;
-    let item = server.stored(&served, namespace, name)?;
+    let item = stored(&*storage.find(resource)?, namespace, name)?;
     serde_json::from_slice(&item.value).map_err(Status::internal)
 }
 
 /// The kubelet of a node, and the path that it is asked for.
-fn kubelet(server: &Server, node: &str, path: String, own_query: bool) -> Result<Target, Status> {
-    let node: Node = read(server, &NODES, "", node)?;
+fn kubelet(storage: &Storage, node: &str, path: String, own_query: bool) -> Result<Target, Status> {
+    let node: Node = read(storage, &NODES, "", node)?;
     let of = |kind: &str| node.status.addresses.iter().find(|address| address.kind == kind);
     let preferred = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS"];
     let address = preferred
@@ -246,21 +266,20 @@ fn with_query(path: String, query: &[(&str, String)]) -> String {
     form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1).extend_pairs(query).finish()
 }
 
-/// `None` when the pod has no node yet.
-pub(super) fn log(server: &Server, found: &ResourcePath, query: &Query) -> Result<Option<Target>, Status> {
+fn log(storage: &Storage, found: &ResourcePath, query: &Query) -> Result<Option<Target>, Status> {
     let options = log_options(query)?;
-    let pod: Pod = read(server, &PODS, &found.namespace, &found.name)?;
+    let pod: Pod = read(storage, &PODS, &found.namespace, &found.name)?;
     let container = container(&pod, &found.name, query.get("container").unwrap_or_default())?;
     if pod.spec.node_name.is_empty() {
         return Ok(None);
     }
     let path = format!("/containerLogs/{}/{}/{container}", found.namespace, found.name);
-    kubelet(server, &pod.spec.node_name, with_query(path, &options), true).map(Some)
+    kubelet(storage, &pod.spec.node_name, with_query(path, &options), true).map(Some)
 }
 
 /// A session in a container: exec or attach.
-pub(super) fn session(server: &Server, found: &ResourcePath, query: &Query) -> Result<Target, Status> {
-    let pod: Pod = read(server, &PODS, &found.namespace, &found.name)?;
+fn session(storage: &Storage, found: &ResourcePath, query: &Query) -> Result<Target, Status> {
+    let pod: Pod = read(storage, &PODS, &found.namespace, &found.name)?;
     let container = container(&pod, &found.name, query.get("container").unwrap_or_default())?;
     let node = host(&pod, &found.name)?;
     let mut options: Vec<(&str, String)> = Vec::new();
@@ -274,16 +293,16 @@ pub(super) fn session(server: &Server, found: &ResourcePath, query: &Query) -> R
         return Err(Status::bad_request("you must specify at least one command for the container"));
     }
     let path = format!("/{}/{}/{}/{container}", found.subresource, found.namespace, found.name);
-    kubelet(server, node, with_query(path, &options), true)
+    kubelet(storage, node, with_query(path, &options), true)
 }
 
-pub(super) fn port_forward(server: &Server, found: &ResourcePath, query: &Query) -> Result<Target, Status> {
-    let pod: Pod = read(server, &PODS, &found.namespace, &found.name)?;
+fn port_forward(storage: &Storage, found: &ResourcePath, query: &Query) -> Result<Target, Status> {
+    let pod: Pod = read(storage, &PODS, &found.namespace, &found.name)?;
     let node = host(&pod, &found.name)?;
     let ports = query.all("ports").flat_map(|ports| ports.split(','));
     let options: Vec<(&str, String)> = ports.map(|port| ("port", port.to_owned())).collect();
     let path = format!("/portForward/{}/{}", found.namespace, found.name);
-    kubelet(server, node, with_query(path, &options), true)
+    kubelet(storage, node, with_query(path, &options), true)
 }
 
 fn host<'a>(pod: &'a Pod, name: &str) -> Result<&'a str, Status> {
@@ -327,9 +346,9 @@ fn behind(found: &ResourcePath, host: String, port: u16, security: Security) -> 
     Target { host, port, security, path, own_query: false, prefix: Some(prefix(found)) }
 }
 
-pub(super) fn node_proxy(server: &Server, found: &ResourcePath) -> Result<Target, Status> {
+fn node_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> {
     let (security, name, port) = split_name(&found.name)?;
-    let target = kubelet(server, name, String::new(), false)?;
+    let target = kubelet(storage, name, String::new(), false)?;
     let port = match port {
         "" => target.port,
         port => port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))?,
@@ -338,9 +357,9 @@ pub(super) fn node_proxy(server: &Server, found: &ResourcePath) -> Result<Target
     Ok(behind(found, target.host, port, security))
 }
 
-pub(super) fn pod_proxy(server: &Server, found: &ResourcePath) -> Result<Target, Status> {
+fn pod_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> {
     let (security, name, port) = split_name(&found.name)?;
-    let pod: Pod = read(server, &PODS, &found.namespace, name)?;
+    let pod: Pod = read(storage, &PODS, &found.namespace, name)?;
     let port = match port {
         "" => pod.spec.containers.iter().flat_map(|container| &container.ports).map(|port| port.container_port).next(),
         port => Some(port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))?),
@@ -353,16 +372,16 @@ pub(super) fn pod_proxy(server: &Server, found: &ResourcePath) -> Result<Target,
 }
 
 /// One of the Service's ready endpoints, in turn by chance.
-pub(super) fn service_proxy(server: &Server, found: &ResourcePath) -> Result<Target, Status> {
+fn service_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> {
     let (security, name, port) = split_name(&found.name)?;
-    let service: Service = read(server, &SERVICES, &found.namespace, name)?;
+    let service: Service = read(storage, &SERVICES, &found.namespace, name)?;
     let number = port.parse::<u16>().ok();
     let by_number = service.spec.ports.iter().find(|p| Some(p.port) == number).map(|p| p.name.as_str());
     let wanted = match (port, service.spec.ports.as_slice()) {
         ("", [only]) => only.name.as_str(),
         _ => by_number.unwrap_or(port),
     };
-    let served = server.registry().find(&ENDPOINT_SLICES).cloned().ok_or_else(Status::no_such_path)?;
+    let served = storage.find(&ENDPOINT_SLICES)?;
     let namespace = served.key(&found.namespace, "");
     let range = Range { prefix: &namespace, ..Range::default() };
     let mut candidates = Vec::new();
@@ -379,7 +398,7 @@ pub(super) fn service_proxy(server: &Server, found: &ResourcePath) -> Result<Tar
     if candidates.is_empty() {
         return Err(Status::service_unavailable(format!("no endpoints available for service {:?}", found.name)));
     }
-    let chance = usize::try_from(server.clock.now_nanos() / 1000).unwrap_or(0) % candidates.len();
+    let chance = usize::try_from(storage.clock.now_nanos() / 1000).unwrap_or(0) % candidates.len();
     let (host, port) = candidates.swap_remove(chance);
     Ok(behind(found, host, port, security))
 }

@@ -1,0 +1,159 @@
+//! One request on its way through the server: what verbs and subresources are functions of.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use windlass_admission::{Operation, Review};
+use windlass_api::{GroupVersionKind, Status, time};
+use windlass_client::{PatchType, Request, Verb};
+use windlass_machinery::Schema;
+use windlass_machinery::managed::{self, Change};
+use windlass_resources::life::{Checkpoints, Write};
+use windlass_resources::{Moment, SchemaRef, Subresource};
+use windlass_store::Item;
+
+use crate::body::{decode_body, decode_tree};
+use crate::context::Context;
+use crate::gate::Gate;
+use crate::registry::Served;
+use crate::storage::{Storage, stored};
+
+/// What a request to the object itself may not change, and what a request to its status may not.
+const OF_OBJECT: &[&[&str]] = &[&["status"]];
+const OF_STATUS: &[&[&str]] = &[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]];
+
+/// An authorized request for a served resource.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub storage: &'a Storage,
+    pub gate: &'a Gate,
+    pub context: &'a Context,
+    pub served: &'a Arc<Served>,
+    /// The subresource that the request names; `None` for the object itself.
+    pub subresource: Option<Subresource>,
+    pub request: &'a Request,
+}
+
+impl<'a> Call<'a> {
+    /// The moment of the write, and what it is about.
+    pub(crate) fn write(&self) -> Write<'a> {
+        Write {
+            resource: &self.served.resource,
+            subresource: self.subresource,
+            namespace: &self.request.namespace,
+            moment: Moment { now: self.storage.clock.now() },
+        }
+    }
+
+    /// The stored object that the request names.
+    pub(crate) fn stored(&self) -> Result<Arc<Item>, Status> {
+        stored(self.served, &self.request.namespace, &self.request.name)
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.served.key(&self.request.namespace, &self.request.name)
+    }
+
+    /// The refusal of a request for an object that is not there.
+    pub(crate) fn not_found(&self) -> Status {
+        Status::not_found(&self.served.resource.group_resource(), &self.request.name)
+    }
+
+    /// The refusal of a request that was made from a version that is no longer the current one.
+    pub(crate) fn stale(&self) -> Status {
+        Status::stale(&self.served.resource.group_resource(), &self.request.name)
+    }
+
+    /// The body as an object of the resource's kind.
+    pub(crate) fn body(&self) -> Result<Value, Status> {
+        let resource = &self.served.resource;
+        decode_body(self.context, &resource.kind, resource.schema, &self.request.body, &self.request.options)
+    }
+
+    /// The body as an object of a built-in kind that a subresource speaks.
+    pub(crate) fn body_as(&self, kind: &GroupVersionKind) -> Result<Value, Status> {
+        let id = Schema::object_type(&kind.group, &kind.version, &kind.kind).ok_or_else(Status::no_such_path)?;
+        let schema = SchemaRef { schema: Schema::builtin(), id };
+        decode_body(self.context, kind, schema, &self.request.body, &self.request.options)
+    }
+
+    /// A tree that a patch has made, checked as if it had come as a body.
+    pub(crate) fn decode_tree(&self, tree: Value) -> Result<Value, Status> {
+        decode_tree(self.context, self.served, tree, &self.request.options)
+    }
+
+    /// What admission is asked about the request.
+    pub(crate) fn admission_review<'b>(
+        &'b self,
+        operation: Operation,
+        object: Option<&'b mut Value>,
+        old: Option<&'b Value>,
+    ) -> Review<'b> {
+        Review {
+            operation,
+            kind: &self.served.resource.kind,
+            resource: &self.request.resource,
+            subresource: &self.request.subresource,
+            namespace: &self.request.namespace,
+            name: &self.request.name,
+            user: &self.context.user,
+            object,
+            old,
+            dry_run: self.request.options.dry_run,
+        }
+    }
+
+    /// The change that the request makes, as field management sees it; `now` is RFC 3339.
+    pub(crate) fn ownership_change<'b>(&'b self, now: &'b str) -> Change<'b> {
+        let named = self.request.options.field_manager.as_str();
+        Change {
+            schema: self.served.resource.schema.schema,
+            id: self.served.resource.schema.id,
+            manager: if named.is_empty() { self.context.default_manager() } else { named },
+            api_version: &self.served.api_version,
+            subresource: &self.request.subresource,
+            now,
+            reset: match self.subresource {
+                None if self.served.resource.has(Subresource::Status) => OF_OBJECT,
+                Some(Subresource::Status) => OF_STATUS,
+                _ => &[],
+            },
+        }
+    }
+}
+
+fn operation(old: Option<&Value>) -> Operation {
+    if old.is_some() { Operation::Update } else { Operation::Create }
+}
+
+impl Checkpoints for Call<'_> {
+    fn requester(&self) -> Value {
+        serde_json::to_value(&*self.context.user).unwrap_or_default()
+    }
+
+    /// An apply has recorded itself.
+    fn record_ownership(&self, new: &mut Value, old: Option<&Value>) {
+        if self.request.verb != Verb::Patch(PatchType::Apply) {
+            let now = time::rfc3339(self.storage.clock.now());
+            managed::update(&self.ownership_change(&now), old, new);
+        }
+    }
+
+    async fn admit(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        let mut review = self.admission_review(operation(old), Some(new), old);
+        self.gate.admission.admit(&mut review, self.gate).await
+    }
+
+    fn guard(&self, new: &Value, old: Option<&Value>) -> Result<(), Status> {
+        self.gate.refuse_escalation(self.context, self.served, self.request, new, old)
+    }
+
+    async fn review(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        let review = self.admission_review(operation(old), Some(new), old);
+        self.gate.admission.validate(&review, self.gate).await
+    }
+
+    fn warn(&self, text: String) {
+        self.context.warn(text);
+    }
+}

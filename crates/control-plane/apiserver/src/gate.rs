@@ -1,0 +1,87 @@
+//! Who may do what: authentication by token, authorization, admission. Everything here reads the store as it is now.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use windlass_admission::{Chain, Cluster};
+use windlass_api::Status;
+use windlass_auth::authentication::Objects;
+use windlass_auth::{Attributes, Decision, User};
+use windlass_client::Request;
+
+use crate::authorization::{Authorizer, forbidden};
+use crate::context::Context;
+use crate::storage::Storage;
+use crate::tokens::Tokens;
+
+pub(crate) struct Gate {
+    pub storage: Arc<Storage>,
+    pub authorizer: Authorizer,
+    pub admission: Chain,
+    pub tokens: Tokens,
+}
+
+impl Gate {
+    pub(crate) fn new(storage: Arc<Storage>, admission: Chain, tokens: Tokens) -> Self {
+        let authorizer = Authorizer::new(&storage.store);
+        Self { storage, authorizer, admission, tokens }
+    }
+
+    /// Refuses what the user may not do.
+    pub(crate) fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        match self.authorizer.decide(attributes) {
+            Decision::Allow => Ok(()),
+            Decision::NoOpinion(why) => Err(forbidden(attributes, &why)),
+        }
+    }
+
+    /// Refuses a request for a resource that its user may not make.
+    pub(crate) fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
+        // Who asks for a collection of one asks for that one.
+        let one = request.options.fields.required_value("metadata.name");
+        let name = if request.name.is_empty() { one.unwrap_or_default() } else { &request.name };
+        self.authorize(&Attributes {
+            user: &context.user,
+            verb: request.verb.name(),
+            group: &request.resource.group,
+            version: &request.resource.version,
+            resource: &request.resource.resource,
+            subresource: &request.subresource,
+            namespace: &request.namespace,
+            name,
+            path: "",
+        })
+    }
+
+    /// The user of a bearer token that is for this server.
+    pub(crate) fn token_user(&self, token: &str) -> Option<User> {
+        self.tokens.user(token, None, self, self.storage.clock.now())
+    }
+}
+
+impl Objects for Gate {
+    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.storage.object(table, namespace, name)
+    }
+}
+
+/// What admission plugins see of the cluster.
+#[async_trait]
+impl Cluster for Gate {
+    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.storage.object(table, namespace, name)
+    }
+
+    fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>> {
+        self.storage.objects(table, namespace)
+    }
+
+    fn may(&self, attributes: &Attributes<'_>) -> bool {
+        self.authorizer.decide(attributes).is_allowed()
+    }
+
+    async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status> {
+        self.storage.replace(table, old, new).await
+    }
+}

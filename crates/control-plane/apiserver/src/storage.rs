@@ -1,0 +1,103 @@
+//! The stored objects of all resources: found, read as trees of the served version, and written in transactions.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ipnet::Ipv4Net;
+use serde_json::Value;
+use windlass_api::time::Clock;
+use windlass_api::{GroupVersionResource, Status};
+use windlass_machinery::json::Template;
+use windlass_machinery::tree::text;
+use windlass_store::{CommitError, Expect, Item, Range, Store, Txn};
+
+use crate::registry::{Registry, Served};
+
+/// The store, and which of its tables are served as what.
+pub(crate) struct Storage {
+    pub store: Arc<Store>,
+    pub clock: Clock,
+    registry: ArcSwap<Registry>,
+    /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
+    pub service_cidr: Ipv4Net,
+    pub node_ports: RangeInclusive<u16>,
+}
+
+impl Storage {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        clock: Clock,
+        registry: Registry,
+        service_cidr: Ipv4Net,
+        node_ports: RangeInclusive<u16>,
+    ) -> Self {
+        Self { store, clock, registry: ArcSwap::from_pointee(registry), service_cidr, node_ports }
+    }
+
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        self.registry.load_full()
+    }
+
+    /// The resource, if it is served.
+    pub(crate) fn find(&self, resource: &GroupVersionResource) -> Result<Arc<Served>, Status> {
+        self.registry.load().find(resource).cloned().ok_or_else(Status::no_such_path)
+    }
+
+    /// An object by the name of its table (`pods`, `leases.coordination.k8s.io`), as it is stored.
+    pub(crate) fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let item = self.store.table(table).get(&key(namespace, name))?;
+        parse(&item.value).ok().map(Arc::new)
+    }
+
+    /// The objects of a table in a namespace, or with an empty one in the cluster.
+    pub(crate) fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>> {
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let state = self.store.table(table).state();
+        let range = Range { prefix: &prefix, after: None };
+        state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
+    }
+
+    /// Writes an object in place of one that was read here. `false` when that has changed or gone since.
+    pub(crate) async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status> {
+        let metadata = &old["metadata"];
+        let key = key(text(metadata, "namespace"), text(metadata, "name"));
+        let revision = text(metadata, "resourceVersion").parse().unwrap_or(0);
+        let txn = Txn::put(&table.into(), &key, Expect::Revision(revision), Template::new(&new));
+        match self.store.commit(txn).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(commit_failure(error)),
+        }
+    }
+}
+
+fn key(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+}
+
+/// The stored object that a request names.
+pub(crate) fn stored(served: &Served, namespace: &str, name: &str) -> Result<Arc<Item>, Status> {
+    let item = served.table.get(&served.key(namespace, name));
+    item.ok_or_else(|| Status::not_found(&served.resource.group_resource(), name))
+}
+
+/// The stored object as a tree of the served version, without `kind` and `apiVersion`.
+pub(crate) fn tree(served: &Served, item: &Item) -> Result<Value, Status> {
+    let mut tree = parse(&item.value)?;
+    served.resource.strategy.to_served(&mut tree);
+    Ok(tree)
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, Status> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Status::internal(format_args!("an object in the store cannot be read: {error}")))
+}
+
+/// The failure of a transaction that was no conflict.
+pub(crate) fn commit_failure(error: CommitError) -> Status {
+    match error {
+        CommitError::Closed => Status::service_unavailable("the server is shutting down"),
+        other => Status::internal(other),
+    }
+}

@@ -1,0 +1,57 @@
+//! The life of a new object.
+
+use serde_json::Value;
+use windlass_api::Status;
+use windlass_machinery::tree::{child, put, remove, text};
+
+use super::{AFTER_ADMISSION, Checkpoints, Write, deduplicate_owners};
+use crate::{Subresource, metadata};
+
+/// Takes a decoded object through all steps; returns it as it is to be stored, in the served version.
+pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpoints: &C) -> Result<Value, Status> {
+    let Write { resource, moment, .. } = write;
+    place(&mut object, write)?;
+    resource.strategy.set_defaults(&mut object);
+    metadata::wipe_system_fields(&mut object);
+    deduplicate_owners(&mut object, "", checkpoints);
+    checkpoints.record_ownership(&mut object, None);
+    checkpoints.admit(&mut object, None).await?;
+    deduplicate_owners(&mut object, AFTER_ADMISSION, checkpoints);
+    checkpoints.guard(&object, None)?;
+    metadata::prepare_create(&mut object, resource, moment);
+    if resource.strategy.names_requester() {
+        resource.strategy.set_requester(&mut object, &checkpoints.requester());
+    }
+    if resource.has(Subresource::Status) && !resource.takes_status_on_create {
+        remove(&mut object, "status");
+        put(&mut object, "status", resource.empty_status());
+    }
+    resource.strategy.prepare_create(&mut object, moment);
+    let mut errors = metadata::validate(&object, resource);
+    errors.extend(resource.strategy.validate(&object));
+    write.invalid_unless_empty(&object, &errors)?;
+    resource.strategy.warnings(&object).into_iter().for_each(|text| checkpoints.warn(text));
+    checkpoints.review(&mut object, None).await?;
+    Ok(object)
+}
+
+/// Puts the object into the namespace of the request. One of a cluster-scoped kind loses the namespace that it names; many
+/// published manifests name one.
+fn place(object: &mut Value, write: Write<'_>) -> Result<(), Status> {
+    let metadata = child(object, "metadata");
+    if !text(metadata, "resourceVersion").is_empty() {
+        return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    if !write.resource.is_namespaced() {
+        remove(metadata, "namespace");
+        return Ok(());
+    }
+    let namespace = text(metadata, "namespace");
+    if !namespace.is_empty() && namespace != write.namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    put(metadata, "namespace", write.namespace);
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! The life of a write: the steps that an object takes between the body that a client sends and the store.
+//!
+//! The order is upstream's, for every kind, and for create, update, patch, apply and subresources alike:
+//!
+//! 1. **decode**: the body becomes a tree of the kind's schema; fields that the schema does not know are pruned
+//!    ([`windlass_machinery::decode`]). A patch is applied to the current object first, and its result is decoded.
+//! 2. **default** ([`Strategy::set_defaults`](crate::Strategy::set_defaults)).
+//! 3. **own**: the fields that the client sets or changes become its manager's. What later steps add belongs to nobody.
+//! 4. **admit, mutating**: admission sees the object as the client sent it, with defaults, and may change it.
+//! 5. **guard**: nobody gives away rights that they do not have.
+//! 6. **prepare**: the server sets what it alone decides, and puts back what this endpoint does not change.
+//! 7. **validate**: the object as it would be stored; then warnings.
+//! 8. **admit, validating**: admission may only refuse.
+//! 9. **convert** to the stored form ([`Strategy::to_stored`](crate::Strategy::to_stored)), when the store is written.
+//!
+//! This module is pure: it knows the kind and its strategy, and what needs the rest of the cluster (steps 3, 4, 5 and 8) comes in as
+//! [`Checkpoints`]. The verbs of the API server run it, and so does the golden corpus that replays upstream's answers.
+//! Source: apiserver `endpoints/handlers/{create,update,patch}.go`, `registry/generic/registry/store.go`, `registry/rest/`.
+
+mod create;
+mod update;
+
+pub use create::create;
+pub use update::{takes_whole_object, update};
+
+use std::future::Future;
+
+use serde_json::Value;
+use windlass_api::Status;
+use windlass_api::field::Errors;
+use windlass_machinery::tree::text;
+
+use crate::{Moment, Resource, Subresource, metadata};
+
+/// What a write is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    pub resource: &'a Resource,
+    /// `None` for the object itself.
+    pub subresource: Option<Subresource>,
+    /// The namespace of the request; empty for cluster-scoped kinds.
+    pub namespace: &'a str,
+    pub moment: Moment,
+}
+
+/// The steps of a write that need more than the kind: the rest of the cluster, and who asks.
+pub trait Checkpoints: Sync {
+    /// The user of the request, as a `UserInfo` of `authentication.k8s.io/v1`.
+    fn requester(&self) -> Value;
+
+    /// Records in `metadata.managedFields` whose the fields of `new` are.
+    fn record_ownership(&self, new: &mut Value, old: Option<&Value>);
+
+    /// Runs mutating admission.
+    fn admit(&self, new: &mut Value, old: Option<&Value>) -> impl Future<Output = Result<(), Status>> + Send;
+
+    /// Refuses an object that gives away rights that the user does not have.
+    fn guard(&self, new: &Value, old: Option<&Value>) -> Result<(), Status>;
+
+    /// Runs validating admission. It changes nothing; `new` is mutable because one type of review serves both kinds of admission.
+    fn review(&self, new: &mut Value, old: Option<&Value>) -> impl Future<Output = Result<(), Status>> + Send;
+
+    /// Tells the client something although its request is fine.
+    fn warn(&self, text: String);
+}
+
+impl Write<'_> {
+    fn invalid_unless_empty(&self, object: &Value, errors: &Errors) -> Result<(), Status> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let kind = &self.resource.kind;
+        Err(Status::invalid(&kind.group, &kind.kind, text(&object["metadata"], "name"), errors))
+    }
+}
+
+const AFTER_ADMISSION: &str = " after mutating admission happens";
+
+/// Removes repeated owner references and warns in upstream's words; `when` continues the first part of its sentence.
+fn deduplicate_owners(object: &mut Value, when: &str, checkpoints: &impl Checkpoints) {
+    let repeated = metadata::deduplicate_owners(object);
+    if !repeated.is_empty() {
+        checkpoints.warn(format!(
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may \
+             reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: [{}]",
+            repeated.join(" ")
+        ));
+    }
+}
