@@ -6,13 +6,15 @@ mod arrows;
 mod check;
 mod cluster;
 mod conformance;
+mod needs;
 mod process;
+mod test;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask check                    formatting, clippy, and the directions of dependencies
-cargo xtask test [ARGS…]             all tests (as root); ARGS go to cargo test
+cargo xtask test [ARGS…]             installs what tests need, and runs all of them to the end (as root); ARGS go to cargo test
 cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
 cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones)
 cargo xtask conformance --update     the whole suite; what passes is added to conformance/passing.txt
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
     let (command, rest) = args.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
     let result = match command {
         "check" => check::run(),
-        "test" => process::cargo(["test", "--workspace"].into_iter().chain(rest.iter().map(String::as_str))),
+        "test" => test::run(rest),
         "conformance" => conformance::run(rest),
         "bench" => process::run(process::root().join("bench/run.sh"), rest),
         "facts" => process::run(process::root().join("conformance/facts/derive.sh"), rest),

@@ -4,6 +4,7 @@
 
 mod apply;
 mod harness;
+mod life;
 mod objects;
 mod pages;
 mod transports;
