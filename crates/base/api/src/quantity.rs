@@ -132,6 +132,9 @@ impl FromStr for Quantity {
         if number.is_empty() || number.bytes().filter(|b| *b == b'.').count() > 1 || number == "." {
             return Err(ParseError::Format);
         }
+        if !is_suffix_well_formed(suffix) {
+            return Err(ParseError::Format);
+        }
         let (scale, format) = parse_suffix(suffix)?;
         let nanos = scaled(number, scale)?;
         let quantity = Self { nanos: 0, format };
@@ -146,6 +149,12 @@ enum Scale {
     Ten(i32),
     /// 2^n
     Two(u32),
+}
+
+/// Whether a suffix has the form of one (letters that occur in suffixes, then an exponent), be there such a suffix or not.
+fn is_suffix_well_formed(suffix: &str) -> bool {
+    let exponent = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+    exponent.strip_prefix(['-', '+']).unwrap_or(exponent).bytes().all(|b| b.is_ascii_digit())
 }
 
 fn parse_suffix(suffix: &str) -> Result<(Scale, Format), ParseError> {

@@ -22,11 +22,16 @@ use crate::schema::{Field, Presence, Scalar, Schema, Shape, Type, TypeId};
 /// As many unknown and duplicate fields are reported, as upstream.
 const PROBLEMS_MAX: usize = 100;
 
+/// How deep lists and maps of an object may stand in one another, whatever it came as: as deep as the reader of JSON goes.
+pub const DEPTH_MAX: usize = 127;
+
 /// A field that a strict client would not have sent; the text is upstream's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     Unknown(String),
     Duplicate(String),
+    /// Keys that stand more than once in a map of a YAML document; a line for each.
+    DuplicateKeys(Vec<String>),
 }
 
 impl fmt::Display for Problem {
@@ -34,6 +39,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Unknown(path) => write!(f, "unknown field {path:?}"),
             Self::Duplicate(path) => write!(f, "duplicate field {path:?}"),
+            Self::DuplicateKeys(lines) => write!(f, "yaml: unmarshal errors:\n  {}", lines.join("\n  ")),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod names;
 pub mod openapi;
 pub mod pick;
 pub mod protobuf;
+pub mod rfc6902;
 pub mod schema;
 pub mod strategic;
 pub mod tree;

@@ -24,7 +24,7 @@ pub enum PatchError {
     Directive(String),
     #[error("map: {item} does not contain declared merge key: {key}")]
     NoMergeKey { item: String, key: String },
-    #[error("{RETAIN_KEYS} has to be a list, and to name every field of the patch")]
+    #[error("invalid patch format of retainKeys")]
     RetainKeys,
     #[error("lists of the patch for {0} hold items that are not objects")]
     Items(String),
@@ -251,7 +251,8 @@ fn retain_keys(object: &mut Map<String, Value>, patch: &Map<String, Value>) -> R
     let Some(keys) = patch.get(RETAIN_KEYS) else { return Ok(()) };
     let keys = keys.as_array().ok_or(PatchError::RetainKeys)?;
     let named = |name: &String| keys.iter().any(|key| key == name.as_str());
-    if patch.keys().any(|name| !name.starts_with('$') && !named(name)) {
+    // A null clears a field anyway.
+    if patch.iter().any(|(name, value)| !name.starts_with('$') && !value.is_null() && !named(name)) {
         return Err(PatchError::RetainKeys);
     }
     object.retain(|name, _| named(name));

@@ -15,7 +15,9 @@ use crate::registry::Served;
 pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
     match body.encoding {
         Encoding::Json => serde_json::from_slice(&body.bytes).map_err(|error| Status::bad_request(error.to_string())),
-        Encoding::Yaml => yaml::parse(&body.bytes).map_err(|error| Status::bad_request(error.0)),
+        Encoding::Yaml => {
+            yaml::parse(&body.bytes).map(|document| document.value).map_err(|error| Status::bad_request(error.0))
+        }
         Encoding::Protobuf => Err(Status::unsupported_media_type("application/json, application/yaml")),
     }
 }
@@ -36,9 +38,13 @@ pub(crate) fn decode_body(
             (said.kind, said.api_version, decoded)
         }
         Encoding::Yaml => {
-            let tree = yaml::parse(&body.bytes).map_err(|error| refuse(&error))?;
-            let said = (text(&tree, "kind").to_owned(), text(&tree, "apiVersion").to_owned());
-            (said.0, said.1, decode::from_value(schema, id, tree).map_err(|error| refuse(&error))?)
+            let yaml::Document { value, duplicates } = yaml::parse(&body.bytes).map_err(|error| refuse(&error))?;
+            let said = (text(&value, "kind").to_owned(), text(&value, "apiVersion").to_owned());
+            let mut decoded = decode::from_value(schema, id, value).map_err(|error| refuse(&error))?;
+            if !duplicates.is_empty() {
+                decoded.problems.insert(0, Problem::DuplicateKeys(duplicates));
+            }
+            (said.0, said.1, decoded)
         }
         Encoding::Protobuf => {
             let envelope = protobuf::open_envelope(&body.bytes).map_err(|error| refuse(&error))?;

@@ -175,7 +175,9 @@ impl Controller {
         if left.items.is_empty() {
             return Ok(());
         }
-        remains.objects.insert(resource.resource.group_resource().to_string(), left.items.len());
+        // Upstream writes the dot for the core group as well.
+        let name = format!("{}.{}", resource.resource.resource, resource.resource.group);
+        remains.objects.insert(name, left.items.len());
         for object in left.items {
             for finalizer in object.decode::<PartialObject>()?.metadata.finalizers {
                 *remains.finalizers.entry(finalizer).or_default() += 1;
@@ -213,7 +215,7 @@ impl Controller {
     }
 }
 
-/// `a has 1 resource instances, b has 2 resource instances`.
+/// Returns `pods. has 1 resource instances, jobs.batch has 2 resource instances`.
 fn counted(counts: &BTreeMap<String, usize>, join: &str) -> String {
     let parts: Vec<String> =
         counts.iter().map(|(name, count)| format!("{name} {join} {count} resource instances")).collect();
@@ -299,11 +301,11 @@ mod tests {
     #[test]
     fn conditions_say_what_remains() {
         let mut remains = Remains::default();
-        remains.objects.insert("pods".to_owned(), 2);
+        remains.objects.insert("pods.".to_owned(), 2);
         remains.finalizers.insert("example.com/f".to_owned(), 1);
         let first = conditions(&[], &remains, "t1");
         assert_eq!(first.len(), 5);
-        assert_eq!(first[3]["message"], "Some resources are remaining: pods has 2 resource instances");
+        assert_eq!(first[3]["message"], "Some resources are remaining: pods. has 2 resource instances");
         assert_eq!(
             first[4]["message"],
             "Some content in the namespace has finalizers remaining: example.com/f in 1 resource instances"

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path, complaints};
+use windlass_api::well_known::finalizer;
 use windlass_api::{GroupVersion, names, time};
 
 use crate::{Moment, Resource};
@@ -120,7 +121,22 @@ pub(crate) fn validate(object: &Value, resource: &Resource) -> Errors {
         (false, _) => errors.push(Error::forbidden(&path.child("namespace"), "not allowed on this type")),
     }
     validate_common(metadata, &path, &mut errors);
+    if resource.qualifies_finalizers {
+        let finalizers = path.child("finalizers");
+        for (index, name) in items(metadata, "finalizers").filter_map(Value::as_str).enumerate() {
+            if !is_qualified_finalizer(name) {
+                errors.push(Error::invalid(&finalizers.index(index), name, UNQUALIFIED_FINALIZER));
+            }
+        }
+    }
     errors
+}
+
+pub(crate) const UNQUALIFIED_FINALIZER: &str = "name is neither a standard finalizer name nor is it fully qualified";
+
+/// Whether a finalizer has a domain, or is one of those that need none.
+pub(crate) fn is_qualified_finalizer(name: &str) -> bool {
+    name.contains('/') || [finalizer::KUBERNETES, finalizer::ORPHAN, finalizer::FOREGROUND].contains(&name)
 }
 
 pub(crate) fn validate_update(object: &Value, old: &Value, resource: &Resource) -> Errors {

@@ -94,6 +94,8 @@ pub struct Resource {
     pub creates_on_update: bool,
     /// An update must say from which version it was made.
     pub updates_need_version: bool,
+    /// A new object's finalizers must be standard ones or have a domain.
+    pub qualifies_finalizers: bool,
     /// Deletion may wait for the object's processes to end.
     pub deletes_gracefully: bool,
     pub selectable: Vec<SelectableField>,
@@ -261,6 +263,7 @@ impl Resource {
             takes_status_on_create: false,
             creates_on_update: false,
             updates_need_version: false,
+            qualifies_finalizers: true,
             deletes_gracefully: false,
             selectable: Vec::new(),
             columns: default_columns(),
@@ -315,6 +318,12 @@ impl Resource {
 
     pub fn updates_need_version(mut self) -> Self {
         self.updates_need_version = true;
+        self
+    }
+
+    /// Any finalizer will do whose name is valid.
+    pub fn takes_any_finalizer(mut self) -> Self {
+        self.qualifies_finalizers = false;
         self
     }
 

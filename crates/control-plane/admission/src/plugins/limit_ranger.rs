@@ -74,7 +74,7 @@ fn set_defaults(pod: &mut Value, range: &Value) {
         for container in items_mut(spec, list) {
             let name = text(container, "name").to_owned();
             let own = child(container, "resources");
-            for (kind, defaults) in [("limits", &limits), ("requests", &requests)] {
+            for (kind, defaults) in [("requests", &requests), ("limits", &limits)] {
                 let mut added = Vec::new();
                 for (resource, quantity) in defaults {
                     if own.get(kind).and_then(|all| all.get(resource)).is_none() {

@@ -6,6 +6,7 @@ use windlass_api::status::{Cause, Reason};
 use windlass_api::{Status, time};
 use windlass_client::PatchType;
 use windlass_machinery::managed::{self, ApplyError, Conflict};
+use windlass_machinery::rfc6902::{self, JsonPatchError};
 use windlass_machinery::strategic;
 use windlass_machinery::tree::{child, put, remove};
 use windlass_resources::SchemaRef;
@@ -56,9 +57,7 @@ pub(crate) fn patched(patch_type: PatchType, patch: &Value, old: &Value, schema:
     match patch_type {
         PatchType::Merge => json_patch::merge(&mut new, patch),
         PatchType::Json => {
-            let operations: json_patch::Patch = serde_json::from_value(patch.clone())
-                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
-            json_patch::patch(&mut new, &operations).map_err(|error| unprocessable(&error))?;
+            rfc6902::apply(&mut new, patch).map_err(json_patch_failure)?;
         }
         PatchType::Strategic | PatchType::Apply => {
             strategic::apply(schema.schema, schema.id, &mut new, patch)
@@ -68,10 +67,16 @@ pub(crate) fn patched(patch_type: PatchType, patch: &Value, old: &Value, schema:
     Ok(new)
 }
 
-/// A patch that is well formed and does not fit the object.
-fn unprocessable(error: &dyn std::fmt::Display) -> Status {
-    let text = format!("the server rejected our request due to an error in our request: {error}");
-    Status::new(422, Reason::Invalid, text)
+fn json_patch_failure(error: JsonPatchError) -> Status {
+    match error {
+        JsonPatchError::Malformed(_) => Status::bad_request(error.to_string()),
+        JsonPatchError::TooMany(_) => Status::too_large(error),
+        // Upstream keeps to itself what does not fit.
+        _ => {
+            tracing::debug!(%error, "a JSON patch does not fit its object");
+            Status::new(422, Reason::Invalid, "the server rejected our request due to an error in our request")
+        }
+    }
 }
 
 /// The configuration must say what it is, and must be a partial object of the kind: checked against the schema for unknown

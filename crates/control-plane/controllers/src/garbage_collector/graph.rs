@@ -94,6 +94,25 @@ impl Graph {
         Some((found.resource.resource.clone(), scope))
     }
 
+    /// The kind of a resource.
+    pub(super) fn kind_of(&self, resource: &GroupVersionResource) -> Option<String> {
+        self.followed().get(resource).map(|followed| followed.resource.kind.clone())
+    }
+
+    /// Whether the owner that a reference means lives in another namespace than its dependent. It looks through all objects of the
+    /// owner's kind: for owners that are not where they should be.
+    pub(super) fn is_elsewhere(&self, owner: &OwnerReference, namespace: &str) -> bool {
+        let Some((resource, _)) = self.resource_of(owner) else { return false };
+        let informer = self.followed().get(&resource).map(|followed| followed.informer.clone());
+        informer.is_some_and(|informer| {
+            let mut elsewhere = informer.list("").into_iter().filter(|object| object.key.namespace != namespace);
+            elsewhere.any(|object| {
+                object.key.name == owner.name
+                    && object.decode::<PartialObject>().is_ok_and(|object| object.metadata.uid == owner.uid)
+            })
+        })
+    }
+
     /// Keeps following every resource that can be listed, watched and deleted, for ever.
     pub(super) async fn follow_resources(self: &Arc<Self>, client: &Client) {
         let changed = Arc::new(Notify::new());

@@ -18,7 +18,9 @@ use serde_json::json;
 use windlass_api::meta::PartialObject;
 use windlass_api::well_known::finalizer;
 use windlass_api::{Meta, OwnerReference, Status};
-use windlass_client::{Client, DeleteOptions, OBJECT, Outcome, Preconditions, Propagation, WorkQueue};
+use windlass_client::{
+    Client, DeleteOptions, EventType, OBJECT, ObjectReference, Outcome, Preconditions, Propagation, Recorder, WorkQueue,
+};
 
 use crate::context::Context;
 use graph::{Graph, Node, Scope};
@@ -29,13 +31,15 @@ const WORKERS: usize = 20;
 struct Controller {
     client: Client,
     graph: Arc<Graph>,
+    recorder: Recorder,
 }
 
 pub(crate) async fn run(context: Context) {
     let client = context.client(NAME);
     let queue = WorkQueue::new();
     let graph = Arc::new(Graph::new(context.informers.clone(), queue.clone()));
-    let controller = Controller { client: client.clone(), graph: graph.clone() };
+    let recorder = context.recorder(&client, "garbage-collector-controller");
+    let controller = Controller { client: client.clone(), graph: graph.clone(), recorder };
     tokio::join!(graph.follow_resources(&client), queue.run(NAME, WORKERS, async |node| controller.sync(node).await));
 }
 
@@ -101,6 +105,7 @@ impl Controller {
             return Ok(Outcome::Done);
         }
         let owners = self.classify(&meta).await?;
+        self.report_owners_elsewhere(&node, &meta, &owners);
         let has_dependents = !self.graph.dependents(&meta.uid).is_empty();
         match decide(&meta, &owners, has_dependents) {
             Decision::Keep => {}
@@ -144,6 +149,31 @@ impl Controller {
             }
         }
         Ok(owners)
+    }
+
+    /// Says of owners that live in another namespace that they cannot own the object: people look for why it went, or why it stays.
+    fn report_owners_elsewhere(&self, node: &Node, meta: &Meta, owners: &Owners) {
+        let namespaced =
+            |owner: &&OwnerReference| matches!(self.graph.resource_of(owner), Some((_, Scope::Namespaced)));
+        let of_cluster_scoped = owners.solid.iter().filter(|_| meta.namespace.is_empty());
+        for owner in owners.dangling.iter().chain(of_cluster_scoped).filter(namespaced) {
+            if !self.graph.is_elsewhere(owner, &meta.namespace) {
+                continue;
+            }
+            let about = ObjectReference {
+                api_version: node.resource.group_version().to_string(),
+                kind: self.graph.kind_of(&node.resource).unwrap_or_default(),
+                namespace: meta.namespace.clone(),
+                name: meta.name.clone(),
+                uid: meta.uid.clone(),
+                ..ObjectReference::default()
+            };
+            let message = format!(
+                "ownerRef [{}/{}, namespace: {}, name: {}, uid: {}] does not exist in namespace {:?}",
+                owner.api_version, owner.kind, meta.namespace, owner.name, owner.uid, meta.namespace
+            );
+            self.recorder.event(&about, EventType::Warning, "OwnerRefInvalidNamespace", message);
+        }
     }
 
     /// Deletes an object, provided that it is still the one that was looked at.

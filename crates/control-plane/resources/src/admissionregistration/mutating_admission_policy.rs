@@ -10,6 +10,7 @@ use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies")
+        .takes_any_finalizer()
         .categories(&["api-extensions"])
         .counts_generations()
         .columns(columns::list(&["Name", "Mutations:integer", "ParamKind", "Age"]))

@@ -14,6 +14,7 @@ pub(crate) fn resource() -> Resource {
         "MutatingAdmissionPolicyBinding",
         "mutatingadmissionpolicybindings",
     )
+    .takes_any_finalizer()
     .categories(&["api-extensions"])
     .counts_generations()
     .columns(columns::list(&["Name", "PolicyName", "ParamRef", "Age"]))

@@ -10,6 +10,7 @@ use crate::{Moment, Resource, Strategy, Subresource, metadata};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")
+        .takes_any_finalizer()
         .categories(&["api-extensions"])
         .subresources(&[Subresource::Status])
         .counts_generations()

@@ -17,6 +17,7 @@ pub(crate) fn resource() -> Resource {
         "ValidatingWebhookConfiguration",
         "validatingwebhookconfigurations",
     )
+    .takes_any_finalizer()
     .categories(&["api-extensions"])
     .counts_generations()
     .columns(columns::list(&["Name", "Webhooks:integer", "Age"]))

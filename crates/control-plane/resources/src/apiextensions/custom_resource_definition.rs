@@ -9,6 +9,7 @@ use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions")
+        .takes_any_finalizer()
         .short_names(&["crd", "crds"])
         .categories(&["api-extensions"])
         .subresources(&[Subresource::Status])

@@ -10,6 +10,7 @@ use crate::{Moment, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases")
+        .takes_any_finalizer()
         .creates_on_update()
         .columns(columns::list(&["Name", "Holder", "Age"]))
         .updates_need_version()

@@ -8,7 +8,7 @@ use windlass_api::names;
 use windlass_api::well_known::{finalizer, label};
 
 use crate::columns::{self, Column};
-use crate::{Moment, Resource, Strategy, Subresource};
+use crate::{Moment, Resource, Strategy, Subresource, metadata};
 use windlass_machinery::tree::{child, items, keep, put, set_text, text};
 
 pub(crate) fn resource() -> Resource {
@@ -24,9 +24,6 @@ pub(crate) fn resource() -> Resource {
         ])
         .strategy(Namespace)
 }
-
-/// Finalizers that need no domain.
-const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
 
 struct Namespace;
 
@@ -65,8 +62,8 @@ impl Strategy for Namespace {
             .filter_map(Value::as_str)
             .flat_map(|name| {
                 let mut problems = names::qualified_name(name);
-                if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
-                    problems.push("name is neither a standard finalizer name nor is it fully qualified".to_owned());
+                if !metadata::is_qualified_finalizer(name) {
+                    problems.push(metadata::UNQUALIFIED_FINALIZER.to_owned());
                 }
                 complaints(&finalizers, name, problems)
             })

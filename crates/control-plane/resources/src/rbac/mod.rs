@@ -85,12 +85,18 @@ fn validate_binding(object: &Value, namespaced: bool) -> Errors {
     if !kinds.contains(&text(role, "kind")) {
         errors.push(Error::not_supported(&role_path.child("kind"), text(role, "kind"), kinds));
     }
-    if text(role, "name").is_empty() {
-        errors.push(Error::required(&role_path.child("name"), ""));
-    }
+    let name = text(role, "name");
+    complain(&mut errors, &role_path.child("name"), name, names::path_segment(name));
     let subjects = Path::new("subjects");
     for (index, subject) in items(object, "subjects").enumerate() {
         errors.extend(validate_subject(subject, &subjects.index(index), namespaced));
+    }
+    // Upstream finds these by declarative validation, which comes after all else.
+    for (index, _) in items(object, "subjects").enumerate().filter(|(_, subject)| text(subject, "name").is_empty()) {
+        errors.push(Error::required(&subjects.index(index).child("name"), ""));
+    }
+    if name.is_empty() {
+        errors.push(Error::required(&role_path.child("name"), ""));
     }
     errors
 }
@@ -116,9 +122,6 @@ fn validate_subject(subject: &Value, path: &Path<'_>, namespaced: bool) -> Error
             }
         }
         other => errors.push(Error::not_supported(&path.child("kind"), other, &["ServiceAccount", "User", "Group"])),
-    }
-    if name.is_empty() {
-        errors.push(Error::required(&path.child("name"), ""));
     }
     errors
 }
