@@ -1,5 +1,6 @@
-//! The language everybody speaks: names, quantities, selectors, statuses, time. No I/O.
+//! The language everybody speaks: names, quantities, selectors, statuses, conditions, time. No I/O.
 
+pub mod condition;
 pub mod field;
 pub mod fields;
 pub mod gvk;
@@ -15,6 +16,7 @@ pub mod text;
 pub mod time;
 pub mod well_known;
 
+pub use condition::Condition;
 pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey};
 pub use jiff::Timestamp;
 pub use k8s_openapi as k8s;

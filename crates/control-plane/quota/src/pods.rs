@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use windlass_api::condition::{self, TRUE};
 use windlass_api::time::parse_rfc3339;
 use windlass_api::{Quantity, Timestamp};
 use windlass_machinery::tree::{items, text};
@@ -84,8 +85,8 @@ fn compute(requests: &Amounts, limits: &Amounts) -> Amounts {
 /// What the whole pod asks for: `requests` or `limits`.
 fn total(pod: &Value, list: &str) -> Amounts {
     let (spec, status) = (&pod["spec"], &pod["status"]);
-    let infeasible = items(status, "conditions")
-        .any(|c| c["type"] == "PodResizePending" && c["status"] == "True" && c["reason"] == "Infeasible");
+    let pending = condition::find(condition::list(status), "PodResizePending");
+    let infeasible = pending.is_some_and(|c| c["status"] == TRUE && c["reason"] == "Infeasible");
     let of = |container: &Value, statuses: &str| {
         let name = text(container, "name");
         let status = items(status, statuses).find(|status| text(status, "name") == name);

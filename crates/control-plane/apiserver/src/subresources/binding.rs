@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Path};
-use windlass_api::{GroupVersionKind, Status, time};
+use windlass_api::{GroupVersionKind, Status, Timestamp, condition};
 use windlass_client::Request;
 use windlass_machinery::Schema;
 use windlass_machinery::tree::{child, put, text};
@@ -28,7 +28,7 @@ impl Server {
         let binding = decode_body(context, Schema::builtin(), id, &BINDING, &request.body, &request.options)?;
         validate(&binding, &request.name)?;
         let resource = served.resource.group_resource();
-        let now = time::rfc3339(self.clock.now());
+        let now = self.clock.now();
         self.change(context, served, &request, |old| {
             let refuse = |why: String| Err(Status::conflict(&resource, &request.name, why));
             let node = text(&old["spec"], "nodeName");
@@ -41,7 +41,7 @@ impl Server {
             if old.pointer("/spec/schedulingGates/0").is_some() {
                 return refuse(format!("pod {} has non-empty .spec.schedulingGates", request.name));
             }
-            Ok(bound(old, &binding, &now))
+            Ok(bound(old, &binding, now))
         })
         .await?;
         Ok(Outcome::success(Value::Null).created())
@@ -62,7 +62,7 @@ fn validate(binding: &Value, name: &str) -> Result<(), Status> {
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid("", "Binding", name, &errors)) }
 }
 
-fn bound(pod: &Value, binding: &Value, now: &str) -> Value {
+fn bound(pod: &Value, binding: &Value, now: Timestamp) -> Value {
     let mut pod = pod.clone();
     put(child(&mut pod, "spec"), "nodeName", text(&binding["target"], "name"));
     for field in ["annotations", "labels"] {
@@ -70,11 +70,10 @@ fn bound(pod: &Value, binding: &Value, now: &str) -> Value {
             put(child(child(&mut pod, "metadata"), field), key, value.clone());
         }
     }
-    let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+    let scheduled = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null});
     let status = child(&mut pod, "status");
-    let mut conditions: Vec<Value> = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    conditions.retain(|condition| condition["type"] != "PodScheduled");
-    conditions.push(condition);
+    let mut conditions = condition::list(status).to_vec();
+    condition::set(&mut conditions, scheduled, now);
     put(status, "conditions", conditions);
     pod
 }
@@ -87,7 +86,7 @@ mod tests {
     fn a_pod_gets_its_node() {
         let pod = json!({"metadata": {}, "spec": {}, "status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}});
         let binding = json!({"metadata": {"annotations": {"a": "b"}}, "target": {"kind": "Node", "name": "n1"}});
-        let bound = bound(&pod, &binding, "now");
+        let bound = bound(&pod, &binding, Timestamp::UNIX_EPOCH);
         assert_eq!(bound["spec"]["nodeName"], "n1");
         assert_eq!(bound["metadata"]["annotations"]["a"], "b");
         assert_eq!(bound["status"]["conditions"].as_array().unwrap().len(), 1);

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use windlass_admission::Cluster;
 use windlass_api::labels::Selector;
 use windlass_api::status::Cause;
-use windlass_api::{GroupVersionKind, GroupVersionResource, Status, time};
+use windlass_api::{GroupVersionKind, GroupVersionResource, Status, Timestamp, condition, time};
 use windlass_client::{DeleteOptions, PatchType, Request, Verb};
 use windlass_machinery::Schema;
-use windlass_machinery::tree::{child, items, number, put, text};
+use windlass_machinery::tree::{child, number, put, text};
 
 use crate::context::Context;
 use crate::objects::{decode_body, tree};
@@ -47,8 +47,8 @@ impl Server {
             self.take_from_budget(context, &pod, &request, dry_run).await?;
         }
         if !dry_run && pod["metadata"].get("deletionTimestamp").is_none() {
-            let now = time::rfc3339(self.clock.now());
-            self.change(context, served, &request, |old| Ok(evicted(old, &now))).await?;
+            let now = self.clock.now();
+            self.change(context, served, &request, |old| Ok(evicted(old, now))).await?;
         }
         let mut delete = Request { verb: Verb::Delete, subresource: "".into(), ..request };
         delete.options.dry_run = dry_run;
@@ -97,15 +97,14 @@ impl Server {
 
 /// A pod that has ended, or was never started, disturbs nobody.
 /// The pod, which says why it goes: those who count failures look at this.
-fn evicted(pod: &Value, now: &str) -> Value {
+fn evicted(pod: &Value, now: Timestamp) -> Value {
     let mut pod = pod.clone();
-    let condition = json!({
+    let target = json!({
         "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-        "message": "Eviction API: evicting", "lastTransitionTime": now});
+        "message": "Eviction API: evicting"});
     let status = child(&mut pod, "status");
-    let mut conditions = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    conditions.retain(|condition| condition["type"] != "DisruptionTarget");
-    conditions.push(condition);
+    let mut conditions = condition::list(status).to_vec();
+    condition::set(&mut conditions, target, now);
     put(status, "conditions", conditions);
     pod
 }
@@ -123,7 +122,7 @@ fn covers(budget: &Value, pod: &Value) -> bool {
 }
 
 fn is_ready(pod: &Value) -> bool {
-    items(&pod["status"], "conditions").any(|c| c["type"] == "Ready" && c["status"] == "True")
+    condition::is_true(condition::list(&pod["status"]), "Ready")
 }
 
 /// The budget with one more disruption on its account.

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::json;
 use windlass_api::resource::{JOBS, PODS};
 use windlass_api::time::Clock;
-use windlass_api::{Meta, ObjectKey, Status};
+use windlass_api::{Condition, Meta, ObjectKey, Status};
 use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, PatchType, STATUS, WorkQueue};
 
 use crate::context::Context;
@@ -33,7 +33,7 @@ use crate::write::modify;
 use backoff::Backoff;
 use plan::{Observed, Plan};
 use tracking::Event;
-use view::{FINALIZER, Job, JobCondition, JobStatus, is_tracked};
+use view::{FINALIZER, Job, JobStatus, is_tracked};
 
 const NAME: &str = "job-controller";
 const WORKERS: usize = 5;
@@ -194,7 +194,7 @@ impl Controller {
         self.pod_control.recorder.event(&reference(KIND, &job.metadata), EventType::Normal, reason, message.to_owned());
     }
 
-    fn tell_end(&self, job: &Job, status: &JobStatus, last: &JobCondition) {
+    fn tell_end(&self, job: &Job, status: &JobStatus, last: &Condition) {
         let about = reference(KIND, &job.metadata);
         let recorder = &self.pod_control.recorder;
         if last.kind != "Complete" {

@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use windlass_api::condition::{self, UNKNOWN};
 use windlass_api::resource::{LEASES, NODES, PODS};
 use windlass_api::taint::Taint;
 use windlass_api::time::{Clock, rfc3339};
 use windlass_api::well_known::{namespace, taint};
-use windlass_api::{ObjectKey, Status, Timestamp};
+use windlass_api::{Condition, ObjectKey, Status, Timestamp};
 use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, Recorder, STATUS, WorkQueue};
 
-use super::view::{Node, NodeCondition};
+use super::view::Node;
 use crate::context::Context;
 use crate::owners::OwnerKind;
 use crate::pod_control::reference;
@@ -135,7 +136,7 @@ impl Controller {
         Ok(Outcome::Again(if silent >= GRACE { GRACE } else { GRACE - silent }))
     }
 
-    async fn write_conditions(&self, node: &Node, conditions: &[NodeCondition]) -> Result<(), Status> {
+    async fn write_conditions(&self, node: &Node, conditions: &[Condition]) -> Result<(), Status> {
         let was_ready = node.condition("Ready") == Some("True");
         let patch = json!({"status": {"conditions": conditions}});
         let written = self.client.patch(&NODES, &node.metadata.key(), STATUS, &patch).await?;
@@ -162,27 +163,23 @@ impl Controller {
 }
 
 /// The node's conditions when nobody reports them any more; `None` when they say so already.
-fn unknown_conditions(node: &Node, now: Timestamp) -> Option<Vec<NodeCondition>> {
+fn unknown_conditions(node: &Node, now: Timestamp) -> Option<Vec<Condition>> {
     let mut conditions = node.status.conditions.clone();
     for kind in CONDITIONS {
-        let now = Some(rfc3339(now));
-        match conditions.iter_mut().find(|condition| condition.kind == kind) {
-            Some(condition) if condition.status == "Unknown" => {}
-            Some(condition) => {
-                condition.status = "Unknown".to_owned();
-                condition.reason = "NodeStatusUnknown".to_owned();
-                condition.message = "Kubelet stopped posting node status.".to_owned();
-                condition.last_transition_time = now;
-            }
-            None => conditions.push(NodeCondition {
-                kind: kind.to_owned(),
-                status: "Unknown".to_owned(),
-                last_heartbeat_time: node.metadata.creation_timestamp.clone(),
-                last_transition_time: now,
-                reason: "NodeStatusNeverUpdated".to_owned(),
-                message: "Kubelet never posted node status.".to_owned(),
-            }),
+        let known = condition::find(&conditions, kind);
+        if known.is_some_and(|known| known.status == UNKNOWN) {
+            continue;
         }
+        let (reason, message) = match known {
+            Some(_) => ("NodeStatusUnknown", "Kubelet stopped posting node status."),
+            None => ("NodeStatusNeverUpdated", "Kubelet never posted node status."),
+        };
+        let heard = match known {
+            Some(known) => known.last_heartbeat_time.clone(),
+            None => node.metadata.creation_timestamp.clone(),
+        };
+        let unknown = Condition { last_heartbeat_time: heard, ..Condition::new(kind, UNKNOWN, reason, message) };
+        condition::set(&mut conditions, unknown, now);
     }
     (conditions != node.status.conditions).then_some(conditions)
 }

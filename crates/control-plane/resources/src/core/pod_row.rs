@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_api::time;
+use windlass_api::{condition, time};
 use windlass_machinery::tree::{items, number, text};
 
 use crate::columns::{self, or_none, word};
@@ -154,7 +154,7 @@ fn is_sidecar(container: &Value) -> bool {
 }
 
 fn has_condition(status: &Value, kind: &str) -> bool {
-    items(status, "conditions").find(|c| text(c, "type") == kind).is_some_and(|c| text(c, "status") == "True")
+    condition::is_true(condition::list(status), kind)
 }
 
 /// How a container ended.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use windlass_api::Quantity;
+use windlass_api::condition;
 use windlass_api::k8s::api::core::v1::{
     ContainerImage, DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures, NodeRuntimeHandler,
     NodeRuntimeHandlerFeatures, NodeStatus, NodeSystemInfo,
@@ -142,20 +143,17 @@ fn conditions(input: &StatusInput<'_>) -> Vec<NodeCondition> {
         ("Ready", (ready.0, ready.1.to_owned(), ready.2)),
     ];
     let old = input.old.conditions.as_deref().unwrap_or_default();
-    let mut all: Vec<NodeCondition> =
-        old.iter().filter(|condition| !own.iter().any(|(kind, _)| condition.type_ == *kind)).cloned().collect();
+    let mut all = old.to_vec();
     for (kind, (status, reason, message)) in own {
-        let before = old.iter().find(|condition| condition.type_ == kind && condition.status == status);
-        all.push(NodeCondition {
+        let wanted = NodeCondition {
             type_: kind.to_owned(),
             status: status.to_owned(),
             reason: Some(reason),
             message: Some(message),
             last_heartbeat_time: Some(time(input.now)),
-            last_transition_time: before
-                .and_then(|before| before.last_transition_time.clone())
-                .or_else(|| Some(time(input.now))),
-        });
+            last_transition_time: None,
+        };
+        condition::set(&mut all, wanted, input.now);
     }
     all
 }

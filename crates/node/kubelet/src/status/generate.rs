@@ -101,7 +101,7 @@ pub(crate) fn generate(input: &StatusInput<'_>) -> PodStatus {
     let all: Vec<ContainerStatus> = init.iter().chain(&apps).cloned().collect();
     let (phase, reason, message) = phase_and_reason(input, &all);
     let mut extra = input.resize.to_vec();
-    extra.extend(conditions::condition(old, conditions::DISRUPTION_TARGET).cloned());
+    extra.extend(conditions::find(old, conditions::DISRUPTION_TARGET).cloned());
     extra.extend(input.eviction.iter().flat_map(|eviction| eviction.conditions.clone()));
     let some = |list: Vec<ContainerStatus>| (!list.is_empty()).then_some(list);
     let mut status = PodStatus {
