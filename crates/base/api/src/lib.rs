@@ -8,6 +8,7 @@ pub mod labels;
 pub mod meta;
 pub mod names;
 pub mod node_selector;
+pub mod pod;
 pub mod quantity;
 pub mod resource;
 pub mod status;

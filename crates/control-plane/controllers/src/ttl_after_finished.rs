@@ -65,6 +65,8 @@ fn time_left(job: &Job, now: Timestamp) -> Option<Duration> {
 mod tests {
     use serde_json::{Value, json};
 
+    use windlass_api::time::parse_rfc3339;
+
     use super::*;
 
     #[test]

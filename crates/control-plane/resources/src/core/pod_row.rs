@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::pod::is_sidecar;
 use windlass_api::{condition, time};
 use windlass_machinery::tree::{items, number, text};
 
@@ -147,10 +148,6 @@ impl Summary {
             };
         }
     }
-}
-
-fn is_sidecar(container: &Value) -> bool {
-    text(container, "restartPolicy") == "Always"
 }
 
 fn has_condition(status: &Value, kind: &str) -> bool {

@@ -10,6 +10,7 @@ use windlass_api::k8s::api::core::v1::{
     ContainerImage, DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures, NodeRuntimeHandler,
     NodeRuntimeHandlerFeatures, NodeStatus, NodeSystemInfo,
 };
+use windlass_api::pod::AnyList;
 use windlass_cri::{Image, RuntimeStatus};
 
 use super::facts::Pressure;
@@ -43,8 +44,8 @@ pub(super) fn generate(input: &StatusInput<'_>) -> NodeStatus {
     addresses.push(NodeAddress { type_: "Hostname".to_owned(), address: input.hostname.to_owned() });
     NodeStatus {
         addresses: Some(addresses),
-        allocatable: Some(texts(input.allocatable)),
-        capacity: Some(texts(input.capacity)),
+        allocatable: Some(texts(input.allocatable.amounts())),
+        capacity: Some(texts(input.capacity.amounts())),
         conditions: Some(conditions(input)),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(input.port) }),
