@@ -4,14 +4,17 @@
 
 mod arrows;
 mod check;
+mod circles;
 mod cluster;
 mod conformance;
 mod process;
+mod sources;
+mod unused;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask check                    formatting, clippy, and the directions of dependencies
+cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused
 cargo xtask test [ARGS…]             all tests (as root); ARGS go to cargo test
 cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
 cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones)

@@ -1,6 +1,8 @@
-//! The language everybody speaks: names, quantities, selectors, statuses, conditions, time. No I/O.
+//! The language everybody speaks: names, quantities, selectors, statuses, conditions, schedules, time, chance, and what a pod takes. No I/O.
 
+pub mod chance;
 pub mod condition;
+pub mod cron;
 pub mod field;
 pub mod fields;
 pub mod gvk;
@@ -17,6 +19,7 @@ pub mod text;
 pub mod time;
 pub mod well_known;
 
+pub use chance::Chance;
 pub use condition::Condition;
 pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey};
 pub use jiff::Timestamp;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use windlass_admission::Chain;
-use windlass_api::Status;
 use windlass_api::time::Clock;
+use windlass_api::{Chance, Status};
 use windlass_client::{Request, Verb};
 use windlass_resources::{Resource, Subresource, Verbs};
 use windlass_store::Store;
@@ -27,6 +27,8 @@ use crate::tokens::Tokens;
 pub struct Options {
     pub store: Arc<Store>,
     pub clock: Clock,
+    /// Where UIDs, generated names and other dice come from.
+    pub chance: Chance,
     pub resources: Vec<Resource>,
     pub admission: Chain,
     pub tokens: Tokens,
@@ -44,6 +46,7 @@ pub struct Options {
 pub struct Server {
     pub store: Arc<Store>,
     pub clock: Clock,
+    pub(crate) chance: Chance,
     pub(crate) registry: ArcSwap<Registry>,
     pub(crate) admission: Chain,
     pub(crate) authorizer: Authorizer,
@@ -62,6 +65,7 @@ impl Server {
         let Options {
             store,
             clock,
+            chance,
             resources,
             admission,
             tokens,
@@ -71,7 +75,8 @@ impl Server {
             advertised_address,
             kubelets,
         } = options;
-        let services: Arc<dyn Allocator> = Arc::new(ServiceAllocator { range: service_cidr, node_ports, clock });
+        let services: Arc<dyn Allocator> =
+            Arc::new(ServiceAllocator { range: service_cidr, node_ports, clock, chance: chance.clone() });
         let allocators = HashMap::from([("services", services)]);
         let registry = Registry::new(resources, &store);
         let authorizer = Authorizer::new(&store);
@@ -81,6 +86,7 @@ impl Server {
         Arc::new(Self {
             store,
             clock,
+            chance,
             registry,
             admission,
             authorizer,

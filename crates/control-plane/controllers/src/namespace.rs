@@ -5,9 +5,10 @@
 //! waits for, in upstream's words.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::condition;
@@ -107,7 +108,7 @@ impl Controller {
         if !namespace.metadata.is_deleting() || namespace.spec.finalizers.is_empty() {
             return Ok(self.forget(&key));
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key.name.clone());
+        self.waiting.lock().insert(key.name.clone());
         let remains = self.empty(&key.name).await?;
         self.report(&namespace, &remains).await?;
         if !remains.is_nothing() {
@@ -125,7 +126,7 @@ impl Controller {
     }
 
     fn forget(&self, key: &ObjectKey) -> Outcome {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.name);
+        self.waiting.lock().remove(&key.name);
         Outcome::Done
     }
 
@@ -187,13 +188,13 @@ impl Controller {
 
     /// Lets objects of this resource wake the namespaces that wait when they go.
     fn observe(&self, resource: &GroupVersionResource) {
-        if !self.observed.lock().unwrap_or_else(PoisonError::into_inner).insert(resource.clone()) {
+        if !self.observed.lock().insert(resource.clone()) {
             return;
         }
         let (queue, waiting) = (self.queue.clone(), self.waiting.clone());
         self.informers.of(resource).subscribe(move |change| {
             let namespace = &change.object().key.namespace;
-            if change.new.is_none() && waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace) {
+            if change.new.is_none() && waiting.lock().contains(namespace) {
                 queue.add(ObjectKey::new("", namespace.clone()));
             }
         });

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path, complaints};
-use windlass_api::{GroupVersion, names, time};
+use windlass_api::{Chance, GroupVersion, names, time};
 
 use crate::{Moment, Resource};
 use windlass_machinery::names::{generate, new_uid};
@@ -14,7 +14,7 @@ const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 const IMMUTABLE: &str = "field is immutable";
 
 /// Fills in what every new object gets. `namespace` is that of the request.
-pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, moment: Moment) {
+pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, moment: Moment, chance: &Chance) {
     let metadata = child(object, "metadata");
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         remove(metadata, field);
@@ -23,10 +23,10 @@ pub fn prepare_create(object: &mut Value, resource: &Resource, namespace: &str, 
         put(metadata, "namespace", namespace);
     }
     if text(metadata, "name").is_empty() && !text(metadata, "generateName").is_empty() {
-        let name = generate(text(metadata, "generateName"));
+        let name = generate(text(metadata, "generateName"), chance);
         put(metadata, "name", name);
     }
-    put(metadata, "uid", new_uid());
+    put(metadata, "uid", new_uid(chance));
     put(metadata, "creationTimestamp", time::rfc3339(moment.now));
     if resource.counts_generations {
         put(metadata, "generation", 1);
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_new_object() {
         let mut object = json!({"metadata": {"generateName": "a-", "generation": 7, "deletionTimestamp": "x"}});
-        prepare_create(&mut object, &config_map(), "ns", moment());
+        prepare_create(&mut object, &config_map(), "ns", moment(), &Chance::system());
         let metadata = &object["metadata"];
         assert!(text(metadata, "name").starts_with("a-"));
         assert_eq!((text(metadata, "namespace"), text(metadata, "creationTimestamp")), ("ns", "1970-01-01T00:00:00Z"));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
+use windlass_api::Chance;
 use windlass_machinery::json::Template;
 use windlass_machinery::names;
 use windlass_machinery::tree::{items, text};
@@ -63,11 +64,11 @@ fn reserved_for_choice(size: u64) -> u64 {
 }
 
 /// The write that takes an address for a Service.
-pub(super) fn take(address: IpAddr, namespace: &str, service: &str, now: &str) -> Op {
+pub(super) fn take(address: IpAddr, namespace: &str, service: &str, now: &str, chance: &Chance) -> Op {
     let object = json!({
         "metadata": {
             "name": address.to_string(),
-            "uid": names::new_uid(),
+            "uid": names::new_uid(chance),
             "creationTimestamp": now,
             "labels": {
                 "ipaddress.kubernetes.io/ip-family": if address.is_ipv4() { "IPv4" } else { "IPv6" },

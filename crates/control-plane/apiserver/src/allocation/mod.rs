@@ -18,13 +18,7 @@ pub(crate) use services::ServiceAllocator;
 /// Takes from and gives back to a stock. A transaction that fails because somebody else was quicker is made anew.
 pub(crate) trait Allocator: Send + Sync {
     /// Completes a new object with what it gets, or completes a changed one; returns the writes that take and give back.
-    fn write(
-        &self,
-        store: &Arc<Store>,
-        old: Option<&Value>,
-        new: &mut Value,
-        attempt: usize,
-    ) -> Result<Vec<Op>, Status>;
+    fn write(&self, store: &Arc<Store>, old: Option<&Value>, new: &mut Value) -> Result<Vec<Op>, Status>;
 
     /// The writes that give everything back.
     fn delete(&self, store: &Arc<Store>, old: &Value) -> Vec<Op>;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
-use windlass_api::Status;
 use windlass_api::field::{Error, Path};
 use windlass_api::time::Clock;
+use windlass_api::{Chance, Status};
 use windlass_machinery::tree::{child, items, items_mut, number, put, remove, text};
 use windlass_store::{Op, Store};
 
@@ -20,6 +20,7 @@ pub(crate) struct ServiceAllocator {
     pub range: Ipv4Net,
     pub node_ports: RangeInclusive<u16>,
     pub clock: Clock,
+    pub chance: Chance,
 }
 
 /// What a Service holds.
@@ -46,20 +47,14 @@ impl Holdings {
 }
 
 impl Allocator for ServiceAllocator {
-    fn write(
-        &self,
-        store: &Arc<Store>,
-        old: Option<&Value>,
-        new: &mut Value,
-        attempt: usize,
-    ) -> Result<Vec<Op>, Status> {
+    fn write(&self, store: &Arc<Store>, old: Option<&Value>, new: &mut Value) -> Result<Vec<Op>, Status> {
         let name = text(&new["metadata"], "name").to_owned();
         let namespace = text(&new["metadata"], "namespace").to_owned();
         let before = old.map(Holdings::of).unwrap_or_default();
         if let Some(old) = old {
             carry_over(old, new);
         }
-        let seed = self.clock.now().as_nanosecond() as u64 / 997 + attempt as u64 * 7919;
+        let seed = self.chance.number();
         let mut taking = Taking { store, before: &before, namespace: &namespace, name: &name, seed, ops: Vec::new() };
         let mut errors = Vec::new();
         self.address(&mut taking, new, &mut errors);
@@ -185,7 +180,7 @@ impl ServiceAllocator {
                 put(spec, "clusterIP", address.to_string());
                 put(spec, "clusterIPs", json!([address.to_string()]));
                 let now = self.clock.now_rfc3339();
-                taking.ops.push(addresses::take(address, taking.namespace, taking.name, &now));
+                taking.ops.push(addresses::take(address, taking.namespace, taking.name, &now, &self.chance));
             }
             Err(why) => {
                 let path = Path::new("spec");

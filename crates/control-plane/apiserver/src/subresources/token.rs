@@ -55,7 +55,7 @@ impl Server {
             secret: None,
             now,
             seconds,
-            id: names::new_uid(),
+            id: names::new_uid(&self.chance),
         };
         self.bind_token(&mut grant, &spec["boundObjectRef"])?;
         let token = self.tokens.sign(grant)?;

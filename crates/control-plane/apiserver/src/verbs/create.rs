@@ -48,7 +48,7 @@ impl Server {
         let moment = Moment { now: self.clock.now() };
         let asked_name = text(&object["metadata"], "name").to_owned();
         resource.strategy.set_defaults(&mut object);
-        metadata::prepare_create(&mut object, resource, &request.namespace, moment);
+        metadata::prepare_create(&mut object, resource, &request.namespace, moment, &self.chance);
         if resource.strategy.names_requester() {
             let user = serde_json::to_value(&*context.user).map_err(Status::internal)?;
             resource.strategy.set_requester(&mut object, &user);
@@ -93,14 +93,14 @@ impl Server {
                     return Err(Status::already_exists(&resource.group_resource(), &name));
                 }
                 if let Some(allocator) = self.allocator(served) {
-                    allocator.write(&self.store, None, &mut object, attempt)?;
+                    allocator.write(&self.store, None, &mut object)?;
                 }
                 let payload = Payload::Tree(resource.kind.clone(), object);
                 return Ok(Outcome::Object { payload, created: true });
             }
             let mut stored = object.clone();
             let taken = match self.allocator(served) {
-                Some(allocator) => allocator.write(&self.store, None, &mut stored, attempt)?,
+                Some(allocator) => allocator.write(&self.store, None, &mut stored)?,
                 None => Vec::new(),
             };
             resource.strategy.to_stored(&mut stored);
@@ -116,7 +116,7 @@ impl Server {
                 Err(CommitError::Conflict { op, .. }) if op > 0 && attempt < ATTEMPTS => {}
                 Err(CommitError::Conflict { .. }) if name_is_generated && attempt < ATTEMPTS => {
                     let base = text(&object["metadata"], "generateName").to_owned();
-                    put(child(&mut object, "metadata"), "name", names::generate(&base));
+                    put(child(&mut object, "metadata"), "name", names::generate(&base, &self.chance));
                 }
                 Err(CommitError::Conflict { .. }) if name_is_generated => {
                     return Err(Status::generate_name_conflict(&resource.group_resource(), &name));

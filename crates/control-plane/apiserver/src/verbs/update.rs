@@ -118,7 +118,7 @@ impl Server {
         let is_last = is_released(&new, served);
         let taken = match self.allocator(served) {
             Some(allocator) if is_last => allocator.delete(&self.store, old),
-            Some(allocator) => allocator.write(&self.store, Some(old), &mut new, 0)?,
+            Some(allocator) => allocator.write(&self.store, Some(old), &mut new)?,
             None => Vec::new(),
         };
         if request.options.dry_run {

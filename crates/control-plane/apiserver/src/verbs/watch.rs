@@ -79,7 +79,7 @@ impl Server {
         let now = Instant::now();
         let timeout = match options.timeout_seconds {
             Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
-            _ => TIMEOUT_MIN + Duration::from_millis(self.store.revision().wrapping_mul(7919) % 1_800_000),
+            _ => TIMEOUT_MIN + Duration::from_millis(self.chance.below(1_800_000) as u64),
         };
         Ok(Outcome::Watch(Box::new(Watcher {
             served: served.clone(),

@@ -16,8 +16,9 @@ mod tracking;
 pub(crate) mod view;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use windlass_api::resource::{JOBS, PODS};
 use windlass_api::time::Clock;
@@ -89,8 +90,8 @@ impl Controller {
         Ok(plan.wait.map_or(Outcome::Done, Outcome::Again))
     }
 
-    fn backoffs(&self) -> std::sync::MutexGuard<'_, HashMap<String, Backoff>> {
-        self.backoffs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backoffs(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Backoff>> {
+        self.backoffs.lock()
     }
 
     /// The job's pods. One that is adopted gets the finalizer first, so that it is counted.

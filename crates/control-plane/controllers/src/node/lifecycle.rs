@@ -6,9 +6,10 @@
 //! Source: <https://kubernetes.io/docs/reference/node/node-status/>.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 use windlass_api::condition::{self, UNKNOWN};
@@ -72,7 +73,7 @@ pub(crate) async fn run(context: Context) {
     let (changed, heard) = (queue.clone(), controller.heard.clone());
     controller.nodes.subscribe(move |change| {
         let key = change.object().key.clone();
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = heard.lock();
         match &change.new {
             None => _ = heard.remove(&key.name),
             Some(_) if !heard.contains_key(&key.name) || kubelet_spoke(change) => {
@@ -87,7 +88,7 @@ pub(crate) async fn run(context: Context) {
     context.informer(&LEASES).subscribe(move |change| {
         let key = &change.object().key;
         if change.new.is_some() && key.namespace == namespace::KUBE_NODE_LEASE {
-            heard.lock().unwrap_or_else(PoisonError::into_inner).insert(key.name.clone(), Instant::now());
+            heard.lock().insert(key.name.clone(), Instant::now());
         }
     });
     controller.nodes.synced().await;
@@ -111,7 +112,7 @@ impl Controller {
             return Ok(Outcome::Done);
         }
         let now = Instant::now();
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&key.name).copied().unwrap_or(now);
+        let heard = self.heard.lock().get(&key.name).copied().unwrap_or(now);
         let silent = now.duration_since(heard);
         if silent >= GRACE
             && let Some(conditions) = unknown_conditions(&node, self.clock.now())

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use windlass_api::Chance;
 use windlass_api::field::Errors;
 use windlass_machinery::decode;
 use windlass_machinery::tree::{child, keep, put, remove};
@@ -154,7 +155,7 @@ fn decoded(resource: &Resource, object: Value) -> Value {
 fn create(resource: &Resource, object: Value) -> Outcome {
     let mut object = decoded(resource, object);
     resource.strategy.set_defaults(&mut object);
-    metadata::prepare_create(&mut object, resource, "default", moment());
+    metadata::prepare_create(&mut object, resource, "default", moment(), &Chance::system());
     if resource.has(Subresource::Status) && !resource.takes_status_on_create {
         remove(&mut object, "status");
         put(&mut object, "status", resource.empty_status());

@@ -379,8 +379,7 @@ pub(super) fn service_proxy(server: &Server, found: &ResourcePath) -> Result<Tar
     if candidates.is_empty() {
         return Err(Status::service_unavailable(format!("no endpoints available for service {:?}", found.name)));
     }
-    let chance = usize::try_from(server.clock.now_nanos() / 1000).unwrap_or(0) % candidates.len();
-    let (host, port) = candidates.swap_remove(chance);
+    let (host, port) = candidates.swap_remove(server.chance.below(candidates.len()));
     Ok(behind(found, host, port, security))
 }
 
