@@ -1,9 +1,11 @@
 //! `cargo xtask check`: what must hold before a commit and needs no cluster.
 
-use crate::{arrows, process};
+use crate::{arrows, circles, process, unused};
 
 pub(crate) fn run() -> Result<(), String> {
     process::cargo(["fmt", "--all", "--check"])?;
     arrows::check()?;
+    circles::check()?;
+    unused::check()?;
     process::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }

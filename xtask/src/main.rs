@@ -4,16 +4,19 @@
 
 mod arrows;
 mod check;
+mod circles;
 mod cluster;
 mod conformance;
 mod needs;
 mod process;
+mod sources;
 mod test;
+mod unused;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask check                    formatting, clippy, and the directions of dependencies
+cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused
 cargo xtask test [ARGS…]             installs what tests need, and runs all of them to the end (as root); ARGS go to cargo test
 cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
 cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones)

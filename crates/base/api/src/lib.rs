@@ -1,5 +1,8 @@
-//! The language everybody speaks: names, quantities, selectors, statuses, time. No I/O.
+//! The language everybody speaks: names, quantities, selectors, statuses, conditions, schedules, time, chance, and what a pod takes. No I/O.
 
+pub mod chance;
+pub mod condition;
+pub mod cron;
 pub mod field;
 pub mod fields;
 pub mod gvk;
@@ -7,6 +10,7 @@ pub mod labels;
 pub mod meta;
 pub mod names;
 pub mod node_selector;
+pub mod pod;
 pub mod quantity;
 pub mod resource;
 pub mod status;
@@ -15,6 +19,8 @@ pub mod text;
 pub mod time;
 pub mod well_known;
 
+pub use chance::Chance;
+pub use condition::Condition;
 pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey};
 pub use jiff::Timestamp;
 pub use k8s_openapi as k8s;

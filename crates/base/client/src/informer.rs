@@ -9,10 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
@@ -111,12 +112,12 @@ impl Informer {
         }
     }
 
-    fn read_state(&self) -> std::sync::RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    fn read_state(&self) -> parking_lot::RwLockReadGuard<'_, State> {
+        self.state.read()
     }
 
-    fn write_state(&self) -> std::sync::RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    fn write_state(&self) -> parking_lot::RwLockWriteGuard<'_, State> {
+        self.state.write()
     }
 
     /// Waits until everything that was there at the start is in the cache.
@@ -199,7 +200,7 @@ impl Informer {
     /// Calls `handler` for every object that is there, and then for every change, after the cache has it. It must be quick, and is
     /// best used to put keys into a [`crate::WorkQueue`].
     pub fn subscribe(&self, handler: impl Fn(&Change) + Send + Sync + 'static) {
-        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handlers = self.handlers.lock();
         for object in self.list("") {
             handler(&Change { old: None, new: Some(object) });
         }
@@ -208,7 +209,7 @@ impl Informer {
 
     /// Takes changes into the cache and reports them.
     fn apply(&self, changes: impl IntoIterator<Item = (ObjectKey, Option<Object>)>) {
-        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        let handlers = self.handlers.lock();
         for (key, new) in changes {
             let old = match &new {
                 Some(object) => self.write_state().put(object.clone()),
@@ -316,12 +317,12 @@ impl Informers {
     /// lives.
     pub fn selected(&self, resource: &GroupVersionResource, namespace: &str, options: Options) -> Arc<Informer> {
         let name = format!("{resource} {namespace} {} {}", options.labels, options.fields);
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock();
         let informer = all.entry(name).or_insert_with(|| {
             let informer =
                 Arc::new(Informer::new(self.client.clone(), resource.clone(), namespace.to_owned(), options));
             let running = informer.clone();
-            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tasks = self.tasks.lock();
             tasks.spawn(async move { running.run().await });
             informer
         });
@@ -330,8 +331,7 @@ impl Informers {
 
     /// Waits until every informer that has been asked for is in sync.
     pub async fn synced(&self) {
-        let all: Vec<Arc<Informer>> =
-            self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let all: Vec<Arc<Informer>> = self.all.lock().values().cloned().collect();
         for informer in all {
             informer.synced().await;
         }

@@ -6,9 +6,6 @@ use serde::Serialize;
 
 use crate::key::{Algorithm, PublicKey};
 
-pub const OPENID_CONFIGURATION_PATH: &str = "/.well-known/openid-configuration";
-pub const JWKS_PATH: &str = "/openid/v1/jwks";
-
 /// The fields in the order in which upstream's library writes them.
 #[derive(Serialize)]
 struct Key<'a> {

@@ -34,7 +34,7 @@ pub use certificate::{Certificate, ClientCert, Issue, ServerCert};
 pub use error::PkiError;
 pub use files::write_private;
 pub use identity::{ClientIdentity, ClientVerifier, client_identity};
-pub use jwks::{JWKS_PATH, OPENID_CONFIGURATION_PATH, discovery_document, jwks};
+pub use jwks::{discovery_document, jwks};
 pub use key::{Algorithm, PrivateKey, PublicKey};
 pub use renewal::{Renewal, RenewalReason, renewal};
 pub use request::CertificateRequest;

@@ -5,8 +5,9 @@
 //! one metric.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -71,7 +72,7 @@ impl Metrics {
 
     /// The metric of this name, made by `make` unless it is there already.
     fn metric(&self, name: &'static str, make: impl FnOnce() -> prometheus::Result<Metric>) -> Metric {
-        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registered = self.registered.lock();
         if let Some(metric) = registered.get(name) {
             return metric.clone();
         }

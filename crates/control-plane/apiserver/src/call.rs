@@ -42,6 +42,7 @@ impl<'a> Call<'a> {
             subresource: self.subresource,
             namespace: &self.request.namespace,
             moment: Moment { now: self.storage.clock.now() },
+            chance: &self.storage.chance,
         }
     }
 

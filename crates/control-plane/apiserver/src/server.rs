@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use windlass_admission::Chain;
-use windlass_api::Status;
 use windlass_api::time::Clock;
+use windlass_api::{Chance, Status};
 use windlass_auth::authentication::Bound;
 use windlass_client::{Request, Verb};
 use windlass_resources::{Resource, Subresource, Verbs};
@@ -34,6 +34,7 @@ use crate::verbs::{create, delete, delete_collection, get, list, patch, update, 
 pub struct Options {
     pub store: Arc<Store>,
     pub clock: Clock,
+    pub chance: Chance,
     pub resources: Vec<Resource>,
     pub admission: Chain,
     pub tokens: Tokens,
@@ -57,9 +58,9 @@ pub struct Server {
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
-        let Options { store, clock, resources, service_cidr, node_ports, .. } = options;
+        let Options { store, clock, chance, resources, service_cidr, node_ports, .. } = options;
         let registry = Registry::new(resources, &store);
-        let storage = Arc::new(Storage::new(store, clock, registry, service_cidr, node_ports));
+        let storage = Arc::new(Storage::new(store, clock, chance, registry, service_cidr, node_ports));
         Arc::new(Self {
             gate: Gate::new(storage.clone(), options.admission, options.tokens),
             pages: Pages::new(options.metrics, options.advertised_address),

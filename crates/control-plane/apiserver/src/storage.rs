@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use windlass_api::time::Clock;
-use windlass_api::{GroupVersionResource, Status};
+use windlass_api::{Chance, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::text;
 use windlass_store::{CommitError, Expect, Item, Range, Store, Txn};
@@ -18,6 +18,7 @@ use crate::registry::{Registry, Served};
 pub(crate) struct Storage {
     pub store: Arc<Store>,
     pub clock: Clock,
+    pub chance: Chance,
     registry: ArcSwap<Registry>,
     /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
     pub service_cidr: Ipv4Net,
@@ -28,11 +29,12 @@ impl Storage {
     pub(crate) fn new(
         store: Arc<Store>,
         clock: Clock,
+        chance: Chance,
         registry: Registry,
         service_cidr: Ipv4Net,
         node_ports: RangeInclusive<u16>,
     ) -> Self {
-        Self { store, clock, registry: ArcSwap::from_pointee(registry), service_cidr, node_ports }
+        Self { store, clock, chance, registry: ArcSwap::from_pointee(registry), service_cidr, node_ports }
     }
 
     pub(crate) fn registry(&self) -> Arc<Registry> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use windlass_api::condition::{self, FALSE, TRUE};
 use windlass_api::labels::Selector;
 use windlass_api::resource::{
     DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
@@ -252,10 +253,8 @@ impl Controller {
             return Ok(Outcome::Again(left));
         }
         let Some(current) = self.pods.read::<Value>(key) else { return Ok(Outcome::Done) };
-        let mut conditions = current["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        for condition in conditions.iter_mut().filter(|condition| condition["type"] == TARGET) {
-            *condition = json!({"type": TARGET, "status": "False", "lastTransitionTime": rfc3339(now)});
-        }
+        let mut conditions = condition::list(&current["status"]).to_vec();
+        condition::set(&mut conditions, json!({"type": TARGET, "status": FALSE}), now);
         let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": conditions}});
         modify(&self.client, &self.pods, &PODS, key, STATUS, &patch).await?;
         Ok(Outcome::Done)
@@ -264,8 +263,8 @@ impl Controller {
 
 /// Since when a pod is said to be disrupted that is neither going nor has ended. What a kubelet says is never stale.
 fn target_since(pod: &Pod) -> Option<Timestamp> {
-    let target = pod.condition(TARGET).filter(|c| c.status == "True" && c.reason != "TerminationByKubelet")?;
-    let since = target.last_transition_time.as_deref().and_then(parse_rfc3339)?;
+    let target = pod.condition(TARGET).filter(|c| c.is_true() && c.reason != "TerminationByKubelet")?;
+    let since = target.since()?;
     pod.is_active().then_some(since)
 }
 
@@ -339,14 +338,11 @@ fn failed(budget: &Budget, problem: &str, now: Timestamp) -> Value {
 
 fn conditions(budget: &Budget, allowed: bool, reason: &str, message: &str, now: Timestamp) -> Value {
     const KIND: &str = "DisruptionAllowed";
-    let status = if allowed { "True" } else { "False" };
-    let old = budget.status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
-    let same = old.iter().find(|condition| condition["type"] == KIND && condition["status"] == status);
-    let since = same.map_or_else(|| json!(rfc3339(now)), |condition| condition["lastTransitionTime"].clone());
-    let mut all: Vec<Value> = old.iter().filter(|condition| condition["type"] != KIND).cloned().collect();
-    all.push(json!({
-        "type": KIND, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
-        "observedGeneration": budget.metadata.generation}));
+    let mut all = condition::list(&budget.status).to_vec();
+    let wanted = json!({
+        "type": KIND, "status": if allowed { TRUE } else { FALSE }, "reason": reason, "message": message,
+        "observedGeneration": budget.metadata.generation});
+    condition::set(&mut all, wanted, now);
     json!(all)
 }
 

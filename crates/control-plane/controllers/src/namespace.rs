@@ -5,16 +5,18 @@
 //! waits for, in upstream's words.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use windlass_api::condition;
 use windlass_api::meta::PartialObject;
 use windlass_api::resource::{NAMESPACES, PODS};
 use windlass_api::time::Clock;
 use windlass_api::well_known::finalizer;
-use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status};
+use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status, Timestamp};
 use windlass_client::{
     ApiResource, Client, DeleteOptions, Informers, Options, Outcome, Propagation, STATUS, WorkQueue,
 };
@@ -106,7 +108,7 @@ impl Controller {
         if !namespace.metadata.is_deleting() || namespace.spec.finalizers.is_empty() {
             return Ok(self.forget(&key));
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key.name.clone());
+        self.waiting.lock().insert(key.name.clone());
         let remains = self.empty(&key.name).await?;
         self.report(&namespace, &remains).await?;
         if !remains.is_nothing() {
@@ -124,7 +126,7 @@ impl Controller {
     }
 
     fn forget(&self, key: &ObjectKey) -> Outcome {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.name);
+        self.waiting.lock().remove(&key.name);
         Outcome::Done
     }
 
@@ -188,13 +190,13 @@ impl Controller {
 
     /// Lets objects of this resource wake the namespaces that wait when they go.
     fn observe(&self, resource: &GroupVersionResource) {
-        if !self.observed.lock().unwrap_or_else(PoisonError::into_inner).insert(resource.clone()) {
+        if !self.observed.lock().insert(resource.clone()) {
             return;
         }
         let (queue, waiting) = (self.queue.clone(), self.waiting.clone());
         self.informers.of(resource).subscribe(move |change| {
             let namespace = &change.object().key.namespace;
-            if change.new.is_none() && waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace) {
+            if change.new.is_none() && waiting.lock().contains(namespace) {
                 queue.add(ObjectKey::new("", namespace.clone()));
             }
         });
@@ -205,7 +207,7 @@ impl Controller {
         if remains.is_nothing() && namespace.status.conditions.is_empty() {
             return Ok(());
         }
-        let conditions = conditions(&namespace.status.conditions, remains, &self.clock.now_rfc3339());
+        let conditions = conditions(&namespace.status.conditions, remains, self.clock.now());
         if conditions == namespace.status.conditions {
             return Ok(());
         }
@@ -224,7 +226,7 @@ fn counted(counts: &BTreeMap<String, usize>, join: &str) -> String {
 
 /// The conditions of a namespace that is being deleted; those of other types stay. A transition's time is kept when the status
 /// stays the same.
-fn conditions(old: &[Value], remains: &Remains, now: &str) -> Vec<Value> {
+fn conditions(old: &[Value], remains: &Remains, now: Timestamp) -> Vec<Value> {
     let failures = (!remains.failures.is_empty()).then(|| {
         format!(
             "Failed to delete all resource types, {} remaining: {}",
@@ -279,17 +281,8 @@ fn conditions(old: &[Value], remains: &Remains, now: &str) -> Vec<Value> {
         let status = if problem.is_some() { "True" } else { "False" };
         let reason = if problem.is_some() { bad_reason } else { good_reason };
         let message = problem.unwrap_or_else(|| good_message.to_owned());
-        let position = all.iter().position(|condition| condition["type"] == kind);
-        let since = position
-            .map(|index| &all[index])
-            .filter(|condition| condition["status"] == status)
-            .map_or_else(|| json!(now), |condition| condition["lastTransitionTime"].clone());
-        let condition = json!({
-            "type": kind, "status": status, "lastTransitionTime": since, "reason": reason, "message": message});
-        match position {
-            Some(index) => all[index] = condition,
-            None => all.push(condition),
-        }
+        let wanted = json!({"type": kind, "status": status, "reason": reason, "message": message});
+        condition::set(&mut all, wanted, now);
     }
     all
 }
@@ -300,19 +293,20 @@ mod tests {
 
     #[test]
     fn conditions_say_what_remains() {
+        let at = |second| Timestamp::from_second(second).unwrap();
         let mut remains = Remains::default();
         remains.objects.insert("pods.".to_owned(), 2);
         remains.finalizers.insert("example.com/f".to_owned(), 1);
-        let first = conditions(&[], &remains, "t1");
+        let first = conditions(&[], &remains, at(1));
         assert_eq!(first.len(), 5);
         assert_eq!(first[3]["message"], "Some resources are remaining: pods. has 2 resource instances");
         assert_eq!(
             first[4]["message"],
             "Some content in the namespace has finalizers remaining: example.com/f in 1 resource instances"
         );
-        assert_eq!(conditions(&first, &remains, "t2"), first);
-        let emptied = conditions(&first, &Remains::default(), "t2");
-        assert_eq!(emptied[3]["lastTransitionTime"], "t2");
-        assert_eq!(emptied[0]["lastTransitionTime"], "t1");
+        assert_eq!(conditions(&first, &remains, at(2)), first);
+        let emptied = conditions(&first, &Remains::default(), at(2));
+        assert_eq!(emptied[3]["lastTransitionTime"], "1970-01-01T00:00:02Z");
+        assert_eq!(emptied[0]["lastTransitionTime"], "1970-01-01T00:00:01Z");
     }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use windlass_api::condition;
 use windlass_api::node_selector::NodeSelector;
 use windlass_api::resource::PODS;
 use windlass_api::taint::Toleration;
 use windlass_api::time::parse_rfc3339;
-use windlass_api::{Meta, Status, Timestamp};
+use windlass_api::{Condition, Meta, Status, Timestamp};
 use windlass_client::{Client, Informer, PatchType, STATUS};
 
 use crate::owners::Owned;
@@ -129,17 +130,6 @@ pub(crate) struct Terminated {
     pub finished_at: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Condition {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub status: String,
-    pub reason: String,
-    pub message: String,
-    pub last_transition_time: Option<String>,
-}
-
 impl Owned for Pod {
     fn meta(&self) -> &Meta {
         &self.metadata
@@ -148,7 +138,7 @@ impl Owned for Pod {
 
 impl Pod {
     pub(crate) fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.status.conditions.iter().find(|condition| condition.kind == kind)
+        condition::find(&self.status.conditions, kind)
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -166,12 +156,11 @@ impl Pod {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.condition("Ready").is_some_and(|ready| ready.status == "True")
+        condition::is_true(&self.status.conditions, "Ready")
     }
 
     pub(crate) fn ready_since(&self) -> Option<Timestamp> {
-        let ready = self.condition("Ready").filter(|ready| ready.status == "True")?;
-        ready.last_transition_time.as_deref().and_then(parse_rfc3339)
+        self.condition("Ready").filter(|ready| ready.is_true())?.since()
     }
 
     /// Seconds until it has been ready for long enough: `Some(0)` when it has, `None` while it is not ready.

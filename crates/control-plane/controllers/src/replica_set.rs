@@ -206,7 +206,7 @@ fn status_of(set: &ReplicaSet, active: &[Pod], terminating: usize, failure: Opti
         let reason = if active.len() < set.spec.replicas() { "FailedCreate" } else { "FailedDelete" };
         (reason, failure.message.as_str())
     });
-    let old = set.status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    let old = windlass_api::condition::list(&set.status);
     status["conditions"] = crate::status::with_condition(old, "ReplicaFailure", failing, now);
     status
 }

@@ -5,9 +5,10 @@
 //! watched. A pod that hangs after its deletion stops to count without any change, so every quota is counted again now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::resource::RESOURCE_QUOTAS;
@@ -92,7 +93,7 @@ impl Controller {
 
     /// The objects of a resource, which from now on wake the quotas of their namespaces. `None` while it is not served.
     async fn observe(&self, resource: &GroupResource) -> Result<Option<Arc<Informer>>, Status> {
-        let known = self.observed.lock().unwrap_or_else(PoisonError::into_inner).get(resource).cloned();
+        let known = self.observed.lock().get(resource).cloned();
         if let Some(informer) = known {
             return Ok(Some(informer));
         }
@@ -104,7 +105,7 @@ impl Controller {
         let informer = self.informers.of(&found.resource);
         informer.synced().await;
         let is_new = {
-            let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut observed = self.observed.lock();
             observed.insert(resource.clone(), informer.clone()).is_none()
         };
         if is_new {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use windlass_api::Timestamp;
-use windlass_api::time::rfc3339;
+use windlass_api::condition::{self, TRUE};
 
 /// Whether a patch with `wanted` would change nothing. Zero and null are what a status has when a field is absent.
 pub(crate) fn is_up_to_date(current: &Value, wanted: &Value) -> bool {
@@ -16,14 +16,17 @@ pub(crate) fn is_up_to_date(current: &Value, wanted: &Value) -> bool {
     })
 }
 
-/// The conditions with one that is there (with reason and message, status True) only while it holds; `null` when there are none.
+/// The conditions with one that is there (with reason and message, status True) only while it holds, and says for as long what it
+/// said first; `null` when there are none.
 pub(crate) fn with_condition(old: &[Value], kind: &str, holds: Option<(&str, &str)>, now: Timestamp) -> Value {
-    let mut all: Vec<Value> = old.iter().filter(|condition| condition["type"] != kind).cloned().collect();
-    if let Some((reason, message)) = holds {
-        let same = old.iter().find(|condition| condition["type"] == kind && condition["reason"] == reason);
-        let since = same.map_or_else(|| json!(rfc3339(now)), |condition| condition["lastTransitionTime"].clone());
-        all.push(json!({
-            "type": kind, "status": "True", "lastTransitionTime": since, "reason": reason, "message": message}));
+    let mut all = old.to_vec();
+    match holds {
+        Some(_) if condition::find(old, kind).is_some() => {}
+        Some((reason, message)) => {
+            let wanted = json!({"type": kind, "status": TRUE, "reason": reason, "message": message});
+            condition::set(&mut all, wanted, now);
+        }
+        None => all.retain(|condition| condition["type"] != kind),
     }
     if all.is_empty() { Value::Null } else { json!(all) }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_api::resource::JOBS;
-use windlass_api::time::{Clock, parse_rfc3339};
+use windlass_api::time::Clock;
 use windlass_api::{ObjectKey, Status, Timestamp};
 use windlass_client::{Client, DeleteOptions, Informer, Outcome, Propagation, WorkQueue};
 
@@ -56,7 +56,7 @@ impl Controller {
 /// How long the job is still kept; `None` when it has not ended, is kept for ever, or goes already.
 fn time_left(job: &Job, now: Timestamp) -> Option<Duration> {
     let keep = job.spec.ttl_seconds_after_finished.filter(|_| !job.metadata.is_deleting())?;
-    let ended = job.finished()?.last_transition_time.as_deref().and_then(parse_rfc3339)?;
+    let ended = job.finished()?.since()?;
     let elapsed = Duration::try_from(now.duration_since(ended)).unwrap_or_default();
     Some(Duration::from_secs(keep.unsigned_abs()).saturating_sub(elapsed))
 }
@@ -64,6 +64,8 @@ fn time_left(job: &Job, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+
+    use windlass_api::time::parse_rfc3339;
 
     use super::*;
 

@@ -25,19 +25,3 @@ pub fn pretty(amounts: &Amounts) -> String {
     let all: Vec<String> = amounts.iter().map(|(name, quantity)| format!("{name}={quantity}")).collect();
     all.join(",")
 }
-
-pub(crate) fn add(total: &mut Amounts, more: &Amounts) {
-    for (name, quantity) in more {
-        *total.entry(name.clone()).or_default() += *quantity;
-    }
-}
-
-/// Makes each quantity at least what it is in `other`.
-pub(crate) fn raise(total: &mut Amounts, other: &Amounts) {
-    for (name, quantity) in other {
-        let entry = total.entry(name.clone()).or_insert(*quantity);
-        if *entry < *quantity {
-            *entry = *quantity;
-        }
-    }
-}

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use windlass_api::pod::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, is_huge_pages};
+use windlass_api::pod::{self, AnyContainer, AnyList, AnyPod, Lists, Options, PodTree};
 use windlass_api::time::parse_rfc3339;
 use windlass_api::{Quantity, Timestamp};
-use windlass_machinery::tree::{items, text};
+use windlass_machinery::tree::text;
 
-use crate::amounts::{add, raise};
-use crate::{Amounts, amounts};
+use crate::Amounts;
 
 const NAMES: [&str; 10] = [
     "cpu",
@@ -22,14 +23,15 @@ const NAMES: [&str; 10] = [
     "limits.ephemeral-storage",
     "pods",
 ];
+const BASIC: [&str; 3] = [CPU, MEMORY, EPHEMERAL_STORAGE];
 /// When one of these is bounded, every container must say how much of it it wants. Upstream regrets this and adds no further ones.
 const MUST_BE_SAID: [&str; 6] = ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 
 pub(crate) fn is_counted(name: &str) -> bool {
     let requested = name.strip_prefix("requests.");
     NAMES.contains(&name)
-        || name.starts_with("hugepages-")
-        || requested.is_some_and(|name| name.starts_with("hugepages-") || is_extended(name))
+        || is_huge_pages(name)
+        || requested.is_some_and(|name| is_huge_pages(name) || is_extended(name))
 }
 
 /// Devices and other resources that are not Kubernetes' own.
@@ -42,7 +44,9 @@ pub(crate) fn usage(pod: &Value, now: Timestamp) -> Amounts {
     if !is_charged(pod, now) {
         return Amounts::new();
     }
-    let mut used = compute(&total(pod, "requests"), &total(pod, "limits"));
+    let pod = PodTree::of(pod);
+    let (requests, limits) = (pod::requests(pod, Options::STATUS), pod::limits(pod, Options::STATUS));
+    let mut used = compute(requests.iter(), limits.iter());
     used.insert("pods".to_owned(), Quantity::from_units(1));
     used
 }
@@ -61,92 +65,43 @@ fn is_charged(pod: &Value, now: Timestamp) -> bool {
     }
 }
 
+fn amounts_of(list: Option<&Value>) -> impl Iterator<Item = (&str, Quantity)> {
+    list.into_iter().flat_map(AnyList::amounts)
+}
+
 /// Requests and limits under the names that quotas have for them.
-fn compute(requests: &Amounts, limits: &Amounts) -> Amounts {
+fn compute<'a>(
+    requests: impl Iterator<Item = (&'a str, Quantity)>,
+    limits: impl Iterator<Item = (&'a str, Quantity)>,
+) -> Amounts {
     let mut used = Amounts::new();
     for (name, quantity) in requests {
-        let is_basic = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
-        if is_basic || name.starts_with("hugepages-") {
-            used.insert(name.clone(), *quantity);
+        let is_basic = BASIC.contains(&name);
+        if is_basic || is_huge_pages(name) {
+            used.insert(name.to_owned(), quantity);
         }
-        if is_basic || name.starts_with("hugepages-") || is_extended(name) {
-            used.insert(format!("requests.{name}"), *quantity);
+        if is_basic || is_huge_pages(name) || is_extended(name) {
+            used.insert(format!("requests.{name}"), quantity);
         }
     }
     for (name, quantity) in limits {
-        if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
-            used.insert(format!("limits.{name}"), *quantity);
+        if BASIC.contains(&name) {
+            used.insert(format!("limits.{name}"), quantity);
         }
     }
     used
 }
 
-/// What the whole pod asks for: `requests` or `limits`.
-fn total(pod: &Value, list: &str) -> Amounts {
-    let (spec, status) = (&pod["spec"], &pod["status"]);
-    let infeasible = items(status, "conditions")
-        .any(|c| c["type"] == "PodResizePending" && c["status"] == "True" && c["reason"] == "Infeasible");
-    let of = |container: &Value, statuses: &str| {
-        let name = text(container, "name");
-        let status = items(status, statuses).find(|status| text(status, "name") == name);
-        container_amounts(container, status, list, infeasible)
-    };
-    let mut total = Amounts::new();
-    for container in items(spec, "containers") {
-        add(&mut total, &of(container, "containerStatuses"));
-    }
-    // Init containers run one after the other, beside those before them that keep running.
-    let (mut sidecars, mut peak) = (Amounts::new(), Amounts::new());
-    for container in items(spec, "initContainers") {
-        let mut own = of(container, "initContainerStatuses");
-        if text(container, "restartPolicy") == "Always" {
-            add(&mut total, &own);
-            add(&mut sidecars, &own);
-            own.clone_from(&sidecars);
-        } else {
-            add(&mut own, &sidecars);
-        }
-        raise(&mut peak, &own);
-    }
-    raise(&mut total, &peak);
-    for (name, quantity) in amounts(spec["resources"].get(list)) {
-        if matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-") {
-            total.insert(name, quantity);
-        }
-    }
-    for (name, quantity) in amounts(spec.get("overhead")) {
-        if list == "requests" || total.get(&name).is_some_and(|limit| !limit.is_zero()) {
-            *total.entry(name).or_default() += quantity;
-        }
-    }
-    total
-}
-
-/// What a container asks for, or holds, if that is more: while a resize is under way both count.
-fn container_amounts(container: &Value, status: Option<&Value>, list: &str, infeasible: bool) -> Amounts {
-    let asked = amounts(container["resources"].get(list));
-    let Some(status) = status else { return asked };
-    let mut held = amounts(status["resources"].get(list));
-    if list == "requests" {
-        raise(&mut held, &amounts(status.get("allocatedResources")));
-    }
-    if !infeasible || held.is_empty() {
-        raise(&mut held, &asked);
-    }
-    held
-}
-
 /// Refuses a pod with containers that leave open what a quota bounds.
 pub(crate) fn check_said(pod: &Value, bounded: &[&str]) -> Result<(), String> {
-    let spec = &pod["spec"];
-    let at_pod_level = ["requests", "limits"].iter().any(|list| !amounts(spec["resources"].get(list)).is_empty());
-    if at_pod_level {
+    let tree = PodTree::of(pod);
+    if pod::resources::has_pod_level_resources(tree) {
         return Ok(());
     }
     let mut missing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for container in ["containers", "initContainers"].iter().flat_map(|list| items(spec, list)) {
-        let resources = &container["resources"];
-        let said = compute(&amounts(resources.get("requests")), &amounts(resources.get("limits")));
+    for container in tree.all_containers() {
+        let Lists { requests, limits } = AnyContainer::resources(container);
+        let said = compute(amounts_of(requests), amounts_of(limits));
         for name in bounded.iter().filter(|name| MUST_BE_SAID.contains(name) && !said.contains_key(**name)) {
             missing.entry(name).or_default().insert(text(container, "name"));
         }
@@ -202,6 +157,11 @@ mod tests {
                     "conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}]}})
         };
         assert_eq!(used(&pod("Deferred")), "cpu=4,pods=1,requests.cpu=4");
+        let swapped = json!({"spec": {"containers": [
+                {"name": "a", "resources": {"requests": {"cpu": "1"}}}, {"name": "b", "resources": {"requests": {"cpu": "2"}}}]},
+            "status": {"containerStatuses": [
+                {"name": "a", "allocatedResources": {"cpu": "2"}}, {"name": "b", "allocatedResources": {"cpu": "1"}}]}});
+        assert_eq!(used(&swapped), "cpu=3,pods=1,requests.cpu=3", "the greatest sum, not the sum of the greatest");
         assert_eq!(used(&pod("Infeasible")), "cpu=2,pods=1,requests.cpu=2");
     }
 

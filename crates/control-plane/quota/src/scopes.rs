@@ -1,8 +1,7 @@
 //! Scopes: which objects a quota is about.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
+use windlass_api::pod::{PodTree, QosClass, qos_class};
 use windlass_machinery::tree::{items, text};
 
 /// One condition of a quota on the objects that it counts.
@@ -42,8 +41,8 @@ impl Scope {
         match self.name.as_str() {
             "Terminating" => is_terminating(pod),
             "NotTerminating" => !is_terminating(pod),
-            "BestEffort" => is_best_effort(spec),
-            "NotBestEffort" => !is_best_effort(spec),
+            "BestEffort" => is_best_effort(pod),
+            "NotBestEffort" => !is_best_effort(pod),
             "PriorityClass" => self.admits(Some(text(spec, "priorityClassName")).filter(|name| !name.is_empty())),
             "CrossNamespacePodAffinity" => looks_across_namespaces(&spec["affinity"]),
             _ => false,
@@ -73,16 +72,10 @@ pub(crate) fn is_terminating(pod: &Value) -> bool {
     pod["spec"].get("activeDeadlineSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds >= 0)
 }
 
-/// No container, nor the pod, asks for any CPU or memory.
-fn is_best_effort(spec: &Value) -> bool {
-    let asks = |resources: &Value| {
-        ["requests", "limits"].iter().any(|list| {
-            let list: BTreeMap<_, _> = crate::amounts(resources.get(list));
-            list.iter().any(|(name, quantity)| matches!(name.as_str(), "cpu" | "memory") && !quantity.is_zero())
-        })
-    };
-    let mut containers = ["containers", "initContainers"].iter().flat_map(|list| items(spec, list));
-    !asks(&spec["resources"]) && !containers.any(|container| asks(&container["resources"]))
+/// By the class that the status has, else by the one that the specification comes to.
+fn is_best_effort(pod: &Value) -> bool {
+    let said = QosClass::named(text(&pod["status"], "qosClass"));
+    said.unwrap_or_else(|| qos_class(PodTree::of(pod))) == QosClass::BestEffort
 }
 
 fn looks_across_namespaces(affinity: &Value) -> bool {

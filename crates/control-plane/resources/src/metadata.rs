@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::well_known::finalizer;
-use windlass_api::{GroupVersion, names, time};
+use windlass_api::{Chance, GroupVersion, names, time};
 
 use crate::{Moment, Resource};
 use windlass_machinery::names::{generate, new_uid};
@@ -40,16 +40,16 @@ pub(crate) fn deduplicate_owners(object: &mut Value) -> Vec<String> {
 }
 
 /// Fills in what every new object gets.
-pub(crate) fn prepare_create(object: &mut Value, resource: &Resource, moment: Moment) {
+pub(crate) fn prepare_create(object: &mut Value, resource: &Resource, moment: Moment, chance: &Chance) {
     let metadata = child(object, "metadata");
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         remove(metadata, field);
     }
     if text(metadata, "name").is_empty() && !text(metadata, "generateName").is_empty() {
-        let name = generate(text(metadata, "generateName"));
+        let name = generate(text(metadata, "generateName"), chance);
         put(metadata, "name", name);
     }
-    put(metadata, "uid", new_uid());
+    put(metadata, "uid", new_uid(chance));
     put(metadata, "creationTimestamp", time::rfc3339(moment.now));
     if resource.counts_generations {
         put(metadata, "generation", 1);
@@ -267,7 +267,7 @@ mod tests {
     fn a_new_object() {
         let mut object =
             json!({"metadata": {"generateName": "a-", "namespace": "ns", "generation": 7, "deletionTimestamp": "x"}});
-        prepare_create(&mut object, &config_map(), moment());
+        prepare_create(&mut object, &config_map(), moment(), &Chance::system());
         let metadata = &object["metadata"];
         assert!(text(metadata, "name").starts_with("a-"));
         assert_eq!((text(metadata, "namespace"), text(metadata, "creationTimestamp")), ("ns", "1970-01-01T00:00:00Z"));

@@ -4,10 +4,11 @@
 //! no allocation unless a node is refused; what plugins need to know of other pods they have counted before, by sets of
 //! pods that are alike.
 
+use windlass_api::Chance;
+
 use crate::cache::{Cluster, NodeId, NodeInfo, Nominator};
 use crate::framework::{Diagnosis, PostFiltered, PreparedFilter, Profile, check};
 use crate::object::Pod;
-use crate::random::Random;
 
 /// Below this many nodes all are looked at, and at least so many are found before a search ends early.
 const FEASIBLE_MIN: usize = 100;
@@ -20,7 +21,7 @@ pub(crate) struct Search {
     /// Where the next search begins, so that every node has its turn.
     pub next_start: usize,
     pub percentage: u8,
-    pub random: Random,
+    pub chance: Chance,
 }
 
 /// What a cycle came to.
@@ -75,10 +76,10 @@ pub(crate) fn find(
             };
         }
     }
-    match best(cluster, profile, &mut search.random, pod, &feasible) {
+    match best(cluster, profile, &search.chance, pod, &feasible) {
         Some(node) => Found::Node(node),
         None => {
-            let random = search.random.next();
+            let random = search.chance.number();
             let post = post_filter(cluster, profile, nominator, pod, &mut filters, &diagnosis, random);
             Found::Nothing { diagnosis, post }
         }
@@ -137,7 +138,7 @@ fn filtered<'a>(
 }
 
 /// The node with the greatest sum of weighted scores; among equals, any.
-fn best(cluster: &Cluster, profile: &Profile, random: &mut Random, pod: &Pod, feasible: &[NodeId]) -> Option<String> {
+fn best(cluster: &Cluster, profile: &Profile, chance: &Chance, pod: &Pod, feasible: &[NodeId]) -> Option<String> {
     let name = |id: NodeId| cluster.node(id).map(|node| node.name().to_owned());
     if let [] | [_] = feasible {
         return name(*feasible.first()?);
@@ -156,8 +157,7 @@ fn best(cluster: &Cluster, profile: &Profile, random: &mut Random, pod: &Pod, fe
     let most = totals.iter().copied().max()?;
     let equals: Vec<NodeId> =
         feasible.iter().zip(&totals).filter(|(_, total)| **total == most).map(|(id, _)| *id).collect();
-    let at = usize::try_from(random.below(equals.len() as u64)).unwrap_or(0);
-    name(equals[at])
+    name(equals[chance.below(equals.len())])
 }
 
 /// Asks the PostFilter plugins one after another, until one has found a way.
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn how_many_nodes_are_enough() {
-        let enough = |percentage, nodes| Search { next_start: 0, percentage, random: Random::new(0) }.enough(nodes);
+        let enough = |percentage, nodes| Search { next_start: 0, percentage, chance: Chance::seeded(0) }.enough(nodes);
         for (percentage, nodes, expected) in [
             (0, 10, 10),
             (0, 100, 100),

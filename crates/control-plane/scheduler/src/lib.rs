@@ -22,7 +22,6 @@ mod object;
 mod options;
 mod plugins;
 mod queue;
-mod random;
 mod scheduler;
 mod status;
 mod storage;

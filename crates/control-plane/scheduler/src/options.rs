@@ -1,5 +1,7 @@
 //! What can be set.
 
+use windlass_api::Chance;
+
 /// The scheduler's settings; the defaults are upstream's.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -12,8 +14,8 @@ pub struct Options {
     pub percentage_of_nodes_to_score: u8,
     /// Compete for the Lease `kube-system/kube-scheduler` under this identity; `None` where there is only one scheduler.
     pub leader_election_identity: Option<String>,
-    /// Where the random choice among equal nodes begins.
-    pub seed: u64,
+    /// Chooses among equal nodes.
+    pub chance: Chance,
 }
 
 impl Default for Options {
@@ -23,7 +25,7 @@ impl Default for Options {
             host_name: String::new(),
             percentage_of_nodes_to_score: 0,
             leader_election_identity: None,
-            seed: 0x5eed,
+            chance: Chance::system(),
         }
     }
 }

@@ -24,7 +24,6 @@ use crate::object::{Labels, Node, Pod};
 use crate::options::Options;
 use crate::plugins::default_profile;
 use crate::queue::FLUSH_PERIOD;
-use crate::random::Random;
 use crate::storage::{RawCapacity, RawClaim, RawClass, RawCsiDriver, RawCsiNode, RawVolume, Volume};
 use crate::surroundings::{Budget, Owners, RawBudget, RawService};
 
@@ -110,11 +109,8 @@ impl Scheduler {
         }
         let metrics = Metrics::new(metrics);
         let profiles = options.scheduler_names.iter().map(|name| default_profile(name, client, informers)).collect();
-        let search = Search {
-            next_start: 0,
-            percentage: options.percentage_of_nodes_to_score,
-            random: Random::new(options.seed),
-        };
+        let search =
+            Search { next_start: 0, percentage: options.percentage_of_nodes_to_score, chance: options.chance.fork() };
         let mut core = Core::new(profiles, search, metrics.clone());
         core.cluster.surroundings.owners = Some(Box::new(owners));
         let events = EventLog::start(client.clone(), clock, &options.host_name);

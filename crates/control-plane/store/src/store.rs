@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use windlass_api::time::Clock;
@@ -76,7 +77,7 @@ impl Tables {
         if let Some(table) = self.by_name.load().get(name) {
             return table.clone();
         }
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _adding = self.adding.lock();
         let mut all = HashMap::clone(&self.by_name.load());
         let table = all.entry(name.into()).or_insert_with(|| Arc::new(Table::new(name, TableState::default())));
         let table = table.clone();
@@ -204,7 +205,7 @@ impl Store {
 
     /// Takes no more transactions and waits for those that are under way.
     pub async fn close(&self) {
-        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let committer = self.committer.lock().take();
         // A committer that has ended needs not be told.
         let _ = self.queue.send(Work::Close).await;
         if let Some(committer) = committer {

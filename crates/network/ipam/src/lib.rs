@@ -8,7 +8,8 @@
 //!   to a node, addresses come from the node's own blocks first. All of it is pure: values in, values to be written out.
 //!   Whoever calls keeps the values in the API and resolves conflicts by their resourceVersion.
 //!
-//! And [`node_cidrs`] hands ranges to nodes (the node IPAM controller's part).
+//! The second has no caller yet: clusters of several nodes with shared pools (Calico's `IPPool`) will. It is complete and tested: pools,
+//! blocks with affinity, borrowing from other nodes' blocks, handles.
 //!
 //! Nothing here configures interfaces or routes.
 
@@ -16,5 +17,4 @@ pub mod assign;
 pub mod block;
 mod hash;
 pub mod node;
-pub mod node_cidrs;
 mod range;

@@ -6,13 +6,6 @@
 use serde::Deserialize;
 use windlass_api::text::null_is_default;
 
-/// Marks a Service that another proxy serves.
-pub const LABEL_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
-/// Marks an EndpointSlice of a headless Service, which no proxy needs.
-pub const LABEL_HEADLESS: &str = "service.kubernetes.io/headless";
-/// Names the Service that an EndpointSlice belongs to.
-pub const LABEL_SERVICE_NAME: &str = "kubernetes.io/service-name";
-
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Service {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use windlass_api::Chance;
 use windlass_api::time::Clock;
 
 use crate::platform::Platform;
@@ -16,6 +17,8 @@ pub struct Options {
     pub root: PathBuf,
     pub registries: Registries,
     pub clock: Clock,
+    /// Spreads clients of a registry that failed at the same time.
+    pub chance: Chance,
     /// References that the kubelet's garbage collection must leave alone.
     pub pinned_images: Vec<String>,
     /// How many layers are downloaded and unpacked at the same time, over all pulls and imports.
@@ -38,6 +41,7 @@ impl Options {
             root: root.into(),
             registries: Registries::default(),
             clock,
+            chance: Chance::system(),
             pinned_images: Vec::new(),
             // containerd's default, or a layer for each core: a layer waits for the network some of the time.
             parallel_layers: cores.max(3),

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::{Node, Pod};
 use windlass_api::node_selector::Term;
+use windlass_api::pod::resources::CPU;
+use windlass_api::pod::{HostPort, Options, QosClass, Total, host_ports, requests};
 use windlass_api::taint::{Taint, Toleration};
 use windlass_api::well_known::taint;
 
 use crate::node::Pressure;
-use crate::pod::qos::QosClass;
-use crate::pod::resources::{self, CPU, PODS};
-use crate::pod::{ContainerKind, PodView, is_sidecar};
+use crate::pod::PodView;
+use crate::pod::qos::class_of;
+use crate::pod::resources::PODS;
 
 /// Sysctls that are namespaced and can do no harm to others.
 const SAFE_SYSCTLS: [&str; 14] = [
@@ -92,7 +94,7 @@ fn pressure(input: &Input<'_>) -> Result<(), Rejection> {
         // Those with requests of their own are let in, and so is who tolerates the pressure.
         let pressure =
             Taint { key: taint::MEMORY_PRESSURE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
-        if QosClass::of(pod) != QosClass::BestEffort || pressure.is_tolerated(&tolerations(pod)) {
+        if class_of(pod) != QosClass::BestEffort || pressure.is_tolerated(&tolerations(pod)) {
             return Ok(());
         }
     }
@@ -134,26 +136,9 @@ fn matches_node(pod: &Pod, node: &Node) -> bool {
     required.is_none() || terms.any(|term| term.matches(name, &labels))
 }
 
-/// Host ports as protocol, port and address.
-fn host_ports(pod: &Pod) -> Vec<(String, i32, String)> {
-    let init = pod.containers(ContainerKind::Init);
-    let all = pod.app_containers().iter().chain(init.iter().filter(|container| is_sidecar(container)));
-    let ports = all.flat_map(|container| container.ports.iter().flatten());
-    let used = |port: &windlass_api::k8s::api::core::v1::ContainerPort| {
-        let number = port.host_port.filter(|port| *port > 0)?;
-        let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
-        let ip = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
-        Some((protocol, number, ip))
-    };
-    ports.filter_map(used).collect()
-}
-
 fn ports_conflict(pod: &Pod, other: &Pod) -> bool {
-    let taken = host_ports(other);
-    let any = |ip: &str| ip == "0.0.0.0" || ip == "::";
-    host_ports(pod).iter().any(|(protocol, port, ip)| {
-        taken.iter().any(|(p, n, i)| p == protocol && n == port && (i == ip || any(i) || any(ip)))
-    })
+    let taken: Vec<HostPort> = host_ports(other).collect();
+    host_ports(pod).any(|port| taken.iter().any(|other| port.conflicts(other)))
 }
 
 /// Whether there is room: first for one more pod, then for what it asks.
@@ -170,14 +155,14 @@ fn fits(input: &Input<'_>) -> Result<(), Rejection> {
     if pods + 1 > pods_max {
         return lacking(PODS, 1, pods, pods_max);
     }
-    let used: Vec<resources::Amounts> = input.others.iter().map(|other| resources::pod_requests(other)).collect();
-    for (name, requested) in resources::pod_requests(input.pod) {
-        let requested = count(&requested, &name);
+    let used: Vec<Total<'_>> = input.others.iter().map(|other| requests(&**other, Options::SPEC)).collect();
+    for (name, requested) in requests(input.pod, Options::SPEC).iter() {
+        let requested = count(&requested, name);
         // What the node does not have at all is somebody else's to decide.
-        let Some(capacity) = input.allocatable.get(&name).map(|amount| count(amount, &name)) else { continue };
-        let used: i64 = used.iter().filter_map(|amounts| amounts.get(&name)).map(|amount| count(amount, &name)).sum();
+        let Some(capacity) = input.allocatable.get(name).map(|amount| count(amount, name)) else { continue };
+        let used: i64 = used.iter().filter_map(|amounts| amounts.get(name)).map(|amount| count(&amount, name)).sum();
         if requested > 0 && used + requested > capacity {
-            return lacking(&name, requested, used, capacity);
+            return lacking(name, requested, used, capacity);
         }
     }
     Ok(())

@@ -10,12 +10,13 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::Pod;
+use windlass_api::pod::resources::{CPU, MEMORY, declared_limit};
+use windlass_api::pod::{Options, QosClass, requests};
 
 use crate::pod::PodView;
-use crate::pod::qos::QosClass;
-use crate::pod::resources::{self, CPU, MEMORY};
+use crate::pod::qos::class_of;
+use crate::pod::resources;
 
 const MOUNTS: &str = "/proc/thread-self/mountinfo";
 
@@ -66,7 +67,7 @@ impl Cgroups {
 
     /// The pod's cgroup below the root of every hierarchy.
     pub(crate) fn of_pod(&self, pod: &Pod) -> String {
-        format!("{}/pod{}", self.class(QosClass::of(pod)), pod.uid())
+        format!("{}/pod{}", self.class(class_of(pod)), pod.uid())
     }
 
     fn settings(&self, cgroup: &str, shares: Option<i64>, quota_us: i64, memory_bytes: i64) -> Vec<Setting> {
@@ -103,24 +104,17 @@ impl Cgroups {
 
     /// Limits the pod as a whole, where it is limited as a whole: when every container is, or when the pod itself says so.
     pub(crate) fn limit_pod(&self, pod: &Pod) -> io::Result<()> {
-        let (requests, limits) = (resources::pod_requests(pod), resources::pod_limits(pod));
-        let milli = |amounts: &resources::Amounts| amounts.get(CPU).map_or(0, Quantity::milli);
-        let own = resources::limits(pod.pod_spec().resources.as_ref());
-        let all_limit = |name: &str| {
-            let mut all = pod.app_containers().iter().chain(pod.init_containers());
-            own.contains_key(name)
-                || all.all(|it| resources::limits(it.resources.as_ref()).get(name).is_some_and(|it| !it.is_zero()))
-        };
-        let quota = if all_limit(CPU) { resources::cpu_quota_us(milli(&limits)) } else { 0 };
-        let memory = if all_limit(MEMORY) { limits.get(MEMORY).map_or(0, Quantity::units) } else { 0 };
-        let shares = resources::cpu_shares(milli(&requests));
+        let limit = |name: &str| declared_limit(pod, name).unwrap_or_default();
+        let (quota, memory) = (resources::cpu_quota_us(limit(CPU).milli()), limit(MEMORY).units());
+        let requests = requests(pod, Options::SPEC);
+        let shares = resources::cpu_shares(requests.amount(CPU).milli());
         apply(&self.settings(&self.of_pod(pod), Some(shares), quota, memory))
     }
 
     /// Shares of the classes: what burstable pods ask for together, and next to nothing for those that ask for nothing.
     pub(crate) fn share_classes(&self, pods: &[std::sync::Arc<Pod>]) -> io::Result<()> {
-        let milli = |pod: &Pod| resources::pod_requests(pod).get(CPU).map_or(0, Quantity::milli);
-        let burstable = pods.iter().filter(|pod| QosClass::of(pod) == QosClass::Burstable && !pod.is_terminal());
+        let milli = |pod: &Pod| requests(pod, Options::SPEC).amount(CPU).milli();
+        let burstable = pods.iter().filter(|pod| class_of(pod) == QosClass::Burstable && !pod.is_terminal());
         let burstable: i64 = burstable.map(|pod| milli(pod)).sum();
         for (class, shares) in [(QosClass::Burstable, resources::cpu_shares(burstable)), (QosClass::BestEffort, 2)] {
             let settings = self.settings(&self.class(class), Some(shares), 0, 0);
@@ -254,7 +248,8 @@ mod tests {
     fn pods_are_limited_where_all_containers_are() {
         let cgroups = Cgroups { root: "windlass".to_owned(), hierarchies: from_mounts(V1) };
         let pod: Pod = serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": {"containers": [
-            {"name": "c", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}}))
+            {"name": "c", "resources": {
+                "limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}}]}}))
         .unwrap();
         assert_eq!(cgroups.of_pod(&pod), "/windlass/kubepods/podu");
         let settings = cgroups.settings("/kubepods/podu", Some(1024), 100_000, 1 << 30);

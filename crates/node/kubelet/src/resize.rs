@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::{Container, Pod, PodCondition, ResourceRequirements};
+use windlass_api::pod::resources::{CPU, MEMORY};
+use windlass_api::pod::{Options, requests};
 use windlass_cri::Resources;
 
 use crate::observe::{ContainerView, Observed, State};
-use crate::pod::resources::{self, CPU, MEMORY};
-use crate::pod::{PodView, is_sidecar};
+use crate::pod::{PodView, is_sidecar, resources};
 
 pub(crate) const PENDING: &str = "PodResizePending";
 pub(crate) const IN_PROGRESS: &str = "PodResizeInProgress";
@@ -54,18 +55,18 @@ pub(crate) fn judge(wanted: &Pod, others: &[Arc<Pod>], allocatable: &BTreeMap<St
     if wanted.is_static() {
         return Verdict::Infeasible("In-place resize of static-pods is not supported".to_owned());
     }
-    let requests = resources::pod_requests(wanted);
+    let asked = requests(wanted, Options::SPEC);
     let count = |amount: &Quantity, name: &str| if name == CPU { amount.milli() } else { amount.units() };
     for name in [CPU, MEMORY] {
-        let (Some(requested), Some(capacity)) = (requests.get(name), allocatable.get(name)) else { continue };
-        let (requested, capacity) = (count(requested, name), count(capacity, name));
+        let (Some(requested), Some(capacity)) = (asked.get(name), allocatable.get(name)) else { continue };
+        let (requested, capacity) = (count(&requested, name), count(capacity, name));
         if requested > capacity {
             return Verdict::Infeasible(format!(
                 "Node didn't have enough capacity: {name}, requested: {requested}, capacity: {capacity}"
             ));
         }
-        let used = others.iter().map(|other| resources::pod_requests(other));
-        let used: i64 = used.filter_map(|amounts| amounts.get(name).map(|amount| count(amount, name))).sum();
+        let used = others.iter().map(|other| requests(&**other, Options::SPEC));
+        let used: i64 = used.filter_map(|amounts| amounts.get(name).map(|amount| count(&amount, name))).sum();
         if used + requested > capacity {
             return Verdict::Deferred(format!(
                 "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"

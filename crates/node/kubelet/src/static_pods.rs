@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
-use windlass_api::k8s::api::core::v1::Pod;
+use windlass_api::k8s::api::core::v1::{Pod, ResourceRequirements};
 use windlass_api::resource::PODS;
 use windlass_api::well_known::annotation;
 use windlass_api::{ObjectKey, Status};
@@ -49,6 +49,9 @@ fn parse(text: &str, node: &str, path: &Path) -> Result<Pod, ManifestError> {
     // Nothing but the file decides where such a pod runs.
     let everything = serde_json::from_value(json!({"operator": "Exists", "effect": "NoExecute"}));
     spec.tolerations.get_or_insert_default().extend(everything.ok());
+    let containers = spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten());
+    let of_containers = containers.filter_map(|container| container.resources.as_mut());
+    of_containers.chain(spec.resources.as_mut()).for_each(request_limits);
     let mut hasher = Sha256::new();
     for part in [node, &path.display().to_string(), text] {
         hasher.update(part.as_bytes());
@@ -65,6 +68,13 @@ fn parse(text: &str, node: &str, path: &Path) -> Result<Pod, ManifestError> {
     pod.status =
         Some(windlass_api::k8s::api::core::v1::PodStatus { phase: Some("Pending".to_owned()), ..Default::default() });
     Ok(pod)
+}
+
+/// What is limited is requested, unless less is: the API server fills this in for other pods.
+fn request_limits(resources: &mut ResourceRequirements) {
+    for (name, limit) in resources.limits.iter().flatten() {
+        resources.requests.get_or_insert_default().entry(name.clone()).or_insert_with(|| limit.clone());
+    }
 }
 
 fn read(directory: &Path, node: &str) -> HashMap<String, Arc<Pod>> {
@@ -265,6 +275,10 @@ mod tests {
         assert_eq!(pod.uid(), parse(text, "Node-1", path).unwrap().uid());
         assert_ne!(pod.uid(), parse(&text.replace("image: i", "image: j"), "Node-1", path).unwrap().uid());
         assert!(matches!(parse("metadata: {}", "n", path), Err(ManifestError::Empty)));
+        let limited = format!("{text}    resources: {{limits: {{cpu: 1, memory: 1Gi}}, requests: {{cpu: 500m}}}}\n");
+        let pod = parse(&limited, "n", path).unwrap();
+        let requests = pod.app_containers()[0].resources.clone().and_then(|resources| resources.requests).unwrap();
+        assert_eq!((requests["cpu"].0.as_str(), requests["memory"].0.as_str()), ("500m", "1Gi"));
         assert!(parse("a: [", "n", path).is_err());
     }
 }

@@ -10,6 +10,7 @@ use windlass_api::k8s::api::core::v1::{
     PersistentVolume, PersistentVolumeSpec, Pod, ProjectedVolumeSource, SecretProjection, Volume, VolumeProjection,
 };
 use windlass_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use windlass_api::pod::resources::{MEMORY, declared_limit};
 
 use crate::downward::Amounts;
 use crate::layout::{Plugin, is_file_name};
@@ -258,7 +259,7 @@ fn medium(pod: &Pod, source: &EmptyDirVolumeSource, node: &NodeFacts) -> Result<
 /// The smallest of what the node, the pod and the volume allow. As upstream's calculateEmptyDirMemorySize.
 fn memory_bytes(pod: &Pod, limit: Option<Quantity>, node: &NodeFacts) -> u64 {
     let mut size = node.allocatable.get("memory").map_or(0, Quantity::units);
-    for limit in [pod::memory_limit(pod), limit.map(|limit| limit.units())].into_iter().flatten() {
+    for limit in [declared_limit(pod, MEMORY), limit].into_iter().flatten().map(|limit| limit.units()) {
         if limit > 0 && limit <= size {
             size = limit;
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::{Container, Pod, PodSecurityContext, PodSpec, VolumeDevice, VolumeMount};
 
 pub(crate) fn uid(pod: &Pod) -> &str {
@@ -68,46 +67,6 @@ pub(crate) fn token_user(pod: &Pod) -> Option<u32> {
     users.all(|user| user == Some(first)).then(|| u32::try_from(first).ok()).flatten()
 }
 
-/// The memory that the whole pod may use, in bytes, where it is limited: every container's limit is declared, or the pod's own.
-/// As upstream's ResourceConfigForPod.
-pub(crate) fn memory_limit(pod: &Pod) -> Option<i64> {
-    let of = |resources: Option<&windlass_api::k8s::api::core::v1::ResourceRequirements>| -> Quantity {
-        let text = resources.and_then(|resources| resources.limits.as_ref()).and_then(|limits| limits.get("memory"));
-        text.and_then(|text| text.0.parse().ok()).unwrap_or_default()
-    };
-    let spec = spec(pod)?;
-    let own = of(spec.resources.as_ref());
-    let mut total = if own.is_zero() {
-        if containers(pod).any(|container| of(container.resources.as_ref()).is_zero()) {
-            return None;
-        }
-        let mut running = Quantity::ZERO;
-        for container in &spec.containers {
-            running += of(container.resources.as_ref());
-        }
-        // Init containers run one after the other, beside the sidecars that were started before.
-        let (mut sidecars, mut highest) = (Quantity::ZERO, Quantity::ZERO);
-        for container in spec.init_containers.iter().flatten() {
-            let limit = of(container.resources.as_ref());
-            let at_once = if container.restart_policy.as_deref() == Some("Always") {
-                sidecars += limit;
-                running += limit;
-                sidecars
-            } else {
-                sidecars + limit
-            };
-            highest = highest.max(at_once);
-        }
-        running.max(highest)
-    } else {
-        own
-    };
-    if let Some(overhead) = spec.overhead.as_ref().and_then(|overhead| overhead.get("memory")) {
-        total += overhead.0.parse().unwrap_or_default();
-    }
-    Some(total.units())
-}
-
 /// Directories that other volumes of a container are mounted on below where it mounts `volume`: they must be there before the
 /// volume is mounted read-only. Relative to the volume; those below another such directory are left out.
 pub(crate) fn nested_mount_points(pod: &Pod, volume: &str) -> BTreeSet<String> {
@@ -154,10 +113,6 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
     }
 
-    fn limited(limit: &str) -> Value {
-        json!({"name": "c", "resources": {"limits": {"memory": limit}}})
-    }
-
     #[test]
     fn volumes_in_use() {
         let pod = pod(json!({
@@ -184,20 +139,6 @@ mod tests {
         assert_eq!(user(json!(5), &[none.clone(), json!(6)]), None);
         assert_eq!(user(none.clone(), &[json!(6), json!(6)]), Some(6));
         assert_eq!(user(none.clone(), &[json!(6), none]), None);
-    }
-
-    #[test]
-    fn memory_of_the_whole_pod() {
-        let limit = |spec: Value| memory_limit(&pod(spec));
-        assert_eq!(limit(json!({"containers": [limited("1Mi"), limited("2Mi")]})), Some(3 << 20));
-        assert_eq!(limit(json!({"containers": [limited("1Mi"), {"name": "c"}]})), None);
-        assert_eq!(limit(json!({"containers": [limited("1Mi")], "initContainers": [limited("5Mi")]})), Some(5 << 20));
-        assert_eq!(limit(json!({"containers": [limited("1Mi")], "initContainers": [{"name": "i"}]})), None);
-        let sidecar = json!({"name": "s", "restartPolicy": "Always", "resources": {"limits": {"memory": "4Mi"}}});
-        let with = json!({"containers": [limited("1Mi")], "initContainers": [sidecar, limited("2Mi")]});
-        assert_eq!(limit(with), Some(6 << 20), "the sidecar is there while the init container runs");
-        let own = json!({"containers": [{"name": "c"}], "resources": {"limits": {"memory": "9Mi"}}, "overhead": {"memory": "1Mi"}});
-        assert_eq!(limit(own), Some(10 << 20));
     }
 
     #[test]

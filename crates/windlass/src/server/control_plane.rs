@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, serve};
 use windlass_apiserver::{Bootstrap, Options, Server, Tokens, bootstrap};
@@ -56,8 +57,9 @@ impl ControlPlane {
         let server = Server::new(Options {
             store,
             clock,
+            chance: Chance::system(),
             resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(),
+            admission: windlass_admission::plugins::default_chain(Chance::system()),
             tokens: Tokens::new(
                 keys.service_accounts()?,
                 Vec::new(),

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use windlass_api::ObjectKey;
 use windlass_api::fields::FieldSelector;
 use windlass_api::resource::NODES;
 use windlass_api::time::Clock;
+use windlass_api::{Condition, ObjectKey, condition};
 use windlass_apiserver::Server;
 use windlass_auth::User;
 use windlass_client::{Client, Informer, Informers, Options as Selection, Recorder};
@@ -192,20 +192,12 @@ struct OwnSpec {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct OwnStatus {
-    conditions: Vec<OwnCondition>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OwnCondition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
+    conditions: Vec<Condition>,
 }
 
 impl OwnNode {
     fn is_ready(&self) -> bool {
-        self.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
+        condition::is_true(&self.status.conditions, "Ready")
     }
 }
 

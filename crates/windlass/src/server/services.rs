@@ -18,6 +18,7 @@ use windlass_auth::User;
 use windlass_client::{Client, Informers, OBJECT};
 use windlass_dataplane::Netns;
 use windlass_dns::Dns;
+use windlass_service_proxy::health::{ProxyHealth, serve_proxy_health};
 use windlass_service_proxy::{LocalTraffic, ServiceProxy};
 
 use super::controllers;
@@ -34,6 +35,9 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) fn dns_address(settings: &Settings) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(settings.service_cidr.network()) + 10)
 }
+
+/// Upstream's `healthzBindAddress` has it.
+const PROXY_HEALTH_PORT: u16 = 10256;
 
 /// Resolves when the sender says so, or is gone.
 pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -74,10 +78,22 @@ pub(crate) fn start_proxy(
         services.synced().await;
         slices.synced().await;
         proxy.initialized();
+        let health = tokio::spawn(serve_health(node_ip, proxy.health().clone()));
         proxy.run(stopped(stop)).await;
+        health.abort();
         // They run for as long as this lives.
         drop(informers);
     })
+}
+
+/// Answers load balancers and operators that ask for the proxy's health.
+async fn serve_health(node_ip: Ipv4Addr, health: Arc<ProxyHealth>) {
+    match TcpListener::bind((node_ip, PROXY_HEALTH_PORT)).await {
+        Ok(listener) => serve_proxy_health(listener, health).await,
+        Err(error) => {
+            tracing::warn!(%error, port = PROXY_HEALTH_PORT, "the service proxy's health cannot be asked for")
+        }
+    }
 }
 
 /// Answers the cluster's names until `stop`.

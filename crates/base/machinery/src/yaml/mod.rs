@@ -5,7 +5,7 @@ mod scalar;
 
 use serde_json::Value;
 
-use crate::decode::{DEPTH_MAX, DecodeError};
+use crate::decode::DecodeError;
 
 /// One document as it was read.
 #[derive(Debug, Default, PartialEq)]
@@ -31,6 +31,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::decode::DEPTH_MAX;
 
     #[test]
     fn reads_and_writes() {

@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use windlass_api::pod::{self, Options, PodTree, Total};
 use windlass_api::{Quantity, Status};
 use windlass_machinery::tree::{child, items, items_mut, put, set, text};
 
 use super::forbidden;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
+
+const WITHOUT_OVERHEAD: Options<'_> = Options { exclude_overhead: true, ..Options::SPEC };
 
 type Resources = BTreeMap<String, Quantity>;
 
@@ -141,6 +144,10 @@ fn check(what: &str, requests: &Resources, limits: &Resources, limit: &Value) ->
     problems
 }
 
+fn owned(total: &Total<'_>) -> Resources {
+    total.iter().map(|(name, quantity)| (name.to_owned(), quantity)).collect()
+}
+
 fn check_pod(pod: &Value, limit: &Value) -> Vec<String> {
     let spec = &pod["spec"];
     let of = |container: &Value, kind: &str| resources(container["resources"].get(kind));
@@ -150,26 +157,13 @@ fn check_pod(pod: &Value, limit: &Value) -> Vec<String> {
             .flat_map(|list| items(spec, list))
             .flat_map(|c| check("Container", &of(c, "requests"), &of(c, "limits"), limit))
             .collect(),
-        "Pod" => check("Pod", &pod_total(spec, "requests"), &pod_total(spec, "limits"), limit),
+        "Pod" => {
+            let tree = PodTree::of_spec(spec);
+            let (requests, limits) = (pod::requests(tree, WITHOUT_OVERHEAD), pod::limits(tree, WITHOUT_OVERHEAD));
+            check("Pod", &owned(&requests), &owned(&limits), limit)
+        }
         _ => Vec::new(),
     }
-}
-
-/// The sum over containers, or what the largest init container needs if that is more.
-fn pod_total(spec: &Value, kind: &str) -> Resources {
-    let mut total = Resources::new();
-    for container in items(spec, "containers") {
-        for (name, quantity) in resources(container["resources"].get(kind)) {
-            *total.entry(name).or_default() += quantity;
-        }
-    }
-    for container in items(spec, "initContainers") {
-        for (name, quantity) in resources(container["resources"].get(kind)) {
-            let entry = total.entry(name).or_default();
-            *entry = (*entry).max(quantity);
-        }
-    }
-    total
 }
 
 fn check_claim(claim: &Value, limit: &Value) -> Vec<String> {
@@ -211,6 +205,18 @@ mod tests {
             pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
             "LimitRanger plugin set: cpu limit for container c"
         );
+    }
+
+    #[test]
+    fn sidecars_and_the_pod_as_a_whole_count() {
+        let limit = json!({"type": "Pod", "max": {"cpu": "1"}});
+        let c = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}, "limits": {"cpu": cpu}}});
+        let mut sidecar = c("600m");
+        sidecar["restartPolicy"] = json!("Always");
+        let pod = json!({"spec": {"containers": [c("500m")], "initContainers": [sidecar]}});
+        assert_eq!(check_pod(&pod, &limit), ["maximum cpu usage per Pod is 1, but limit is 1100m"]);
+        let own = json!({"spec": {"containers": [c("500m")], "resources": {"limits": {"cpu": "2"}}}});
+        assert_eq!(check_pod(&own, &limit), ["maximum cpu usage per Pod is 1, but limit is 2"]);
     }
 
     #[test]

@@ -19,18 +19,18 @@ mod taint_nodes_by_condition;
 use std::sync::Arc;
 
 use serde_json::Value;
-use windlass_api::Status;
+use windlass_api::{Chance, Status};
 use windlass_auth::Attributes;
 
 use crate::chain::Chain;
 use crate::review::{Cluster, Operation, Review};
 
 /// Upstream's default plugins in upstream's order.
-pub fn default_chain() -> Chain {
+pub fn default_chain(chance: Chance) -> Chain {
     Chain::new(vec![
         Arc::new(namespace_lifecycle::NamespaceLifecycle),
         Arc::new(limit_ranger::LimitRanger),
-        Arc::new(service_account::ServiceAccount),
+        Arc::new(service_account::ServiceAccount { chance }),
         Arc::new(node_restriction::NodeRestriction),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
         Arc::new(priority::Priority),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use windlass_api::Status;
+use windlass_api::{Chance, Status};
 use windlass_machinery::tree::{child, items, items_mut, put, set, text};
 
 use super::{created, forbidden, is_mirror};
@@ -19,7 +19,9 @@ const TOKEN_SECONDS: i64 = 3607;
 const WAIT: Duration = Duration::from_millis(20);
 const WAITS: usize = 100;
 
-pub(super) struct ServiceAccount;
+pub(super) struct ServiceAccount {
+    pub(super) chance: Chance,
+}
 
 #[async_trait]
 impl Plugin for ServiceAccount {
@@ -47,7 +49,7 @@ impl Plugin for ServiceAccount {
             return Err(forbidden(review, why));
         };
         if wants_token(&account, spec) {
-            mount_token(spec);
+            mount_token(spec, &self.chance);
         }
         if items(spec, "imagePullSecrets").next().is_none() {
             let secrets: Vec<Value> = items(&account, "imagePullSecrets").cloned().collect();
@@ -75,8 +77,8 @@ fn wants_token(account: &Value, spec: &Value) -> bool {
     say(spec).or_else(|| say(account)).unwrap_or(true)
 }
 
-fn mount_token(spec: &mut Value) {
-    let volume = token_volume(spec);
+fn mount_token(spec: &mut Value, chance: &Chance) {
+    let volume = token_volume(spec, chance);
     let mut used = false;
     for list in ["initContainers", "containers"] {
         for container in items_mut(spec, list) {
@@ -104,11 +106,11 @@ fn mount_token(spec: &mut Value) {
 }
 
 /// The name of the volume: one that is there already, or a new one.
-fn token_volume(spec: &Value) -> String {
+fn token_volume(spec: &Value, chance: &Chance) -> String {
     let existing = items(spec, "volumes").map(|volume| text(volume, "name"));
     match existing.into_iter().find(|name| name.starts_with("kube-api-access-")) {
         Some(name) => name.to_owned(),
-        None => windlass_machinery::names::generate("kube-api-access-"),
+        None => windlass_machinery::names::generate("kube-api-access-", chance),
     }
 }
 
@@ -119,13 +121,13 @@ mod tests {
     #[test]
     fn a_token_is_mounted_once() {
         let mut spec = json!({"containers": [{"name": "a"}, {"name": "b", "volumeMounts": [{"name": "x", "mountPath": MOUNT_PATH}]}]});
-        mount_token(&mut spec);
+        mount_token(&mut spec, &Chance::system());
         let name = text(&spec["volumes"][0], "name").to_owned();
         assert!(name.starts_with("kube-api-access-") && name.len() == 21, "{name}");
         assert_eq!(spec["containers"][0]["volumeMounts"][0]["name"], name.as_str());
         assert_eq!(spec["containers"][1]["volumeMounts"].as_array().unwrap().len(), 1);
         let before = spec.clone();
-        mount_token(&mut spec);
+        mount_token(&mut spec, &Chance::system());
         assert_eq!(spec, before);
     }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
+use windlass_api::Chance;
 use windlass_machinery::json::Template;
 use windlass_machinery::names;
 use windlass_machinery::tree::{items, text};
@@ -64,12 +65,12 @@ fn reserved_for_choice(size: u64) -> u64 {
 }
 
 /// The write that takes an address.
-pub(super) fn take(address: IpAddr, holder: &Holder<'_>, now: &str) -> Op {
+pub(super) fn take(address: IpAddr, holder: &Holder<'_>, now: &str, chance: &Chance) -> Op {
     let Holder { group, resource, namespace, name } = holder;
     let object = json!({
         "metadata": {
             "name": address.to_string(),
-            "uid": names::new_uid(),
+            "uid": names::new_uid(chance),
             "creationTimestamp": now,
             "labels": {
                 "ipaddress.kubernetes.io/ip-family": if address.is_ipv4() { "IPv4" } else { "IPv6" },

@@ -19,19 +19,20 @@ use windlass_store::Op;
 use crate::registry::Served;
 use crate::storage::Storage;
 
-/// Completes an object that is to be written with what it takes; returns the writes that take and give back. `attempt` counts how
-/// often others were quicker.
+/// Completes an object that is to be written with what it takes; returns the writes that take and give back.
 pub(crate) fn write(
     storage: &Storage,
     served: &Served,
     old: Option<&Value>,
     new: &mut Value,
-    attempt: usize,
 ) -> Result<Vec<Op>, Status> {
     let resource = &served.resource;
     let Some(allocation) = resource.strategy.allocation() else { return Ok(Vec::new()) };
-    let seed = storage.clock.now().as_nanosecond() as u64 / 997 + attempt as u64 * 7919;
-    let stock = Shelf { storage, ranges: addresses::ranges(&storage.store, storage.service_cidr), seed };
+    let stock = Shelf {
+        storage,
+        ranges: addresses::ranges(&storage.store, storage.service_cidr),
+        seed: storage.chance.number(),
+    };
     let name = text(&new["metadata"], "name").to_owned();
     let exchange = allocation
         .allocate(&stock, old, new)
@@ -69,7 +70,7 @@ impl<'a> Holder<'a> {
 fn writes(storage: &Storage, holder: &Holder<'_>, exchange: Exchange) -> Vec<Op> {
     let now = storage.clock.now_rfc3339();
     let taken = exchange.taken.into_iter().map(|holding| match holding {
-        Holding::Address(address) => addresses::take(address, holder, &now),
+        Holding::Address(address) => addresses::take(address, holder, &now, &storage.chance),
         Holding::NodePort(port) => ports::take(port, holder),
     });
     let given_back = exchange.given_back.into_iter().filter_map(|holding| match holding {

@@ -22,7 +22,7 @@ pub(super) fn pick(store: &Store, range: &RangeInclusive<u16>, also_taken: &[u16
     // The lower part is left to those who choose (KEP-3668).
     let reserved = if size < 32 { 0 } else { (size / 32).clamp(16, 128) };
     let upper = size - reserved;
-    let places = (0..upper).map(|n| reserved + (seed + n) % upper).chain(0..reserved);
+    let places = (0..upper).map(|n| reserved + (seed % upper + n) % upper).chain(0..reserved);
     places.map(|place| range.start() + place as u16).find(|port| !also_taken.contains(port) && !is_taken(store, *port))
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Path};
-use windlass_api::{GroupVersionKind, Status, time};
+use windlass_api::{GroupVersionKind, Status, Timestamp, condition};
 use windlass_machinery::tree::{child, put, text};
 
 use crate::call::Call;
@@ -17,7 +17,7 @@ pub(crate) async fn bind(call: &Call<'_>) -> Result<Outcome, Status> {
     let binding = call.body_as(&BINDING)?;
     validate(&binding, &request.name)?;
     let resource = call.served.resource.group_resource();
-    let now = time::rfc3339(call.storage.clock.now());
+    let now = call.storage.clock.now();
     change(call, |old| {
         let refuse = |why: String| Err(Status::conflict(&resource, &request.name, why));
         let node = text(&old["spec"], "nodeName");
@@ -30,7 +30,7 @@ pub(crate) async fn bind(call: &Call<'_>) -> Result<Outcome, Status> {
         if old.pointer("/spec/schedulingGates/0").is_some() {
             return refuse(format!("pod {} has non-empty .spec.schedulingGates", request.name));
         }
-        Ok(bound(old, &binding, &now))
+        Ok(bound(old, &binding, now))
     })
     .await?;
     Ok(Outcome::success(Value::Null).created())
@@ -50,7 +50,7 @@ fn validate(binding: &Value, name: &str) -> Result<(), Status> {
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid("", "Binding", name, &errors)) }
 }
 
-fn bound(pod: &Value, binding: &Value, now: &str) -> Value {
+fn bound(pod: &Value, binding: &Value, now: Timestamp) -> Value {
     let mut pod = pod.clone();
     put(child(&mut pod, "spec"), "nodeName", text(&binding["target"], "name"));
     for field in ["annotations", "labels"] {
@@ -58,11 +58,10 @@ fn bound(pod: &Value, binding: &Value, now: &str) -> Value {
             put(child(child(&mut pod, "metadata"), field), key, value.clone());
         }
     }
-    let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+    let scheduled = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null});
     let status = child(&mut pod, "status");
-    let mut conditions: Vec<Value> = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    conditions.retain(|condition| condition["type"] != "PodScheduled");
-    conditions.push(condition);
+    let mut conditions = condition::list(status).to_vec();
+    condition::set(&mut conditions, scheduled, now);
     put(status, "conditions", conditions);
     pod
 }
@@ -75,7 +74,7 @@ mod tests {
     fn a_pod_gets_its_node() {
         let pod = json!({"metadata": {}, "spec": {}, "status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}});
         let binding = json!({"metadata": {"annotations": {"a": "b"}}, "target": {"kind": "Node", "name": "n1"}});
-        let bound = bound(&pod, &binding, "now");
+        let bound = bound(&pod, &binding, Timestamp::UNIX_EPOCH);
         assert_eq!(bound["spec"]["nodeName"], "n1");
         assert_eq!(bound["metadata"]["annotations"]["a"], "b");
         assert_eq!(bound["status"]["conditions"].as_array().unwrap().len(), 1);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use windlass_api::labels::Selector;
 use windlass_api::status::Cause;
-use windlass_api::{GroupVersionKind, GroupVersionResource, Status, time};
+use windlass_api::{GroupVersionKind, GroupVersionResource, Status, Timestamp, condition, time};
 use windlass_client::{DeleteOptions, PatchType, Request, Verb};
-use windlass_machinery::tree::{child, items, number, put, text};
+use windlass_machinery::tree::{child, number, put, text};
 use windlass_resources::Subresource;
 
 use crate::call::Call;
@@ -39,8 +39,8 @@ pub(super) async fn evict(call: &Call<'_>) -> Result<Outcome, Status> {
         take_from_budget(call, &pod, dry_run).await?;
     }
     if !dry_run && pod["metadata"].get("deletionTimestamp").is_none() {
-        let now = time::rfc3339(call.storage.clock.now());
-        change(call, |old| Ok(evicted(old, &now))).await?;
+        let now = call.storage.clock.now();
+        change(call, |old| Ok(evicted(old, now))).await?;
     }
     let mut delete = Request { verb: Verb::Delete, subresource: "".into(), ..request.clone() };
     delete.options.dry_run = dry_run;
@@ -82,15 +82,14 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result
 }
 
 /// The pod, which says why it goes: those who count failures look at this.
-fn evicted(pod: &Value, now: &str) -> Value {
+fn evicted(pod: &Value, now: Timestamp) -> Value {
     let mut pod = pod.clone();
-    let condition = json!({
+    let target = json!({
         "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-        "message": "Eviction API: evicting", "lastTransitionTime": now});
+        "message": "Eviction API: evicting"});
     let status = child(&mut pod, "status");
-    let mut conditions = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    conditions.retain(|condition| condition["type"] != "DisruptionTarget");
-    conditions.push(condition);
+    let mut conditions = condition::list(status).to_vec();
+    condition::set(&mut conditions, target, now);
     put(status, "conditions", conditions);
     pod
 }
@@ -109,7 +108,7 @@ fn covers(budget: &Value, pod: &Value) -> bool {
 }
 
 fn is_ready(pod: &Value) -> bool {
-    items(&pod["status"], "conditions").any(|c| c["type"] == "Ready" && c["status"] == "True")
+    condition::is_true(condition::list(&pod["status"]), "Ready")
 }
 
 /// The budget with one more disruption on its account.

@@ -398,8 +398,7 @@ fn service_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Stat
     if candidates.is_empty() {
         return Err(Status::service_unavailable(format!("no endpoints available for service {:?}", found.name)));
     }
-    let chance = usize::try_from(storage.clock.now_nanos() / 1000).unwrap_or(0) % candidates.len();
-    let (host, port) = candidates.swap_remove(chance);
+    let (host, port) = candidates.swap_remove(storage.chance.below(candidates.len()));
     Ok(behind(found, host, port, security))
 }
 

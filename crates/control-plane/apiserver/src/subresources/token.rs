@@ -41,7 +41,7 @@ pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
         secret: None,
         now,
         seconds,
-        id: names::new_uid(),
+        id: names::new_uid(&call.storage.chance),
     };
     bind_token(call.storage, &mut grant, &spec["boundObjectRef"])?;
     let token = tokens.sign(grant)?;

@@ -45,11 +45,11 @@ async fn store_new(
             if served.table.get(&key).is_some() {
                 return Err(already_exists(&name));
             }
-            allocation::write(call.storage, served, None, &mut object, attempt)?;
+            allocation::write(call.storage, served, None, &mut object)?;
             return Ok(Outcome::tree(resource.kind.clone(), object).created());
         }
         let mut stored = object.clone();
-        let taken = allocation::write(call.storage, served, None, &mut stored, attempt)?;
+        let taken = allocation::write(call.storage, served, None, &mut stored)?;
         resource.strategy.to_stored(&mut stored);
         let mut txn = Txn::put(&resource.table, &key, Expect::Absent, Template::new(&stored));
         txn.ops[0].expires = expiry(served, moment);
@@ -63,7 +63,7 @@ async fn store_new(
             Err(CommitError::Conflict { op, .. }) if op > 0 && attempt < ATTEMPTS => {}
             Err(CommitError::Conflict { .. }) if name_is_generated && attempt < ATTEMPTS => {
                 let base = text(&object["metadata"], "generateName").to_owned();
-                put(child(&mut object, "metadata"), "name", names::generate(&base));
+                put(child(&mut object, "metadata"), "name", names::generate(&base, &call.storage.chance));
             }
             Err(CommitError::Conflict { .. }) if name_is_generated => {
                 return Err(Status::generate_name_conflict(&resource.group_resource(), &name));

@@ -75,7 +75,7 @@ async fn store_change(
     let is_last = is_released(&new, served);
     let taken = match is_last {
         true => allocation::delete(call.storage, served, old),
-        false => allocation::write(call.storage, served, Some(old), &mut new, 0)?,
+        false => allocation::write(call.storage, served, Some(old), &mut new)?,
     };
     if call.request.options.dry_run {
         return Ok(Attempt::Done(Outcome::tree(resource.kind.clone(), new)));

@@ -36,7 +36,7 @@ pub(crate) async fn watch(call: &Call<'_>) -> Result<Watcher, Status> {
     };
     let timeout = match options.timeout_seconds {
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
-        _ => TIMEOUT_MIN + Duration::from_millis(current.wrapping_mul(7919) % 1_800_000),
+        _ => TIMEOUT_MIN + Duration::from_millis(storage.chance.below(1_800_000) as u64),
     };
     let initial = wants_initial.then_some(&*state);
     let owes_initial_end = options.send_initial_events == Some(true) && options.allow_bookmarks;

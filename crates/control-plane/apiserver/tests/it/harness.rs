@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_apiserver::direct::Direct;
 use windlass_apiserver::http::{Frontend, Listener, Peer, serve};
@@ -62,8 +63,9 @@ impl TestServer {
         let server = Server::new(Options {
             store,
             clock: Clock::system(),
+            chance: Chance::system(),
             resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(),
+            admission: windlass_admission::plugins::default_chain(Chance::system()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),

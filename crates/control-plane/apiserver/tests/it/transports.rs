@@ -1,8 +1,9 @@
 //! The same components over both transports: one suite, run twice.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::labels::Selector;
 use windlass_api::meta::PartialObject;
@@ -89,7 +90,7 @@ async fn informers() {
                 (Some(_), Some(_)) => '~',
                 (Some(_), None) => '-',
             };
-            log.lock().unwrap().push(format!("{kind}{}", change.object().key.name));
+            log.lock().push(format!("{kind}{}", change.object().key.name));
         });
         client.create(&CONFIG_MAPS, "default", &config_map(&name(1), "during")).await.unwrap();
         let key = ObjectKey::new("default", name(1));
@@ -99,7 +100,7 @@ async fn informers() {
         client.delete(&CONFIG_MAPS, &key, &DeleteOptions::default()).await.unwrap();
         eventually("the deletion", || informer.get(&key).is_none()).await;
         let of_this = |entry: &&String| entry.contains(&name(1));
-        let log: Vec<String> = seen.lock().unwrap().iter().filter(of_this).cloned().collect();
+        let log: Vec<String> = seen.lock().iter().filter(of_this).cloned().collect();
         assert_eq!(log, [format!("+{}", name(1)), format!("~{}", name(1)), format!("-{}", name(1))]);
     }
 }

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use windlass_api::condition;
 use windlass_api::resource::CERTIFICATE_SIGNING_REQUESTS;
 use windlass_api::time::{Clock, parse_rfc3339};
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status, Timestamp};
@@ -63,7 +64,7 @@ struct RequestStatus {
 
 impl Request {
     fn has(&self, condition: &str) -> bool {
-        self.status.conditions.iter().any(|it| it["type"] == condition)
+        condition::find(&self.status.conditions, condition).is_some()
     }
 
     fn parsed(&self) -> Result<CertificateRequest, String> {

@@ -1,16 +1,16 @@
 //! A CronJob makes a Job at each time of its schedule.
 //!
-//! [`schedule`] reads schedules, [`plan`] says whether one is due; this file makes jobs, follows those that run, and removes the oldest
+//! [`plan`] says whether one is due; this file makes jobs, follows those that run, and removes the oldest
 //! of those that have ended. A job's name is that of its time, so a crash before the status is written makes none twice.
 
 mod plan;
-mod schedule;
 mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use windlass_api::cron::{self, Schedule};
 use windlass_api::resource::{CRON_JOBS, JOBS};
 use windlass_api::time::{Clock, parse_rfc3339, rfc3339};
 use windlass_api::{ObjectKey, Status, Timestamp};
@@ -22,7 +22,6 @@ use crate::owners::{OwnerKind, controlled, index_by_controller};
 use crate::pod_control::reference;
 use crate::waking::owners_of;
 use crate::write::modify;
-use schedule::Schedule;
 use view::{CronJob, CronJobStatus};
 
 const NAME: &str = "cronjob-controller";
@@ -189,7 +188,7 @@ impl Controller {
     /// The schedule, unless the CronJob is suspended or its schedule cannot be understood.
     fn schedule(&self, cron: &CronJob) -> Option<Schedule> {
         let name = cron.spec.time_zone.as_deref().unwrap_or_default();
-        let zone = match schedule::time_zone(name) {
+        let zone = match cron::time_zone(name) {
             Ok(zone) => zone,
             Err(error) => {
                 let message = format!("invalid timeZone: {name:?}: {error}");

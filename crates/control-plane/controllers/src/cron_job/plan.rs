@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use windlass_api::cron::{Schedule, time_zone};
 use windlass_api::time::rfc3339;
 use windlass_api::{OwnerReference, Timestamp};
 
-use super::schedule::{Schedule, time_zone};
 use super::view::CronJob;
 
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";

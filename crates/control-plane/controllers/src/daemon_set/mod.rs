@@ -8,9 +8,10 @@ mod plan;
 mod view;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::labels::Selector;
 use windlass_api::resource::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
@@ -184,7 +185,7 @@ impl Controller {
             return None;
         }
         let now = self.clock.now();
-        let mut all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.failed.lock();
         let age = |failed: &Failed| Duration::try_from(now.duration_since(failed.at)).unwrap_or_default();
         all.retain(|_, failed| age(failed) < FAILED_MAX * 2);
         let key = (set.metadata.uid.clone(), ended.node.clone());

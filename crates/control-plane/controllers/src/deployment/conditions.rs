@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass_api::Timestamp;
 use windlass_api::time::{parse_rfc3339, rfc3339};
+use windlass_api::{Condition, Timestamp, condition};
 
-use super::view::{Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet};
+use super::view::{Deployment, DeploymentStatus, ReplicaSet};
 
 const AVAILABLE: &str = "Available";
 const PROGRESSING: &str = "Progressing";
@@ -56,11 +56,11 @@ fn has_progressed(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
 /// When the deadline for the next progress passes; `None` when none is running.
 fn deadline(deployment: &Deployment, status: &DeploymentStatus) -> Option<Timestamp> {
     let seconds = deployment.progress_deadline()?;
-    let progressing = status.conditions.iter().find(|condition| condition.kind == PROGRESSING)?;
+    let progressing = condition::find(&status.conditions, PROGRESSING)?;
     if [SET_AVAILABLE, TIMED_OUT].contains(&progressing.reason.as_str()) {
         return None;
     }
-    Some(parse_rfc3339(&progressing.last_update_time)? + Duration::from_secs(seconds.unsigned_abs()))
+    Some(parse_rfc3339(progressing.last_update_time.as_deref()?)? + Duration::from_secs(seconds.unsigned_abs()))
 }
 
 /// How long to wait for progress before looking whether it has been too long.
@@ -74,32 +74,26 @@ pub(super) fn until_deadline(deployment: &Deployment, status: &DeploymentStatus,
 
 /// Replaces a condition, unless it says the same already. The time of transition is kept while the status stays.
 pub(super) fn set(
-    conditions: &mut Vec<DeploymentCondition>,
+    conditions: &mut Vec<Condition>,
     kind: &str,
     status: &str,
     reason: &str,
     message: String,
     now: Timestamp,
 ) {
-    let now = rfc3339(now);
-    let old = conditions.iter().find(|condition| condition.kind == kind);
-    if old.is_some_and(|old| old.status == status && old.reason == reason) {
+    let old = condition::find(conditions.iter(), kind).cloned();
+    if old.as_ref().is_some_and(|old| old.status == status && old.reason == reason) {
         return;
     }
-    let since =
-        old.filter(|old| old.status == status).map_or_else(|| now.clone(), |old| old.last_transition_time.clone());
+    let updated = Some(rfc3339(now));
+    let mut new = Condition { last_update_time: updated, ..Condition::new(kind, status, reason, message) };
+    condition::stamp(&mut new, old.as_ref(), now);
+    // Upstream moves what it changes to the end.
     remove(conditions, kind);
-    conditions.push(DeploymentCondition {
-        kind: kind.to_owned(),
-        status: status.to_owned(),
-        last_update_time: now,
-        last_transition_time: since,
-        reason: reason.to_owned(),
-        message,
-    });
+    conditions.push(new);
 }
 
-fn remove(conditions: &mut Vec<DeploymentCondition>, kind: &str) {
+fn remove(conditions: &mut Vec<Condition>, kind: &str) {
     conditions.retain(|condition| condition.kind != kind);
 }
 
@@ -110,14 +104,14 @@ pub(super) fn set_progressing(
     reason: &str,
     message: String,
     now: Timestamp,
-) -> Vec<DeploymentCondition> {
+) -> Vec<Condition> {
     let mut conditions = deployment.status.conditions.clone();
     set(&mut conditions, PROGRESSING, status, reason, message, now);
     conditions
 }
 
 /// The conditions after a Deployment was paused or resumed, when they do not say so yet.
-pub(super) fn of_pausing(deployment: &Deployment, now: Timestamp) -> Option<Vec<DeploymentCondition>> {
+pub(super) fn of_pausing(deployment: &Deployment, now: Timestamp) -> Option<Vec<Condition>> {
     deployment.progress_deadline()?;
     let reason = deployment.condition(PROGRESSING).map(|condition| condition.reason.as_str());
     if reason == Some(TIMED_OUT) {
@@ -200,10 +194,7 @@ fn progress(deployment: &Deployment, new: Option<&ReplicaSet>, status: &mut Depl
 
 /// A failure of the new ReplicaSet, or else of an old one, is the Deployment's.
 fn replica_failure(new: Option<&ReplicaSet>, old: &[ReplicaSet], status: &mut DeploymentStatus, now: Timestamp) {
-    let failure = new
-        .into_iter()
-        .chain(old)
-        .find_map(|set| set.status.conditions.iter().find(|condition| condition.kind == REPLICA_FAILURE));
+    let failure = new.into_iter().chain(old).find_map(|set| condition::find(&set.status.conditions, REPLICA_FAILURE));
     match failure {
         Some(failure) => {
             set(
@@ -249,7 +240,7 @@ mod tests {
         let start = at("2026-11-21T06:00:00Z");
         let first = status_of(&deployment(&DeploymentStatus::default()), Some(&set_of(2, 0)), &[], start);
         let word = |status: &DeploymentStatus, kind: &str| {
-            let condition = status.conditions.iter().find(|condition| condition.kind == kind).unwrap().clone();
+            let condition = condition::find(&status.conditions, kind).unwrap().clone();
             (condition.status, condition.reason, condition.message)
         };
         assert_eq!(word(&first, "Available").1, "MinimumReplicasUnavailable");

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use windlass_api::Meta;
 use windlass_api::labels::Selector;
+use windlass_api::{Condition, Meta, condition};
 
 use crate::int_or_percent::int_or_percent;
 use crate::owners::Owned;
@@ -71,19 +71,7 @@ pub(super) struct DeploymentStatus {
     pub unavailable_replicas: i64,
     pub terminating_replicas: Option<i64>,
     pub collision_count: Option<i64>,
-    pub conditions: Vec<DeploymentCondition>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct DeploymentCondition {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub status: String,
-    pub last_update_time: String,
-    pub last_transition_time: String,
-    pub reason: String,
-    pub message: String,
+    pub conditions: Vec<Condition>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -110,7 +98,7 @@ pub(super) struct ReplicaSetStatus {
     pub available_replicas: i64,
     pub terminating_replicas: Option<i64>,
     pub observed_generation: i64,
-    pub conditions: Vec<DeploymentCondition>,
+    pub conditions: Vec<Condition>,
 }
 
 impl Owned for ReplicaSet {
@@ -168,8 +156,8 @@ impl Deployment {
         self.spec.progress_deadline_seconds.filter(|&seconds| seconds != i64::from(i32::MAX))
     }
 
-    pub(super) fn condition(&self, kind: &str) -> Option<&DeploymentCondition> {
-        self.status.conditions.iter().find(|condition| condition.kind == kind)
+    pub(super) fn condition(&self, kind: &str) -> Option<&Condition> {
+        condition::find(&self.status.conditions, kind)
     }
 }
 

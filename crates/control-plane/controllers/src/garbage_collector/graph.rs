@@ -1,9 +1,10 @@
 //! Who depends on whom, read from the informers of all resources.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 use windlass_api::meta::PartialObject;
 use windlass_api::well_known::finalizer;
@@ -63,8 +64,8 @@ impl Graph {
         self.queue.add(node);
     }
 
-    fn followed(&self) -> std::sync::RwLockReadGuard<'_, HashMap<GroupVersionResource, Followed>> {
-        self.followed.read().unwrap_or_else(PoisonError::into_inner)
+    fn followed(&self) -> parking_lot::RwLockReadGuard<'_, HashMap<GroupVersionResource, Followed>> {
+        self.followed.read()
     }
 
     /// The objects that name this UID among their owners.
@@ -152,7 +153,7 @@ impl Graph {
             });
             new.push((name.clone(), informer.clone()));
             let followed = Followed { resource: resource.clone(), informer };
-            self.followed.write().unwrap_or_else(PoisonError::into_inner).insert(resource.resource, followed);
+            self.followed.write().insert(resource.resource, followed);
         }
         // With all caches filled, an owner that is in none of them is worth a question to the API, and only then.
         for (resource, informer) in new {

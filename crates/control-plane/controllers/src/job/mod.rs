@@ -16,12 +16,13 @@ mod tracking;
 pub(crate) mod view;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use windlass_api::resource::{JOBS, PODS};
 use windlass_api::time::Clock;
-use windlass_api::{Meta, ObjectKey, Status};
+use windlass_api::{Condition, Meta, ObjectKey, Status};
 use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, PatchType, STATUS, WorkQueue};
 
 use crate::context::Context;
@@ -33,7 +34,7 @@ use crate::write::modify;
 use backoff::Backoff;
 use plan::{Observed, Plan};
 use tracking::Event;
-use view::{FINALIZER, Job, JobCondition, JobStatus, is_tracked};
+use view::{FINALIZER, Job, JobStatus, is_tracked};
 
 const NAME: &str = "job-controller";
 const WORKERS: usize = 5;
@@ -89,8 +90,8 @@ impl Controller {
         Ok(plan.wait.map_or(Outcome::Done, Outcome::Again))
     }
 
-    fn backoffs(&self) -> std::sync::MutexGuard<'_, HashMap<String, Backoff>> {
-        self.backoffs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backoffs(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Backoff>> {
+        self.backoffs.lock()
     }
 
     /// The job's pods. One that is adopted gets the finalizer first, so that it is counted.
@@ -194,7 +195,7 @@ impl Controller {
         self.pod_control.recorder.event(&reference(KIND, &job.metadata), EventType::Normal, reason, message.to_owned());
     }
 
-    fn tell_end(&self, job: &Job, status: &JobStatus, last: &JobCondition) {
+    fn tell_end(&self, job: &Job, status: &JobStatus, last: &Condition) {
         let about = reference(KIND, &job.metadata);
         let recorder = &self.pod_control.recorder;
         if last.kind != "Complete" {

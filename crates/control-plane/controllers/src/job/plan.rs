@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use windlass_api::{Meta, Timestamp};
+use windlass_api::{Condition, Meta, Timestamp};
 
 use super::backoff::{self, Backoff};
 use super::indexes::Indexes;
 use super::policy::Failure;
-use super::view::{Job, JobCondition, failures_of, finished_at, index_of, is_tracked};
+use super::view::{Job, condition_at, failures_of, finished_at, index_of, is_tracked};
 use crate::pods::{Pod, sort_for_deletion};
 
 /// Pods that one step creates or deletes at most.
@@ -120,17 +120,17 @@ impl<'a> Observed<'a> {
         self.failed_indexes = Some(failed);
     }
 
-    fn condition(&self, kind: &str, reason: &str, message: &str) -> Option<JobCondition> {
-        Some(JobCondition::new(kind, "True", reason, message, self.now))
+    fn condition(&self, kind: &str, reason: &str, message: &str) -> Option<Condition> {
+        Some(condition_at(kind, "True", reason, message, self.now))
     }
 
-    fn failing(&self, reason: &str, message: &str) -> Option<JobCondition> {
+    fn failing(&self, reason: &str, message: &str) -> Option<Condition> {
         self.condition("FailureTarget", reason, message)
     }
 
     /// The verdict, if there is one, whatever the pods that are still active: `SuccessCriteriaMet`, `FailureTarget`, or `Failed` when
     /// `FailureTarget` has been written before.
-    pub(super) fn verdict(&self) -> Option<JobCondition> {
+    pub(super) fn verdict(&self) -> Option<Condition> {
         let status = &self.job.status;
         if let Some(met) = status.holds("SuccessCriteriaMet") {
             return Some(met.clone());
@@ -141,7 +141,7 @@ impl<'a> Observed<'a> {
         self.failed_by_policy().or_else(|| self.failed_by_limits()).or_else(|| self.decided_by_indexes())
     }
 
-    fn failed_by_policy(&self) -> Option<JobCondition> {
+    fn failed_by_policy(&self) -> Option<Condition> {
         self.job.spec.pod_failure_policy.as_ref()?;
         let failed = self.pods.iter().filter(|pod| self.job.has_failed(pod));
         let message = failed.filter_map(|pod| match Failure::of(self.job, pod) {
@@ -151,7 +151,7 @@ impl<'a> Observed<'a> {
         self.failing("PodFailurePolicy", &message.into_iter().next()?)
     }
 
-    fn failed_by_limits(&self) -> Option<JobCondition> {
+    fn failed_by_limits(&self) -> Option<Condition> {
         if self.failed > self.job.backoff_limit() || self.restarted_too_often() {
             return self.failing("BackoffLimitExceeded", "Job has reached the specified backoff limit");
         }
@@ -181,7 +181,7 @@ impl<'a> Observed<'a> {
         Some(Duration::from_secs(deadline.unsigned_abs()).saturating_sub(elapsed))
     }
 
-    fn decided_by_indexes(&self) -> Option<JobCondition> {
+    fn decided_by_indexes(&self) -> Option<Condition> {
         if !self.job.is_indexed() {
             return None;
         }
@@ -199,7 +199,7 @@ impl<'a> Observed<'a> {
     }
 
     /// The verdict when no pod is active any more.
-    pub(super) fn finished(&self) -> Option<JobCondition> {
+    pub(super) fn finished(&self) -> Option<Condition> {
         if !self.active.is_empty() {
             return None;
         }

@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use windlass_api::Timestamp;
 use windlass_api::time::rfc3339;
+use windlass_api::{Condition, Timestamp};
 
 use super::plan::Observed;
 use super::policy::Failure;
-use super::view::{Job, JobCondition, JobStatus, is_tracked};
+use super::view::{Job, JobStatus, condition_at, is_tracked};
 use crate::pods::Pod;
 
 /// Names in the status at most, so that it does not grow without bound.
@@ -21,7 +21,7 @@ pub(super) struct Tracking<'a> {
     pub status: JobStatus,
     pub untrack: Vec<&'a Pod>,
     /// The last condition, once all pods have been counted.
-    pub last: Option<JobCondition>,
+    pub last: Option<Condition>,
     pub is_full: bool,
 }
 
@@ -72,9 +72,8 @@ impl<'a> Observed<'a> {
     }
 
     fn suspend(&self, status: &mut JobStatus) -> Option<Event> {
-        let condition = |status: &str, reason: &str, message: &str| {
-            JobCondition::new("Suspended", status, reason, message, self.now)
-        };
+        let condition =
+            |status: &str, reason: &str, message: &str| condition_at("Suspended", status, reason, message, self.now);
         if self.job.spec.suspend {
             let is_new = status.set(condition("True", "JobSuspended", "Job suspended"));
             if is_new {
@@ -91,7 +90,7 @@ impl<'a> Observed<'a> {
     }
 
     /// Names the pods that have ended, and says which indexes have succeeded.
-    fn gather(&self, tracking: &mut Tracking<'a>, finished: Option<&JobCondition>) -> Vec<i64> {
+    fn gather(&self, tracking: &mut Tracking<'a>, finished: Option<&Condition>) -> Vec<i64> {
         let mut new_indexes = Vec::new();
         let uncounted = tracking.status.uncounted_terminated_pods.get_or_insert_default();
         let known: HashSet<String> = uncounted.succeeded.iter().chain(&uncounted.failed).cloned().collect();
@@ -133,12 +132,12 @@ impl<'a> Observed<'a> {
 }
 
 /// Writes the verdict down, and gives the condition that follows when everything has been counted.
-fn conclude(status: &mut JobStatus, verdict: JobCondition, now: Timestamp) -> JobCondition {
+fn conclude(status: &mut JobStatus, verdict: Condition, now: Timestamp) -> Condition {
     let last = match verdict.kind.as_str() {
         "SuccessCriteriaMet" => "Complete",
         _ => "Failed",
     };
-    let last = JobCondition::new(last, "True", &verdict.reason, &verdict.message, now);
+    let last = condition_at(last, "True", &verdict.reason, &verdict.message, now);
     if verdict.kind != "Failed" && status.holds(&verdict.kind).is_none() {
         status.set(verdict);
     }
@@ -146,7 +145,7 @@ fn conclude(status: &mut JobStatus, verdict: JobCondition, now: Timestamp) -> Jo
 }
 
 /// Ends the job, if nothing is left to wait for. Says whether it has ended.
-pub(super) fn finish(job: &Job, status: &mut JobStatus, last: &JobCondition) -> bool {
+pub(super) fn finish(job: &Job, status: &mut JobStatus, last: &Condition) -> bool {
     let uncounted = status.uncounted_terminated_pods.get_or_insert_default();
     let waits = !uncounted.succeeded.is_empty() || !uncounted.failed.is_empty() || status.terminating.unwrap_or(0) > 0;
     if waits || job.finished().is_some() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use windlass_api::labels::Selector;
 use windlass_api::time::{parse_rfc3339, rfc3339};
-use windlass_api::{Meta, Timestamp};
+use windlass_api::{Condition, Meta, Timestamp, condition};
 
 use super::indexes::Indexes;
 use crate::owners::Owned;
@@ -92,7 +92,7 @@ pub(crate) struct SuccessRule {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct JobStatus {
-    pub conditions: Vec<JobCondition>,
+    pub conditions: Vec<Condition>,
     pub start_time: Option<String>,
     pub completion_time: Option<String>,
     pub active: i64,
@@ -113,38 +113,26 @@ pub(crate) struct Uncounted {
     pub failed: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct JobCondition {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub status: String,
-    pub last_probe_time: Option<String>,
-    pub last_transition_time: Option<String>,
-    pub reason: String,
-    pub message: String,
-}
-
-impl JobCondition {
-    pub(super) fn new(kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            status: status.to_owned(),
-            last_probe_time: Some(rfc3339(now)),
-            last_transition_time: Some(rfc3339(now)),
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-        }
+/// A condition that was seen and became so now: a Job's conditions are never renewed, but replaced.
+pub(super) fn condition_at(kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) -> Condition {
+    let now = Some(rfc3339(now));
+    let times = Condition { last_probe_time: now.clone(), last_transition_time: now, ..Condition::default() };
+    Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        ..times
     }
 }
 
 impl JobStatus {
-    pub(super) fn holds(&self, kind: &str) -> Option<&JobCondition> {
-        self.conditions.iter().find(|condition| condition.kind == kind && condition.status == "True")
+    pub(super) fn holds(&self, kind: &str) -> Option<&Condition> {
+        condition::find(&self.conditions, kind).filter(|condition| condition.is_true())
     }
 
     /// Sets a condition; one that does not hold is not added. Says whether anything changed.
-    pub(super) fn set(&mut self, wanted: JobCondition) -> bool {
+    pub(super) fn set(&mut self, wanted: Condition) -> bool {
         match self.conditions.iter_mut().find(|condition| condition.kind == wanted.kind) {
             Some(present)
                 if present.status == wanted.status
@@ -181,7 +169,7 @@ impl Job {
         crate::selector_of_structure(&self.spec.selector).unwrap_or_else(|_| Selector::nothing())
     }
 
-    pub(crate) fn finished(&self) -> Option<&JobCondition> {
+    pub(crate) fn finished(&self) -> Option<&Condition> {
         self.status.holds("Complete").or_else(|| self.status.holds("Failed"))
     }
 
@@ -266,7 +254,7 @@ fn of_containers(pod: &Pod) -> Option<Timestamp> {
 
 fn of_ready(pod: &Pod) -> Option<Timestamp> {
     let ready = pod.condition("Ready").filter(|ready| ready.status == "False")?;
-    ready.last_transition_time.as_deref().and_then(parse_rfc3339)
+    ready.since()
 }
 
 fn of_deletion(pod: &Pod) -> Option<Timestamp> {

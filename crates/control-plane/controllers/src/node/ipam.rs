@@ -1,14 +1,15 @@
 //! Every node gets a part of the cluster's pod addresses: `spec.podCIDR`.
 
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
+use parking_lot::Mutex;
 use serde_json::json;
 use windlass_api::resource::NODES;
 use windlass_api::{ObjectKey, Status};
-use windlass_client::{EventType, OBJECT, Outcome, WorkQueue};
+use windlass_client::{EventType, OBJECT, Object, Outcome, WorkQueue};
 
+use super::cidrs::NodeCidrs;
 use super::view::Node;
 use crate::context::Context;
 use crate::owners::OwnerKind;
@@ -25,52 +26,64 @@ pub(crate) async fn run(context: Context, cluster_cidr: Ipv4Net) {
     let nodes = context.informer(&NODES);
     let queue = WorkQueue::new();
     let changed = queue.clone();
+    let prefix = NODE_PREFIX.max(cluster_cidr.prefix_len());
+    let cidrs = match NodeCidrs::new(cluster_cidr.into(), prefix) {
+        Ok(cidrs) => Arc::new(Mutex::new(cidrs)),
+        Err(error) => return tracing::error!(%error, "nodes get no pod addresses"),
+    };
+    let known = cidrs.clone();
     nodes.subscribe(move |change| {
+        note(&mut known.lock(), change.old.as_ref().and_then(cidr_of), change.new.as_ref().and_then(cidr_of));
         if let Some(node) = &change.new {
             changed.add(node.key.clone());
         }
     });
     nodes.synced().await;
-    // What has been given to nodes whose update the cache may not show yet. One worker gives.
-    let given: Mutex<HashSet<Ipv4Net>> = Mutex::default();
     let sync = async |key: ObjectKey| -> Result<Outcome, Status> {
         let Some(node) = nodes.read::<Node>(&key) else { return Ok(Outcome::Done) };
         if !node.spec.pod_cidr.is_empty() || node.metadata.is_deleting() {
             return Ok(Outcome::Done);
         }
-        let taken =
-            nodes.list("").into_iter().filter_map(|object| object.decode::<Node>().ok()?.spec.pod_cidr.parse().ok());
-        let mut taken: HashSet<Ipv4Net> = taken.collect();
-        taken.extend(given.lock().expect("nothing panics while it holds this").iter());
-        let Some(free) = first_free(cluster_cidr, &taken) else {
-            let about = reference(KIND, &node.metadata);
-            let message = format!("Node {} status is now: CIDRNotAvailable", key.name);
-            recorder.event(&about, EventType::Normal, "CIDRNotAvailable", message);
-            return Err(Status::internal(format_args!("no pod addresses are left in {cluster_cidr}")));
+        let free = cidrs.lock().allocate();
+        let free = match free {
+            Ok(free) => free,
+            Err(error) => {
+                let about = reference(KIND, &node.metadata);
+                let message = format!("Node {} status is now: CIDRNotAvailable", key.name);
+                recorder.event(&about, EventType::Normal, "CIDRNotAvailable", message);
+                return Err(Status::internal(error));
+            }
         };
         let patch = json!({
             "metadata": {"uid": node.metadata.uid},
             "spec": {"podCIDR": free.to_string(), "podCIDRs": [free.to_string()]},
         });
-        given.lock().expect("nothing panics while it holds this").insert(free);
-        let written = client.patch(&NODES, &key, OBJECT, &patch).await;
-        if let Ok(node) = &written {
-            nodes.reached(node.revision).await;
-        }
-        given.lock().expect("nothing panics while it holds this").remove(&free);
-        match written {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(Outcome::Done),
+        match client.patch(&NODES, &key, OBJECT, &patch).await {
+            Ok(node) => {
+                nodes.reached(node.revision).await;
+                Ok(Outcome::Done)
+            }
+            Err(status) => {
+                note(&mut cidrs.lock(), Some(free), nodes.get(&key).as_ref().and_then(cidr_of));
+                if status.is_not_found() { Ok(Outcome::Done) } else { Err(status) }
+            }
         }
     };
     queue.run(NAME, 1, sync).await;
 }
 
-/// The first part of the cluster's addresses that overlaps with none of `taken`.
-fn first_free(cluster: Ipv4Net, taken: &HashSet<Ipv4Net>) -> Option<Ipv4Net> {
-    let prefix = NODE_PREFIX.max(cluster.prefix_len());
-    let overlaps = |part: &Ipv4Net| taken.iter().any(|other| other.contains(part) || part.contains(other));
-    cluster.subnets(prefix).ok()?.find(|part| !taken.contains(part) && !overlaps(part))
+fn cidr_of(object: &Object) -> Option<IpNet> {
+    object.decode::<Node>().ok()?.spec.pod_cidr.parse().ok()
+}
+
+/// Takes in that a node has another range than before. Ranges that are not of this cluster's are nobody's concern here.
+fn note(cidrs: &mut NodeCidrs, before: Option<IpNet>, now: Option<IpNet>) {
+    if let Some(before) = before.filter(|before| Some(*before) != now) {
+        let _ = cidrs.release(before);
+    }
+    if let Some(now) = now {
+        let _ = cidrs.occupy(now);
+    }
 }
 
 #[cfg(test)]
@@ -78,17 +91,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_do_not_overlap() {
-        let cluster: Ipv4Net = "10.244.0.0/22".parse().unwrap();
-        let mut taken = HashSet::new();
-        for expected in ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24", "10.244.3.0/24"] {
-            let free = first_free(cluster, &taken).unwrap();
-            assert_eq!(free.to_string(), expected);
-            taken.insert(free);
-        }
-        assert_eq!(first_free(cluster, &taken), None);
-        taken.remove(&"10.244.1.0/24".parse().unwrap());
-        assert_eq!(first_free(cluster, &taken).unwrap().to_string(), "10.244.1.0/24");
-        assert_eq!(first_free("10.1.0.0/28".parse().unwrap(), &HashSet::new()).unwrap().to_string(), "10.1.0.0/28");
+    fn ranges_come_and_go_with_nodes() {
+        let net = |text: &str| Some(text.parse::<IpNet>().unwrap());
+        let mut cidrs = NodeCidrs::new("10.244.0.0/22".parse().unwrap(), 24).unwrap();
+        note(&mut cidrs, None, net("10.244.0.0/24"));
+        note(&mut cidrs, net("10.244.0.0/24"), net("10.244.0.0/24"));
+        note(&mut cidrs, None, net("192.168.0.0/24"));
+        assert_eq!(cidrs.allocate().ok(), net("10.244.1.0/24"));
+        note(&mut cidrs, net("10.244.0.0/24"), net("10.244.2.0/24"));
+        assert_eq!(cidrs.allocate().ok(), net("10.244.3.0/24"));
+        assert_eq!(cidrs.allocate().ok(), net("10.244.0.0/24"));
+        assert!(cidrs.allocate().is_err());
     }
 }

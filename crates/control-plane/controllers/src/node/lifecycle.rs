@@ -6,19 +6,21 @@
 //! Source: <https://kubernetes.io/docs/reference/node/node-status/>.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
+use windlass_api::condition::{self, UNKNOWN};
 use windlass_api::resource::{LEASES, NODES, PODS};
 use windlass_api::taint::Taint;
 use windlass_api::time::{Clock, rfc3339};
 use windlass_api::well_known::{namespace, taint};
-use windlass_api::{ObjectKey, Status, Timestamp};
+use windlass_api::{Condition, ObjectKey, Status, Timestamp};
 use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, Recorder, STATUS, WorkQueue};
 
-use super::view::{Node, NodeCondition};
+use super::view::Node;
 use crate::context::Context;
 use crate::owners::OwnerKind;
 use crate::pod_control::reference;
@@ -71,7 +73,7 @@ pub(crate) async fn run(context: Context) {
     let (changed, heard) = (queue.clone(), controller.heard.clone());
     controller.nodes.subscribe(move |change| {
         let key = change.object().key.clone();
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = heard.lock();
         match &change.new {
             None => _ = heard.remove(&key.name),
             Some(_) if !heard.contains_key(&key.name) || kubelet_spoke(change) => {
@@ -86,7 +88,7 @@ pub(crate) async fn run(context: Context) {
     context.informer(&LEASES).subscribe(move |change| {
         let key = &change.object().key;
         if change.new.is_some() && key.namespace == namespace::KUBE_NODE_LEASE {
-            heard.lock().unwrap_or_else(PoisonError::into_inner).insert(key.name.clone(), Instant::now());
+            heard.lock().insert(key.name.clone(), Instant::now());
         }
     });
     controller.nodes.synced().await;
@@ -110,7 +112,7 @@ impl Controller {
             return Ok(Outcome::Done);
         }
         let now = Instant::now();
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&key.name).copied().unwrap_or(now);
+        let heard = self.heard.lock().get(&key.name).copied().unwrap_or(now);
         let silent = now.duration_since(heard);
         if silent >= GRACE
             && let Some(conditions) = unknown_conditions(&node, self.clock.now())
@@ -135,7 +137,7 @@ impl Controller {
         Ok(Outcome::Again(if silent >= GRACE { GRACE } else { GRACE - silent }))
     }
 
-    async fn write_conditions(&self, node: &Node, conditions: &[NodeCondition]) -> Result<(), Status> {
+    async fn write_conditions(&self, node: &Node, conditions: &[Condition]) -> Result<(), Status> {
         let was_ready = node.condition("Ready") == Some("True");
         let patch = json!({"status": {"conditions": conditions}});
         let written = self.client.patch(&NODES, &node.metadata.key(), STATUS, &patch).await?;
@@ -162,27 +164,23 @@ impl Controller {
 }
 
 /// The node's conditions when nobody reports them any more; `None` when they say so already.
-fn unknown_conditions(node: &Node, now: Timestamp) -> Option<Vec<NodeCondition>> {
+fn unknown_conditions(node: &Node, now: Timestamp) -> Option<Vec<Condition>> {
     let mut conditions = node.status.conditions.clone();
     for kind in CONDITIONS {
-        let now = Some(rfc3339(now));
-        match conditions.iter_mut().find(|condition| condition.kind == kind) {
-            Some(condition) if condition.status == "Unknown" => {}
-            Some(condition) => {
-                condition.status = "Unknown".to_owned();
-                condition.reason = "NodeStatusUnknown".to_owned();
-                condition.message = "Kubelet stopped posting node status.".to_owned();
-                condition.last_transition_time = now;
-            }
-            None => conditions.push(NodeCondition {
-                kind: kind.to_owned(),
-                status: "Unknown".to_owned(),
-                last_heartbeat_time: node.metadata.creation_timestamp.clone(),
-                last_transition_time: now,
-                reason: "NodeStatusNeverUpdated".to_owned(),
-                message: "Kubelet never posted node status.".to_owned(),
-            }),
+        let known = condition::find(&conditions, kind);
+        if known.is_some_and(|known| known.status == UNKNOWN) {
+            continue;
         }
+        let (reason, message) = match known {
+            Some(_) => ("NodeStatusUnknown", "Kubelet stopped posting node status."),
+            None => ("NodeStatusNeverUpdated", "Kubelet never posted node status."),
+        };
+        let heard = match known {
+            Some(known) => known.last_heartbeat_time.clone(),
+            None => node.metadata.creation_timestamp.clone(),
+        };
+        let unknown = Condition { last_heartbeat_time: heard, ..Condition::new(kind, UNKNOWN, reason, message) };
+        condition::set(&mut conditions, unknown, now);
     }
     (conditions != node.status.conditions).then_some(conditions)
 }

@@ -1,6 +1,7 @@
 //! Controllers of nodes: their pod addresses ([`ipam`]), their health ([`lifecycle`]), who may stay on them
 //! ([`taint_eviction`]).
 
+mod cidrs;
 pub(crate) mod ipam;
 pub(crate) mod lifecycle;
 pub(crate) mod taint_eviction;

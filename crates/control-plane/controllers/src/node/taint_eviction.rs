@@ -1,9 +1,10 @@
 //! Pods leave a node with a `NoExecute` taint that they do not tolerate, at once or when their toleration runs out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 use windlass_api::resource::{NODES, PODS};
@@ -98,24 +99,19 @@ impl Controller {
         let taints = node.map(|node| node.spec.taints).unwrap_or_default();
         let stay = if pod.is_active() { stay(&pod, &taints) } else { Stay::Forever };
         let Stay::Seconds(seconds) = stay else {
-            let reprieved = self.since.lock().unwrap_or_else(PoisonError::into_inner).remove(&pod.metadata.uid);
+            let reprieved = self.since.lock().remove(&pod.metadata.uid);
             if reprieved.is_some() && pod.is_active() {
                 self.tell(&pod, format!("Cancelling deletion of Pod {key}"));
             }
             return Ok(Outcome::Done);
         };
-        let since = *self
-            .since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(pod.metadata.uid.clone())
-            .or_insert_with(Instant::now);
+        let since = *self.since.lock().entry(pod.metadata.uid.clone()).or_insert_with(Instant::now);
         let left = Duration::from_secs(seconds).saturating_sub(since.elapsed());
         if !left.is_zero() {
             return Ok(Outcome::Again(left));
         }
         self.evict(&pod).await?;
-        self.since.lock().unwrap_or_else(PoisonError::into_inner).remove(&pod.metadata.uid);
+        self.since.lock().remove(&pod.metadata.uid);
         Ok(Outcome::Done)
     }
 

@@ -1,13 +1,14 @@
 //! CronJob: a Job at set times.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
+use windlass_api::cron::{Schedule, time_zone};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{child, set, set_text, text};
 
 use super::job::set_job_spec_defaults;
-use super::schedule;
-use super::validation::{self, validate_job_template};
+use super::validation::validate_job_template;
 use crate::apps::validation::name_warning;
 use crate::columns::{self, length, or_none, since, word};
 use crate::rules::{at, non_negative_fields, required, required_of};
@@ -108,8 +109,8 @@ fn validate_spec(errors: &mut Errors, spec: &Value, old: Option<&Value>) {
     let zone = at(spec, "timeZone").and_then(Value::as_str);
     if !schedule.is_empty() {
         let path = path.child("schedule");
-        if let Err(problem) = schedule::check(schedule) {
-            errors.push(Error::invalid(&path, schedule, problem));
+        if let Err(problem) = Schedule::parse(schedule, TimeZone::UTC) {
+            errors.push(Error::invalid(&path, schedule, problem.to_string()));
         }
         let had_zone = old.is_some_and(|old| text(old, "schedule").contains("TZ"));
         match (schedule.contains("TZ"), had_zone) {
@@ -156,8 +157,8 @@ fn validate_time_zone(errors: &mut Errors, path: &Path<'_>, zone: &str) {
         errors.push(Error::invalid(path, zone, detail));
     }
     if zone != "Local"
-        && let Err(problem) = validation::time_zone(zone)
+        && let Err(problem) = time_zone(zone)
     {
-        errors.push(Error::invalid(path, zone, problem));
+        errors.push(Error::invalid(path, zone, problem.to_string()));
     }
 }

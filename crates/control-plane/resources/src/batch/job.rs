@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use windlass_api::field::{Error, Errors, Path};
-use windlass_api::{names, time};
-use windlass_machinery::tree::{child, items, items_mut, put, set, set_text, text};
+use windlass_api::{condition, names, time};
+use windlass_machinery::tree::{child, items_mut, put, set, set_text, text};
 
 use super::status::validate_status;
 use super::validation::{is_indexed, validate_job_spec, validate_job_update};
@@ -202,8 +202,7 @@ fn validate_host_names(errors: &mut Errors, job: &Value) {
 }
 
 fn has_condition(job: &Value, kind: &str) -> bool {
-    let conditions = job.get("status").into_iter().flat_map(|status| items(status, "conditions"));
-    conditions.filter(|condition| text(condition, "type") == kind).any(|condition| text(condition, "status") == "True")
+    job.get("status").is_some_and(|status| condition::is_true(condition::list(status), kind))
 }
 
 fn state(job: &Value) -> &'static str {

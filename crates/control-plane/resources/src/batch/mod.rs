@@ -2,6 +2,5 @@
 
 pub(crate) mod cron_job;
 pub(crate) mod job;
-mod schedule;
 mod status;
 mod validation;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::condition;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{items, number, text};
 
@@ -12,7 +13,7 @@ use crate::rules::{at, invalid_whole, is_true, non_negative_fields, object_at};
 
 /// Whether a condition has a status.
 pub(super) fn has(status: &Value, kind: &str, value: &str) -> bool {
-    items(status, "conditions").any(|condition| text(condition, "type") == kind && text(condition, "status") == value)
+    condition::status_of(condition::list(status), kind) == Some(value)
 }
 
 fn is_finished(status: &Value) -> bool {

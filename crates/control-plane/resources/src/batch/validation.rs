@@ -421,12 +421,3 @@ fn keep_resources(before: &mut serde_json::Map<String, Value>, pod: &Value, fiel
         }
     }
 }
-
-/// Whether a text names a time zone.
-pub(super) fn time_zone(zone: &str) -> Result<(), String> {
-    match zone {
-        "UTC" => Ok(()),
-        zone if jiff::tz::TimeZone::get(zone).is_ok() => Ok(()),
-        zone => Err(format!("unknown time zone {zone}")),
-    }
-}

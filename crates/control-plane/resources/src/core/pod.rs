@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
-use windlass_api::{Quantity, time};
+use windlass_api::pod::{PodTree, qos_class};
+use windlass_api::time;
 use windlass_machinery::tree::{child, items, keep, put, text};
 
 use super::pod_row;
 use super::pod_spec::validation::{self, Subject};
 use super::pod_spec::{preparation, set_pod_defaults, set_pod_level_resources};
 use crate::columns;
-use crate::quantities::quantity;
 use crate::rules::{non_negative, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 
@@ -82,8 +82,8 @@ impl Strategy for Pod {
         preparation::merge_label_keys(object);
         preparation::apply_app_armor_annotations(object);
         set_pod_level_resources(child(object, "spec"));
-        let class = quality_of_service(&object["spec"]);
-        put(child(object, "status"), "qosClass", class);
+        let class = qos_class(PodTree::of_spec(&object["spec"]));
+        put(child(object, "status"), "qosClass", class.name());
     }
 
     fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
@@ -200,60 +200,4 @@ fn validate_any(object: &Value) -> Errors {
     }
     validation::validate_containers_of_pod(&mut errors, spec, &path);
     errors
-}
-
-/// How the node treats the pod when memory is short: by what the pod, or else its containers, ask for and may use of CPU and
-/// memory.
-pub(crate) fn quality_of_service(spec: &Value) -> &'static str {
-    if let Some(resources) = spec.get("resources").filter(|resources| is_any_given(resources)) {
-        return class_of(resources);
-    }
-    let mut class = None;
-    for container in ["initContainers", "containers"].iter().flat_map(|list| items(spec, list)) {
-        let this = class_of(&container["resources"]);
-        if *class.get_or_insert(this) != this || this == "Burstable" {
-            return "Burstable";
-        }
-    }
-    class.unwrap_or("BestEffort")
-}
-
-fn is_any_given(resources: &Value) -> bool {
-    ["requests", "limits"]
-        .iter()
-        .any(|list| resources.get(list).and_then(Value::as_object).is_some_and(|l| !l.is_empty()))
-}
-
-fn class_of(resources: &Value) -> &'static str {
-    let of = |name: &str| {
-        let [request, limit] =
-            ["requests", "limits"].map(|list| quantity(resources.get(list), name).unwrap_or(Quantity::ZERO));
-        match request == limit {
-            false => "Burstable",
-            true if request.is_zero() => "BestEffort",
-            true => "Guaranteed",
-        }
-    };
-    match (of("cpu"), of("memory")) {
-        (cpu, memory) if cpu == memory => cpu,
-        _ => "Burstable",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes() {
-        let spec = |resources: &[Value]| {
-            let containers: Vec<Value> = resources.iter().map(|r| json!({"resources": r})).collect();
-            json!({"containers": containers})
-        };
-        let full = json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}});
-        assert_eq!(quality_of_service(&spec(&[json!({})])), "BestEffort");
-        assert_eq!(quality_of_service(&spec(std::slice::from_ref(&full))), "Guaranteed");
-        assert_eq!(quality_of_service(&spec(&[full, json!({})])), "Burstable");
-        assert_eq!(quality_of_service(&spec(&[json!({"requests": {"cpu": "1"}})])), "Burstable");
-    }
 }

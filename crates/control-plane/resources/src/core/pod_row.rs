@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_api::time;
+use windlass_api::pod::is_sidecar;
+use windlass_api::{condition, time};
 use windlass_machinery::tree::{items, number, text};
 
 use crate::columns::{self, or_none, word};
@@ -149,12 +150,8 @@ impl Summary {
     }
 }
 
-fn is_sidecar(container: &Value) -> bool {
-    text(container, "restartPolicy") == "Always"
-}
-
 fn has_condition(status: &Value, kind: &str) -> bool {
-    items(status, "conditions").find(|c| text(c, "type") == kind).is_some_and(|c| text(c, "status") == "True")
+    condition::is_true(condition::list(status), kind)
 }
 
 /// How a container ended.

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use windlass_api::Quantity;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::pod::resources::is_huge_pages;
 use windlass_machinery::tree::{items, text};
 
-use super::pod_spec::is_huge_pages;
 use super::pod_spec::validation::resources::{validate_container_name, validate_name, validate_quantity};
 use crate::rules::{IMMUTABLE, complain, map_at, object_at, texts};
 

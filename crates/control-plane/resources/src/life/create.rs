@@ -9,7 +9,7 @@ use crate::{Subresource, metadata};
 
 /// Takes a decoded object through all steps; returns it as it is to be stored, in the served version.
 pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpoints: &C) -> Result<Value, Status> {
-    let Write { resource, moment, .. } = write;
+    let Write { resource, moment, chance, .. } = write;
     place(&mut object, write)?;
     resource.strategy.set_defaults(&mut object);
     metadata::wipe_system_fields(&mut object);
@@ -18,7 +18,7 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
     checkpoints.admit(&mut object, None).await?;
     deduplicate_owners(&mut object, AFTER_ADMISSION, checkpoints);
     checkpoints.guard(&object, None)?;
-    metadata::prepare_create(&mut object, resource, moment);
+    metadata::prepare_create(&mut object, resource, moment, chance);
     if resource.strategy.names_requester() {
         resource.strategy.set_requester(&mut object, &checkpoints.requester());
     }

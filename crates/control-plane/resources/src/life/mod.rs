@@ -26,8 +26,8 @@ pub use update::{takes_whole_object, update};
 use std::future::Future;
 
 use serde_json::Value;
-use windlass_api::Status;
 use windlass_api::field::Errors;
+use windlass_api::{Chance, Status};
 use windlass_machinery::tree::text;
 
 use crate::{Moment, Resource, Subresource, metadata};
@@ -41,6 +41,8 @@ pub struct Write<'a> {
     /// The namespace of the request; empty for cluster-scoped kinds.
     pub namespace: &'a str,
     pub moment: Moment,
+    /// Where generated names and uids come from.
+    pub chance: &'a Chance,
 }
 
 /// The steps of a write that need more than the kind: the rest of the cluster, and who asks.

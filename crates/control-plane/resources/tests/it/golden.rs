@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_api::Status;
+use windlass_api::{Chance, Status};
 use windlass_machinery::decode;
 use windlass_machinery::tree::{child, put, remove};
 use windlass_resources::life::{self, Checkpoints, Write};
@@ -189,7 +189,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 fn create(resource: &Resource, object: Value) -> Outcome {
     let namespace = if resource.is_namespaced() { "default" } else { "" };
-    let write = Write { resource, subresource: None, namespace, moment: moment() };
+    let write = Write { resource, subresource: None, namespace, moment: moment(), chance: &Chance::system() };
     at_once(life::create(write, decoded(resource, object), &Alone)).map(|object| finish(resource, object))
 }
 
@@ -202,7 +202,7 @@ fn update(resource: &Resource, mut object: Value, old: &Value, verb: &str) -> Ou
     }
     let (object, old) = (decoded(resource, object), decoded(resource, old));
     let subresource = (verb == "status").then_some(Subresource::Status);
-    let write = Write { resource, subresource, namespace: "default", moment: moment() };
+    let write = Write { resource, subresource, namespace: "default", moment: moment(), chance: &Chance::system() };
     at_once(life::update(write, object, &old, &Alone)).map(|object| finish(resource, object))
 }
 

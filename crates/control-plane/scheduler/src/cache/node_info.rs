@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::object::pod::Scored;
-use crate::object::{HostPort, Node, Pod, Resources};
+use windlass_api::pod::HostPort;
+
+use crate::object::{Node, Pod, Resources};
 
 /// A node's place in the cluster's list. It is given to another node only after this one and its pods have gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,12 +6,13 @@ pub(crate) mod affinity;
 pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod pod_raw;
+mod pod_view;
 pub(crate) mod resources;
 pub(crate) mod spread;
 pub(crate) mod volume;
 
 pub(crate) use node::Node;
-pub(crate) use pod::{HostPort, Pod};
+pub(crate) use pod::Pod;
 pub(crate) use resources::Resources;
 
 /// Labels of an object, shared by all pods that are alike.

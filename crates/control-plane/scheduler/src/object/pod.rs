@@ -3,17 +3,18 @@
 //! A pod that runs somewhere is known by what it takes from others: resources, ports, labels, affinity, volumes. What it asks of a
 //! node ([`Wishes`]) is kept only as long as it waits for one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_api::node_selector::NodeSelector;
+use windlass_api::pod::resources::{CPU, MEMORY, has_pod_level_requests};
+use windlass_api::pod::{self, AnyPod, HostPort, Options, host_ports};
 use windlass_api::taint::Toleration;
-use windlass_api::{ObjectKey, OwnerReference, Quantity, Timestamp, time};
+use windlass_api::{ObjectKey, OwnerReference, Timestamp, time};
 use windlass_client::ObjectReference;
 
 use super::affinity::{self, PodAffinity};
-use super::pod_raw::{Condition, Container, ContainerStatus, PreferredTerm, RawPod, Requirements, Spec, Status};
-use super::resources::{DEFAULT_MEMORY_REQUEST, DEFAULT_MILLI_CPU_REQUEST};
+use super::pod_raw::{Condition, Container, PreferredTerm, RawPod};
+use super::resources::MISSING;
 use super::spread::SpreadConstraint;
 use super::volume::Volume;
 use super::{Labels, Resources};
@@ -51,25 +52,6 @@ pub(crate) struct Scored {
     pub memory: i64,
 }
 
-/// A port of the node that a container takes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct HostPort {
-    /// `0.0.0.0` is every address.
-    pub ip: Box<str>,
-    pub protocol: Box<str>,
-    pub port: u16,
-}
-
-impl HostPort {
-    /// Whether both cannot be had on one node.
-    pub(crate) fn conflicts(&self, other: &Self) -> bool {
-        const ANY: &str = "0.0.0.0";
-        self.port == other.port
-            && self.protocol == other.protocol
-            && (self.ip == other.ip || &*self.ip == ANY || &*other.ip == ANY)
-    }
-}
-
 /// What a pod that waits for a node asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wishes {
@@ -91,10 +73,10 @@ pub(crate) struct Wishes {
 
 impl Pod {
     pub(crate) fn from_raw(raw: RawPod) -> Self {
+        let (requests, scored) = requests_of(&raw);
+        let ports = host_ports(&raw).collect();
         let RawPod { metadata, mut spec, status } = raw;
         let labels = metadata.labels;
-        let (requests, scored) = requests(&spec, &status);
-        let ports = host_ports(&spec);
         let bound = !spec.node_name.is_empty();
         let mut pod_affinity = None;
         let mut node_affinity = None;
@@ -208,94 +190,23 @@ fn with_tag(image: &str) -> String {
     if tagged { image.to_owned() } else { format!("{image}:latest") }
 }
 
-fn host_ports(spec: &Spec) -> Vec<HostPort> {
-    let sidecars = spec.init_containers.iter().filter(|container| is_sidecar(container));
-    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
-    let or = |text: &str, default: &str| if text.is_empty() { default.into() } else { text.into() };
-    ports
-        .filter(|port| port.host_port != 0)
-        .map(|port| HostPort {
-            ip: or(&port.host_ip, "0.0.0.0"),
-            protocol: or(&port.protocol, "TCP"),
-            port: port.host_port,
-        })
-        .collect()
-}
-
-fn is_sidecar(container: &Container) -> bool {
-    container.restart_policy.as_deref() == Some("Always")
-}
-
-/// What the pod requests, and what scores take it to request. Source: component-helpers `resource/helpers.go`.
-fn requests(spec: &Spec, status: &Status) -> (Resources, Scored) {
-    let whole = |defaults: bool| {
-        let of = |container: &Container, statuses: &[ContainerStatus]| {
-            let mut resources = container_requests(container, statuses);
-            if defaults {
-                let requests = &container.resources.requests;
-                if !requests.contains_key("cpu") {
-                    resources.milli_cpu = DEFAULT_MILLI_CPU_REQUEST;
-                }
-                if !requests.contains_key("memory") {
-                    resources.memory = DEFAULT_MEMORY_REQUEST;
-                }
-            }
-            resources
-        };
-        let mut sum = Resources::default();
-        for container in &spec.containers {
-            sum.add(&of(container, &status.container_statuses));
-        }
-        let mut sidecars = Resources::default();
-        let mut start = Resources::default();
-        for container in &spec.init_containers {
-            let mut needs = of(container, &status.init_container_statuses);
-            if is_sidecar(container) {
-                sum.add(&needs);
-                sidecars.add(&needs);
-                needs = sidecars.clone();
-            } else {
-                needs.add(&sidecars);
-            }
-            start.raise_to(&needs);
-        }
-        sum.raise_to(&start);
-        if let Some(pod) = &spec.resources {
-            pod_level(&mut sum, pod);
-        }
-        sum.add(&Resources::from_list(&spec.overhead));
-        sum
+/// What the pod requests, and what scores take it to request (`PodInfo.calculateResource` in kube-scheduler's framework).
+fn requests_of(raw: &RawPod) -> (Resources, Scored) {
+    let options = Options { use_pod_level_status: true, ..Options::STATUS };
+    let requests = pod::requests(raw, options);
+    let own = Resources::from_total(&requests);
+    let is_said = |container: &Container| {
+        let named = |name: &str| container.resources.requests.as_ref().is_some_and(|list| list.contains_key(name));
+        named(CPU) && named(MEMORY)
     };
-    let requests = whole(false);
-    let scored = whole(true);
-    (requests, Scored { milli_cpu: scored.milli_cpu, memory: scored.memory })
-}
-
-/// Requests of the pod as a whole stand above those of its containers.
-fn pod_level(sum: &mut Resources, pod: &Requirements) {
-    let own = Resources::from_list(&pod.requests);
-    let has = |name: &str| pod.requests.contains_key(name);
-    if has("cpu") {
-        sum.milli_cpu = own.milli_cpu;
+    if raw.all_containers().all(is_said) {
+        let scored = Scored { milli_cpu: own.milli_cpu, memory: own.memory };
+        return (own, scored);
     }
-    if has("memory") {
-        sum.memory = own.memory;
-    }
-    for (name, amount) in own.scalar.iter().filter(|(name, _)| name.starts_with("hugepages-")) {
-        sum.set_scalar(name, *amount);
-    }
-}
-
-/// A container's requests; while it is resized, the most of what is wanted, granted and in force.
-fn container_requests(container: &Container, statuses: &[ContainerStatus]) -> Resources {
-    let mut requests = Resources::from_list(&container.resources.requests);
-    if let Some(status) = statuses.iter().find(|status| status.name == container.name) {
-        let in_force: &BTreeMap<String, Quantity> =
-            status.resources.as_ref().map_or(&status.allocated_resources, |resources| &resources.requests);
-        requests.raise_to(&Resources::from_list(in_force));
-        requests.raise_to(&Resources::from_list(&status.allocated_resources));
-    }
-    requests
+    let is_open = |name: &str| !has_pod_level_requests(raw) || requests.get(name).is_none();
+    let missing: Vec<_> = MISSING.into_iter().filter(|(name, _)| is_open(name)).collect();
+    let scored = pod::requests(raw, Options { missing: &missing, ..options });
+    (own, Scored { milli_cpu: scored.amount(CPU).milli(), memory: scored.amount(MEMORY).units() })
 }
 
 #[cfg(test)]
@@ -360,6 +271,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_infeasible_resize_does_not_count() {
+        let pod = pod(json!({
+            "spec": {"nodeName": "n", "containers": [container("8", "1Ki")]},
+            "status": {"containerStatuses": [{"name": "c", "allocatedResources": {"cpu": "2"}}],
+                "conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]},
+        }));
+        assert_eq!(pod.requests.milli_cpu, 2000);
+    }
+
+    #[test]
+    fn fractions_are_rounded_once() {
+        let pod = pod(json!({"spec": {"containers": [container("1", "1500m"), container("1", "1500m")]}}));
+        assert_eq!(pod.requests.memory, 3);
+    }
+
+    #[test]
     fn ports_and_images() {
         let pod = pod(json!({"spec": {"containers": [
             {"name": "c", "image": "registry:5000/a", "ports": [{"containerPort": 1}, {"hostPort": 80}, {"hostPort": 80, "hostIP": "10.0.0.1", "protocol": "UDP"}]},
@@ -367,9 +294,5 @@ pub(crate) mod tests {
         ]}}));
         assert_eq!(pod.wishes().images, ["registry:5000/a:latest", "b:1"]);
         assert_eq!(pod.ports.len(), 2);
-        let tcp = |ip: &str| HostPort { ip: ip.into(), protocol: "TCP".into(), port: 80 };
-        assert!(pod.ports[0].conflicts(&tcp("10.0.0.2")));
-        assert!(!pod.ports[1].conflicts(&tcp("10.0.0.1")));
-        assert!(!tcp("10.0.0.1").conflicts(&tcp("10.0.0.2")));
     }
 }

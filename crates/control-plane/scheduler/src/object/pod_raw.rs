@@ -12,6 +12,8 @@ use super::affinity::RawAffinity;
 use super::spread::RawConstraint;
 use super::volume::RawVolume;
 
+type Amounts = BTreeMap<String, Quantity>;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RawPod {
@@ -46,7 +48,7 @@ pub(crate) struct Spec {
     pub scheduling_gates: Vec<Gate>,
     pub containers: Vec<Container>,
     pub init_containers: Vec<Container>,
-    pub overhead: BTreeMap<String, Quantity>,
+    pub overhead: Option<Amounts>,
     pub resources: Option<Requirements>,
     pub volumes: Vec<RawVolume>,
     pub host_network: bool,
@@ -92,10 +94,11 @@ pub(crate) struct Container {
     pub restart_policy: Option<String>,
 }
 
+/// Limits are no matter of placement.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Requirements {
-    pub requests: BTreeMap<String, Quantity>,
+    pub requests: Option<Amounts>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,6 +119,8 @@ pub(crate) struct Status {
     pub conditions: Vec<Condition>,
     pub container_statuses: Vec<ContainerStatus>,
     pub init_container_statuses: Vec<ContainerStatus>,
+    pub allocated_resources: Option<Amounts>,
+    pub resources: Option<Requirements>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -133,6 +138,6 @@ pub(crate) struct Condition {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ContainerStatus {
     pub name: String,
-    pub allocated_resources: BTreeMap<String, Quantity>,
+    pub allocated_resources: Option<Amounts>,
     pub resources: Option<Requirements>,
 }

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use windlass_api::Quantity;
+use windlass_api::pod::resources::{CPU, EPHEMERAL_STORAGE, MEMORY};
+use windlass_api::pod::{AnyList, Total};
 
-/// What upstream's scores assume of a container that requests no CPU (`pkg/scheduler/util/pod_resources.go`).
-pub(crate) const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
-/// What upstream's scores assume of a container that requests no memory.
-pub(crate) const DEFAULT_MEMORY_REQUEST: i64 = 200 * 1024 * 1024;
+/// What upstream's scores assume of a container that requests no CPU or no memory (`pkg/scheduler/util/pod_resources.go`).
+pub(crate) const MISSING: [(&str, Quantity); 2] =
+    [(CPU, Quantity::from_milli(100)), (MEMORY, Quantity::from_bytes(200 * 1024 * 1024))];
 
 /// What a pod requests or a node has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,15 +25,23 @@ pub(crate) struct Resources {
 
 impl Resources {
     pub(crate) fn from_list(list: &BTreeMap<String, Quantity>) -> Self {
+        Self::from_sorted(list.amounts())
+    }
+
+    pub(crate) fn from_total(total: &Total<'_>) -> Self {
+        Self::from_sorted(total.iter())
+    }
+
+    fn from_sorted<'a>(list: impl Iterator<Item = (&'a str, Quantity)>) -> Self {
         let mut resources = Self::default();
         for (name, quantity) in list {
-            match name.as_str() {
-                "cpu" => resources.milli_cpu = quantity.milli(),
-                "memory" => resources.memory = quantity.units(),
-                "ephemeral-storage" => resources.ephemeral_storage = quantity.units(),
+            match name {
+                CPU => resources.milli_cpu = quantity.milli(),
+                MEMORY => resources.memory = quantity.units(),
+                EPHEMERAL_STORAGE => resources.ephemeral_storage = quantity.units(),
                 "pods" => {}
                 // The list is sorted, and so is what becomes of it.
-                _ => resources.scalar.push((name.as_str().into(), quantity.units())),
+                _ => resources.scalar.push((name.into(), quantity.units())),
             }
         }
         resources
@@ -66,11 +75,6 @@ impl Resources {
     pub(crate) fn subtract(&mut self, other: &Self) {
         self.combine(other, i64::saturating_sub);
     }
-
-    /// Makes each amount at least that of `other`.
-    pub(crate) fn raise_to(&mut self, other: &Self) {
-        self.combine(other, i64::max);
-    }
 }
 
 #[cfg(test)]
@@ -91,8 +95,5 @@ mod tests {
             (sum.milli_cpu, sum.memory, sum.scalar("example.com/gpu"), sum.scalar("hugepages-2Mi")),
             (0, 0, 0, 0)
         );
-        let mut greatest = of(&[("cpu", "1")]);
-        greatest.raise_to(&of(&[("cpu", "500m"), ("memory", "1")]));
-        assert_eq!(greatest, of(&[("cpu", "1"), ("memory", "1")]));
     }
 }

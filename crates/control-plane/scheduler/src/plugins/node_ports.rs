@@ -2,7 +2,9 @@
 
 use crate::cache::{Cluster, NodeInfo};
 use crate::framework::{Event, Filter, Plugin, PreFilter, PreFiltered, Rejection, Requeue};
-use crate::object::{HostPort, Pod};
+use windlass_api::pod::HostPort;
+
+use crate::object::Pod;
 
 pub(super) struct NodePorts;
 

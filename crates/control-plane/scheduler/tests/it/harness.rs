@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use windlass_api::resource::{NODES, PODS};
 use windlass_api::time::Clock;
-use windlass_api::{GroupVersionResource, ObjectKey};
+use windlass_api::{Chance, GroupVersionResource, ObjectKey};
 use windlass_apiserver::direct::Direct;
 use windlass_apiserver::{Bootstrap, Options, Server, Tokens};
 use windlass_auth::User;
@@ -58,8 +58,9 @@ impl Cluster {
         let server = Server::new(Options {
             store,
             clock: Clock::system(),
+            chance: Chance::system(),
             resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(),
+            admission: windlass_admission::plugins::default_chain(Chance::system()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),

@@ -64,11 +64,7 @@ pub enum Ct {
     DstIp6 = 22,
 }
 
-pub const CT_STATE_INVALID: u32 = 1;
-pub const CT_STATE_ESTABLISHED: u32 = 1 << 1;
-pub const CT_STATE_RELATED: u32 = 1 << 2;
 pub const CT_STATE_NEW: u32 = 1 << 3;
-pub const CT_STATUS_SNAT: u32 = 1 << 4;
 pub const CT_STATUS_DNAT: u32 = 1 << 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

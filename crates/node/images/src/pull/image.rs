@@ -91,7 +91,8 @@ impl Core {
     ) -> Result<Digest, ImageError> {
         let resolving = |error| ImageError::Resolve { reference: reference.to_string(), source: Box::new(error) };
         let (transport, registries, backoff) = (self.transport.clone(), self.registries.clone(), self.options.backoff);
-        let repository = Repository::open(transport, registries, backoff, reference.clone(), auth);
+        let chance = self.options.chance.clone();
+        let repository = Repository::open(transport, registries, backoff, chance, reference.clone(), auth);
         let repository = repository.await.map_err(resolving)?;
         let resolved = repository.resolve().await.map_err(resolving)?;
         let target = resolved.digest;

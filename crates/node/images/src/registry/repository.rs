@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
+use windlass_api::Chance;
 use windlass_api::text::with_causes;
 use windlass_cri::AuthConfig;
 
@@ -20,7 +21,7 @@ use super::dial::DialError;
 use super::error::{ConfigError, RegistryError, RequestFailure};
 use super::exchange::{HttpClient, Outgoing, Transport, is_success, read_body, refused, strip_query};
 use super::hosts_toml;
-use super::retry::{Backoff, random_byte};
+use super::retry::Backoff;
 use crate::digest::Digest;
 use crate::manifest::{ACCEPT as ACCEPT_MANIFESTS, Descriptor, MANIFEST_BYTES_MAX};
 use crate::reference::{Object, Reference};
@@ -38,6 +39,7 @@ pub(crate) struct Resolved {
 pub(crate) struct Repository {
     pub(super) transport: Arc<Transport>,
     pub(super) backoff: Backoff,
+    chance: Chance,
     reference: Reference,
     pub(super) endpoints: Vec<Arc<Endpoint>>,
 }
@@ -58,6 +60,7 @@ impl Repository {
         transport: Arc<Transport>,
         registries: Arc<Registries>,
         backoff: Backoff,
+        chance: Chance,
         reference: Reference,
         auth: Option<AuthConfig>,
     ) -> Result<Self, RegistryError> {
@@ -81,7 +84,7 @@ impl Repository {
             Ok(endpoints) => endpoints?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        Ok(Self { transport, backoff, reference, endpoints })
+        Ok(Self { transport, backoff, chance, reference, endpoints })
     }
 
     pub(crate) fn reference(&self) -> &Reference {
@@ -169,7 +172,7 @@ impl Repository {
             RegistryError::Status { retry_after_seconds, .. } => *retry_after_seconds,
             _ => None,
         };
-        self.backoff.delay(failures, wish, random_byte())
+        self.backoff.delay(failures, wish, self.chance.number() as u8)
     }
 
     async fn expect_success(

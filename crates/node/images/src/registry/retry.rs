@@ -30,13 +30,6 @@ impl Backoff {
     }
 }
 
-/// A random byte for [`Backoff::delay`]; without randomness the spread is lost, nothing else.
-pub(super) fn random_byte() -> u8 {
-    let mut byte = [128];
-    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
-    byte[0]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,11 @@
 //! Removing images, and freeing what nobody needs.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use windlass_api::time::Clock;
 use windlass_cri::{ImageService, ImageSource, ImageSpec};
 use windlass_images::{ImageStore, LayersInUse, OpenError, Options, Reclaimed};
@@ -90,7 +91,7 @@ async fn removing_frees_the_disk_when_the_runtime_says_what_it_uses() {
     impl LayersInUse for Runtime {
         async fn layers_in_use(&self) -> windlass_cri::Result<Vec<PathBuf>> {
             self.1.add_permits(1);
-            Ok(self.0.lock().unwrap().clone())
+            Ok(self.0.lock().clone())
         }
     }
     let dir = directory();

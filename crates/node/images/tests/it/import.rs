@@ -1,7 +1,8 @@
 //! Archives of OCI and Docker, and what is not one.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use windlass_cri::{ImageService, ImageSource, ImageSpec, PullProgress};
 use windlass_images::{Digest, ImportError};
@@ -170,11 +171,11 @@ async fn imports_survive_a_restart_and_progress_is_told() {
         let path = dir.path().join("image.tar");
         std::fs::write(&path, image.oci_archive(Some("kept:1"))).unwrap();
         let writer = seen.clone();
-        let sink = Arc::new(move |state| writer.lock().unwrap().push(state));
+        let sink = Arc::new(move |state| writer.lock().push(state));
         store.import(&path, Some(sink)).await.unwrap();
         store.close().await.unwrap();
     }
-    let last = *seen.lock().unwrap().last().unwrap();
+    let last = *seen.lock().last().unwrap();
     assert_eq!((last.layers_done, last.layers_total), (2, 2));
     assert_eq!(
         (last.bytes_done, last.bytes_total),

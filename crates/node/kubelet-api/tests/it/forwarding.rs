@@ -119,7 +119,7 @@ fn what_cannot_be_is_refused() {
                 refused("/portForward/test/pod/x?port=1").await,
                 (StatusCode::NOT_FOUND, "pod not found".to_owned())
             );
-            node.kubelet.view.lock().unwrap().sandbox_id = None;
+            node.kubelet.view.lock().sandbox_id = None;
             assert_eq!(refused("/portForward/test/pod?port=1").await.0, StatusCode::INTERNAL_SERVER_ERROR);
         })
     });

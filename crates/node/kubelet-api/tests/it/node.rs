@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -65,7 +66,7 @@ impl windlass_kubelet_api::Node for Kubelet {
     }
 
     fn pod(&self, namespace: &str, name: &str) -> Option<PodView> {
-        (namespace == "test" && name == "pod").then(|| self.view.lock().unwrap().clone())
+        (namespace == "test" && name == "pod").then(|| self.view.lock().clone())
     }
 
     fn config(&self) -> Value {
@@ -107,7 +108,7 @@ impl Transport for Reviewer {
                 json!({"allowed": wanted["subresource"] == "metrics" && wanted["verb"] == "get" && wanted["name"] == "node"})
             }
         };
-        self.asked.lock().unwrap().push(asked);
+        self.asked.lock().push(asked);
         let json = serde_json::to_vec(&json!({"status": status})).unwrap();
         Ok(Reply::Object(Object { key: Default::default(), revision: 0, json: json.into() }))
     }
@@ -229,7 +230,7 @@ impl TestNode {
         };
         let sandbox = runtime.run_sandbox(sandbox, "").await.expect("the sandbox runs");
         let kubelet = Arc::new(Kubelet::default());
-        *kubelet.view.lock().unwrap() =
+        *kubelet.view.lock() =
             PodView { uid: "uid".to_owned(), sandbox_id: Some(sandbox.clone()), containers: Vec::new() };
         let (clock, reviews) = (Clock::system(), Arc::new(Reviewer::default()));
         let ca = Ca::create("test", clock.now()).unwrap();
@@ -293,7 +294,7 @@ impl TestNode {
 
     /// What the kubelet says of a container.
     pub(crate) fn set(&self, name: &str, state: ContainerState, last: Option<&str>) {
-        let mut view = self.kubelet.view.lock().unwrap();
+        let mut view = self.kubelet.view.lock();
         view.containers.retain(|container| container.name != name);
         view.containers.push(ContainerView { name: name.to_owned(), state, last_terminated: last.map(str::to_owned) });
     }

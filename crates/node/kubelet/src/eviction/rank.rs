@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::Pod;
+use windlass_api::pod::{AnyList, Options, requests};
 
 use super::decide::{Reclaim, resource};
-use crate::pod::{PodView, resources};
+use crate::pod::PodView;
 
 /// What a pod uses of the resource that has run out, in all and by container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(super) struct Usage {
 /// the one that is furthest above its request.
 pub(super) fn rank(pods: &mut Vec<(Arc<Pod>, Usage)>, name: &str) {
     pods.retain(|(pod, _)| !pod.is_critical());
-    let request = |pod: &Pod| resources::pod_requests(pod).get(name).map_or(0, Quantity::units);
+    let request = |pod: &Pod| requests(pod, Options::SPEC).amount(name).units();
     pods.sort_by_cached_key(|(pod, usage)| {
         let above = usage.total - request(pod);
         (above <= 0, pod.pod_spec().priority.unwrap_or(0), std::cmp::Reverse(above))
@@ -39,8 +40,8 @@ pub(super) fn message(pod: &Pod, usage: &Usage, reclaim: &Reclaim) -> String {
     }
     for container in pod.app_containers().iter().chain(pod.init_containers()) {
         let Some(used) = usage.containers.get(&container.name) else { continue };
-        let own = resources::requests(container.resources.as_ref());
-        let request = own.get(name).copied().unwrap_or(Quantity::ZERO);
+        let own = container.resources.as_ref().and_then(|own| own.requests.as_ref());
+        let request = own.and_then(|own| own.amount(name)).unwrap_or_default();
         if *used > request.units() {
             let used = Quantity::from_bytes(*used);
             text.push_str(&format!(

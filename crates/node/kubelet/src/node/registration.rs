@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use windlass_api::condition;
 use windlass_api::k8s::api::core::v1::{Node, NodeStatus};
 use windlass_api::resource::NODES;
 use windlass_api::well_known::{annotation, label, taint};
@@ -224,5 +225,5 @@ impl NodeWriter {
 }
 
 fn is_ready(status: &NodeStatus) -> bool {
-    status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    condition::is_true(status.conditions.iter().flatten(), "Ready")
 }

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use windlass_api::Quantity;
+use windlass_api::condition;
 use windlass_api::k8s::api::core::v1::{
     ContainerImage, DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures, NodeRuntimeHandler,
     NodeRuntimeHandlerFeatures, NodeStatus, NodeSystemInfo,
 };
+use windlass_api::pod::AnyList;
 use windlass_cri::{Image, RuntimeStatus};
 
 use super::facts::Pressure;
@@ -42,8 +44,8 @@ pub(super) fn generate(input: &StatusInput<'_>) -> NodeStatus {
     addresses.push(NodeAddress { type_: "Hostname".to_owned(), address: input.hostname.to_owned() });
     NodeStatus {
         addresses: Some(addresses),
-        allocatable: Some(texts(input.allocatable)),
-        capacity: Some(texts(input.capacity)),
+        allocatable: Some(texts(input.allocatable.amounts())),
+        capacity: Some(texts(input.capacity.amounts())),
         conditions: Some(conditions(input)),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(input.port) }),
@@ -142,20 +144,17 @@ fn conditions(input: &StatusInput<'_>) -> Vec<NodeCondition> {
         ("Ready", (ready.0, ready.1.to_owned(), ready.2)),
     ];
     let old = input.old.conditions.as_deref().unwrap_or_default();
-    let mut all: Vec<NodeCondition> =
-        old.iter().filter(|condition| !own.iter().any(|(kind, _)| condition.type_ == *kind)).cloned().collect();
+    let mut all = old.to_vec();
     for (kind, (status, reason, message)) in own {
-        let before = old.iter().find(|condition| condition.type_ == kind && condition.status == status);
-        all.push(NodeCondition {
+        let wanted = NodeCondition {
             type_: kind.to_owned(),
             status: status.to_owned(),
             reason: Some(reason),
             message: Some(message),
             last_heartbeat_time: Some(time(input.now)),
-            last_transition_time: before
-                .and_then(|before| before.last_transition_time.clone())
-                .or_else(|| Some(time(input.now))),
-        });
+            last_transition_time: None,
+        };
+        condition::set(&mut all, wanted, input.now);
     }
     all
 }

@@ -2,12 +2,15 @@
 //!
 //! - [`view`]: names, containers of all three kinds, and what defaulting would have filled in
 //! - [`restart`]: whether a container that has ended is started again
-//! - [`resources`]: requests and limits of containers and of the whole pod
-//! - [`qos`]: the quality-of-service class
+//! - [`resources`]: requests and limits of containers as cgroups count them
+//! - [`qos`]: what follows from the quality-of-service class
+//!
+//! What the whole pod takes of the node is computed in `windlass_api::pod`.
 
 pub(crate) mod qos;
 pub(crate) mod resources;
 pub(crate) mod restart;
 mod view;
 
-pub(crate) use view::{ContainerKind, PodView, PullPolicy, is_sidecar, phase};
+pub(crate) use view::{ContainerKind, PodView, PullPolicy, phase};
+pub(crate) use windlass_api::pod::is_sidecar;

@@ -1,17 +1,14 @@
-//! Requests and limits: of a container, of a pod, and as cgroups count them.
+//! Requests and limits of a container as cgroups count them.
 
 use std::collections::BTreeMap;
 
 use windlass_api::Quantity;
-use windlass_api::k8s::api::core::v1::{Container, Pod, ResourceRequirements};
+use windlass_api::k8s::api::core::v1::ResourceRequirements;
 use windlass_api::k8s::apimachinery::pkg::api::resource::Quantity as Text;
-
-use super::view::{PodView, is_sidecar};
+use windlass_api::pod::resources::{CPU, MEMORY};
 
 pub(crate) type Amounts = BTreeMap<String, Quantity>;
 
-pub(crate) const CPU: &str = "cpu";
-pub(crate) const MEMORY: &str = "memory";
 pub(crate) const PODS: &str = "pods";
 
 const CPU_PERIOD_US: i64 = 100_000;
@@ -26,76 +23,8 @@ pub(crate) fn amounts(list: Option<&BTreeMap<String, Text>>) -> Amounts {
     list.into_iter().flatten().filter_map(read).collect()
 }
 
-pub(crate) fn texts(amounts: &Amounts) -> BTreeMap<String, Text> {
-    amounts.iter().map(|(name, amount)| (name.clone(), Text(amount.to_string()))).collect()
-}
-
-/// Requests; what is only limited is requested too, as defaulting would have it.
-pub(crate) fn requests(resources: Option<&ResourceRequirements>) -> Amounts {
-    let mut all = limits(resources);
-    all.extend(amounts(resources.and_then(|resources| resources.requests.as_ref())));
-    all
-}
-
-pub(crate) fn limits(resources: Option<&ResourceRequirements>) -> Amounts {
-    amounts(resources.and_then(|resources| resources.limits.as_ref()))
-}
-
-fn add(total: &mut Amounts, more: &Amounts) {
-    for (name, amount) in more {
-        *total.entry(name.clone()).or_default() += *amount;
-    }
-}
-
-fn raise(total: &mut Amounts, other: &Amounts) {
-    for (name, amount) in other {
-        let entry = total.entry(name.clone()).or_insert(*amount);
-        *entry = (*entry).max(*amount);
-    }
-}
-
-/// What a pod takes of something that `of` reads from a container: app containers and sidecars together, or an init container
-/// beside the sidecars that were started before it, whichever is more.
-fn aggregate(pod: &Pod, of: impl Fn(&Container) -> Amounts) -> Amounts {
-    let mut running = Amounts::new();
-    for container in pod.app_containers() {
-        add(&mut running, &of(container));
-    }
-    let (mut sidecars, mut highest) = (Amounts::new(), Amounts::new());
-    for container in pod.init_containers() {
-        let own = of(container);
-        let mut at_once = sidecars.clone();
-        add(&mut at_once, &own);
-        if is_sidecar(container) {
-            add(&mut running, &own);
-            sidecars.clone_from(&at_once);
-        }
-        raise(&mut highest, &at_once);
-    }
-    raise(&mut running, &highest);
-    running
-}
-
-/// The pod's own amounts stand for those of its containers.
-fn with_pod_level(pod: &Pod, mut total: Amounts, own: Amounts) -> Amounts {
-    total.extend(own);
-    if !total.is_empty() || pod.pod_spec().overhead.is_some() {
-        add(&mut total, &amounts(pod.pod_spec().overhead.as_ref()));
-    }
-    total
-}
-
-/// What the pod asks of the node, overhead included.
-pub(crate) fn pod_requests(pod: &Pod) -> Amounts {
-    let total = aggregate(pod, |container| requests(container.resources.as_ref()));
-    with_pod_level(pod, total, requests(pod.pod_spec().resources.as_ref()))
-}
-
-pub(crate) fn pod_limits(pod: &Pod) -> Amounts {
-    let total = aggregate(pod, |container| limits(container.resources.as_ref()));
-    let mut total = with_pod_level(pod, total, limits(pod.pod_spec().resources.as_ref()));
-    total.retain(|_, amount| !amount.is_zero());
-    total
+pub(crate) fn texts<N: Into<String>>(amounts: impl IntoIterator<Item = (N, Quantity)>) -> BTreeMap<String, Text> {
+    amounts.into_iter().map(|(name, amount)| (name.into(), Text(amount.to_string()))).collect()
 }
 
 /// CPU shares of cgroup v1 for a request.
@@ -110,7 +39,8 @@ pub(crate) fn cpu_quota_us(milli: i64) -> i64 {
 
 /// A container's limits as the CRI takes them; `oom_score_adj` is the caller's.
 pub(crate) fn for_runtime(resources: Option<&ResourceRequirements>) -> windlass_cri::Resources {
-    let (requests, limits) = (requests(resources), limits(resources));
+    let requests = amounts(resources.and_then(|resources| resources.requests.as_ref()));
+    let limits = amounts(resources.and_then(|resources| resources.limits.as_ref()));
     let milli = |amounts: &Amounts, name: &str| amounts.get(name).map_or(0, Quantity::milli);
     let hugepages = limits.iter().filter_map(|(name, amount)| {
         let bytes: Quantity = name.strip_prefix("hugepages-")?.parse().ok()?;
@@ -135,37 +65,7 @@ fn page_size(bytes: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    fn pod(spec: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
-    }
-
-    fn container(cpu: &str) -> serde_json::Value {
-        json!({"name": "c", "resources": {"requests": {"cpu": cpu}}})
-    }
-
-    #[test]
-    fn init_containers_run_before_and_sidecars_beside() {
-        let cases = [
-            (json!({"containers": [container("1"), container("500m")]}), 1500),
-            (json!({"containers": [container("1")], "initContainers": [container("3")]}), 3000),
-            (
-                json!({"containers": [container("1")], "initContainers": [
-                    {"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": "2"}}},
-                    {"name": "i", "resources": {"requests": {"cpu": "500m"}}},
-                ]}),
-                3000,
-            ),
-            (json!({"containers": [container("1")], "overhead": {"cpu": "250m"}}), 1250),
-            (json!({"containers": [container("1")], "resources": {"requests": {"cpu": "5"}}}), 5000),
-        ];
-        for (spec, milli) in cases {
-            assert_eq!(pod_requests(&pod(spec.clone()))[CPU].milli(), milli, "{spec}");
-        }
-    }
 
     #[test]
     fn cgroup_numbers() {

@@ -54,11 +54,6 @@ impl PullPolicy {
     }
 }
 
-/// An init container that runs beside the others.
-pub(crate) fn is_sidecar(container: &Container) -> bool {
-    container.restart_policy.as_deref() == Some("Always")
-}
-
 /// The container that an ephemeral container is but for its target.
 pub(crate) fn as_container(ephemeral: &EphemeralContainer) -> Container {
     let it = ephemeral.clone();

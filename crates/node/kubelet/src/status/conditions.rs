@@ -1,9 +1,9 @@
 //! The conditions that the kubelet owns: PodReadyToStartContainers, Initialized, ContainersReady, Ready, PodScheduled.
 
 use jiff::Timestamp;
+use windlass_api::condition;
 use windlass_api::k8s::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 
-use super::time;
 use crate::observe::Observed;
 use crate::plan::sandbox_need;
 use crate::pod::{PodView, is_sidecar, phase};
@@ -26,8 +26,8 @@ pub(super) fn is_own(kind: &str) -> bool {
 }
 
 /// Finds a condition.
-pub(crate) fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {
-    status.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
+pub(crate) fn find<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {
+    condition::find(status.conditions.iter().flatten(), kind)
 }
 
 /// A condition that is true, or false for a reason.
@@ -163,9 +163,8 @@ pub(super) fn all(
 /// Gives conditions the time when their status last changed.
 pub(super) fn stamp(conditions: &mut [PodCondition], old: &PodStatus, now: Timestamp) {
     for new in conditions.iter_mut().filter(|new| is_own(&new.type_) || new.type_ == DISRUPTION_TARGET) {
-        let before = condition(old, &new.type_).filter(|before| before.status == new.status);
-        let since = before.and_then(|before| before.last_transition_time.clone());
-        new.last_transition_time = since.or_else(|| Some(time(now)));
+        let before = find(old, &new.type_);
+        condition::stamp(new, before, now);
     }
 }
 

@@ -8,12 +8,13 @@ use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::{
     Container, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus, ResourceRequirements,
 };
+use windlass_api::pod::resources::{CPU, MEMORY};
+use windlass_api::pod::{Options, requests};
 
 use super::{conditions, containers, phase as phases, time};
 use crate::observe::{ContainerView, Observed, State};
-use crate::pod::qos::QosClass;
-use crate::pod::resources::{self, CPU, MEMORY};
-use crate::pod::{ContainerKind, PodView, phase};
+use crate::pod::qos::class_of;
+use crate::pod::{ContainerKind, PodView, phase, resources};
 use crate::probe::Verdicts;
 
 /// Why the kubelet itself ends a pod: pressure on the node, a deadline, no room.
@@ -80,7 +81,7 @@ impl StatusInput<'_> {
                 requests.insert(CPU.to_owned(), Quantity::from_milli(milli));
             }
         }
-        let some = |amounts: resources::Amounts| (!amounts.is_empty()).then(|| resources::texts(&amounts));
+        let some = |amounts: resources::Amounts| (!amounts.is_empty()).then(|| resources::texts(amounts));
         ResourceRequirements { limits: some(limits), requests: some(requests), claims: specified.claims }
     }
 }
@@ -101,7 +102,7 @@ pub(crate) fn generate(input: &StatusInput<'_>) -> PodStatus {
     let all: Vec<ContainerStatus> = init.iter().chain(&apps).cloned().collect();
     let (phase, reason, message) = phase_and_reason(input, &all);
     let mut extra = input.resize.to_vec();
-    extra.extend(conditions::condition(old, conditions::DISRUPTION_TARGET).cloned());
+    extra.extend(conditions::find(old, conditions::DISRUPTION_TARGET).cloned());
     extra.extend(input.eviction.iter().flat_map(|eviction| eviction.conditions.clone()));
     let some = |list: Vec<ContainerStatus>| (!list.is_empty()).then_some(list);
     let mut status = PodStatus {
@@ -112,7 +113,7 @@ pub(crate) fn generate(input: &StatusInput<'_>) -> PodStatus {
         container_statuses: some(apps),
         init_container_statuses: some(init),
         ephemeral_container_statuses: some(ephemeral),
-        qos_class: Some(QosClass::of(pod).name().to_owned()),
+        qos_class: Some(class_of(pod).name().to_owned()),
         observed_generation: Some(pod.generation()).filter(|generation| *generation > 0),
         start_time: old.start_time.clone().or_else(|| api.start_time.clone()).or_else(|| Some(time(input.now))),
         resource_claim_statuses: api.resource_claim_statuses.clone(),
@@ -174,8 +175,8 @@ fn addresses(input: &StatusInput<'_>, status: &mut PodStatus) {
 }
 
 fn pod_level_resources(pod: &Pod, status: &mut PodStatus) {
-    let requests = resources::pod_requests(pod);
-    status.allocated_resources = (!requests.is_empty()).then(|| resources::texts(&requests));
+    let requested = requests(pod, Options::SPEC);
+    status.allocated_resources = (!requested.is_empty()).then(|| resources::texts(requested.iter()));
     status.resources.clone_from(&pod.pod_spec().resources);
 }
 

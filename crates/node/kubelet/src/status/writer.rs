@@ -169,7 +169,7 @@ fn merge(known: &PodStatus, wanted: &Wanted) -> PodStatus {
     }
     let may_disrupt = becomes_terminal && wanted.finished;
     if !may_disrupt && let Some(list) = &mut status.conditions {
-        let known = conditions::condition(known, DISRUPTION_TARGET);
+        let known = conditions::find(known, DISRUPTION_TARGET);
         list.retain(|condition| condition.type_ != DISRUPTION_TARGET);
         list.extend(known.cloned());
     }

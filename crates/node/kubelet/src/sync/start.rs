@@ -19,7 +19,7 @@ use super::kill::{self, KillOrder, short_version};
 use super::{dns, hooks, hosts, sandbox as sandbox_config, security};
 use crate::observe::Observed;
 use crate::plan::KillReason;
-use crate::pod::qos::QosClass;
+use crate::pod::qos::oom_score_adj;
 use crate::pod::{ContainerKind, PodView, resources};
 use crate::shared::Shared;
 
@@ -174,7 +174,7 @@ impl Starting<'_> {
         let envs = self.variables(container).await.map_err(StartFailure::config)?;
         let mounts = self.mounts(container, attempt, &envs).await?;
         let mut limits = resources::for_runtime(container.resources.as_ref());
-        limits.oom_score_adj = QosClass::oom_score_adj(pod, container, shared.node.memory_bytes());
+        limits.oom_score_adj = oom_score_adj(pod, container, shared.node.memory_bytes());
         let seccomp_root = shared.options.root.join("seccomp");
         let seccomp_default = shared.options.seccomp_default;
         let security = security::context(pod, container, image, namespaces, seccomp_default, &seccomp_root);

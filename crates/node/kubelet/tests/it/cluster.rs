@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
 use windlass_api::resource::{EVENTS, NAMESPACES, PODS, SERVICE_ACCOUNTS};
 use windlass_api::time::Clock;
-use windlass_api::{GroupVersionResource, ObjectKey};
+use windlass_api::{Chance, GroupVersionResource, ObjectKey};
 use windlass_apiserver::direct::Direct;
 use windlass_apiserver::{Server, Tokens};
 use windlass_auth::User;
@@ -91,8 +91,9 @@ impl Cluster {
         let server = Server::new(windlass_apiserver::Options {
             store,
             clock: Clock::system(),
+            chance: Chance::system(),
             resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(),
+            admission: windlass_admission::plugins::default_chain(Chance::system()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),

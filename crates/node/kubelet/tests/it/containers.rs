@@ -1,8 +1,9 @@
 //! What containers get, and how they are restarted.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::FutureExt;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::ObjectKey;
 use windlass_api::resource::{CONFIG_MAPS, PODS, SECRETS, SERVICES};
@@ -225,7 +226,7 @@ fn a_new_image_replaces_the_container() {
             let (sink, pods) = (seen.clone(), informers.of(&PODS));
             pods.subscribe(move |change| {
                 let pod = change.new.as_ref().and_then(|object| object.decode::<Value>().ok());
-                sink.lock().unwrap().extend(pod.map(|pod| condition(&pod, "Ready").to_owned()));
+                sink.lock().extend(pod.map(|pod| condition(&pod, "Ready").to_owned()));
             });
             pods.synced().await;
             let patch = json!({"spec": {"containers": [{"name": "c", "image": format!("{IMAGE}-slim")}]}});
@@ -235,7 +236,7 @@ fn a_new_image_replaces_the_container() {
             let after = cluster.pod_when("renewed", "restarted", restarted).await;
             assert_ne!(container(&after, "c")["containerID"], container(&before, "c")["containerID"]);
             pods.until(|pods| pods.read::<Value>(&key).is_some_and(|pod| restarted(&pod))).await;
-            let seen = seen.lock().unwrap().clone();
+            let seen = seen.lock().clone();
             assert!(seen.len() >= 2 && seen.iter().all(|ready| ready == "True"), "{seen:?}");
         }
         .boxed()

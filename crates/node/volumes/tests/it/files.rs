@@ -48,7 +48,7 @@ async fn what_is_missing_and_what_may_be() {
     // A pod that runs keeps its files when the object goes away.
     let running = config(json!({"name": "settings"}));
     let path = kubelet.path(&running).await;
-    kubelet.api.config_maps.lock().unwrap().clear();
+    kubelet.api.config_maps.lock().clear();
     kubelet.failure(&running).await;
     assert_eq!(read(&path.join("a")), "1");
 }
@@ -99,7 +99,7 @@ async fn the_volume_that_every_pod_has() {
     let expected = Duration::from_secs(3607 * 4 / 5);
     assert!((due.unsigned_abs().as_secs_f64() - expected.as_secs_f64()).abs() < 60.0, "{due:?}");
     kubelet.path(&bare).await;
-    let asked = kubelet.api.tokens.lock().unwrap().clone();
+    let asked = kubelet.api.tokens.lock().clone();
     assert_eq!(asked.len(), 1, "the token is kept");
     assert_eq!((asked[0].service_account.as_str(), asked[0].pod_uid.as_str()), ("robot", "11-22"));
     kubelet.volumes.tear_down("11-22").await.unwrap();
@@ -108,7 +108,7 @@ async fn the_volume_that_every_pod_has() {
     let path = kubelet.path(&pod_with(projected, user, json!({}))).await;
     assert_eq!(look(&path.join("..data/token")), (0o600, 1000, 0));
     assert_eq!(look(&path.join("..data/ca.crt")), (0o644, 0, 0));
-    assert_eq!(kubelet.api.tokens.lock().unwrap().len(), 2, "a pod that is gone leaves no token behind");
+    assert_eq!(kubelet.api.tokens.lock().len(), 2, "a pod that is gone leaves no token behind");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn every_failing_source_is_told() {
 #[tokio::test]
 async fn trust_bundles() {
     let kubelet = Kubelet::new();
-    kubelet.api.bundles.lock().unwrap().insert("roots".into(), b"PEM".to_vec());
+    kubelet.api.bundles.lock().insert("roots".into(), b"PEM".to_vec());
     let source = json!({"projected": {"sources": [
         {"clusterTrustBundle": {"path": "a.pem", "name": "roots"}},
         {"clusterTrustBundle": {"path": "b.pem", "signerName": "none", "optional": true}},

@@ -14,7 +14,7 @@ fn claim() -> Value {
 }
 
 fn bind(kubelet: &Kubelet, spec: Value) {
-    kubelet.api.claims.lock().unwrap().insert("data".into(), json!({"metadata": {"name": "pv-1"}, "spec": spec}));
+    kubelet.api.claims.lock().insert("data".into(), json!({"metadata": {"name": "pv-1"}, "spec": spec}));
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rustix::mount::{UnmountFlags, unmount};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -142,12 +143,12 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn config_map(&self, name: &str, data: &[(&str, &str)]) {
         let data = data.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-        self.config_maps.lock().unwrap().insert(name.into(), ConfigMapData { data, ..ConfigMapData::default() });
+        self.config_maps.lock().insert(name.into(), ConfigMapData { data, ..ConfigMapData::default() });
     }
 
     pub(crate) fn secret(&self, name: &str, data: &[(&str, &str)]) {
         let data = data.iter().map(|(key, text)| ((*key).to_owned(), text.as_bytes().to_vec())).collect();
-        self.secrets.lock().unwrap().insert(name.into(), SecretData { data });
+        self.secrets.lock().insert(name.into(), SecretData { data });
     }
 }
 
@@ -155,16 +156,16 @@ impl Api {
 impl Sources for Api {
     async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<Arc<ConfigMapData>>, SourceError> {
         assert_eq!(namespace, "shop");
-        Ok(self.config_maps.lock().unwrap().get(name).cloned().map(Arc::new))
+        Ok(self.config_maps.lock().get(name).cloned().map(Arc::new))
     }
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Arc<SecretData>>, SourceError> {
         assert_eq!(namespace, "shop");
-        Ok(self.secrets.lock().unwrap().get(name).cloned().map(Arc::new))
+        Ok(self.secrets.lock().get(name).cloned().map(Arc::new))
     }
 
     async fn token(&self, request: &TokenRequest) -> Result<Token, SourceError> {
-        let mut tokens = self.tokens.lock().unwrap();
+        let mut tokens = self.tokens.lock();
         tokens.push(request.clone());
         let lifetime = std::time::Duration::from_secs(request.expiration_seconds.unsigned_abs());
         Ok(Token { token: format!("token-{}", tokens.len()), expires_at: Clock::system().now() + lifetime })
@@ -172,11 +173,11 @@ impl Sources for Api {
 
     async fn trust_bundle(&self, bundle: &TrustBundle) -> Result<Option<Vec<u8>>, SourceError> {
         let (TrustBundle::Name(name) | TrustBundle::Signer { name, .. }) = bundle;
-        Ok(self.bundles.lock().unwrap().get(name).cloned())
+        Ok(self.bundles.lock().get(name).cloned())
     }
 
     async fn claim(&self, _: &str, name: &str) -> Result<Arc<PersistentVolume>, SourceError> {
-        match self.claims.lock().unwrap().get(name) {
+        match self.claims.lock().get(name) {
             Some(volume) => Ok(Arc::new(serde_json::from_value(volume.clone()).unwrap())),
             None => Err(SourceError("PVC is not bound".into())),
         }

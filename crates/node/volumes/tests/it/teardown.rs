@@ -17,7 +17,6 @@ async fn nothing_is_left() {
         .api
         .claims
         .lock()
-        .unwrap()
         .insert("data".into(), json!({"metadata": {"name": "pv-1"}, "spec": {"local": {"path": disk}}}));
     let names = ["disk", "memory", "files", "claim"];
     let volumes = json!({"volumes": [

@@ -6,4 +6,4 @@ pub(crate) mod preparation;
 pub(crate) mod validation;
 
 pub(crate) use defaults::{set_claim_spec_defaults, set_pod_defaults, set_source_defaults, set_template_defaults};
-pub(crate) use pod_level_resources::{is_huge_pages, set_pod_level_resources};
+pub(crate) use pod_level_resources::set_pod_level_resources;

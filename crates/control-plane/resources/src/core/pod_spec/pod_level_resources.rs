@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use windlass_api::Quantity;
-use windlass_machinery::tree::{child, items, set, text};
+use windlass_api::pod::resources::{container_limits, container_requests, is_huge_pages, is_pod_level};
+use windlass_api::pod::{Options, PodTree, Total};
+use windlass_machinery::tree::{child, items, set};
 
 use crate::quantities::quantity;
 
@@ -15,38 +17,29 @@ pub(crate) fn set_pod_level_resources(spec: &mut Value) {
     if !["requests", "limits"].iter().any(|list| !of_pod(spec, list).is_empty()) {
         return;
     }
-    let limits = aggregate(spec, "limits");
+    let limits = owned(&container_limits(PodTree::of_spec(spec), Options::SPEC));
     for (name, limit) in &limits {
-        if is_supported(name) && is_huge_pages(name) && !of_pod(spec, "requests").contains_key(name) {
+        if is_pod_level(name) && is_huge_pages(name) && !of_pod(spec, "requests").contains_key(name) {
             fill(spec, "limits", name, *limit);
         }
     }
-    for (name, request) in aggregate(spec, "requests") {
-        if is_supported(&name) && !is_huge_pages(&name) {
+    for (name, request) in owned(&container_requests(PodTree::of_spec(spec), Options::SPEC)) {
+        if is_pod_level(&name) && !is_huge_pages(&name) {
             fill(spec, "requests", &name, request);
         }
     }
     for (name, limit) in of_pod(spec, "limits") {
-        if is_supported(&name) {
+        if is_pod_level(&name) {
             fill(spec, "requests", &name, limit);
         }
     }
     // A limit follows only if every container has one, and never falls below what the pod asks for.
     for (name, request) in of_pod(spec, "requests") {
-        if is_supported(&name) && all_have_limit(spec, &name) {
+        if is_pod_level(&name) && all_have_limit(spec, &name) {
             let limit = limits.get(&name).copied().unwrap_or(Quantity::ZERO);
             fill(spec, "limits", &name, limit.max(request));
         }
     }
-}
-
-pub(crate) fn is_huge_pages(name: &str) -> bool {
-    name.starts_with("hugepages-")
-}
-
-/// What a pod as a whole may ask for.
-pub(crate) fn is_supported(name: &str) -> bool {
-    matches!(name, "cpu" | "memory") || is_huge_pages(name)
 }
 
 fn of_pod(spec: &Value, list: &str) -> BTreeMap<String, Quantity> {
@@ -68,40 +61,9 @@ fn all_have_limit(spec: &Value, name: &str) -> bool {
     containers.all(|c| c.pointer("/resources/limits").is_some_and(|limits| limits.get(name).is_some()))
 }
 
-/// What all containers need at once: those that run together add up, and an init container counts while it runs beside the
-/// sidecars that were started before it.
-pub(crate) fn aggregate(spec: &Value, list: &str) -> BTreeMap<String, Quantity> {
-    let mut sum = BTreeMap::new();
-    for container in items(spec, "containers") {
-        add(&mut sum, &quantities(&container["resources"], list));
-    }
-    let (mut sidecars, mut peak) = (BTreeMap::new(), BTreeMap::new());
-    for container in items(spec, "initContainers") {
-        let mut own = quantities(&container["resources"], list);
-        if text(container, "restartPolicy") == "Always" {
-            add(&mut sum, &own);
-            add(&mut sidecars, &own);
-            own = sidecars.clone();
-        } else {
-            add(&mut own, &sidecars);
-        }
-        raise(&mut peak, &own);
-    }
-    raise(&mut sum, &peak);
-    sum
-}
-
-fn add(to: &mut BTreeMap<String, Quantity>, more: &BTreeMap<String, Quantity>) {
-    for (name, quantity) in more {
-        to.entry(name.clone()).and_modify(|sum| *sum += *quantity).or_insert(*quantity);
-    }
-}
-
-fn raise(to: &mut BTreeMap<String, Quantity>, other: &BTreeMap<String, Quantity>) {
-    for (name, quantity) in other {
-        let entry = to.entry(name.clone()).or_insert(*quantity);
-        *entry = (*entry).max(*quantity);
-    }
+/// What the containers come to, free of the specification, which is about to change.
+fn owned(total: &Total<'_>) -> BTreeMap<String, Quantity> {
+    total.iter().map(|(name, quantity)| (name.to_owned(), quantity)).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -12,6 +12,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use windlass_images::Digest;
 
@@ -87,7 +88,7 @@ impl Server {
 
     /// Adds an image by tag (and by digest).
     pub(crate) fn add(&self, repository: &str, tag: &str, image: &Image) {
-        let mut contents = self.contents.lock().unwrap();
+        let mut contents = self.contents.lock();
         for (digest, bytes) in image.blobs() {
             contents.blobs.insert(digest.to_string(), bytes);
         }
@@ -96,19 +97,19 @@ impl Server {
     }
 
     pub(crate) fn add_manifest(&self, repository: &str, tag: &str, media_type: &'static str, bytes: &[u8]) {
-        let mut contents = self.contents.lock().unwrap();
+        let mut contents = self.contents.lock();
         for object in [tag, Digest::of(bytes).as_str()] {
             contents.manifests.insert(format!("{repository}/manifests/{object}"), (media_type, bytes.to_vec()));
         }
     }
 
     pub(crate) fn rule(&self, rule: impl FnMut(&Seen) -> Option<Reply> + Send + 'static) {
-        self.contents.lock().unwrap().rules.push(Box::new(rule));
+        self.contents.lock().rules.push(Box::new(rule));
     }
 
     /// Requests whose target contains the text.
     pub(crate) fn seen(&self, part: &str) -> Vec<Seen> {
-        self.contents.lock().unwrap().seen.iter().filter(|seen| seen.target.contains(part)).cloned().collect()
+        self.contents.lock().seen.iter().filter(|seen| seen.target.contains(part)).cloned().collect()
     }
 
     /// `127.0.0.1:PORT/repository:tag`
@@ -146,7 +147,7 @@ async fn answer(contents: Arc<Mutex<Contents>>, request: Request<Incoming>) -> R
     }
     let seen = Seen { target, ..seen };
     let (reply, right) = {
-        let mut contents = contents.lock().unwrap();
+        let mut contents = contents.lock();
         contents.seen.push(seen.clone());
         let reply = contents.rules.iter_mut().find_map(|rule| rule(&seen));
         (reply, contents.find(&seen))

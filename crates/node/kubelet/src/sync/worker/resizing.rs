@@ -8,7 +8,7 @@ use windlass_client::EventType;
 use super::{Next, START_RETRY, Worker};
 use crate::observe::{ContainerView, Observed};
 use crate::pod::PodView;
-use crate::pod::qos::QosClass;
+use crate::pod::qos::oom_score_adj;
 use crate::resize::{self, Verdict};
 
 impl Worker {
@@ -93,7 +93,7 @@ impl Worker {
     }
 
     async fn resize_one(&self, container: &Container, view: &ContainerView) -> Result<(), String> {
-        let score = QosClass::oom_score_adj(&self.pod, container, self.shared.node.memory_bytes());
+        let score = oom_score_adj(&self.pod, container, self.shared.node.memory_bytes());
         let wanted = resize::for_update(container, score);
         let limit = wanted.memory_limit_bytes;
         if limit > 0 && (view.resources.memory_limit_bytes <= 0 || limit < view.resources.memory_limit_bytes) {

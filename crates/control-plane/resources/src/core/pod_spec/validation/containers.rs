@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::pod::is_sidecar;
 use windlass_machinery::tree::{items, number, text};
 
 use super::spec::{Volumes, validate_image_of_pod};
@@ -58,7 +59,7 @@ pub(super) fn validate_init_containers(errors: &mut Errors, around: &Surrounding
         let item = path.index(index);
         validate_common(errors, container, around, &item);
         validate_restart_policy(errors, container, &item);
-        let is_sidecar = text(container, "restartPolicy") == "Always";
+        let is_sidecar = is_sidecar(container);
         let name = text(container, "name");
         if names.contains(name) {
             errors.push(Error::duplicate(&item.child("name"), name));

@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 use windlass_api::Quantity;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::pod::resources::{container_limits, container_requests, is_huge_pages, is_pod_level};
+use windlass_api::pod::{Options, PodTree};
 use windlass_machinery::tree::{items, text};
 
 use super::Subject;
-use crate::core::pod_spec::pod_level_resources::{aggregate, is_huge_pages, is_supported};
 use crate::rules::{NOT_NEGATIVE, at, complain, map_at, object_at};
 
 /// Resources by a plain name that everybody knows.
@@ -225,7 +226,7 @@ pub(super) fn validate_pod_level(errors: &mut Errors, spec: &Value, path: &Path<
         errors.push(Error::forbidden(&path.child("claims"), "claims may not be set for Resources at pod-level"));
     }
     requirements(errors, resources, &path, |errors, path, name| {
-        if validate_name(errors, path, name) && !is_supported(name) {
+        if validate_name(errors, path, name) && !is_pod_level(name) {
             errors.push(Error::not_supported(path, name, &["cpu", "hugepages-", "memory"]));
         }
     });
@@ -239,17 +240,18 @@ fn validate_aggregates(errors: &mut Errors, spec: &Value, resources: &Value, pat
         Some((text, text.parse::<Quantity>().ok()?))
     };
     let requests = path.child("requests");
-    for (name, sum) in aggregate(spec, "requests") {
-        if let Some((text, _)) = of_pod("requests", &name).filter(|(_, pod)| sum > *pod) {
+    let tree = PodTree::of_spec(spec);
+    for (name, sum) in container_requests(tree, Options::SPEC).iter() {
+        if let Some((text, _)) = of_pod("requests", name).filter(|(_, pod)| sum > *pod) {
             let detail = format!("must be greater than or equal to aggregate container requests of {sum}");
-            errors.push(Error::invalid(&requests.key(&name), text, detail));
+            errors.push(Error::invalid(&requests.key(name), text, detail));
         }
     }
     let limits = path.child("limits");
-    for (name, sum) in aggregate(spec, "limits").into_iter().filter(|(name, _)| is_huge_pages(name)) {
-        if let Some((text, _)) = of_pod("limits", &name).filter(|(_, pod)| sum > *pod) {
+    for (name, sum) in container_limits(tree, Options::SPEC).iter().filter(|(name, _)| is_huge_pages(name)) {
+        if let Some((text, _)) = of_pod("limits", name).filter(|(_, pod)| sum > *pod) {
             let detail = format!("must be greater than or equal to aggregate container limits of {sum}");
-            errors.push(Error::invalid(&limits.key(&name), text, detail));
+            errors.push(Error::invalid(&limits.key(name), text, detail));
         }
     }
     let containers = path.child("containers");

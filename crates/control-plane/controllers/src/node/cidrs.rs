@@ -1,17 +1,17 @@
 //! Ranges for nodes: the cluster's range cut into equal parts, one for each node (`spec.podCIDR`).
 //!
-//! Upstream's node IPAM controller keeps this in memory and rebuilds it from the Node objects; so does the caller here:
-//! [`NodeCidrs::occupy`] for every node at start, then [`NodeCidrs::allocate`] for nodes without a range.
+//! As upstream's range allocator it is kept in memory, and made anew from the Node objects at start: [`NodeCidrs::occupy`] for every
+//! node that has a range, [`NodeCidrs::allocate`] for those without, [`NodeCidrs::release`] for those that have gone. Pure.
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-
-use crate::range;
 
 /// More parts than this need too much memory; upstream has the same bound (16 bits between the two masks).
 const PARTS_MAX: u64 = 1 << 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     #[error("node mask size {node_mask} is not longer than the prefix of cluster range {cluster}")]
     MaskTooShort { cluster: IpNet, node_mask: u8 },
     #[error("cluster range {cluster} has more than 65536 parts of node mask size {node_mask}: use a shorter mask")]
@@ -23,7 +23,7 @@ pub enum Error {
 }
 
 #[derive(Clone, Debug)]
-pub struct NodeCidrs {
+pub(super) struct NodeCidrs {
     cluster: IpNet,
     node_mask: u8,
     used: Vec<bool>,
@@ -32,33 +32,31 @@ pub struct NodeCidrs {
 }
 
 impl NodeCidrs {
-    pub fn new(cluster: IpNet, node_mask: u8) -> Result<Self, Error> {
+    pub(super) fn new(cluster: IpNet, node_mask: u8) -> Result<Self, Error> {
         let cluster = cluster.trunc();
         if node_mask < cluster.prefix_len() || node_mask > cluster.max_prefix_len() {
             return Err(Error::MaskTooShort { cluster, node_mask });
         }
-        let parts = range::parts(cluster, node_mask);
-        if parts > PARTS_MAX {
-            return Err(Error::TooManyParts { cluster, node_mask });
-        }
+        let parts = 1_u64.checked_shl((node_mask - cluster.prefix_len()).into()).filter(|parts| *parts <= PARTS_MAX);
+        let Some(parts) = parts else { return Err(Error::TooManyParts { cluster, node_mask }) };
         Ok(Self { cluster, node_mask, used: vec![false; parts as usize], next: 0 })
     }
 
-    pub fn allocate(&mut self) -> Result<IpNet, Error> {
+    pub(super) fn allocate(&mut self) -> Result<IpNet, Error> {
         let parts = self.used.len();
         let free = (0..parts).map(|step| (self.next + step) % parts).find(|number| !self.used[*number]);
         let Some(number) = free else { return Err(Error::Exhausted { cluster: self.cluster }) };
         self.used[number] = true;
         self.next = (number + 1) % parts;
-        range::part(self.cluster, self.node_mask, number as u64).ok_or(Error::Exhausted { cluster: self.cluster })
+        Ok(self.part(number))
     }
 
     /// Marks all parts that `cidr` touches as used; it may be larger or smaller than a part.
-    pub fn occupy(&mut self, cidr: IpNet) -> Result<(), Error> {
+    pub(super) fn occupy(&mut self, cidr: IpNet) -> Result<(), Error> {
         self.mark(cidr, true)
     }
 
-    pub fn release(&mut self, cidr: IpNet) -> Result<(), Error> {
+    pub(super) fn release(&mut self, cidr: IpNet) -> Result<(), Error> {
         self.mark(cidr, false)
     }
 
@@ -71,13 +69,38 @@ impl NodeCidrs {
             self.used.fill(used);
             return Ok(());
         }
-        let shift = self.cluster.max_prefix_len() - self.node_mask;
-        let number = |address| range::position(self.cluster, address).map(|position| (position >> shift) as usize);
-        match (number(cidr.network()), number(cidr.broadcast())) {
-            (Some(first), Some(last)) => self.used[first..=last].fill(used),
-            _ => return Err(outside),
+        if !self.cluster.contains(&cidr) {
+            return Err(outside);
         }
+        let (first, last) = (self.number(cidr.network()), self.number(cidr.broadcast()));
+        self.used[first..=last].fill(used);
         Ok(())
+    }
+
+    /// How far the number of a part is to the left in an address.
+    fn shift(&self) -> u32 {
+        (self.cluster.max_prefix_len() - self.node_mask).into()
+    }
+
+    /// The number of the part that an address of the cluster's range is in.
+    fn number(&self, address: IpAddr) -> usize {
+        ((bits(address) - bits(self.cluster.network())) >> self.shift()) as usize
+    }
+
+    fn part(&self, number: usize) -> IpNet {
+        let first = bits(self.cluster.network()) + ((number as u128) << self.shift());
+        let address = match self.cluster {
+            IpNet::V4(_) => IpAddr::V4((first as u32).into()),
+            IpNet::V6(_) => IpAddr::V6(first.into()),
+        };
+        IpNet::new_assert(address, self.node_mask)
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 
