@@ -196,8 +196,7 @@ fn peer_user(keys: &Keys, clock: Clock) -> Result<PeerUser, Failure> {
 /// Writes the administrator's kubeconfig into the data directory, and where else it is wanted.
 fn write_kubeconfigs(settings: &Settings, keys: &Keys) -> Result<PathBuf, Failure> {
     let config = kubeconfig::of(keys.ca.certificate(), &keys.admin()?, settings.https_port);
-    let text = serde_saphyr::to_string(&config)
-        .map_err(|error| Failure::during("the kubeconfig cannot be written", error.to_string()))?;
+    let text = windlass_machinery::yaml::write(&config);
     let path = settings.data_dir.join(kubeconfig::FILE);
     for path in std::iter::once(&path).chain(&settings.write_kubeconfig) {
         windlass_pki::write_private(path, text.as_bytes())

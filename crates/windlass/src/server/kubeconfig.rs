@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use windlass_machinery::yaml;
 use windlass_pki::{Certificate, Identity};
 
+use super::kubeconfig_text::{LISTS, Text};
 use crate::error::Failure;
 
 /// The name of cluster, user and context.
@@ -40,7 +42,12 @@ pub(crate) fn merge_into_users(own: &Path) -> Result<PathBuf, Failure> {
     let path = users_file()?;
     let own = read(own)?;
     let present = if path.exists() { read(&path)? } else { json!({}) };
-    replace(&path, &present, &merge(&present, &own))?;
+    replace(&path, &present, &merge(&present, &own), |text| {
+        for list in LISTS {
+            own[list].as_array().into_iter().flatten().for_each(|entry| text.put(list, entry));
+        }
+        text.set("current-context", NAME);
+    })?;
     Ok(path)
 }
 
@@ -50,8 +57,16 @@ pub(crate) fn remove_from_users(own: &Path) -> Result<(), Failure> {
     if !own.exists() || !path.exists() {
         return Ok(());
     }
-    let present = read(&path)?;
-    replace(&path, &present, &without(&present, &read(own)?))
+    let (present, own) = (read(&path)?, read(own)?);
+    let wanted = without(&present, &own);
+    replace(&path, &present, &wanted, |text| {
+        for list in LISTS {
+            own[list].as_array().into_iter().flatten().for_each(|entry| text.remove(list, &entry["name"]));
+        }
+        if wanted["current-context"] != present["current-context"] {
+            text.set("current-context", "");
+        }
+    })
 }
 
 fn read(path: &Path) -> Result<Value, Failure> {
@@ -66,15 +81,19 @@ fn read(path: &Path) -> Result<Value, Failure> {
     serde_saphyr::from_str(&text).map_err(|error: serde_saphyr::Error| unreadable(error.without_snippet()))
 }
 
-/// Writes the user's kubeconfig, when there is anything new.
-fn replace(path: &Path, present: &Value, wanted: &Value) -> Result<(), Failure> {
+/// Writes the user's kubeconfig, when there is anything new: its text as `edit` changes it, if that says what is wanted.
+fn replace(path: &Path, present: &Value, wanted: &Value, edit: impl FnOnce(&mut Text)) -> Result<(), Failure> {
     if wanted == present {
         return Ok(());
     }
     let failed = |error: &dyn std::fmt::Display| {
         Failure::during(format!("{} cannot be written", path.display()), error.to_string())
     };
-    let text = serde_saphyr::to_string(wanted).map_err(|error| failed(&error))?;
+    let mut text = Text::new(&std::fs::read_to_string(path).unwrap_or_default());
+    edit(&mut text);
+    let edited = text.finish();
+    let says_it = serde_saphyr::from_str::<Value>(&edited).is_ok_and(|value| value == *wanted);
+    let text = if says_it { edited } else { yaml::write(wanted) };
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
     }
@@ -100,7 +119,7 @@ fn merge(present: &Value, own: &Value) -> Value {
             merged[field] = json!(value);
         }
     }
-    for list in ["clusters", "users", "contexts"] {
+    for list in LISTS {
         let mut entries = merged[list].as_array().cloned().unwrap_or_default();
         for entry in own[list].as_array().into_iter().flatten() {
             match entries.iter_mut().find(|other| other["name"] == entry["name"]) {
@@ -121,7 +140,7 @@ fn without(present: &Value, own: &Value) -> Value {
     if !own["clusters"].as_array().is_some_and(|clusters| clusters.iter().all(holds)) {
         return rest;
     }
-    for list in ["clusters", "users", "contexts"] {
+    for list in LISTS {
         let names: Vec<&Value> = own[list].as_array().into_iter().flatten().map(|entry| &entry["name"]).collect();
         if let Some(entries) = rest[list].as_array_mut() {
             entries.retain(|entry| !names.contains(&&entry["name"]));

@@ -5,6 +5,7 @@ mod control_plane;
 mod controllers;
 mod keys;
 pub(crate) mod kubeconfig;
+mod kubeconfig_text;
 mod kubelet_view;
 pub(crate) mod node;
 mod operator;

@@ -23,7 +23,9 @@ pub fn parse(text: &[u8]) -> Result<Document, DecodeError> {
 
 /// Writes one document.
 pub fn write(value: &Value) -> String {
-    serde_saphyr::to_string(value).expect("a tree of JSON can be written as YAML")
+    // A long text stays on its line, where people search for it; only one that has lines is written in a block.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(value, options).expect("a tree of JSON can be written as YAML")
 }
 
 #[cfg(test)]
