@@ -7,6 +7,7 @@ mod keys;
 pub(crate) mod kubeconfig;
 mod kubelet_view;
 pub(crate) mod node;
+pub(crate) mod open_files;
 mod operator;
 mod pod_network;
 mod services;
