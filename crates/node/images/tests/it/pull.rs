@@ -442,7 +442,7 @@ async fn by_way_of_a_proxy() {
 
     // TLS goes through a tunnel, which this proxy refuses.
     let error = pull(&store, "secure.invalid/a:1", None).await.unwrap_err();
-    assert!(error.message.contains("proxyconnect http://"), "{}", error.message);
+    assert!(error.message.contains("proxyconnect tcp: "), "{}", error.message);
     assert!(!error.message.contains("pass"), "{}", error.message);
     assert_eq!(proxy.seen("").last().unwrap().method.as_str(), "CONNECT");
     let error = pull(&store, "direct.invalid/a:1", None).await.unwrap_err();
