@@ -1,4 +1,6 @@
-//! The HTTPS transport: requests to any API server over one HTTP/2 connection that is made anew when it breaks.
+//! The HTTPS transport: requests to any API server over HTTP/2 connections that are made anew when they break.
+//!
+//! One connection carries as many requests and watches as API servers take; for more there is another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +13,15 @@ use http::{Method, Request as HttpRequest, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio_rustls::TlsConnector;
 use windlass_api::meta::PartialObject;
 use windlass_api::{ObjectKey, Status};
+use windlass_http::dial;
+use windlass_http::exchange::ExchangeError;
 
 use crate::discovery::{self, ApiResource};
 use crate::object::{Event, EventKind, List, Object};
@@ -30,6 +31,11 @@ use crate::transport::{Reply, Transport};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests and watches on one connection; kube-apiserver takes a hundred.
+const STREAMS_MAX: usize = 90;
+/// A server that does not answer a ping is gone; client-go's figures.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
 const AGGREGATED_DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// One line of a watch; an object is at most 3 MiB.
 const LINE_MAX: usize = 16 << 20;
@@ -47,11 +53,21 @@ pub struct Options {
     pub user_agent: String,
 }
 
-/// A connection to an API server.
+/// Connections to an API server.
 pub struct Https {
     options: Options,
-    connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
+    connections: Mutex<Vec<Connection>>,
 }
+
+#[derive(Clone)]
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// Counts who uses it, beside the list of connections.
+    lease: Lease,
+}
+
+/// Held for as long as a request or a watch uses a connection.
+type Lease = Arc<()>;
 
 fn unavailable(what: &str, error: impl std::fmt::Display) -> Status {
     Status::service_unavailable(format!("{what}: {error}"))
@@ -59,42 +75,43 @@ fn unavailable(what: &str, error: impl std::fmt::Display) -> Status {
 
 impl Https {
     pub fn new(options: Options) -> Self {
-        Self { options, connection: Mutex::new(None) }
+        Self { options, connections: Mutex::default() }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Status> {
-        let address = &self.options.address;
-        let connecting = async {
-            let stream =
-                TcpStream::connect(address).await.map_err(|e| unavailable(&format!("dial tcp {address}"), e))?;
-            let _ = stream.set_nodelay(true);
-            let name = ServerName::try_from(self.options.server_name.clone()).map_err(|e| unavailable(address, e))?;
-            let tls = TlsConnector::from(self.options.tls.clone()).connect(name, stream).await;
-            let tls = tls.map_err(|e| unavailable(&format!("tls: {address}"), e))?;
-            let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls))
-                .await
-                .map_err(|e| unavailable(address, e))?;
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "the connection to the API server ended");
-                }
-            });
-            Ok(sender)
-        };
-        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(result) => result,
-            Err(_) => Err(unavailable(address, "i/o timeout")),
-        }
+    async fn connect(&self) -> Result<Connection, Status> {
+        let Options { address, server_name, tls, .. } = &self.options;
+        let failed = |error: dial::DialError| unavailable(&format!("Get \"https://{address}\""), error);
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "443"));
+        let port = port.parse().map_err(|_| failed(dial::DialError::Address(address.clone())))?;
+        let stream = dial::tcp(host.trim_matches(['[', ']']), port, CONNECT_TIMEOUT).await.map_err(failed)?;
+        let stream = dial::tls(tls.clone(), server_name, stream, CONNECT_TIMEOUT).await.map_err(failed)?;
+        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| unavailable(address, ExchangeError::of(&error)))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the API server ended");
+            }
+        });
+        Ok(Connection { sender, lease: Lease::default() })
     }
 
-    async fn sender(&self) -> Result<SendRequest<Full<Bytes>>, Status> {
-        let mut connection = self.connection.lock().await;
-        if let Some(sender) = connection.as_ref().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
+    /// A connection that takes one more request.
+    async fn connection(&self) -> Result<Connection, Status> {
+        let mut connections = self.connections.lock().await;
+        connections.retain(|connection| !connection.sender.is_closed());
+        let free = connections.iter().find(|connection| Arc::strong_count(&connection.lease) <= STREAMS_MAX);
+        if let Some(connection) = free {
+            return Ok(connection.clone());
         }
-        let sender = self.connect().await?;
-        *connection = Some(sender.clone());
-        Ok(sender)
+        let connection = self.connect().await?;
+        connections.push(connection.clone());
+        Ok(connection)
     }
 
     fn http_request(&self, request: &Request) -> Result<HttpRequest<Full<Bytes>>, Status> {
@@ -133,17 +150,17 @@ impl Https {
         Ok(builder)
     }
 
-    async fn send(&self, request: &Request) -> Result<Response<Incoming>, Status> {
+    async fn send(&self, request: &Request) -> Result<(Response<Incoming>, Lease), Status> {
         self.exchange(self.http_request(request)?).await
     }
 
-    async fn exchange(&self, request: HttpRequest<Full<Bytes>>) -> Result<Response<Incoming>, Status> {
-        let mut sender = self.sender().await?;
+    async fn exchange(&self, request: HttpRequest<Full<Bytes>>) -> Result<(Response<Incoming>, Lease), Status> {
+        let Connection { mut sender, lease } = self.connection().await?;
         match tokio::time::timeout(REQUEST_TIMEOUT, sender.send_request(request)).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => Ok((response, lease)),
             Ok(Err(error)) => {
-                self.connection.lock().await.take();
-                Err(unavailable(&self.options.address, error))
+                self.connections.lock().await.retain(|connection| !Arc::ptr_eq(&connection.lease, &lease));
+                Err(unavailable(&self.options.address, ExchangeError::of(&error)))
             }
             Err(_) => Err(Status::timeout("the API server did not answer in time", 1)),
         }
@@ -153,14 +170,14 @@ impl Https {
 #[async_trait]
 impl Transport for Https {
     async fn call(&self, request: Request) -> Result<Reply, Status> {
-        let response = self.send(&request).await?;
+        let (response, lease) = self.send(&request).await?;
         let code = response.status().as_u16();
         if !response.status().is_success() {
             let body = collect(response.into_body()).await?;
             return Err(failure(code, &body));
         }
         if request.verb == Verb::Watch {
-            return Ok(Reply::Watch(watch(response.into_body())));
+            return Ok(Reply::Watch(watch(response.into_body(), lease)));
         }
         let body = collect(response.into_body()).await?;
         match request.verb {
@@ -172,7 +189,7 @@ impl Transport for Https {
     async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
         let mut all = Vec::new();
         for path in ["/api", "/apis"] {
-            let response = self
+            let (response, _lease) = self
                 .exchange(
                     self.http(Method::GET, path, AGGREGATED_DISCOVERY)?
                         .body(Full::default())
@@ -195,7 +212,7 @@ async fn collect(body: Incoming) -> Result<Bytes, Status> {
     body.collect()
         .await
         .map(http_body_util::Collected::to_bytes)
-        .map_err(|error| unavailable("reading the answer", error))
+        .map_err(|error| unavailable("reading the answer", ExchangeError::of(&error)))
 }
 
 fn failure(code: u16, body: &[u8]) -> Status {
@@ -246,9 +263,9 @@ fn list(body: &[u8]) -> Result<List, Status> {
 }
 
 /// Splits a watch's body into lines, each an event.
-fn watch(body: Incoming) -> BoxStream<'static, Result<Event, Status>> {
+fn watch(body: Incoming, lease: Lease) -> BoxStream<'static, Result<Event, Status>> {
     let state = (body, BytesMut::new());
-    stream::unfold(state, |(mut body, mut buffer)| async move {
+    let events = stream::unfold(state, |(mut body, mut buffer)| async move {
         loop {
             if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
                 let line = buffer.split_to(end);
@@ -265,11 +282,14 @@ fn watch(body: Incoming) -> BoxStream<'static, Result<Event, Status>> {
                         buffer.extend_from_slice(data);
                     }
                 }
-                Some(Err(error)) => return Some((Err(unavailable("the watch broke", error)), (body, buffer))),
+                Some(Err(error)) => {
+                    let error = unavailable("the watch broke", ExchangeError::of(&error));
+                    return Some((Err(error), (body, buffer)));
+                }
             }
         }
-    })
-    .boxed()
+    });
+    events.inspect(move |_| drop(lease.clone())).boxed()
 }
 
 #[derive(Deserialize)]

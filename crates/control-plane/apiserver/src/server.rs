@@ -98,6 +98,11 @@ impl Server {
     /// Carries out a request of an authenticated user.
     pub async fn call(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         self.gate.authorize_request(context, &request)?;
+        self.carry_out(context, request).await
+    }
+
+    /// Carries out a request that its user may make: [`crate::gate::Gate::authorize_request`] says so.
+    pub(crate) async fn carry_out(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
         let (storage, gate) = (&*self.storage, &self.gate);

@@ -6,10 +6,13 @@
 //! - `forward` asks others and keeps their answers in `cache`. `wire` reads and writes packets, with hickory-proto.
 //! - [`object`]: what is read of API objects.
 //!
+//! Only pods and the node itself are answered: `clients` tells them from strangers.
+//!
 //! There are no zones of the user's own, no transfers, no DNSSEC signing, and no recursion by itself.
 
 mod answer;
 mod cache;
+mod clients;
 mod forward;
 mod index;
 mod metrics;

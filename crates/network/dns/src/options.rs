@@ -20,6 +20,8 @@ pub struct Options {
     pub ttl_seconds: u32,
     /// The cluster's ranges of Services and pods. What has no name there has none anywhere, so nobody else is asked.
     pub reverse_ranges: Vec<IpNet>,
+    /// The addresses of pods: they are answered, and the node itself; nobody else is.
+    pub client_ranges: Vec<IpNet>,
     /// Who is asked for all other names, in order. Empty means that they are refused.
     pub upstreams: Vec<SocketAddr>,
     /// The longest that answers of others are kept.
@@ -41,6 +43,7 @@ impl Options {
             service_ips: Vec::new(),
             ttl_seconds: 5,
             reverse_ranges: Vec::new(),
+            client_ranges: Vec::new(),
             upstreams: Vec::new(),
             cache_seconds_max: 30,
             cache_entries_max: 10_000,

@@ -27,6 +27,7 @@ use windlass_api::time::Clock;
 
 use crate::answer::{Answer, Outcome, Zone};
 use crate::cache::{Cached, Question};
+use crate::clients::Clients;
 use crate::forward::Forwarder;
 use crate::index::Index;
 use crate::metrics::Metrics;
@@ -51,6 +52,7 @@ pub struct Dns {
 struct Shared {
     zone: Zone,
     index: RwLock<Index>,
+    clients: Clients,
     forwarder: Forwarder,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -90,6 +92,7 @@ impl Dns {
                 options.reverse_ranges.clone(),
             ),
             index: RwLock::default(),
+            clients: Clients::new(options.client_ranges.clone()),
             forwarder: Forwarder::new(options, Arc::clone(&metrics)),
             metrics,
             clock,
@@ -299,6 +302,10 @@ async fn serve_udp(shared: Arc<Shared>, socket: Arc<UdpSocket>, mut stopped: wat
                 // An answer could not be delivered, and the kernel says so on the next call. It has nothing to do with it.
                 Err(_) => continue,
             };
+            // A stranger gets no answer, not even that there is none for him: his address may be another's.
+            if !shared.clients.may_ask(peer.ip()) {
+                continue;
+            }
             match shared.handle(&buffer[..length], false) {
                 Handled::Ignored => {}
                 Handled::Now(response) => drop(socket.send_to(&response, peer).await),
@@ -324,7 +331,10 @@ async fn serve_tcp(shared: Arc<Shared>, listener: TcpListener, mut stopped: watc
             _ = stopped.changed() => return,
         };
         // An error is the connection's (it was reset before it was accepted), or the machine's, which may get better.
-        let Ok((stream, _)) = accepted else { continue };
+        let Ok((stream, peer)) = accepted else { continue };
+        if !shared.clients.may_ask(peer.ip()) {
+            continue;
+        }
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let _ = serve_connection(&shared, stream).await;

@@ -2,7 +2,6 @@
 //!
 //! The answers are upstream's (pkg/proxy/healthcheck), because load balancers and people read them.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,19 +10,17 @@ use std::time::Duration;
 use foldhash::{HashMap, HashMapExt};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use windlass_api::ObjectKey;
 use windlass_api::time::{Clock, rfc3339_nano};
 use windlass_dataplane::Netns;
-
-use windlass_api::ObjectKey;
+use windlass_http::serve::{self, Limits, Listener, Service, Timers};
 
 /// A change that waits longer than this makes the proxy unhealthy: upstream's twice the sync period.
 const PENDING_MAX: Duration = Duration::from_secs(60);
@@ -184,27 +181,33 @@ pub async fn serve_proxy_health(listener: TcpListener, health: Arc<ProxyHealth>)
 
 /// Answers every request with what `answer` says of its path: status and body, and the number of endpoints for the header.
 async fn serve(
-    listener: TcpListener,
+    socket: TcpListener,
     answer: impl Fn(&str) -> Option<((u16, String), Option<usize>)> + Send + Sync + 'static,
 ) {
-    let answer = Arc::new(answer);
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let answer = Arc::clone(&answer);
-        tokio::spawn(async move {
-            let service = service_fn(|request: Request<Incoming>| {
-                let response = respond(answer(request.uri().path()));
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let mut server = hyper::server::conn::http1::Builder::new();
-            let connection =
-                server.timer(TokioTimer::new()).keep_alive(false).serve_connection(TokioIo::new(stream), service);
-            // Whoever hangs up early or sends nonsense has lost nothing.
-            let _ = tokio::time::timeout(REQUEST_MAX, connection).await;
-            drop(permit);
-        });
+    let limits = Limits {
+        connections_max: CONNECTIONS_MAX,
+        connections_per_address_max: CONNECTIONS_MAX / 4,
+        reserve: CONNECTIONS_MAX / 16,
+        ..Limits::default()
+    };
+    let timers = Timers { head: REQUEST_MAX, ..Timers::default() };
+    serve::serve(Arc::new(Answers(answer)), Listener { socket, tls: None, limits, timers }, std::future::pending())
+        .await;
+}
+
+struct Answers<A>(A);
+
+impl<A> Service for Answers<A>
+where
+    A: Fn(&str) -> Option<((u16, String), Option<usize>)> + Send + Sync + 'static,
+{
+    type Client = ();
+    type Body = Full<Bytes>;
+
+    fn identify(&self, _: SocketAddr, _: Option<&[CertificateDer<'static>]>) {}
+
+    async fn answer(self: Arc<Self>, (): (), request: Request<Incoming>) -> Response<Full<Bytes>> {
+        respond((self.0)(request.uri().path()))
     }
 }
 

@@ -50,7 +50,7 @@ impl Frontend {
         Self { gate, node, runtime, clock, metrics, system_logs, rates: Rates::default() }
     }
 
-    pub(crate) async fn answer(&self, user: Option<&User>, mut request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn respond(&self, user: Option<&User>, mut request: Request<Incoming>) -> Response<Body> {
         if let Err(refusal) = self.gate.check(user, &request).await {
             return refusal;
         }

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use windlass_api::time::Clock;
 use windlass_client::Client;
 use windlass_cri::RuntimeService;
+use windlass_http::serve::Limits;
 use windlass_pki::ClientVerifier;
 use windlass_telemetry::Metrics;
 
@@ -18,6 +19,7 @@ pub struct Options {
     /// Asks for client certificates, and makes sure that clients have the keys of those that they show
     /// ([`windlass_pki::ClientAuth::Request`]).
     pub tls: Arc<rustls::ServerConfig>,
+    pub limits: Limits,
     /// Verifies client certificates: the API server's among them.
     pub verifier: ClientVerifier,
     pub node: Arc<dyn Node>,

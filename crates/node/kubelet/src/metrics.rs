@@ -83,7 +83,7 @@ impl Metrics {
         self.started_containers.with_label_values(&[name_of(kind)]).inc();
     }
 
-    pub(crate) fn container_failed(&self, kind: ContainerKind, reason: &str) {
+    pub(crate) fn container_failed(&self, kind: ContainerKind, reason: &'static str) {
         self.started_containers_errors.with_label_values(&[name_of(kind), reason]).inc();
     }
 
@@ -91,7 +91,7 @@ impl Metrics {
         self.pod_start_duration.observe(time.as_secs_f64());
     }
 
-    pub(crate) fn worked(&self, operation: &str, time: Duration) {
+    pub(crate) fn worked(&self, operation: &'static str, time: Duration) {
         self.pod_worker_duration.with_label_values(&[operation]).observe(time.as_secs_f64());
     }
 

@@ -4,7 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Failure;
 use crate::progress::Progress;
-use crate::server::{self, node};
+use crate::server::{self, node, open_files};
 use crate::settings::{Component, ServerFlags, Settings};
 
 pub(crate) fn run(flags: ServerFlags) -> Result<(), Failure> {
@@ -15,6 +15,7 @@ pub(crate) fn run(flags: ServerFlags) -> Result<(), Failure> {
     }
     windlass_telemetry::logs::start(&settings.log_level)
         .map_err(|error| Failure::during("logging cannot be started", error))?;
+    open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use windlass_api::Chance;
 use windlass_api::time::Clock;
-use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, serve};
+use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
 use windlass_apiserver::{Bootstrap, Options, Server, Tokens, bootstrap};
 use windlass_auth::User;
+use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
 use windlass_store::{OpenError, Store};
 use windlass_telemetry::Metrics;
@@ -80,8 +81,9 @@ impl ControlPlane {
             socket,
             tls: Arc::new(server_tls(&keys, settings, node_ip)?),
             peer_user: peer_user(&keys, clock)?,
+            limits: Limits::of_open_files(super::open_files::max()),
         };
-        let frontend = Arc::new(Frontend::new(server.clone(), server.metrics()));
+        let frontend = Arc::new(Frontend::new(server.clone(), server.metrics(), REQUEST_TIMEOUT));
         let listener = tokio::spawn(serve(frontend, listener, async move {
             // An error means that the sender has gone, which is the same.
             let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -8,6 +8,7 @@ pub(crate) mod kubeconfig;
 mod kubeconfig_text;
 mod kubelet_view;
 pub(crate) mod node;
+pub(crate) mod open_files;
 mod operator;
 mod pod_network;
 mod services;

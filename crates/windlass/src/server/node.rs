@@ -18,16 +18,18 @@ use windlass_apiserver::Server;
 use windlass_auth::User;
 use windlass_client::{Client, Informer, Informers, Options as Selection, Recorder};
 use windlass_cri::{Code, Error, ImageRootfs, ImageSource};
+use windlass_http::serve::Limits;
 use windlass_images::{ImageStore, LayersInUse};
 use windlass_kubelet::{Context, Kubelet};
 use windlass_pki::{ClientAuth, ClientVerifier};
+use windlass_runtime::supervisor::OPEN_FILES;
 use windlass_runtime::{Runtime, supervisor};
 use windlass_telemetry::Metrics;
 use windlass_volumes::Volumes;
 
 use super::keys::Keys;
 use super::kubelet_view::KubeletView;
-use super::{controllers, pod_network, services};
+use super::{controllers, open_files, pod_network, services};
 use crate::error::Failure;
 use crate::settings::Settings;
 
@@ -61,7 +63,8 @@ pub(crate) fn has_pods(data_dir: &Path) -> bool {
 
 fn runtime_options(data_dir: &Path, clock: Clock) -> Result<windlass_runtime::Options, Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::during("this program cannot be found", error))?;
-    let command = vec![program.into_os_string(), SUPERVISOR.into()];
+    let open_files = open_files::given().to_string();
+    let command = vec![program.into_os_string(), SUPERVISOR.into(), OPEN_FILES.into(), open_files.into()];
     Ok(windlass_runtime::Options { clock, ..windlass_runtime::Options::new(runtime_root(data_dir), command) })
 }
 
@@ -269,6 +272,7 @@ async fn kubelet_api(
     Ok(windlass_kubelet_api::Options {
         socket,
         tls: Arc::new(tls),
+        limits: Limits::of_open_files(open_files::max()),
         verifier,
         node: Arc::new(view),
         runtime,

@@ -54,6 +54,7 @@ impl CniNetwork {
                 bin_dirs,
                 cache_dir: paths.directory.join("cache"),
                 timeout: PLUGIN_TIMEOUT,
+                open_files: Some(super::open_files::given()),
                 builtin: true,
             }),
         }

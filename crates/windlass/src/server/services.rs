@@ -114,6 +114,7 @@ pub(crate) async fn start_dns(
     let options = windlass_dns::Options {
         service_ips: vec![service_ip.into()],
         reverse_ranges: vec![settings.service_cidr.into(), settings.cluster_cidr.into()],
+        client_ranges: vec![settings.cluster_cidr.into()],
         upstreams: windlass_dns::upstreams_of(&resolv_conf, &own),
         ..windlass_dns::Options::new(settings.cluster_domain.clone())
     };

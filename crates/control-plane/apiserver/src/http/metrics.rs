@@ -2,15 +2,21 @@
 //!
 //! Cost: a handful of hash lookups for a request, no lock that two requests want at once for long.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::Method;
 use windlass_telemetry::{CounterFamily, DURATION_SECONDS, GaugeFamily, HistogramFamily, Metrics, exponential};
 
+use windlass_resources::Resource;
+
 use super::path::ResourcePath;
 use super::query::Query;
+use crate::registry::Registry;
 
 const COMPONENT: &str = "apiserver";
+/// What is counted for names that are not served: anybody can invent these, and each label that was ever seen stays in memory.
+const UNKNOWN: &str = "unknown";
 
 /// The metrics of the HTTP side.
 pub(crate) struct RequestMetrics {
@@ -22,21 +28,21 @@ pub(crate) struct RequestMetrics {
     rejected: CounterFamily,
 }
 
-/// What a request is counted under.
+/// What a request is counted under: words of this program, and names that are served.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
     verb: &'static str,
     dry_run: &'static str,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
+    group: Cow<'static, str>,
+    version: Cow<'static, str>,
+    resource: Cow<'static, str>,
+    subresource: &'static str,
     scope: &'static str,
     pub(crate) long_running: bool,
 }
 
 impl Labels {
-    pub(crate) fn new(method: &Method, target: Option<&ResourcePath>, query: &Query) -> Self {
+    pub(crate) fn new(method: &Method, target: Option<&ResourcePath>, query: &Query, registry: &Registry) -> Self {
         let Some(target) = target else {
             return Self { verb: method_name(method), ..Self::default() };
         };
@@ -54,14 +60,25 @@ impl Labels {
             (true, false) => "namespace",
             (true, true) => "cluster",
         };
+        let served = registry.find(&target.resource).map(|served| &served.resource);
+        let (group, version, resource) = match served {
+            Some(served) => (served.kind.group.clone(), served.kind.version.clone(), served.plural.clone()),
+            None => (UNKNOWN.into(), UNKNOWN.into(), UNKNOWN.into()),
+        };
+        let known =
+            |resource: &Resource| resource.subresources.iter().map(|s| s.name()).find(|s| *s == target.subresource);
+        let subresource = match &*target.subresource {
+            "" => "",
+            _ => served.and_then(known).unwrap_or(UNKNOWN),
+        };
         let follows = target.subresource == "log" && query.flag("follow").unwrap_or(false);
         Self {
             verb,
             dry_run: if query.get("dryRun").is_some() { "All" } else { "" },
-            group: target.resource.group.to_string(),
-            version: target.resource.version.to_string(),
-            resource: target.resource.resource.to_string(),
-            subresource: target.subresource.clone(),
+            group,
+            version,
+            resource,
+            subresource,
             scope,
             long_running: verb == "WATCH" || connects || follows,
         }
@@ -128,7 +145,7 @@ impl RequestMetrics {
 
     pub(crate) fn finished(&self, labels: &Labels, code: u16, bytes: Option<u64>, took: Duration) {
         let l = labels;
-        let of_request = [l.verb, l.dry_run, &l.group, &l.version, &l.resource, &l.subresource, l.scope, COMPONENT];
+        let of_request = [l.verb, l.dry_run, &l.group, &l.version, &l.resource, l.subresource, l.scope, COMPONENT];
         let mut digits = [0; 3];
         let with_code = [
             l.verb,
@@ -136,7 +153,7 @@ impl RequestMetrics {
             &l.group,
             &l.version,
             &l.resource,
-            &l.subresource,
+            l.subresource,
             l.scope,
             COMPONENT,
             text(code, &mut digits),
@@ -152,11 +169,11 @@ impl RequestMetrics {
     }
 
     fn wide<'a>(&self, l: &'a Labels) -> [&'a str; 7] {
-        [COMPONENT, &l.group, &l.resource, l.scope, &l.subresource, l.verb, &l.version]
+        [COMPONENT, &l.group, &l.resource, l.scope, l.subresource, l.verb, &l.version]
     }
 
     pub(crate) fn rejected(&self, l: &Labels) {
-        let values = ["429", COMPONENT, &l.group, &l.resource, l.scope, &l.subresource, l.verb, &l.version];
+        let values = ["429", COMPONENT, &l.group, &l.resource, l.scope, l.subresource, l.verb, &l.version];
         self.rejected.with_label_values(&values).inc();
     }
 
@@ -204,7 +221,8 @@ mod tests {
             (Method::GET, "/version", "", "GET", "", false),
         ];
         for (method, path, query, verb, scope, long_running) in cases {
-            let labels = Labels::new(&method, path::parse(path).as_ref(), &Query::parse(Some(query)));
+            let query = Query::parse(Some(query));
+            let labels = Labels::new(&method, path::parse(path).as_ref(), &query, &Registry::default());
             assert_eq!((labels.verb, labels.scope, labels.long_running), (verb, scope, long_running), "{path}");
         }
         assert_eq!(text(404, &mut [0; 3]), "404");

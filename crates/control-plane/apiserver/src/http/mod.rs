@@ -1,5 +1,6 @@
 //! HTTP: connections, paths, content negotiation, answers.
 
+mod bodies;
 mod connect;
 mod connection;
 mod list_body;
@@ -11,4 +12,4 @@ pub(crate) mod response;
 mod service;
 
 pub use connection::{Listener, PeerUser, serve};
-pub use service::{Body, Frontend, Peer};
+pub use service::{Body, Frontend, Peer, REQUEST_TIMEOUT};

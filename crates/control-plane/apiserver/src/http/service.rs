@@ -2,22 +2,27 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
 use windlass_api::fields::FieldSelector;
+use windlass_api::text::with_causes;
+use windlass_api::well_known::group;
 use windlass_auth::{Attributes, User};
 use windlass_client::{Body as RequestBody, Encoding, Verb};
+use windlass_http::body::{self, BodyError};
 use windlass_telemetry::Metrics;
 
+use super::bodies::Bodies;
 use super::connect;
 use super::metrics::{Labels, RequestMetrics, UnderWay};
 use super::negotiation;
@@ -33,8 +38,8 @@ use crate::table::IncludeObject;
 
 /// The largest body that is read, as upstream.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// A request that is no watch, log or session has to end by then.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// A request that is no watch, log or session has to end by then, its body included: kube-apiserver's default of `--request-timeout`.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Requests that may be worked on at once, beside those that run for long; as many as kube-apiserver allows.
 const IN_FLIGHT_MAX: usize = 600;
@@ -55,40 +60,50 @@ pub struct Frontend {
     pub(super) server: Arc<Server>,
     metrics: RequestMetrics,
     seats: Semaphore,
+    bodies: Bodies,
+    request_timeout: Duration,
+}
+
+/// A request's place among those that are being worked on.
+pub(super) type Seat<'a> = (Option<SemaphorePermit<'a>>, Option<UnderWay>);
+
+/// A request on its way, and what is known of it.
+pub(super) struct Asked<'a> {
+    pub(super) context: &'a Context,
+    pub(super) query: &'a Query,
+    pub(super) labels: &'a Labels,
+    /// When it has to be answered.
+    deadline: Instant,
 }
 
 impl Frontend {
-    pub fn new(server: Arc<Server>, metrics: &Metrics) -> Self {
-        Self { server, metrics: RequestMetrics::new(metrics), seats: Semaphore::new(IN_FLIGHT_MAX) }
+    /// `request_timeout` is [`REQUEST_TIMEOUT`] as a rule.
+    pub fn new(server: Arc<Server>, metrics: &Metrics, request_timeout: Duration) -> Self {
+        Self {
+            server,
+            metrics: RequestMetrics::new(metrics),
+            seats: Semaphore::new(IN_FLIGHT_MAX),
+            bodies: Bodies::default(),
+            request_timeout,
+        }
     }
 
     /// Answers one request.
-    pub async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let accept = negotiation::accept(request.headers(), IncludeObject::Metadata, false).unwrap_or_default();
         let query = Query::parse(request.uri().query());
         let target = path::parse(request.uri().path());
-        let labels = Labels::new(request.method(), target.as_ref(), &query);
+        let labels = Labels::new(request.method(), target.as_ref(), &query, &self.server.registry());
         let started = Instant::now();
-        let response = match self.seat(&labels) {
-            Some(_seat) => {
-                let what = format!("{} {}", request.method(), request.uri().path());
-                match AssertUnwindSafe(self.handle(peer, target, &query, request)).catch_unwind().await {
-                    Ok(Ok(response)) => response,
-                    Ok(Err(status)) => failure(&status, Format { shape: Default::default(), ..accept }),
-                    Err(_) => {
-                        tracing::error!(request = what, "a request panicked");
-                        let text = "This request caused apiserver to panic. Look in the logs for details.";
-                        failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), accept)
-                    }
-                }
-            }
-            None => {
-                self.metrics.rejected(&labels);
-                let status = Status::too_many_requests(
-                    "The server has received too many requests and has asked us to try again later",
-                    1,
-                );
-                failure(&status, accept)
+        let what = format!("{} {}", request.method(), request.uri().path());
+        let handling = self.handle(peer, target, &query, &labels, started, request);
+        let response = match AssertUnwindSafe(handling).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => failure(&status, Format { shape: Default::default(), ..accept }),
+            Err(_) => {
+                tracing::error!(request = what, "a request panicked");
+                let text = "This request caused apiserver to panic. Look in the logs for details.";
+                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), accept)
             }
         };
         let under_way = labels.long_running.then(|| self.metrics.under_way(&labels));
@@ -104,13 +119,17 @@ impl Frontend {
         }
     }
 
-    /// A place among the requests that are being worked on; none is left when there are too many.
-    fn seat(&self, labels: &Labels) -> Option<(Option<SemaphorePermit<'_>>, Option<UnderWay>)> {
-        if labels.long_running {
-            return Some((None, None));
+    /// Takes a seat for a request that may now be worked on: it is authorized, and all of it is here. When there are too many, it is
+    /// turned away, unless an administrator asks.
+    pub(super) fn seat(&self, asked: &Asked<'_>) -> Result<Seat<'_>, Status> {
+        if asked.labels.long_running {
+            return Ok((None, None));
         }
-        let permit = self.seats.try_acquire().ok()?;
-        Some((Some(permit), Some(self.metrics.under_way(labels))))
+        let permit = self.seats.try_acquire().ok();
+        if permit.is_none() && !asked.context.user.is_in(group::MASTERS) {
+            return Err(self.turned_away(asked));
+        }
+        Ok((permit, Some(self.metrics.under_way(asked.labels))))
     }
 
     async fn handle(
@@ -118,18 +137,19 @@ impl Frontend {
         peer: Peer,
         target: Option<ResourcePath>,
         query: &Query,
+        labels: &Labels,
+        started: Instant,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let user = self.authenticate(peer, request.headers())?;
         let user = self.impersonate(user, request.headers())?;
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let context = Context::new(user, agent);
+        let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
         match target {
-            Some(target) if connect::is_connection(&target) => {
-                Box::pin(self.connect(&context, &target, query, request)).await
-            }
-            Some(target) => self.resource(&context, target, query, request).await,
-            None => Box::pin(self.other(&context, query, request)).await,
+            Some(target) if connect::is_connection(&target) => Box::pin(self.connect(&asked, &target, request)).await,
+            Some(target) => self.resource(&asked, target, request).await,
+            None => Box::pin(self.other(&asked, request)).await,
         }
     }
 
@@ -214,11 +234,11 @@ impl Frontend {
 
     async fn resource(
         &self,
-        context: &Context,
+        asked: &Asked<'_>,
         found: ResourcePath,
-        query: &Query,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
+        let Asked { context, query, deadline, .. } = *asked;
         let include = match query.get("includeObject") {
             Some("None") => IncludeObject::None,
             Some("Object") => IncludeObject::Object,
@@ -235,33 +255,51 @@ impl Frontend {
             fields.extend(options.fields.clone());
             options.fields = fields;
         }
-        let mut bytes = read_body(body).await?;
-        if matches!(verb, Verb::Delete | Verb::DeleteCollection) && bytes.is_empty() {
-            let options = query.delete_options()?;
-            bytes = serde_json::to_vec(&options).map_err(Status::internal)?.into();
-        }
-        let call = windlass_client::Request {
+        let mut call = windlass_client::Request {
             verb,
             resource: found.resource,
             subresource: found.subresource.into(),
             namespace: found.namespace,
             name,
             options,
-            body: RequestBody { bytes, encoding },
+            body: RequestBody { bytes: Bytes::new(), encoding },
         };
-        let outcome = match tokio::time::timeout(REQUEST_TIMEOUT, self.server.call(context, call)).await {
+        // Before the body is read: who may not ask cannot make the server wait, or hold anything for him.
+        self.server.gate.authorize_request(context, &call)?;
+        if !verb.is_read_only() {
+            call.body.bytes = self.read_body(asked, body).await?;
+        }
+        if matches!(verb, Verb::Delete | Verb::DeleteCollection) && call.body.bytes.is_empty() {
+            let options = query.delete_options()?;
+            call.body.bytes = serde_json::to_vec(&options).map_err(Status::internal)?.into();
+        }
+        let _seat = self.seat(asked)?;
+        let outcome = match timeout_at(deadline, self.server.carry_out(context, call)).await {
             Ok(outcome) => outcome?,
-            Err(_) => return Err(Status::timeout("request did not complete within the allotted timeout", 0)),
+            Err(_) => return Err(timed_out()),
         };
         success(self.server.clock(), context, outcome, format)
     }
 
-    async fn other(
-        &self,
-        context: &Context,
-        query: &Query,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, Status> {
+    async fn read_body(&self, asked: &Asked<'_>, body: Incoming) -> Result<Bytes, Status> {
+        let mut share = self.bodies.share(&asked.context.user);
+        match body::read(body, BODY_BYTES_MAX, asked.deadline, |bytes| share.take(bytes)).await {
+            Ok(bytes) => Ok(bytes),
+            Err(BodyError::NoRoom) => Err(self.turned_away(asked)),
+            Err(error @ BodyError::TooLarge(_)) => Err(Status::too_large(error)),
+            Err(BodyError::Deadline) => Err(timed_out()),
+            Err(error @ BodyError::Broken(_)) => Err(Status::bad_request(with_causes(&error))),
+        }
+    }
+
+    fn turned_away(&self, asked: &Asked<'_>) -> Status {
+        self.metrics.rejected(asked.labels);
+        let text = "The server has received too many requests and has asked us to try again later";
+        Status::too_many_requests(text, 1)
+    }
+
+    async fn other(&self, asked: &Asked<'_>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+        let Asked { context, query, .. } = *asked;
         let path = request.uri().path();
         let verb = request.method().as_str().to_ascii_lowercase();
         let attributes = Attributes {
@@ -276,6 +314,7 @@ impl Frontend {
             path,
         };
         self.server.gate.authorize(&attributes)?;
+        let _seat = self.seat(asked)?;
         let page = PageRequest { path, headers: request.headers(), query };
         pages::page(&self.server.pages, &self.server.gate, &page).await.unwrap_or_else(|| Err(Status::no_such_path()))
     }
@@ -317,12 +356,6 @@ fn held(_: &UnderWay, frame: Frame<Bytes>) -> Frame<Bytes> {
     frame
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, Status> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Status::too_large(format_args!("limit is {BODY_BYTES_MAX}")))
-        }
-        Err(error) => Err(Status::bad_request(format!("the body cannot be read: {error}"))),
-    }
+fn timed_out() -> Status {
+    Status::timeout("request did not complete within the allotted timeout", 0)
 }

@@ -22,15 +22,25 @@ pub(crate) enum Security {
     Kubelet,
 }
 
+/// What a connection is for: what is passed on of the query, and how it is said that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The client speaks to the other end itself, with a query of its own.
+    Proxy,
+    Log,
+    /// exec, attach, port-forward.
+    Session,
+}
+
 /// The other end, and what to ask it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub host: String,
     pub port: u16,
     pub security: Security,
-    /// Path and query; without a query the client's own is appended.
+    pub purpose: Purpose,
+    /// Path and query; a proxy's client appends its own query.
     pub path: String,
-    pub own_query: bool,
     /// The path of the API under which the other end appears to the client, for a proxy.
     pub prefix: Option<String>,
 }
@@ -183,7 +193,7 @@ fn read<T: DeserializeOwned>(
 }
 
 /// The kubelet of a node, and the path that it is asked for.
-fn kubelet(storage: &Storage, node: &str, path: String, own_query: bool) -> Result<Target, Status> {
+fn kubelet(storage: &Storage, node: &str, path: String, purpose: Purpose) -> Result<Target, Status> {
     let node: Node = read(storage, &NODES, "", node)?;
     let of = |kind: &str| node.status.addresses.iter().find(|address| address.kind == kind);
     let preferred = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS"];
@@ -195,7 +205,7 @@ fn kubelet(storage: &Storage, node: &str, path: String, own_query: bool) -> Resu
         0 => 10250,
         port => port,
     };
-    Ok(Target { host: address.address.clone(), port, security: Security::Kubelet, path, own_query, prefix: None })
+    Ok(Target { host: address.address.clone(), port, security: Security::Kubelet, purpose, path, prefix: None })
 }
 
 /// The container that is meant: the one that is named, or the only one.
@@ -274,7 +284,7 @@ fn log(storage: &Storage, found: &ResourcePath, query: &Query) -> Result<Option<
         return Ok(None);
     }
     let path = format!("/containerLogs/{}/{}/{container}", found.namespace, found.name);
-    kubelet(storage, &pod.spec.node_name, with_query(path, &options), true).map(Some)
+    kubelet(storage, &pod.spec.node_name, with_query(path, &options), Purpose::Log).map(Some)
 }
 
 /// A session in a container: exec or attach.
@@ -293,7 +303,7 @@ fn session(storage: &Storage, found: &ResourcePath, query: &Query) -> Result<Tar
         return Err(Status::bad_request("you must specify at least one command for the container"));
     }
     let path = format!("/{}/{}/{}/{container}", found.subresource, found.namespace, found.name);
-    kubelet(storage, node, with_query(path, &options), true)
+    kubelet(storage, node, with_query(path, &options), Purpose::Session)
 }
 
 fn port_forward(storage: &Storage, found: &ResourcePath, query: &Query) -> Result<Target, Status> {
@@ -302,7 +312,7 @@ fn port_forward(storage: &Storage, found: &ResourcePath, query: &Query) -> Resul
     let ports = query.all("ports").flat_map(|ports| ports.split(','));
     let options: Vec<(&str, String)> = ports.map(|port| ("port", port.to_owned())).collect();
     let path = format!("/portForward/{}/{}", found.namespace, found.name);
-    kubelet(storage, node, with_query(path, &options), true)
+    kubelet(storage, node, with_query(path, &options), Purpose::Session)
 }
 
 fn host<'a>(pod: &'a Pod, name: &str) -> Result<&'a str, Status> {
@@ -343,12 +353,12 @@ fn prefix(found: &ResourcePath) -> String {
 
 fn behind(found: &ResourcePath, host: String, port: u16, security: Security) -> Target {
     let path = format!("/{}", found.rest);
-    Target { host, port, security, path, own_query: false, prefix: Some(prefix(found)) }
+    Target { host, port, security, purpose: Purpose::Proxy, path, prefix: Some(prefix(found)) }
 }
 
 fn node_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> {
     let (security, name, port) = split_name(&found.name)?;
-    let target = kubelet(storage, name, String::new(), false)?;
+    let target = kubelet(storage, name, String::new(), Purpose::Proxy)?;
     let port = match port {
         "" => target.port,
         port => port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))?,

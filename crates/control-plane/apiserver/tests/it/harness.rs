@@ -1,11 +1,13 @@
 //! Starts a server and gives ways to it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -13,14 +15,15 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
-use windlass_api::Chance;
 use windlass_api::time::Clock;
+use windlass_api::{Chance, GroupVersionResource};
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::http::{Frontend, Listener, Peer, serve};
+use windlass_apiserver::http::{Frontend, Listener, Peer, REQUEST_TIMEOUT, serve};
 use windlass_apiserver::{Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
+use windlass_http::serve::Limits;
 use windlass_pki::{PrivateKey, TokenSigner};
 use windlass_store::Store;
 use windlass_telemetry::Metrics;
@@ -50,6 +53,11 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
+        Self::start_with(REQUEST_TIMEOUT, User::new("admin", &["system:masters"])).await
+    }
+
+    /// A server whose clients with a certificate are `user`, who may do everything by a role.
+    pub(crate) async fn start_with(request_timeout: Duration, user: User) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(windlass_store::Options {
             directory: directory.path().join("store"),
@@ -73,16 +81,32 @@ impl TestServer {
             advertised_address: address.clone(),
             kubelets: None,
         });
+        let peer = Arc::new(user.clone());
         let listener = Listener {
             socket,
             tls: Arc::new(server_tls()),
-            peer_user: Arc::new(|_| Peer::User(Arc::new(User::new("admin", &["system:masters"])))),
+            peer_user: Arc::new(move |_| Peer::User(peer.clone())),
+            limits: Limits { connections_max: 2000, ..Limits::default() },
         };
-        let frontend = Arc::new(Frontend::new(server.clone(), server.metrics()));
+        let frontend = Arc::new(Frontend::new(server.clone(), server.metrics(), request_timeout));
         tokio::spawn(serve(frontend, listener, std::future::pending()));
         let test = Self { server, address, _directory: directory };
+        test.allow_everything(&user.name).await;
         test.create("/api/v1/namespaces", &serde_json::json!({"metadata": {"name": "default"}})).await;
         test
+    }
+
+    async fn allow_everything(&self, user: &str) {
+        let [(_, admin), _] = self.clients();
+        let rules = serde_json::json!([
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]);
+        let role = serde_json::json!({"metadata": {"name": "all"}, "rules": rules});
+        let group = "rbac.authorization.k8s.io";
+        admin.create(&GroupVersionResource::of(group, "v1", "clusterroles"), "", &role).await.unwrap();
+        let binding = serde_json::json!({"metadata": {"name": "all"},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "all"},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": user}]});
+        admin.create(&GroupVersionResource::of(group, "v1", "clusterrolebindings"), "", &binding).await.unwrap();
     }
 
     /// Both ways of a component to the server.
@@ -99,6 +123,24 @@ impl TestServer {
         [("direct", Client::new(direct)), ("https", Client::new(https))]
     }
 
+    /// A connection, with the admin's certificate or none.
+    pub(crate) async fn http2<B>(&self, with_certificate: bool) -> SendRequest<B>
+    where
+        B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
+    {
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(client_tls(with_certificate)));
+        let stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address)
+    }
+
     /// A request as admin; `headers` are `name: value`.
     pub(crate) async fn send(&self, method: Method, path: &str, headers: &[&str], body: &str) -> Response<Incoming> {
         self.send_as(None, method, path, headers, body).await
@@ -113,13 +155,8 @@ impl TestServer {
         headers: &[&str],
         body: &str,
     ) -> Response<Incoming> {
-        let stream = TcpStream::connect(&self.address).await.unwrap();
-        let connector = TlsConnector::from(Arc::new(client_tls(token.is_none())));
-        let tls = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
-        tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(format!("https://{}{path}", self.address));
+        let mut sender = self.http2(token.is_none()).await;
+        let mut request = Request::builder().method(method).uri(self.url(path));
         for header in headers {
             let (name, value) = header.split_once(": ").unwrap();
             request = request.header(name, value);

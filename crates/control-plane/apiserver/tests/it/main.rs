@@ -4,6 +4,7 @@
 
 mod apply;
 mod harness;
+mod hostile;
 mod life;
 mod objects;
 mod pages;

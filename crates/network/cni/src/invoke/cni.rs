@@ -25,6 +25,8 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// How long one plugin may take; then it is killed.
     pub timeout: Duration,
+    /// The soft limit of open files that plugins get, if it is not this process's.
+    pub open_files: Option<u64>,
     /// Runs our own plugin within this process instead of executing it, which saves a process for every sandbox.
     pub builtin: bool,
 }
@@ -276,7 +278,7 @@ impl Cni {
         } else {
             let path = exec::find(&plugin.kind, &self.options.bin_dirs);
             match path {
-                Ok(path) => exec::run(&path, &environment, &stdin, self.options.timeout).await,
+                Ok(path) => exec::run(&path, &environment, &stdin, &self.options).await,
                 Err(error) => Err(error),
             }
         };

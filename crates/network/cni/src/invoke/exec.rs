@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::InvokeError;
+use super::{InvokeError, Options};
 use crate::{CniError, code};
 
 /// No result is longer than this; a plugin that writes more is cut off and its result does not parse.
@@ -27,13 +28,14 @@ pub(super) async fn run(
     path: &Path,
     environment: &[(&str, String)],
     stdin: &[u8],
-    timeout: Duration,
+    options: &Options,
 ) -> Result<Vec<u8>, InvokeError> {
     let failed = |action: &'static str| {
         let path = path.to_owned();
         move |source| InvokeError::Io { action, path, source }
     };
-    let mut child = spawn(path, environment).await.map_err(failed("execute"))?;
+    let timeout = options.timeout;
+    let mut child = spawn(path, environment, options.open_files).await.map_err(failed("execute"))?;
     let finished = tokio::time::timeout(timeout, communicate(&mut child, stdin)).await;
     let (status, stdout, stderr) = match finished {
         Ok(finished) => finished.map_err(failed("talk to"))?,
@@ -46,12 +48,16 @@ pub(super) async fn run(
 }
 
 /// A plugin that is just being written cannot be executed yet.
-async fn spawn(path: &Path, environment: &[(&str, String)]) -> io::Result<Child> {
+async fn spawn(path: &Path, environment: &[(&str, String)], open_files: Option<u64>) -> io::Result<Child> {
     let mut attempts = 0;
     loop {
         let mut command = Command::new(path);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        if let Some(soft) = open_files {
+            // SAFETY: between fork and exec only system calls are made.
+            unsafe { command.pre_exec(move || limit_open_files(soft)) };
+        }
         match command.spawn() {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < BUSY_ATTEMPTS_MAX => {
                 attempts += 1;
@@ -60,6 +66,11 @@ async fn spawn(path: &Path, environment: &[(&str, String)]) -> io::Result<Child>
             result => return result,
         }
     }
+}
+
+fn limit_open_files(soft: u64) -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard)?)
 }
 
 async fn communicate(child: &mut Child, input: &[u8]) -> io::Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>)> {

@@ -32,6 +32,7 @@ impl Fake {
             bin_dirs: vec![dir.path().join("none"), dir.path().to_owned()],
             cache_dir: dir.path().join("cache"),
             timeout,
+            open_files: Some(200),
             builtin: false,
         });
         Self { dir, cni }
@@ -106,6 +107,7 @@ fn options_of(fake: &Fake) -> Options {
         bin_dirs: vec![fake.dir.path().to_owned()],
         cache_dir: fake.dir.path().join("cache"),
         timeout: Duration::from_secs(60),
+        open_files: None,
         builtin: false,
     }
 }
@@ -129,6 +131,8 @@ async fn failures_say_what_failed() {
     assert!(add().await.ends_with("netplugin failed with no error message: exit status: 3"));
     script(dir, "first", "echo x; exit 3");
     assert!(add().await.contains("error parsing its diagnostic message \"x\\n\""));
+    script(dir, "first", "echo \"limit $(ulimit -S -n)\" >&2; exit 3");
+    assert!(add().await.contains("limit 200"), "the soft limit is not this process's");
     script(dir, "first", "echo x");
     assert!(add().await.contains("CNI plugin \"first\" returned a result that cannot be read"));
     script(dir, "first", "exec sleep 600");

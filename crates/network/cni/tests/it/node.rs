@@ -52,6 +52,7 @@ impl Node {
             bin_dirs: vec![bin, PathBuf::from("/usr/lib/cni"), PathBuf::from("/opt/cni/bin")],
             cache_dir: dir.path().join("cache"),
             timeout: Duration::from_secs(60),
+            open_files: None,
             builtin,
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -6,5 +6,6 @@
 mod cluster;
 mod libc_resolver;
 mod speed;
+mod strangers;
 mod upstream;
 mod world;

@@ -2,8 +2,9 @@
 
 use http::{Method, StatusCode};
 
+use windlass_http::dial::DialError;
+
 use super::challenge::ChallengeError;
-use super::dial::DialError;
 use crate::digest::Digest;
 
 #[derive(Debug, thiserror::Error)]

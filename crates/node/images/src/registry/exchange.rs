@@ -13,11 +13,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
-use tokio_rustls::TlsConnector;
-use windlass_api::text::with_causes;
+use windlass_http::exchange::ExchangeError;
 
 use super::config::{Host, Proxy};
-use super::dial::{Connector, DialError};
+use super::dial::Connector;
 use super::error::{ConfigError, RegistryError, RequestFailure, describe_body};
 use super::tls::Material;
 
@@ -64,7 +63,7 @@ impl Transport {
         if let Some(client) = known(&self.clients.lock()) {
             return Ok(client);
         }
-        let tls = TlsConnector::from(Arc::new(key.0.client_config()?));
+        let tls = Arc::new(key.0.client_config()?);
         let connector = Connector { tls, proxy: self.proxy.clone(), dial_timeout: host.dial_timeout };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -223,24 +222,11 @@ pub(super) async fn refused(
 
 /// What lies at the bottom of a failed exchange.
 pub(super) fn cause(error: &(dyn StdError + 'static)) -> RequestFailure {
-    let mut at: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = at {
-        if let Some(dial) = error.downcast_ref::<DialError>() {
-            return RequestFailure::Dial(dial.clone());
-        }
-        if let Some(hyper) = error.downcast_ref::<hyper::Error>()
-            && hyper.is_incomplete_message()
-        {
-            return RequestFailure::Eof;
-        }
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::UnexpectedEof
-        {
-            return RequestFailure::Eof;
-        }
-        at = error.source();
+    match ExchangeError::of(error) {
+        ExchangeError::Dial(error) => RequestFailure::Dial(error),
+        ExchangeError::Eof => RequestFailure::Eof,
+        other => RequestFailure::Http(other.to_string()),
     }
-    RequestFailure::Http(with_causes(error))
 }
 
 pub(super) fn is_success(status: StatusCode) -> bool {

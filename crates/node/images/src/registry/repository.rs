@@ -13,11 +13,11 @@ use hyper::body::Incoming;
 use windlass_api::Chance;
 use windlass_api::text::with_causes;
 use windlass_cri::AuthConfig;
+use windlass_http::dial::DialError;
 
 use super::auth::{Answer, Authorizer};
 use super::blob::BlobStream;
 use super::config::{Host, Registries, Scheme};
-use super::dial::DialError;
 use super::error::{ConfigError, RegistryError, RequestFailure};
 use super::exchange::{HttpClient, Outgoing, Transport, is_success, read_body, refused, strip_query};
 use super::hosts_toml;
@@ -287,10 +287,9 @@ impl Endpoint {
     }
 
     fn falls_back_to_plain(&self, error: &RegistryError) -> bool {
-        let not_tls = matches!(
-            error,
-            RegistryError::Request { source: RequestFailure::Dial(DialError::NotTls | DialError::Tls(_)), .. }
-        );
+        use DialError::{Eof, HandshakeTimeout, NotTls, Tls};
+        let RegistryError::Request { source: RequestFailure::Dial(error), .. } = error else { return false };
+        let not_tls = matches!(error, NotTls | Tls(_) | HandshakeTimeout | Eof);
         not_tls && self.host.scheme == Scheme::HttpsElseHttp && !self.plain.swap(true, Ordering::Relaxed)
     }
 }

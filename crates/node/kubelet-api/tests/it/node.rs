@@ -260,6 +260,7 @@ impl TestNode {
             clock,
             metrics: Metrics::default(),
             system_logs: directory.join("logs"),
+            limits: windlass_http::serve::Limits::default(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(serve(options, async move { drop(stopped.await) }));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use windlass_api::k8s::api::core::v1::{Container, Probe};
 use windlass_cri::{Code, RuntimeService};
+use windlass_http::dial;
 
 use super::{grpc, http};
 
@@ -62,18 +62,14 @@ pub(crate) async fn check(target: &Target<'_>, probe: &Probe) -> Outcome {
         };
     }
     if let Some(action) = &probe.grpc {
-        let address = join(target.pod_ip, u16::try_from(action.port).unwrap_or_default());
+        let port = u16::try_from(action.port).unwrap_or_default();
         let service = action.service.as_deref().unwrap_or_default();
-        return match grpc::check(&address, service, timeout).await {
+        return match grpc::check(target.pod_ip, port, service, timeout).await {
             Ok(()) => Outcome::Success,
             Err(error) => Outcome::Failure(error.to_string()),
         };
     }
     Outcome::Error("missing probe handler".to_owned())
-}
-
-fn join(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 async fn by_exec(target: &Target<'_>, command: Vec<String>, timeout: Duration) -> Outcome {
@@ -113,10 +109,8 @@ async fn by_http(
 }
 
 async fn by_tcp(host: &str, port: u16, timeout: Duration) -> Outcome {
-    let address = join(host, port);
-    match tokio::time::timeout(timeout, TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => Outcome::Success,
-        Ok(Err(error)) => Outcome::Failure(http::dial_error(&address, &error)),
-        Err(_) => Outcome::Failure(format!("dial tcp {address}: i/o timeout")),
+    match dial::tcp(host, port, timeout).await {
+        Ok(_) => Outcome::Success,
+        Err(error) => Outcome::Failure(error.to_string()),
     }
 }

@@ -7,6 +7,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use windlass_http::dial;
 
 const SERVING: u64 = 1;
 const ANSWER_MAX_BYTES: usize = 4096;
@@ -27,13 +28,13 @@ pub(crate) enum GrpcError {
 }
 
 /// Asks for the health of a service; an empty name is the server as a whole.
-pub(crate) async fn check(address: &str, service: &str, timeout: Duration) -> Result<(), GrpcError> {
+pub(crate) async fn check(host: &str, port: u16, service: &str, timeout: Duration) -> Result<(), GrpcError> {
+    let address = dial::join(host, port);
     let shown = windlass_api::time::format_duration(i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX));
-    let connected = tokio::time::timeout(timeout, TcpStream::connect(address)).await;
-    let Ok(Ok(stream)) = connected else {
-        return Err(GrpcError::Connect { address: address.to_owned(), timeout: shown });
+    let Ok(stream) = dial::tcp(host, port, timeout).await else {
+        return Err(GrpcError::Connect { address, timeout: shown });
     };
-    match tokio::time::timeout(timeout, ask(stream, address, service)).await {
+    match tokio::time::timeout(timeout, ask(stream, &address, service)).await {
         Ok(result) => result,
         Err(_) => Err(GrpcError::Timeout(shown)),
     }

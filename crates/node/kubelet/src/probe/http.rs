@@ -8,12 +8,10 @@ use http::header::{CONNECTION, HOST, HeaderName, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use windlass_api::k8s::api::core::v1::{Container, HTTPGetAction, HTTPHeader};
 use windlass_api::k8s::apimachinery::pkg::util::intstr::IntOrString;
+use windlass_http::dial::{self, DialError, Stream};
+use windlass_http::exchange::ExchangeError;
 use windlass_pki::AnyServer;
 
 /// Answers are cut to this, since they end up in events.
@@ -87,11 +85,7 @@ impl Get {
     }
 
     fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        dial::join(&self.host, self.port)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -113,16 +107,16 @@ fn headers(wanted: &[HTTPHeader], user_agent: &str) -> Vec<(String, String)> {
 
 /// Asks, and follows redirects within the host.
 pub(crate) async fn get(request: &Get, timeout: Duration) -> Result<Answer, HttpError> {
-    match tokio::time::timeout(timeout, follow(request)).await {
+    match tokio::time::timeout(timeout, follow(request, timeout)).await {
         Ok(result) => result,
         Err(_) => Err(HttpError::Timeout { url: request.url() }),
     }
 }
 
-async fn follow(request: &Get) -> Result<Answer, HttpError> {
+async fn follow(request: &Get, timeout: Duration) -> Result<Answer, HttpError> {
     let mut request = request.clone();
     for _ in 0..REDIRECTS_MAX {
-        let (status, location, body) = once(&request).await?;
+        let (status, location, body) = once(&request, timeout).await?;
         let Some(location) = location.filter(|_| status.is_redirection()) else {
             return Ok(Answer { status, body, elsewhere: false });
         };
@@ -142,38 +136,24 @@ async fn follow(request: &Get) -> Result<Answer, HttpError> {
     Err(HttpError::Failed { url: request.url(), cause: "stopped after 10 redirects".to_owned() })
 }
 
-async fn once(request: &Get) -> Result<(StatusCode, Option<String>, String), HttpError> {
+async fn once(request: &Get, timeout: Duration) -> Result<(StatusCode, Option<String>, String), HttpError> {
     let failed = |cause: String| HttpError::Failed { url: request.url(), cause };
-    let stream = TcpStream::connect((request.host.as_str(), request.port))
-        .await
-        .map_err(|error| failed(dial_error(&request.authority(), &error)))?;
+    let unreachable = |error: DialError| match error {
+        DialError::NotTls => HttpError::PlainAnswer { url: request.url() },
+        error => failed(error.to_string()),
+    };
+    let stream = dial::tcp(&request.host, request.port, timeout).await.map_err(unreachable)?;
     if !request.tls {
-        return exchange(stream, request).await;
+        return exchange(stream.into(), request).await;
     }
-    let name = ServerName::try_from(request.host.clone()).map_err(|error| failed(error.to_string()))?;
-    match TlsConnector::from(TLS.clone()).connect(name, stream).await {
-        Ok(stream) => exchange(stream, request).await,
-        Err(error) if error.to_string().contains("InvalidContentType") => {
-            Err(HttpError::PlainAnswer { url: request.url() })
-        }
-        Err(error) => Err(failed(error.to_string())),
-    }
+    let stream = dial::tls(TLS.clone(), &request.host, stream, timeout).await.map_err(unreachable)?;
+    exchange(stream.into(), request).await
 }
 
-/// As Go words a refused or failed connection, which events have always shown.
-pub(crate) fn dial_error(address: &str, error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default().to_lowercase();
-    format!("dial tcp {address}: connect: {text}")
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: &Get,
-) -> Result<(StatusCode, Option<String>, String), HttpError> {
+async fn exchange(stream: Stream, request: &Get) -> Result<(StatusCode, Option<String>, String), HttpError> {
     let failed = |cause: String| HttpError::Failed { url: request.url(), cause };
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(error.to_string()))?;
+    let broken = |error: hyper::Error| failed(ExchangeError::of(&error).to_string());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut builder = Request::get(&request.path).header(CONNECTION, "close");
     let mut host = request.authority();
     for (name, value) in &request.headers {
@@ -185,7 +165,7 @@ async fn exchange(
     }
     let message = builder.header(HOST, host).body(Empty::<Bytes>::new()).map_err(|error| failed(error.to_string()))?;
     let exchange = async {
-        let response = sender.send_request(message).await.map_err(|error| failed(go_wording(&error)))?;
+        let response = sender.send_request(message).await.map_err(broken)?;
         let status = response.status();
         let location = response.headers().get(http::header::LOCATION);
         let location = location.and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -200,10 +180,6 @@ async fn exchange(
         result = &mut exchange => result,
         _ = &mut connection => exchange.await,
     }
-}
-
-fn go_wording(error: &hyper::Error) -> String {
-    if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() }
 }
 
 /// A probe asks whether something answers, not who: pods mostly have certificates that nobody else trusts.

@@ -26,19 +26,18 @@ use crate::shared::Shared;
 /// Why a container does not run: reason and message of its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StartFailure {
-    pub(super) reason: String,
+    pub(super) reason: &'static str,
     pub(super) message: String,
     pub(super) retry_at: Option<Timestamp>,
 }
 
 impl StartFailure {
     fn config(message: impl std::fmt::Display) -> Self {
-        let reason = "CreateContainerConfigError".to_owned();
-        Self { reason, message: message.to_string(), retry_at: None }
+        Self::of("CreateContainerConfigError", message)
     }
 
-    fn of(reason: &str, message: impl std::fmt::Display) -> Self {
-        Self { reason: reason.to_owned(), message: message.to_string(), retry_at: None }
+    fn of(reason: &'static str, message: impl std::fmt::Display) -> Self {
+        Self { reason, message: message.to_string(), retry_at: None }
     }
 }
 
@@ -124,7 +123,7 @@ impl Starting<'_> {
         let sources = shared.objects.of_pod(pod.uid());
         let image = shared.images.ensure(pod, container, &sources).await.map_err(|failure| {
             shared.recorder.event(&about, EventType::Warning, "Failed", format!("Error: {}", failure.reason));
-            StartFailure { reason: failure.reason.to_owned(), message: failure.message, retry_at: failure.retry_at }
+            StartFailure { reason: failure.reason, message: failure.message, retry_at: failure.retry_at }
         })?;
         self.pull_image_volumes(container).await?;
         let id = self.create(kind, container, &image).await.inspect_err(warn)?;
@@ -153,7 +152,7 @@ impl Starting<'_> {
             };
             let sources = shared.objects.of_pod(pod.uid());
             shared.images.ensure(pod, &image, &sources).await.map_err(|failure| StartFailure {
-                reason: failure.reason.to_owned(),
+                reason: failure.reason,
                 message: failure.message,
                 retry_at: failure.retry_at,
             })?;

@@ -577,7 +577,7 @@ impl Worker {
                     self.not_before.remove(&start.name);
                 }
                 Err(failure) => {
-                    self.shared.metrics.container_failed(start.kind, &failure.reason);
+                    self.shared.metrics.container_failed(start.kind, failure.reason);
                     self.note_failure(&start.name, failure);
                     // Its status says why.
                     started = true;
@@ -599,7 +599,7 @@ impl Worker {
             message = failure.message,
             "container failed to start"
         );
-        let retry_at = match (&*failure.reason, failure.retry_at) {
+        let retry_at = match (failure.reason, failure.retry_at) {
             // The runtime shows it as ended: its pauses are those of crashes. A moment lets the reason be seen.
             ("RunContainerError" | "PostStartHookError", _) => Some(self.now() + RETRY),
             // The pause is told with the next attempt, as people know it: ErrImagePull, then ImagePullBackOff.
@@ -610,7 +610,7 @@ impl Worker {
         if let Some(at) = retry_at {
             self.not_before.insert(name.to_owned(), at);
         }
-        self.waiting.insert(name.to_owned(), (failure.reason, failure.message));
+        self.waiting.insert(name.to_owned(), (failure.reason.to_owned(), failure.message));
     }
 
     /// Of each container one dead instance stays besides the newest, for its log and its last state.

@@ -12,13 +12,19 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::server::Server;
 use crate::sys::process::{self, Clone, Forked};
 
+/// The argument before the soft limit of open files that processes of containers get.
+pub const OPEN_FILES: &str = "--open-files";
+
 /// As containerd's shims have it.
 const OOM_SCORE_ADJ: &str = "-999";
 
 /// Runs the supervisor. A program calls this first thing in `main`, before any thread exists, when it was executed with
-/// [`crate::Options::supervisor_command`]; `args` are those that follow that command (`--root PATH`, which only serves to
-/// tell supervisors apart in a list of processes). Standard input is the listening socket, standard error a log file.
-pub fn main(_args: impl IntoIterator<Item = OsString>) -> ! {
+/// [`crate::Options::supervisor_command`]; `args` are those that follow the program's name for it: [`OPEN_FILES`] with the soft limit of
+/// containers' processes if it is not this one's, and `--root PATH`, which only serves to tell supervisors apart in a list of processes.
+/// Standard input is the listening socket, standard error a log file.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ! {
+    let mut args = args.into_iter().skip_while(|arg| arg != OPEN_FILES);
+    let open_files = args.nth(1).and_then(|number| number.to_str()?.parse().ok());
     // SAFETY: the program has just started and has one thread.
     match unsafe { process::fork(&Clone::default()) } {
         // The daemon waits for this process alone: the supervisor is then nobody's child but init's.
@@ -26,7 +32,7 @@ pub fn main(_args: impl IntoIterator<Item = OsString>) -> ! {
         Ok(Forked::Child) => {}
         Err(error) => fail(&error),
     }
-    match serve() {
+    match serve(open_files) {
         Ok(()) => process::exit_now(0),
         Err(error) => fail(&error),
     }
@@ -37,7 +43,7 @@ fn fail(error: &io::Error) -> ! {
     process::exit_now(1)
 }
 
-fn serve() -> io::Result<()> {
+fn serve(open_files: Option<u64>) -> io::Result<()> {
     nix::unistd::setsid()?;
     nix::unistd::chdir("/")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
@@ -50,7 +56,7 @@ fn serve() -> io::Result<()> {
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
     let listener = take_listener()?;
     process::close_descriptors(3, &[listener.as_raw_fd()])?;
-    let open_files = raise_open_files()?;
+    let open_files = raise_open_files(open_files)?;
     let signals = take_signals()?;
     Server::new(listener, signals, open_files)?.run()
 }
@@ -68,9 +74,11 @@ fn take_listener() -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Each container takes a handful of descriptors here. Returns the limits that its processes are to have: the node's.
-fn raise_open_files() -> io::Result<(u64, u64)> {
+/// Each container takes a handful of descriptors here. Returns the limits that its processes are to have: those that were asked for, or the
+/// node's.
+fn raise_open_files(wanted: Option<u64>) -> io::Result<(u64, u64)> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let soft = wanted.map_or(soft, |wanted| wanted.min(hard));
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     Ok((soft, hard))
 }

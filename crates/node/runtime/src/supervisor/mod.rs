@@ -30,6 +30,6 @@ pub fn is_running(root: &std::path::Path) -> std::io::Result<bool> {
     spawn::connect(&root.join(protocol::SOCKET)).map(|socket| socket.is_some())
 }
 
-pub use entry::main;
+pub use entry::{OPEN_FILES, main};
 pub use mount_namespace::join_mount_namespace;
 pub(crate) use streams::set_window;

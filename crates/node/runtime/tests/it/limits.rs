@@ -7,6 +7,7 @@ use windlass_cri::{
     SecurityContext,
 };
 use windlass_runtime::CgroupLayout;
+use windlass_runtime::supervisor::OPEN_FILES;
 
 use crate::support::{Node, container, on_node, on_node_with, own_pids, shell, strings, until};
 
@@ -26,6 +27,23 @@ fn file(node: &Node, id: &str, v1: (&str, &str), v2: &str) -> PathBuf {
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+}
+
+#[test]
+fn containers_may_open_as_many_files_as_the_daemon_was_given() {
+    on_node(|node| {
+        Box::pin(async move {
+            node.shut_down().await;
+            node.options.supervisor_command.extend([OPEN_FILES.into(), "333".into()]);
+            node.open().await;
+            let sandbox = node.sandbox().await;
+            let id = node.start(&sandbox, container("c", &["sleep", "1000"])).await;
+            let pid = node.status(&id).await.pid.unwrap();
+            let limits = read(Path::new(&format!("/proc/{pid}/limits")));
+            let open_files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+            assert_eq!(open_files.split_whitespace().next(), Some("333"), "the supervisor itself has raised its own");
+        })
+    });
 }
 
 #[test]

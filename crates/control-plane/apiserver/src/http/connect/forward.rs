@@ -14,18 +14,19 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use windlass_api::Status;
+use windlass_api::status::Reason;
+use windlass_http::dial::{self, DialError, Stream};
+use windlass_http::exchange::ExchangeError;
 
 use crate::http::path::ResourcePath;
 use crate::http::response::{Body, full};
 use crate::server::Server;
-use crate::subresources::target::{Security, Target};
+use crate::subresources::target::{Purpose, Security, Target};
 
-/// How long the other end may take to accept.
+/// How long the other end may take to accept, and to finish its handshake; as Go's default transport.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest page whose links are rewritten.
 const HTML_MAX: usize = 16 << 20;
@@ -41,9 +42,6 @@ const HOP_BY_HOP: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A proxied folder without a slash at its end would make relative links of its pages go wrong.
 pub(super) fn redirect_to_folder(found: &ResourcePath, request: &Request<Incoming>) -> Option<Response<Body>> {
@@ -72,18 +70,12 @@ pub(super) async fn forward(
     target: Target,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
-    let refused =
-        |why: &dyn std::fmt::Display| Status::service_unavailable(format!("error trying to reach service: {why}"));
-    let dialing = tokio::time::timeout(DIAL_TIMEOUT, dial(server, &target)).await;
-    let stream = match dialing {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(refused(&format_args!("dial tcp {}:{}: {error}", target.host, target.port))),
-        Err(_) => return Err(refused(&format_args!("dial tcp {}:{}: i/o timeout", target.host, target.port))),
-    };
+    let broken = |error: hyper::Error| unreachable(&target, &ExchangeError::of(&error));
+    let stream = connect(server, &target).await.map_err(|error| unreachable(&target, &error))?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .handshake::<_, Incoming>(TokioIo::new(stream))
         .await
-        .map_err(|error| refused(&error))?;
+        .map_err(broken)?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a proxied connection ended early");
@@ -91,7 +83,7 @@ pub(super) async fn forward(
     });
     let upgrade = is_upgrade(request.headers());
     let (outgoing, client) = outgoing(&target, request, upgrade)?;
-    let answer = sender.send_request(outgoing).await.map_err(|error| refused(&error))?;
+    let answer = sender.send_request(outgoing).await.map_err(broken)?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(tunnel(client, answer));
     }
@@ -101,17 +93,26 @@ pub(super) async fn forward(
     }
 }
 
-async fn dial(server: &Server, target: &Target) -> std::io::Result<Box<dyn Stream>> {
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
-    stream.set_nodelay(true)?;
+async fn connect(server: &Server, target: &Target) -> Result<Stream, DialError> {
+    let stream = dial::tcp(&target.host, target.port, DIAL_TIMEOUT).await?;
     let tls = match target.security {
-        Security::Plain => return Ok(Box::new(stream)),
+        Security::Plain => return Ok(stream.into()),
         Security::Any => server.connector.anybody.clone(),
         Security::Kubelet => server.connector.kubelets.clone(),
     };
-    let name = ServerName::try_from(target.host.clone()).map_err(std::io::Error::other)?;
-    let stream = tokio_rustls::TlsConnector::from(tls).connect(name, stream).await?;
-    Ok(Box::new(stream))
+    Ok(dial::tls(tls, &target.host, stream, HANDSHAKE_TIMEOUT).await?.into())
+}
+
+/// Why there is no answer, as upstream words it: for a proxy, for a log, and for a session.
+fn unreachable(target: &Target, error: &dyn std::fmt::Display) -> Status {
+    match target.purpose {
+        Purpose::Proxy => Status::service_unavailable(format!("error trying to reach service: {error}")),
+        Purpose::Log => {
+            let url = format!("https://{}{}", dial::join(&target.host, target.port), target.path);
+            Status::new(500, Reason::Unknown, format!("Get {url:?}: {error}"))
+        }
+        Purpose::Session => Status::new(500, Reason::Unknown, format!("error dialing backend: {error}")),
+    }
 }
 
 type ClientUpgrade = hyper::upgrade::OnUpgrade;
@@ -123,7 +124,7 @@ fn outgoing(
     upgrade: bool,
 ) -> Result<(Request<Incoming>, ClientUpgrade), Status> {
     let client = hyper::upgrade::on(&mut request);
-    let path = match request.uri().query().filter(|_| !target.own_query) {
+    let path = match request.uri().query().filter(|_| target.purpose == Purpose::Proxy) {
         Some(query) => format!("{}?{query}", target.path),
         None => target.path.clone(),
     };
@@ -143,8 +144,7 @@ fn outgoing(
     if length.is_none() {
         parts.headers.remove(TRANSFER_ENCODING);
     }
-    let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
-    let host = HeaderValue::from_str(&format!("{host}:{}", target.port)).map_err(Status::internal)?;
+    let host = HeaderValue::from_str(&dial::join(&target.host, target.port)).map_err(Status::internal)?;
     let asked = parts.headers.insert(HOST, host);
     if let Some(prefix) = &target.prefix {
         let headers = &mut parts.headers;
@@ -227,9 +227,8 @@ fn is_html(headers: &HeaderMap) -> bool {
 /// A page of the target, whose links lead through the proxy.
 async fn rewritten(target: &Target, prefix: &str, answer: Response<Incoming>) -> Result<Response<Body>, Status> {
     let (parts, body) = answer.into_parts();
-    let failed =
-        |error: &dyn std::fmt::Display| Status::service_unavailable(format!("error trying to reach service: {error}"));
-    let page = Limited::new(body, HTML_MAX).collect().await.map_err(|error| failed(&error))?.to_bytes();
+    let page = Limited::new(body, HTML_MAX).collect().await;
+    let page = page.map_err(|error| unreachable(target, &ExchangeError::of(&*error)))?.to_bytes();
     let page = super::html::rewrite(&page, |link| behind_prefix(target, prefix, link));
     let mut response = hand_back(target, Response::from_parts(parts, Empty::new()));
     response.headers_mut().remove(CONTENT_LENGTH);
@@ -257,8 +256,8 @@ mod tests {
             host: "10.244.0.2".to_owned(),
             port: 80,
             security: Security::Plain,
+            purpose: Purpose::Proxy,
             path: "/".to_owned(),
-            own_query: false,
             prefix: None,
         };
         let behind = |location| behind_prefix(&target, "/p", location);

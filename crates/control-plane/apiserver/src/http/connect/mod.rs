@@ -14,9 +14,8 @@ use windlass_auth::Attributes;
 use windlass_resources::Subresource;
 
 use super::path::ResourcePath;
-use super::query::Query;
 use super::response::Body;
-use super::service::Frontend;
+use super::service::{Asked, Frontend};
 use crate::context::Context;
 use crate::subresources::target::target;
 
@@ -31,11 +30,11 @@ impl Frontend {
     /// Authorizes a connection, and makes it.
     pub(super) async fn connect(
         &self,
-        context: &Context,
+        asked: &Asked<'_>,
         found: &ResourcePath,
-        query: &Query,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
+        let Asked { context, query, .. } = *asked;
         let verb = match *request.method() {
             Method::POST => "create",
             Method::PUT => "update",
@@ -48,6 +47,7 @@ impl Frontend {
         if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
             self.authorize_connection(context, found, "create")?;
         }
+        let _seat = self.seat(asked)?;
         let served = self.server.storage.find(&found.resource)?;
         let subresource = served.resource.subresources.iter().find(|s| s.name() == found.subresource);
         let subresource = *subresource.ok_or_else(Status::no_such_path)?;

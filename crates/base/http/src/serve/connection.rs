@@ -1,0 +1,220 @@
+//! One connection: handshake, then HTTP/1.1 or HTTP/2.
+//!
+//! Which of the two is decided by ALPN alone, as in Go: no byte is waited for to find it out, and so each state has its deadline.
+//! Cost for a request: two counters and one allocation; timers belong to the connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::activity::{Activity, Tracked};
+use super::listener::{Accepted, Shared};
+use super::options::{Limits, Timers};
+use super::places::Place;
+use super::service::Service;
+use crate::dial::Stream;
+
+/// What Go's server says to a client that does not speak TLS.
+const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// HTTP's two versions with their bounds and timers.
+pub(super) struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    pub(super) fn new(limits: &Limits, timers: &Timers) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(timers.head)
+            .max_header_size(usize::try_from(limits.head_bytes_max).unwrap_or(usize::MAX));
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(timers.ping)
+            .keep_alive_timeout(timers.ping_answer)
+            .max_concurrent_streams(limits.streams_max)
+            .max_header_list_size(limits.head_bytes_max)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20);
+        Self { http1, http2 }
+    }
+}
+
+/// Serves a connection to its end, or until it is upgraded.
+pub(super) async fn serve_connection<S: Service>(shared: Arc<Shared<S>>, accepted: Accepted) {
+    let Accepted { stream, address, mut place, stopped, _busy } = accepted;
+    let (stream, client) = match &shared.acceptor {
+        None => (Stream::from(stream), shared.service.identify(address, None)),
+        Some(acceptor) => {
+            let handshake = tokio::time::timeout(shared.timers.handshake, handshake(acceptor, stream));
+            let stream = tokio::select! {
+                result = handshake => result,
+                () = place.lost() => return,
+            };
+            let Ok(Some(stream)) = stream else { return };
+            let client = shared.service.identify(address, stream.get_ref().1.peer_certificates());
+            (Stream::from(stream), client)
+        }
+    };
+    if !place.confirm(shared.service.is_privileged(&client)) {
+        return tracing::debug!(%address, "a connection too many was closed");
+    }
+    let is_http2 = matches!(&stream, Stream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"));
+    let activity = Arc::<Activity>::default();
+    let (requests, handler) = (activity.clone(), shared.clone());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let under_way = requests.begin();
+        let (service, client) = (handler.service.clone(), client.clone());
+        // Boxed, for hyper and tokio move it several times before it runs.
+        Box::pin(async move {
+            let response = service.answer(client, request).await;
+            Ok::<_, Infallible>(response.map(|body| Tracked { body, _under_way: under_way }))
+        })
+    });
+    let io = TokioIo::new(Placed { stream, _place: place });
+    let result = if is_http2 {
+        drive(shared.protocols.http2.serve_connection(io, service), &activity, &shared.timers, stopped).await
+    } else {
+        let connection = shared.protocols.http1.serve_connection(io, service).with_upgrades();
+        drive(connection, &activity, &shared.timers, stopped).await
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let (error, mut stream) = match acceptor.accept(stream).into_fallible().await {
+        Ok(stream) => return Some(stream),
+        Err(failed) => failed,
+    };
+    tracing::debug!(%error, "a TLS handshake failed");
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if matches!(tls, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))) {
+        // Whoever has gone has lost nothing.
+        let _ = stream.write_all(NOT_TLS).await;
+    }
+    None
+}
+
+/// A connection of either version.
+trait Connection: Future<Output = hyper::Result<()>> {
+    fn graceful_shutdown(self: Pin<&mut Self>);
+}
+
+impl<I, B, S> Connection for http1::UpgradeableConnection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}
+
+impl<I, B, S, E> Connection for http2::Connection<I, S, E>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}
+
+/// Drives a connection, asks it to end when it is idle or the server ends, and ends it when it does not.
+async fn drive(
+    connection: impl Connection,
+    activity: &Activity,
+    timers: &Timers,
+    mut stopped: watch::Receiver<()>,
+) -> hyper::Result<()> {
+    tokio::pin!(connection);
+    let idle = tokio::time::sleep(timers.idle);
+    tokio::pin!(idle);
+    let mut begun = activity.begun();
+    let is_idle = loop {
+        tokio::select! {
+            biased;
+            result = &mut connection => return result,
+            // An error is the end of the server too.
+            _ = stopped.changed() => break false,
+            () = &mut idle => {
+                if activity.is_idle_since(begun) {
+                    break true;
+                }
+                begun = activity.begun();
+                idle.as_mut().reset(tokio::time::Instant::now() + timers.idle);
+            }
+        }
+    };
+    connection.as_mut().graceful_shutdown();
+    if is_idle {
+        return tokio::time::timeout(timers.drain, connection).await.unwrap_or(Ok(()));
+    }
+    connection.await
+}
+
+/// A stream that keeps its place for as long as it is open, also when it is no longer HTTP.
+struct Placed {
+    stream: Stream,
+    _place: Place,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
