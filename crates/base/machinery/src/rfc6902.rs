@@ -133,9 +133,10 @@ mod tests {
 
     #[test]
     fn copies_into_themselves_stay_shallow_and_small() {
-        // Each copy doubles the document's height, and its size.
-        let deep: Vec<Value> = (0..20).map(|_| json!({"op": "copy", "from": "/a", "path": "/a/x"})).collect();
-        let chain = format!("{}1{}", "{\"x\":".repeat(100), "}".repeat(100));
+        // Each copy goes below the deepest value, and so doubles the document's height.
+        let below = |levels: usize| format!("/a{}", "/x".repeat(levels));
+        let deep: Vec<Value> = (4..20).map(|n| json!({"op": "copy", "from": "/a", "path": below(1 << n)})).collect();
+        let chain = format!("{}1{}", "{\"x\":".repeat(16), "}".repeat(16));
         let document = json!({"a": serde_json::from_str::<Value>(&chain).unwrap()});
         assert_eq!(patched(document, Value::Array(deep)), Err(JsonPatchError::TooDeep));
         let wide: Vec<Value> =

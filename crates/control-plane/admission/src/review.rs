@@ -15,6 +15,18 @@ pub enum Operation {
     Connect,
 }
 
+impl Operation {
+    /// As it stands in admission reviews.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
 /// One write.
 pub struct Review<'a> {
     pub operation: Operation,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use windlass_api::well_known::group;
 use windlass_api::{Status, gvk::GroupResource};
 use windlass_auth::node::NodeAuthorizer;
@@ -90,12 +91,6 @@ struct BindingObject {
     subjects: Option<Vec<Subject>>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodObject {
-    spec: serde_json::Value,
-}
-
 fn read<T: DeserializeOwned + Default>(item: &Item) -> T {
     serde_json::from_slice(&item.value).unwrap_or_else(|error| {
         tracing::error!(key = %item.key, %error, "an object in the store cannot be read");
@@ -117,9 +112,26 @@ fn take_rbac(rbac: &mut Rbac, table: usize, item: &Item, gone: bool) {
     }
 }
 
-fn take_pod(nodes: &mut NodeAuthorizer, _: usize, item: &Item, gone: bool) {
-    let pod = (!gone).then(|| read::<PodObject>(item));
-    nodes.set_pod(item.namespace(), item.name(), pod.as_ref().map(|pod| &pod.spec));
+/// The tables of objects that belong to nodes, or lead to them.
+const OF_NODES: [&str; 5] = [
+    "pods",
+    "persistentvolumes",
+    "volumeattachments.storage.k8s.io",
+    "resourceslices.resource.k8s.io",
+    "podcertificaterequests.certificates.k8s.io",
+];
+
+fn take_of_nodes(nodes: &mut NodeAuthorizer, table: usize, item: &Item, gone: bool) {
+    let object = (!gone).then(|| read::<Value>(item));
+    let (namespace, name) = (item.namespace(), item.name());
+    let node = object.as_ref().and_then(|object| object["spec"]["nodeName"].as_str());
+    match table {
+        0 => nodes.set_pod(namespace, name, object.as_ref()),
+        1 => nodes.set_volume(name, object.as_ref()),
+        2 => nodes.set_named("volumeattachments", namespace, name, node),
+        3 => nodes.set_named("resourceslices", namespace, name, node),
+        _ => nodes.set_named("podcertificaterequests", namespace, name, node),
+    }
 }
 
 /// The rules that every node has; upstream binds the role to nobody and builds it into the Node authorizer.
@@ -139,7 +151,7 @@ impl Authorizer {
         ];
         Self {
             rbac: Fed::new(store, &RBAC, Rbac::default, take_rbac),
-            nodes: Fed::new(store, &["pods"], || NodeAuthorizer::new(node_rules()), take_pod),
+            nodes: Fed::new(store, &OF_NODES, || NodeAuthorizer::new(node_rules()), take_of_nodes),
         }
     }
 

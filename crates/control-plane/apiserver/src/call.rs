@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use windlass_admission::{Operation, Review};
 use windlass_api::{GroupVersionKind, Status, time};
+use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
 use windlass_machinery::Schema;
 use windlass_machinery::managed::{self, Change};
@@ -63,6 +64,26 @@ impl<'a> Call<'a> {
     /// The refusal of a request that was made from a version that is no longer the current one.
     pub(crate) fn stale(&self) -> Status {
         Status::stale(&self.served.resource.group_resource(), &self.request.name)
+    }
+
+    /// Refuses an update or an apply that would create its object to who may not create it.
+    pub(crate) fn authorize_creation(&self) -> Result<(), Status> {
+        let request = self.request;
+        self.gate.authorize(&Attributes {
+            group: &request.resource.group,
+            version: &request.resource.version,
+            resource: &request.resource.resource,
+            namespace: &request.namespace,
+            name: &request.name,
+            ..Attributes::of(&self.context.user, Verb::Create.name())
+        })
+    }
+
+    /// Runs admission for an object of another kind that is created through a subresource.
+    pub(crate) async fn admit_creation(&self, kind: &GroupVersionKind, object: &mut Value) -> Result<(), Status> {
+        let mut review = Review { kind, ..self.admission_review(Operation::Create, Some(object), None) };
+        self.gate.admission.admit(&mut review, self.gate).await?;
+        self.gate.admission.validate(&review, self.gate).await
     }
 
     /// The body as an object of the resource's kind.

@@ -85,7 +85,7 @@ impl Gate {
 
     fn may(&self, user: &User, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
         let attributes =
-            Attributes { user, verb, group: GROUP, version: "*", resource, subresource: "", namespace, name, path: "" };
+            Attributes { group: GROUP, version: "*", resource, namespace, name, ..Attributes::of(user, verb) };
         self.authorizer.decide(&attributes).is_allowed()
     }
 

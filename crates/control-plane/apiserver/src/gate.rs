@@ -8,7 +8,7 @@ use windlass_admission::{Chain, Cluster};
 use windlass_api::Status;
 use windlass_auth::authentication::Objects;
 use windlass_auth::{Attributes, Decision, User};
-use windlass_client::Request;
+use windlass_client::{Request, Verb};
 
 use crate::authorization::{Authorizer, forbidden};
 use crate::context::Context;
@@ -38,19 +38,20 @@ impl Gate {
 
     /// Refuses a request for a resource that its user may not make.
     pub(crate) fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
-        // Who asks for a collection of one asks for that one.
-        let one = request.options.fields.required_value("metadata.name");
-        let name = if request.name.is_empty() { one.unwrap_or_default() } else { &request.name };
+        // Who reads a collection of one reads that one.
+        let one = match request.verb {
+            Verb::List | Verb::Watch => request.options.fields.required_value("metadata.name").unwrap_or_default(),
+            _ => "",
+        };
         self.authorize(&Attributes {
-            user: &context.user,
-            verb: request.verb.name(),
             group: &request.resource.group,
             version: &request.resource.version,
             resource: &request.resource.resource,
             subresource: &request.subresource,
             namespace: &request.namespace,
-            name,
-            path: "",
+            name: if request.name.is_empty() { one } else { &request.name },
+            fields: Some(&request.options.fields),
+            ..Attributes::of(&context.user, request.verb.name())
         })
     }
 

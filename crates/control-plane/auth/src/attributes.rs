@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use windlass_api::fields::FieldSelector;
+
 use crate::User;
 
 /// A request as an authorizer sees it.
@@ -19,6 +21,8 @@ pub struct Attributes<'a> {
     pub name: &'a str,
     /// Only for a path that is no resource.
     pub path: &'a str,
+    /// What a list, a watch or a deletion of a collection is restricted to.
+    pub fields: Option<&'a FieldSelector>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,24 @@ pub enum Decision {
 impl Decision {
     pub fn is_allowed(&self) -> bool {
         *self == Self::Allow
+    }
+}
+
+impl<'a> Attributes<'a> {
+    /// A user and a verb; everything else is to be filled in.
+    pub fn of(user: &'a User, verb: &'a str) -> Self {
+        Self {
+            user,
+            verb,
+            group: "",
+            version: "",
+            resource: "",
+            subresource: "",
+            namespace: "",
+            name: "",
+            path: "",
+            fields: None,
+        }
     }
 }
 

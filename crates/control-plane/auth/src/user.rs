@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use windlass_api::names;
 use windlass_api::well_known::group;
 
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
@@ -58,7 +59,10 @@ pub fn service_account_name(namespace: &str, name: &str) -> String {
 
 /// Namespace and name of the service account that a user name stands for.
 pub fn split_service_account(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':').filter(|(ns, name)| !ns.is_empty() && !name.is_empty())
+    let is_valid = |(namespace, name): &(&str, &str)| {
+        names::dns1123_label(namespace).is_empty() && names::dns1123_subdomain(name).is_empty()
+    };
+    user.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':').filter(is_valid)
 }
 
 pub fn service_account_groups(namespace: &str) -> Vec<String> {

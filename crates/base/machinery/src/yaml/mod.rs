@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn anchors_merges_keys_and_duplicates() {
         let text = "\u{feff}base: &base {on: 'yes', quoted: \"0400\"}\r\nmerged:\r\n  <<: *base\r\n  extra: !!str 12\r\n\
-            again: {a: 1, a: 2}\r\nkeys: {on: x, 1: y}\r\n";
+            again: {a: 1, a: 2}\r\nkeys: {on: x, 1: z}\r\n";
         let document = parse(text.as_bytes()).unwrap();
         assert_eq!(
             document.value,
@@ -57,7 +57,7 @@ mod tests {
                 "base": {"true": "yes", "quoted": "0400"},
                 "merged": {"true": "yes", "quoted": "0400", "extra": "12"},
                 "again": {"a": 2},
-                "keys": {"true": "x", "1": "y"},
+                "keys": {"true": "x", "1": "z"},
             })
         );
         assert_eq!(document.duplicates, ["line 5: key \"a\" already set in map"]);

@@ -1,14 +1,11 @@
 //! CertificateSubjectRestriction: nobody asks for a client certificate of the group `system:masters`, which may do everything.
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use windlass_api::Status;
 use windlass_api::well_known::group::MASTERS;
 use windlass_machinery::tree::text;
-use windlass_pki::CertificateRequest;
 
-use super::forbidden;
+use super::{forbidden, requested_certificate};
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -30,9 +27,9 @@ impl Plugin for CertificateSubjectRestriction {
         if text(spec, "signerName") != SIGNER {
             return Ok(());
         }
-        let wanted =
-            STANDARD.decode(text(spec, "request")).ok().and_then(|pem| CertificateRequest::from_pem(&pem).ok());
-        let Some(wanted) = wanted else { return Err(forbidden(review, "failed to parse certificate request")) };
+        let Some(wanted) = review.object.as_deref().and_then(requested_certificate) else {
+            return Err(forbidden(review, "failed to parse certificate request"));
+        };
         if wanted.organizations.iter().any(|organization| organization == MASTERS) {
             return Err(forbidden(review, format!("use of {SIGNER} signer with {MASTERS} group is not allowed")));
         }

@@ -18,9 +18,12 @@ mod taint_nodes_by_condition;
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use windlass_api::{Chance, Status};
 use windlass_auth::Attributes;
+use windlass_pki::CertificateRequest;
 
 use crate::chain::Chain;
 use crate::review::{Cluster, Operation, Review};
@@ -49,11 +52,14 @@ pub fn default_chain(chance: Chance) -> Chain {
 
 /// The refusal of a plugin, about the object at hand.
 fn forbidden(review: &Review<'_>, why: impl std::fmt::Display) -> Status {
-    let name = match &review.object {
-        Some(object) => object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or(review.name),
-        None => review.name,
+    let said = |field: &str| {
+        let metadata = review.object.as_deref().map(|object| &object["metadata"]);
+        metadata.and_then(|metadata| metadata[field].as_str()).filter(|name| !name.is_empty())
     };
-    Status::forbidden(&review.resource.group_resource(), name, why)
+    // A name that is to be generated comes only after admission.
+    let name =
+        Some(review.name).filter(|name| !name.is_empty()).or_else(|| said("name")).or_else(|| said("generateName"));
+    Status::forbidden(&review.resource.group_resource(), name.unwrap_or("Unknown"), why)
 }
 
 /// The object of a creation of `resource` in `group`; `None` for every other write.
@@ -78,18 +84,15 @@ fn of_signer<'a>(review: &'a Review<'_>, subresource: &str) -> Option<&'a str> {
 fn may_for_signer(review: &Review<'_>, cluster: &dyn Cluster, verb: &str, signer: &str) -> bool {
     let domain = signer.split_once('/').map(|(domain, _)| format!("{domain}/*"));
     [Some(signer), domain.as_deref()].into_iter().flatten().any(|name| {
-        cluster.may(&Attributes {
-            user: review.user,
-            verb,
-            group: "certificates.k8s.io",
-            version: "*",
-            resource: "signers",
-            subresource: "",
-            namespace: "",
-            name,
-            path: "",
-        })
+        let (group, version, resource) = ("certificates.k8s.io", "*", "signers");
+        cluster.may(&Attributes { group, version, resource, name, ..Attributes::of(review.user, verb) })
     })
+}
+
+/// What a CertificateSigningRequest asks for; `None` when that cannot be read.
+fn requested_certificate(request: &Value) -> Option<CertificateRequest> {
+    let pem = STANDARD.decode(request["spec"]["request"].as_str()?).ok()?;
+    CertificateRequest::from_pem(&pem).ok()
 }
 
 /// Whether a pod stands for a static one of a node.

@@ -3,6 +3,7 @@
 mod bodies;
 mod connect;
 mod connection;
+mod identity;
 mod list_body;
 mod metrics;
 pub(crate) mod negotiation;
@@ -12,4 +13,5 @@ pub(crate) mod response;
 mod service;
 
 pub use connection::{Listener, PeerUser, serve};
-pub use service::{Body, Frontend, Peer, REQUEST_TIMEOUT};
+pub use identity::Peer;
+pub use service::{Body, Frontend, REQUEST_TIMEOUT};

@@ -50,10 +50,16 @@ fn acceptable(choice: &str, include: IncludeObject) -> Option<Format> {
     Some(Format { encoding, shape, pretty: false })
 }
 
+/// The type of the body without its parameters; empty when the client says nothing.
+fn media_type(headers: &HeaderMap) -> Result<&str, Status> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok("") };
+    let value = value.to_str().map_err(|_| Status::unsupported_media_type(ENCODINGS))?;
+    Ok(value.split(';').next().unwrap_or_default().trim())
+}
+
 /// How the body of a create or update is written.
 pub(crate) fn content(headers: &HeaderMap) -> Result<Encoding, Status> {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
-    match value.split(';').next().unwrap_or_default().trim() {
+    match media_type(headers)? {
         "" | "application/json" => Ok(Encoding::Json),
         "application/yaml" => Ok(Encoding::Yaml),
         "application/vnd.kubernetes.protobuf" => Ok(Encoding::Protobuf),
@@ -63,8 +69,7 @@ pub(crate) fn content(headers: &HeaderMap) -> Result<Encoding, Status> {
 
 /// What kind of patch the body is.
 pub(crate) fn patch(headers: &HeaderMap) -> Result<(PatchType, Encoding), Status> {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match value.split(';').next().unwrap_or_default().trim() {
+    match media_type(headers)? {
         "application/json-patch+json" => Ok((PatchType::Json, Encoding::Json)),
         "application/merge-patch+json" => Ok((PatchType::Merge, Encoding::Json)),
         "application/strategic-merge-patch+json" => Ok((PatchType::Strategic, Encoding::Json)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::header::{AUTHORIZATION, USER_AGENT};
+use http::header::USER_AGENT;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
@@ -17,13 +17,14 @@ use windlass_api::Status;
 use windlass_api::fields::FieldSelector;
 use windlass_api::text::with_causes;
 use windlass_api::well_known::group;
-use windlass_auth::{Attributes, User};
+use windlass_auth::Attributes;
 use windlass_client::{Body as RequestBody, Encoding, Verb};
 use windlass_http::body::{self, BodyError};
 use windlass_telemetry::Metrics;
 
 use super::bodies::Bodies;
 use super::connect;
+use super::identity::{self, Peer};
 use super::metrics::{Labels, RequestMetrics, UnderWay};
 use super::negotiation;
 use super::path::{self, ResourcePath};
@@ -43,17 +44,6 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Requests that may be worked on at once, beside those that run for long; as many as kube-apiserver allows.
 const IN_FLIGHT_MAX: usize = 600;
-
-/// Who a connection's certificate says the client is.
-#[derive(Clone, Debug, Default)]
-pub enum Peer {
-    /// It has shown none.
-    #[default]
-    Unknown,
-    User(Arc<User>),
-    /// It has shown one that is not to be trusted: only a token can help it.
-    Refused,
-}
 
 /// The server's face to HTTP.
 pub struct Frontend {
@@ -141,95 +131,17 @@ impl Frontend {
         started: Instant,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
-        let user = self.authenticate(peer, request.headers())?;
-        let user = self.impersonate(user, request.headers())?;
-        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        let context = Context::new(user, agent);
+        let gate = &self.server.gate;
+        let user = identity::authenticate(gate, peer, request.headers())?;
+        let user = identity::impersonate(gate, user, request.headers())?;
+        let agent = request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let context = Context::new(user, agent.unwrap_or_default());
         let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
         match target {
             Some(target) if connect::is_connection(&target) => Box::pin(self.connect(&asked, &target, request)).await,
             Some(target) => self.resource(&asked, target, request).await,
             None => Box::pin(self.other(&asked, request)).await,
         }
-    }
-
-    fn authenticate(&self, peer: Peer, headers: &HeaderMap) -> Result<Arc<User>, Status> {
-        let without = match peer {
-            Peer::User(user) => return Ok(user),
-            Peer::Unknown => Ok(Arc::new(User::anonymous())),
-            Peer::Refused => Err(Status::unauthorized()),
-        };
-        let Some(header) = headers.get(AUTHORIZATION) else { return without };
-        let header = header.to_str().map_err(|_| Status::unauthorized())?.trim();
-        let Some((scheme, token)) = header.split_once(' ') else { return Err(Status::unauthorized()) };
-        if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
-            return Err(Status::unauthorized());
-        }
-        self.server.gate.token_user(token.trim()).map(Arc::new).ok_or_else(Status::unauthorized)
-    }
-
-    /// Lets a user who may do so act as another (`kubectl --as`).
-    fn impersonate(&self, user: Arc<User>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let wanted = text("impersonate-user").filter(|name| !name.is_empty());
-        let mut groups: Vec<String> = headers
-            .get_all("impersonate-group")
-            .iter()
-            .filter_map(|value| value.to_str().ok().map(str::to_owned))
-            .collect();
-        let Some(wanted) = wanted else {
-            if !groups.is_empty() || headers.contains_key("impersonate-uid") {
-                return Err(Status::bad_request("requested impersonation without a user name"));
-            }
-            return Ok(user);
-        };
-        let may = |group: &str, resource: &str, namespace: &str, name: &str| {
-            let attributes = Attributes {
-                user: &user,
-                verb: "impersonate",
-                group,
-                version: "v1",
-                resource,
-                subresource: "",
-                namespace,
-                name,
-                path: "",
-            };
-            self.server.gate.authorize(&attributes)
-        };
-        match windlass_auth::split_service_account(&wanted) {
-            Some((namespace, name)) => {
-                may("", "serviceaccounts", namespace, name)?;
-                if groups.is_empty() {
-                    groups = windlass_auth::service_account_groups(namespace);
-                }
-            }
-            None => may("", "users", "", &wanted)?,
-        }
-        for group in &groups {
-            if !group.starts_with("system:serviceaccounts") {
-                may("", "groups", "", group)?;
-            }
-        }
-        let uid = text("impersonate-uid").unwrap_or_default();
-        if !uid.is_empty() {
-            may("authentication.k8s.io", "uids", "", &uid)?;
-        }
-        let anonymous = wanted == "system:anonymous";
-        let everybody = if anonymous { "system:unauthenticated" } else { "system:authenticated" };
-        if !groups.iter().any(|group| group == everybody) {
-            groups.push(everybody.to_owned());
-        }
-        let mut acted = User { name: wanted, uid, groups, ..User::default() };
-        for (name, value) in headers {
-            if let Some(key) = name.as_str().strip_prefix("impersonate-extra-") {
-                let key = path::decode(key);
-                let value = value.to_str().unwrap_or_default().to_owned();
-                may("authentication.k8s.io", "userextras", "", &value)?;
-                acted.extra.entry(key).or_default().push(value);
-            }
-        }
-        Ok(Arc::new(acted))
     }
 
     async fn resource(
@@ -302,18 +214,7 @@ impl Frontend {
         let Asked { context, query, .. } = *asked;
         let path = request.uri().path();
         let verb = request.method().as_str().to_ascii_lowercase();
-        let attributes = Attributes {
-            user: &context.user,
-            verb: &verb,
-            group: "",
-            version: "",
-            resource: "",
-            subresource: "",
-            namespace: "",
-            name: "",
-            path,
-        };
-        self.server.gate.authorize(&attributes)?;
+        self.server.gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) })?;
         let _seat = self.seat(asked)?;
         let page = PageRequest { path, headers: request.headers(), query };
         pages::page(&self.server.pages, &self.server.gate, &page).await.unwrap_or_else(|| Err(Status::no_such_path()))

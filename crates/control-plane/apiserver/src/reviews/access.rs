@@ -83,17 +83,7 @@ pub(super) fn review_own_access(gate: &Gate, user: &User, mut object: Value) -> 
 }
 
 fn access(gate: &Gate, user: &User, spec: &Spec) -> Value {
-    let nothing = Attributes {
-        user,
-        verb: "",
-        group: "",
-        version: "",
-        resource: "",
-        subresource: "",
-        namespace: "",
-        name: "",
-        path: "",
-    };
+    let nothing = Attributes::of(user, "");
     let attributes = match (&spec.resource_attributes, &spec.non_resource_attributes) {
         (Some(r), _) => Attributes {
             verb: &r.verb,

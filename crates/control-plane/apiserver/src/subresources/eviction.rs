@@ -24,7 +24,8 @@ const BUDGETS_TABLE: &str = "poddisruptionbudgets.policy";
 
 pub(super) async fn evict(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
-    let eviction = call.body_as(&EVICTION)?;
+    let mut eviction = call.body_as(&EVICTION)?;
+    call.admit_creation(&EVICTION, &mut eviction).await?;
     let said = text(&eviction["metadata"], "name");
     if !said.is_empty() && said != request.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));

@@ -22,6 +22,7 @@ const SECONDS_MAX: i64 = 1 << 32;
 pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
     let (request, tokens) = (call.request, &call.gate.tokens);
     let mut object = call.body_as(&TOKEN_REQUEST)?;
+    call.admit_creation(&TOKEN_REQUEST, &mut object).await?;
     let account = tree(call.served, &*call.stored()?)?;
     let spec = child(&mut object, "spec");
     set(spec, "expirationSeconds", SECONDS_DEFAULT);

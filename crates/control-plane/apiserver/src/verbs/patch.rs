@@ -44,6 +44,7 @@ async fn apply(call: &Call<'_>, configuration: Value) -> Result<Outcome, Status>
     };
     let absent = call.served.table.get(&call.key()).is_none();
     if absent && call.subresource.is_none() {
+        call.authorize_creation()?;
         let mut object = call.decode_tree(merged(None)?)?;
         put(child(&mut object, "metadata"), "name", request.name.as_str());
         return create_object(call, object).await;

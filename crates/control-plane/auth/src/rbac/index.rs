@@ -180,7 +180,7 @@ mod tests {
     fn may(rbac: &Rbac, user: &User, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
         let attributes =
-            Attributes { user, verb, group: "", version: "v1", resource, subresource, namespace, name, path: "" };
+            Attributes { version: "v1", resource, subresource, namespace, name, ..Attributes::of(user, verb) };
         rbac.authorize(&attributes).is_allowed()
     }
 
@@ -214,17 +214,7 @@ mod tests {
         let all =
             Rule { non_resource_urls: vec!["/healthz".to_owned(), "/api/*".to_owned()], ..rule("*", "*", "*", "-") };
         let user = User::new("u", &[]);
-        let path = |path| Attributes {
-            user: &user,
-            verb: "get",
-            group: "",
-            version: "",
-            resource: "",
-            subresource: "",
-            namespace: "",
-            name: "",
-            path,
-        };
+        let path = |path| Attributes { path, ..Attributes::of(&user, "get") };
         assert!(all.allows(&path("/healthz")) && all.allows(&path("/api/v1")) && !all.allows(&path("/metrics")));
         assert!(rule("get", "", "*/scale", "-").allows_resource("x", "scale"));
         assert!(!rule("get", "", "*/scale", "-").allows_resource("x", ""));
@@ -236,17 +226,8 @@ mod tests {
         let mut rbac = Rbac::default();
         rbac.set_binding(key(None, "b"), Some((role_ref("ClusterRole", "gone"), subject("User", "u"))));
         let user = User::new("u", &[]);
-        let attributes = Attributes {
-            user: &user,
-            verb: "get",
-            group: "",
-            version: "v1",
-            resource: "pods",
-            subresource: "",
-            namespace: "x",
-            name: "y",
-            path: "",
-        };
+        let attributes =
+            Attributes { version: "v1", resource: "pods", namespace: "x", name: "y", ..Attributes::of(&user, "get") };
         assert_eq!(
             rbac.authorize(&attributes),
             Decision::NoOpinion("RBAC: clusterrole.rbac.authorization.k8s.io \"gone\" not found".to_owned())

@@ -67,15 +67,13 @@ impl Frontend {
 
     fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
         let attributes = Attributes {
-            user: &context.user,
-            verb,
             group: &found.resource.group,
             version: &found.resource.version,
             resource: &found.resource.resource,
             subresource: &found.subresource,
             namespace: &found.namespace,
             name: &found.name,
-            path: "",
+            ..Attributes::of(&context.user, verb)
         };
         self.server.gate.authorize(&attributes)
     }
