@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 21] = [
+const SIBLINGS: [(&str, &str); 22] = [
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),
     ("control-plane/apiserver", "control-plane/resources"),
@@ -29,6 +29,8 @@ const SIBLINGS: [(&str, &str); 21] = [
     ("node/kubelet", "node/tree"),
     ("node/kubelet", "node/volumes"),
     ("node/kubelet-api", "node/cri"),
+    // The kubelet shows itself to the server of its API.
+    ("node/kubelet", "node/kubelet-api"),
     // The pod network and Services are programmed by the same drivers.
     ("network/cni", "network/dataplane"),
     ("network/cni", "network/ipam"),

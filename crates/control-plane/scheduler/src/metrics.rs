@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use windlass_telemetry::{Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, exponential};
 
-use crate::core::Core;
+use crate::cache::Cluster;
+use crate::queue::Queue;
 
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -115,17 +116,17 @@ impl Metrics {
     }
 
     /// Shows how full queue and cache are.
-    pub(crate) fn show(&self, core: &Core) {
+    pub(crate) fn show(&self, queue: &Queue, cluster: &Cluster) {
         let set = |family: &GaugeFamily, label: &str, count: usize| {
             family.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
         };
-        let lengths = core.queue.lengths();
+        let lengths = queue.lengths();
         set(&self.pending, "active", lengths.active);
         set(&self.pending, "backoff", lengths.back_off);
         set(&self.pending, "unschedulable", lengths.unschedulable);
         set(&self.pending, "gated", lengths.gated);
-        set(&self.cache_size, "nodes", core.cluster.node_count());
-        set(&self.cache_size, "pods", core.cluster.pod_count());
-        set(&self.cache_size, "assumed_pods", core.cluster.assumed_count());
+        set(&self.cache_size, "nodes", cluster.node_count());
+        set(&self.cache_size, "pods", cluster.pod_count());
+        set(&self.cache_size, "assumed_pods", cluster.assumed_count());
     }
 }

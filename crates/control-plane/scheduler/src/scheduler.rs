@@ -128,7 +128,7 @@ impl Scheduler {
         loop {
             self.read();
             let more = self.try_pods();
-            self.metrics.show(&self.core);
+            self.metrics.show(&self.core.queue, &self.core.cluster);
             if more {
                 tokio::task::yield_now().await;
                 continue;

@@ -59,6 +59,11 @@ pub trait PodNetwork: Send + Sync {
     async fn setup(&self, request: &NetworkRequest) -> Result<Vec<std::net::IpAddr>>;
     /// Idempotent; also called for sandboxes whose setup failed.
     async fn teardown(&self, request: &NetworkRequest) -> Result<()>;
+    /// Takes in the node's range of pod addresses. A network that has its addresses from elsewhere ignores it.
+    async fn update_range(&self, _range: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// `Err` says why no sandbox can join now (no configuration yet): the condition `NetworkReady`.
     async fn ready(&self) -> Result<()>;
 }

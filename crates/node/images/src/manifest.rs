@@ -195,6 +195,18 @@ impl ImageConfig {
     }
 }
 
+impl Platform {
+    /// The entry of an index that suits this machine best; entries that name no platform come last, for their
+    /// configuration will tell.
+    pub fn choose<'a>(&self, index: &'a [Descriptor]) -> Option<&'a Descriptor> {
+        let suits = |entry: &&'a Descriptor| match &entry.platform {
+            Some(platform) => self.rank(platform),
+            None => Some(u8::MAX),
+        };
+        index.iter().filter_map(|entry| Some((suits(&entry)?, entry))).min_by_key(|(rank, _)| *rank).map(|(_, e)| e)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

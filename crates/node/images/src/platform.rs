@@ -7,8 +7,6 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::manifest::Descriptor;
-
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Platform {
@@ -44,16 +42,6 @@ impl Platform {
         }
         (variant == own_variant).then_some(0)
     }
-
-    /// The entry of an index that suits this machine best; entries that name no platform come last, for their
-    /// configuration will tell.
-    pub fn choose<'a>(&self, index: &'a [Descriptor]) -> Option<&'a Descriptor> {
-        let suits = |entry: &&'a Descriptor| match &entry.platform {
-            Some(platform) => self.rank(platform),
-            None => Some(u8::MAX),
-        };
-        index.iter().filter_map(|entry| Some((suits(&entry)?, entry))).min_by_key(|(rank, _)| *rank).map(|(_, e)| e)
-    }
 }
 
 /// One spelling for what has several; the variant that needs no mention is the empty one.
@@ -84,6 +72,7 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Descriptor;
 
     fn platform(text: &str) -> Platform {
         let mut parts = text.split('/').map(str::to_owned);

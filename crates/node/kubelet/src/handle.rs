@@ -60,11 +60,6 @@ impl Handle {
         self.shared.log_directory(pod)
     }
 
-    /// Tells that the runtime's state has changed, its network for example: the node's status follows at once.
-    pub fn runtime_changed(&self) {
-        self.shared.node.expect_news();
-    }
-
     /// Brings those metrics up to date that say how things are now.
     pub fn update_metrics(&self) {
         let (mut pods, mut states) = (0, [("created", 0), ("running", 0), ("exited", 0), ("unknown", 0)]);

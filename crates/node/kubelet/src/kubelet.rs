@@ -99,6 +99,7 @@ impl Kubelet {
                 seen.node.set_node(node);
             }
         });
+        let ranges = own_node.clone();
         let manager = Pods::new(shared.clone(), registry.clone(), pods.clone());
         let mut tasks = JoinSet::new();
         if let Some(directory) = shared.options.static_pods.clone() {
@@ -108,6 +109,7 @@ impl Kubelet {
         }
         tasks.spawn(NodeWriter::new(shared.clone(), runtime_version).run());
         tasks.spawn(node::run_lease(shared.clone()));
+        tasks.spawn(node::follow_pod_cidr(shared.clone(), ranges));
         let writer = shared.clone();
         tasks.spawn(async move { writer.status.run().await });
         tasks.spawn(manager.clone().follow_runtime());

@@ -11,6 +11,7 @@
 //! It knows the API only through `windlass_client`, and containers and images only through `windlass_cri`.
 
 mod admission;
+mod api;
 mod cgroups;
 mod eviction;
 mod handle;
@@ -33,6 +34,7 @@ mod status;
 mod sync;
 mod termination_message;
 
+pub use api::ApiView;
 pub use cgroups::remove_cgroups;
 pub use handle::{ContainerInstance, Handle};
 pub use kubelet::{Context, Kubelet, StartError, run};

@@ -170,9 +170,8 @@ impl RuntimeService for Runtime {
         self.core.events.subscribe()
     }
 
-    async fn update_pod_cidr(&self, _pod_cidr: &str) -> Result<()> {
-        // Addresses are the pod network's business; it learns the range from the node object.
-        Ok(())
+    async fn update_pod_cidr(&self, pod_cidr: &str) -> Result<()> {
+        self.core.network.update_range(pod_cidr).await
     }
 }
 

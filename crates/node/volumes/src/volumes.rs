@@ -19,6 +19,7 @@ use windlass_tree::{FileSystem, Usage};
 use crate::cleanup::{self, TearDownError};
 use crate::container::{self, MountError};
 use crate::layout::{Layout, is_file_name};
+use crate::mounted::Mounted;
 use crate::ownership::Ownership;
 use crate::payload::{Collector, PayloadError};
 use crate::plan::{self, NodeFacts, Plan, PlanError};
@@ -50,25 +51,6 @@ struct Inner {
 /// The right to change a pod's volumes. Work on a blocking thread holds it too, for the thread goes on when the call that
 /// started it is cancelled.
 type Turn = Arc<tokio::sync::OwnedMutexGuard<()>>;
-
-/// A volume that containers can use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mounted {
-    Path {
-        path: PathBuf,
-        /// Whatever the container says.
-        read_only: bool,
-        /// The volume's name, or that of the PersistentVolume behind it.
-        name: String,
-    },
-    Device {
-        path: PathBuf,
-        read_only: bool,
-    },
-    Image {
-        reference: String,
-    },
-}
 
 /// What became of a pod's volumes.
 #[derive(Debug, Default)]

@@ -6,7 +6,6 @@ mod controllers;
 mod keys;
 pub(crate) mod kubeconfig;
 mod kubeconfig_text;
-mod kubelet_view;
 pub(crate) mod node;
 pub(crate) mod open_files;
 mod operator;

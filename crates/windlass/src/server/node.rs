@@ -20,7 +20,7 @@ use windlass_client::{Client, Informer, Informers, Options as Selection, Recorde
 use windlass_cri::{Code, Error, ImageRootfs, ImageSource};
 use windlass_http::serve::Limits;
 use windlass_images::{ImageStore, LayersInUse};
-use windlass_kubelet::{Context, Kubelet};
+use windlass_kubelet::{ApiView, Context, Kubelet};
 use windlass_pki::{ClientAuth, ClientVerifier};
 use windlass_runtime::supervisor::OPEN_FILES;
 use windlass_runtime::{Runtime, supervisor};
@@ -28,7 +28,6 @@ use windlass_telemetry::Metrics;
 use windlass_volumes::Volumes;
 
 use super::keys::Keys;
-use super::kubelet_view::KubeletView;
 use super::{controllers, open_files, pod_network, services};
 use crate::error::Failure;
 use crate::settings::Settings;
@@ -117,8 +116,8 @@ impl Node {
         let images = ImageStore::open(options)
             .await
             .map_err(|error| Failure::during("the image store cannot be opened", error))?;
-        let paths = pod_network::Paths::new(data_dir);
-        let network = Arc::new(pod_network::CniNetwork::new(&paths));
+        let own_network = pod_network::OwnNetwork { node_ip, cluster_cidr: settings.cluster_cidr.into() };
+        let network = Arc::new(pod_network::CniNetwork::new(pod_network::Paths::new(data_dir), Some(own_network)));
         let runtime = Runtime::open(runtime_options(data_dir, clock)?, Arc::new(images.clone()), network);
         let runtime = Arc::new(runtime.await.map_err(no_runtime)?);
         let layers: Arc<dyn LayersInUse> = Arc::new(Layers(runtime.clone()));
@@ -142,11 +141,10 @@ impl Node {
             volumes,
         };
         let options = kubelet_options(settings, node_ip);
-        let view = |kubelet: &Kubelet| KubeletView::new(kubelet.handle(), clock, &options);
+        let view = |kubelet: &Kubelet| ApiView::new(kubelet.handle(), clock, &options);
         let kubelet = Kubelet::start(options.clone(), context)
             .await
             .map_err(|error| Failure::during("the kubelet cannot be started", error))?;
-        tasks.spawn(join_network(own.clone(), kubelet.handle(), paths, settings.clone(), node_ip));
         let api = kubelet_api(settings, keys, node_ip, view(&kubelet), runtime.clone(), client, clock, metrics).await?;
         tasks.spawn(windlass_kubelet_api::serve(api, services::stopped(stop)));
         Ok(Self { images, runtime, kubelet, own, _informers: informers, _layers: layers, tasks })
@@ -181,15 +179,7 @@ pub(crate) fn state(own: &Informer, name: &str) -> &'static str {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct OwnNode {
-    spec: OwnSpec,
     status: OwnStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OwnSpec {
-    #[serde(rename = "podCIDR")]
-    pod_cidr: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -201,31 +191,6 @@ struct OwnStatus {
 impl OwnNode {
     fn is_ready(&self) -> bool {
         condition::is_true(&self.status.conditions, "Ready")
-    }
-}
-
-/// Sets the pod network up as soon as the node has its range of addresses.
-async fn join_network(
-    own: Arc<Informer>,
-    kubelet: windlass_kubelet::Handle,
-    paths: pod_network::Paths,
-    settings: Settings,
-    node_ip: Ipv4Addr,
-) {
-    let key = ObjectKey::new("", settings.node_name.clone());
-    let range = || own.read::<OwnNode>(&key).and_then(|node| node.spec.pod_cidr.parse().ok());
-    own.until(|_| range().is_some()).await;
-    let Some(range) = range() else { return };
-    let options = pod_network::plugin_options(&paths, node_ip, range, settings.cluster_cidr.into());
-    // On a thread of its own, for it waits for the kernel and the disk.
-    let done = tokio::task::spawn_blocking(move || pod_network::configure(&paths, &options)).await;
-    match done {
-        Ok(Ok(())) => {
-            tracing::info!(%range, "the pod network is set up");
-            kubelet.runtime_changed();
-        }
-        Ok(Err(failure)) => tracing::error!(error = %failure, "pods get no network"),
-        Err(error) => tracing::error!(%error, "pods get no network"),
     }
 }
 
@@ -254,7 +219,7 @@ async fn kubelet_api(
     settings: &Settings,
     keys: &Keys,
     node_ip: Ipv4Addr,
-    view: KubeletView,
+    view: ApiView,
     runtime: Arc<Runtime>,
     client: Client,
     clock: Clock,
@@ -296,7 +261,7 @@ impl ImageSource for NoImages {
 /// Ends the pods of a server that no longer runs; with `wipe`, every trace of the runtime.
 pub(crate) async fn end(data_dir: &Path, wipe: bool) -> Result<(), Failure> {
     let failed = |error: Error| Failure::during("not all pods could be ended", error);
-    let network = Arc::new(pod_network::CniNetwork::new(&pod_network::Paths::new(data_dir)));
+    let network = Arc::new(pod_network::CniNetwork::new(pod_network::Paths::new(data_dir), None));
     let options = runtime_options(data_dir, Clock::system())?;
     let runtime = Runtime::open(options, Arc::new(NoImages), network).await.map_err(no_runtime)?;
     if wipe { runtime.wipe().await.map_err(failed) } else { runtime.shutdown_all(STOP_GRACE).await.map_err(failed) }

@@ -40,13 +40,23 @@ impl Paths {
     }
 }
 
+/// What our own plugin has to know beside the node's range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnNetwork {
+    pub node_ip: Ipv4Addr,
+    pub cluster_cidr: IpNet,
+}
+
 /// Sandboxes join and leave the network that the configuration directory describes.
 pub(crate) struct CniNetwork {
     cni: Cni,
+    paths: Paths,
+    own: Option<OwnNetwork>,
 }
 
 impl CniNetwork {
-    pub(crate) fn new(paths: &Paths) -> Self {
+    /// Without `own` no range is taken in: whoever only ends sandboxes needs none.
+    pub(crate) fn new(paths: Paths, own: Option<OwnNetwork>) -> Self {
         let bin_dirs = vec![paths.directory.join("bin"), PathBuf::from("/opt/cni/bin")];
         Self {
             cni: Cni::new(Options {
@@ -57,21 +67,14 @@ impl CniNetwork {
                 open_files: Some(super::open_files::given()),
                 builtin: true,
             }),
+            paths,
+            own,
         }
     }
 }
 
-/// Our plugin's configuration for a node.
-pub(crate) fn plugin_options(paths: &Paths, node_ip: Ipv4Addr, pod_cidr: IpNet, cluster_cidr: IpNet) -> PluginOptions {
-    PluginOptions {
-        cluster_cidrs: vec![cluster_cidr],
-        node_ips: vec![IpAddr::V4(node_ip)],
-        ..PluginOptions::new(paths.directory.join("plugin"), vec![pod_cidr])
-    }
-}
-
 /// Prepares the node and writes our plugin's configuration; from then on sandboxes can join.
-pub(crate) fn configure(paths: &Paths, options: &PluginOptions) -> Result<(), Failure> {
+fn configure(paths: &Paths, options: &PluginOptions) -> Result<(), Failure> {
     plugin::prepare_node(options).map_err(|error| Failure::during("the pod network cannot be set up", error))?;
     let directory = paths.configurations();
     let file = directory.join(CONFIGURATION);
@@ -154,6 +157,23 @@ impl PodNetwork for CniNetwork {
             let text = with_causes(&error);
             Error::internal(format!("failed to destroy network for sandbox {:?}: {text}", request.sandbox_id))
         })
+    }
+
+    /// Writes our plugin's configuration for the range.
+    async fn update_range(&self, range: &str) -> Result<(), Error> {
+        let Some(OwnNetwork { node_ip, cluster_cidr }) = self.own else { return Ok(()) };
+        let range: IpNet =
+            range.parse().map_err(|_| Error::new(Code::InvalidArgument, format!("{range:?} is no range")))?;
+        let paths = self.paths.clone();
+        let options = PluginOptions {
+            cluster_cidrs: vec![cluster_cidr],
+            node_ips: vec![IpAddr::V4(node_ip)],
+            ..PluginOptions::new(paths.directory.join("plugin"), vec![range])
+        };
+        // On a thread of its own, for it waits for the kernel and the disk.
+        let done = tokio::task::spawn_blocking(move || configure(&paths, &options)).await;
+        done.map_err(|error| Error::internal(error.to_string()))?
+            .map_err(|failure| Error::internal(failure.to_string()))
     }
 
     async fn ready(&self) -> Result<(), Error> {

@@ -7,30 +7,12 @@ use serde_json::{Map, Value};
 use windlass_api::time;
 
 use super::MAGIC;
+use super::error::ProtobufError;
 use super::wire::{Field as Wire, Reader};
 use crate::schema::{Field, Scalar, Schema, Shape, TypeId};
 
 /// As deep as messages may nest, like JSON.
 const DEPTH_MAX: usize = 128;
-
-/// What is wrong with bytes that should have been a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProtobufError {
-    #[error("unexpected EOF")]
-    Truncated,
-    #[error("proto: illegal tag or wire type")]
-    Malformed,
-    #[error("proto: wrong wire type for a field")]
-    WireType,
-    #[error("proto: a string is not valid UTF-8")]
-    Utf8,
-    #[error("proto: messages nest too deeply")]
-    TooDeep,
-    #[error("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")]
-    NoEnvelope,
-    #[error("proto: a field holds invalid JSON")]
-    Json,
-}
 
 /// What an envelope carries.
 #[derive(Debug, PartialEq, Eq)]

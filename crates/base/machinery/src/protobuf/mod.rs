@@ -6,11 +6,13 @@
 
 mod decode;
 mod encode;
+mod error;
 mod wire;
 pub mod writer;
 
-pub use decode::{Envelope, ProtobufError, decode, open_envelope};
+pub use decode::{Envelope, decode, open_envelope};
 pub use encode::{encode, encode_list, envelope, watch_frame};
+pub use error::ProtobufError;
 
 const MAGIC: &[u8] = b"k8s\0";
 

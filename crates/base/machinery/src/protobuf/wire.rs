@@ -1,6 +1,6 @@
 //! The protobuf wire format: varints, tags, delimited messages.
 
-use super::ProtobufError;
+use super::error::ProtobufError;
 
 pub(super) const VARINT: u8 = 0;
 pub(super) const FIXED64: u8 = 1;

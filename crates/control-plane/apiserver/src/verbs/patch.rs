@@ -7,6 +7,7 @@ use windlass_api::{Status, time};
 use windlass_client::PatchType;
 use windlass_machinery::managed::{self, ApplyError, Conflict};
 use windlass_machinery::rfc6902::{self, JsonPatchError};
+use windlass_machinery::rfc7386;
 use windlass_machinery::strategic;
 use windlass_machinery::tree::{child, put, remove};
 use windlass_resources::SchemaRef;
@@ -56,7 +57,7 @@ async fn apply(call: &Call<'_>, configuration: Value) -> Result<Outcome, Status>
 pub(crate) fn patched(patch_type: PatchType, patch: &Value, old: &Value, schema: SchemaRef) -> Result<Value, Status> {
     let mut new = old.clone();
     match patch_type {
-        PatchType::Merge => json_patch::merge(&mut new, patch),
+        PatchType::Merge => rfc7386::merge(&mut new, patch),
         PatchType::Json => {
             rfc6902::apply(&mut new, patch).map_err(json_patch_failure)?;
         }

@@ -12,7 +12,7 @@ use super::validation::{count_indexes, is_indexed, parse_interval};
 use crate::rules::{at, invalid_whole, is_true, non_negative_fields, object_at};
 
 /// Whether a condition has a status.
-pub(super) fn has(status: &Value, kind: &str, value: &str) -> bool {
+fn has(status: &Value, kind: &str, value: &str) -> bool {
     condition::status_of(condition::list(status), kind) == Some(value)
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use windlass_api::condition;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, text};
@@ -369,7 +370,7 @@ fn validate_template_update(errors: &mut Errors, spec: &Value, old: &Value, path
     let mut before = old.pointer("/spec/template").cloned().unwrap_or_default();
     let status = old.get("status").unwrap_or(&null);
     let is_suspended = is_true(&old["spec"], "suspend");
-    let is_at_rest = at(status, "startTime").is_none() || super::status::has(status, "Suspended", "True");
+    let is_at_rest = at(status, "startTime").is_none() || condition::is_true(condition::list(status), "Suspended");
     let is_active = at(status, "active").and_then(Value::as_i64).is_some_and(|active| active != 0);
     let path = path.child("template");
     if !(is_suspended && is_at_rest && !is_active) {

@@ -67,7 +67,7 @@ impl Summary {
         if items(status, "conditions").any(gated) {
             reason = "SchedulingGated".to_owned();
         }
-        let sidecars = items(spec, "initContainers").filter(|c| is_sidecar(c)).count();
+        let sidecars = items(spec, "initContainers").filter(is_sidecar).count();
         let mut summary = Self {
             ready: 0,
             containers: items(spec, "containers").count() + sidecars,

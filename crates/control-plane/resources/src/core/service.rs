@@ -9,7 +9,7 @@ use windlass_api::names;
 use windlass_machinery::tree::{child, items, items_mut, number, put, remove, set, set_text, text};
 
 use super::service_allocation::ServiceAllocation;
-use super::service_validation;
+use super::service_validation::{self, is_external};
 use crate::allocation::Allocation;
 use crate::columns;
 use crate::{Moment, Resource, Strategy, Subresource};
@@ -110,15 +110,6 @@ impl Strategy for Service {
             columns::age(object, now),
             columns::labels(spec.get("selector")),
         ]
-    }
-}
-
-/// Whether traffic can come from outside of the cluster.
-pub(super) fn is_external(spec: &Value) -> bool {
-    match text(spec, "type") {
-        "LoadBalancer" | "NodePort" => true,
-        "ClusterIP" => items(spec, "externalIPs").next().is_some(),
-        _ => false,
     }
 }
 

@@ -9,7 +9,6 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, number, text};
 
-use super::service::is_external;
 use crate::rules::{
     app_protocol, at, cidr, complain, endpoint_ip, ip, labels, named_port, object_at, port, port_number, required_of,
     supported, texts,
@@ -357,5 +356,14 @@ pub(crate) fn balancer_hostname(errors: &mut Errors, ingress: &Value, path: &Pat
             let detail = "must be a DNS name, not an IP address";
             errors.push(Error::invalid(&path.child("hostname"), name, detail));
         }
+    }
+}
+
+/// Whether traffic can come from outside of the cluster.
+pub(super) fn is_external(spec: &Value) -> bool {
+    match text(spec, "type") {
+        "LoadBalancer" | "NodePort" => true,
+        "ClusterIP" => items(spec, "externalIPs").next().is_some(),
+        _ => false,
     }
 }

@@ -12,6 +12,6 @@ pub(crate) use diagnosis::{Diagnosis, PluginSet, Rejection, fit_message};
 pub(crate) use event::Event;
 pub(crate) use plugin::{
     Bind, Filter, MAX_SCORE, Plugin, PostBind, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered,
-    PreScore, QueueSort, Requeue, Reserve, Score,
+    PreScore, PreparedFilter, QueueSort, Requeue, Reserve, Score,
 };
-pub(crate) use profile::{PreparedFilter, Profile, check};
+pub(crate) use profile::{Profile, check};

@@ -9,7 +9,6 @@ use windlass_api::Status;
 
 use super::diagnosis::{Diagnosis, Rejection};
 use super::event::Event;
-use super::profile::PreparedFilter;
 use crate::cache::{Cluster, Nominator};
 use crate::cache::{NodeId, NodeInfo};
 use crate::object::Pod;
@@ -138,4 +137,10 @@ pub(crate) trait Bind: Plugin {
 /// Is told that a pod was bound.
 pub(crate) trait PostBind: Plugin {
     fn post_bind(&self, pod: &Pod, node: &str);
+}
+
+/// A plugin's filter for the pod in question.
+pub(crate) struct PreparedFilter<'a> {
+    pub plugin: usize,
+    pub filter: Box<dyn Filter + 'a>,
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::diagnosis::{Diagnosis, Rejection};
 use super::plugin::{
-    Bind, Filter, Permit, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore, QueueSort,
-    Reserve,
+    Bind, Permit, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore, PreparedFilter,
+    QueueSort, Reserve,
 };
 use crate::cache::{Cluster, NodeInfo, Nominator};
 use crate::object::Pod;
@@ -25,12 +25,6 @@ pub(crate) struct Profile {
     pub pre_bind: Vec<Arc<dyn PreBind>>,
     pub bind: Arc<dyn Bind>,
     pub post_bind: Vec<Arc<dyn PostBind>>,
-}
-
-/// A plugin's filter for the pod in question.
-pub(crate) struct PreparedFilter<'a> {
-    pub plugin: usize,
-    pub filter: Box<dyn Filter + 'a>,
 }
 
 /// The filters for a pod, and the nodes that they are to be asked about.

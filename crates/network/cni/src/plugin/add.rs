@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use windlass_dataplane::nftables::Nftables;
 use windlass_dataplane::route::{Requests, Route, Rtnetlink, Scope, Veth, VethPeer};
 use windlass_dataplane::{Netns, sysctl};
-use windlass_ipam::node::{NodeAllocator, Owner};
 
+use super::addresses::{address_error, allocator, owner};
 use super::config::Request;
 use super::invocation::Target;
 use super::node::{ROUTE_PROTOCOL, kernel, parameter};
@@ -66,22 +66,6 @@ fn open_sandbox(target: &Target) -> Result<Netns, CniError> {
 fn allocate(request: &Request, target: &Target) -> Result<Vec<IpAddr>, CniError> {
     let (allocator, owner) = (allocator(request)?, owner(target));
     allocator.allocate(&request.options.subnets, &owner).map_err(address_error)
-}
-
-pub(super) fn allocator(request: &Request) -> Result<NodeAllocator, CniError> {
-    NodeAllocator::new(&request.options.data_dir, &request.name).map_err(address_error)
-}
-
-pub(super) fn owner(target: &Target) -> Owner {
-    Owner { container_id: target.container_id.clone(), if_name: target.if_name.clone() }
-}
-
-pub(super) fn address_error(error: windlass_ipam::node::Error) -> CniError {
-    let code = match &error {
-        windlass_ipam::node::Error::Exhausted(_) => code::TRY_AGAIN_LATER,
-        _ => code::IO_FAILURE,
-    };
-    CniError::from_chain(code, &error)
 }
 
 fn make_links(options: &PluginOptions, target: &Target, netns: &Netns, addresses: &[IpAddr]) -> Result<(), CniError> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use windlass_dataplane::Netns;
 use windlass_dataplane::route::Rtnetlink;
 
-use super::add::{address_error, allocator, owner};
+use super::addresses::{address_error, allocator, owner};
 use super::config::Request;
 use super::invocation::Target;
 use super::node::kernel;

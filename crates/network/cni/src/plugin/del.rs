@@ -8,7 +8,7 @@ use windlass_dataplane::Netns;
 use windlass_dataplane::route::{Requests, Rtnetlink};
 use windlass_ipam::node::Owner;
 
-use super::add::{address_error, allocator, owner};
+use super::addresses::{address_error, allocator, owner};
 use super::config::Request;
 use super::invocation::Target;
 use super::node::kernel;

@@ -16,10 +16,9 @@ use windlass_dataplane::nftables::{
 };
 use windlass_dataplane::{Netns, sysctl};
 
-use super::node::{kernel, parameter};
+use super::node::{HOST_PORTS_TABLE as TABLE, kernel, parameter};
 use crate::{CniError, PortMapping, code};
 
-pub(super) const TABLE: &str = "windlass-hostports";
 const PORTS: &str = "host-ports";
 /// Sandboxes that may reach themselves by a host port.
 const HAIRPIN: &str = "hairpin";

@@ -13,6 +13,7 @@
 //! The plugin runs as a process of its own ([`main`]) or as a call within the daemon ([`run`]). It starts no async runtime.
 
 mod add;
+mod addresses;
 mod check;
 mod config;
 mod del;

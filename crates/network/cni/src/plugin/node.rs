@@ -13,13 +13,15 @@ use windlass_dataplane::nftables::{Base, Chain, Expr, Family, Hook, Nftables, Ru
 use windlass_dataplane::route::{Requests, Route, Rtnetlink};
 use windlass_dataplane::{Netns, sysctl};
 
-use super::{PluginOptions, host_ports};
+use super::PluginOptions;
 use crate::{CniError, code};
 
 /// The protocol number of the routes that this plugin makes.
 pub const ROUTE_PROTOCOL: u8 = 87;
 
 const EGRESS_TABLE: &str = "windlass-egress";
+/// Made when the first pod has host ports.
+pub(super) const HOST_PORTS_TABLE: &str = "windlass-hostports";
 /// Routes of anybody else for the same ranges win.
 const REFUSAL_METRIC: u32 = 1 << 20;
 
@@ -42,7 +44,7 @@ pub fn remove_node(options: &PluginOptions) -> Result<(), CniError> {
     let mut rtnetlink = Rtnetlink::open(&Netns::current()).map_err(kernel)?;
     for family in [Family::Ipv4, Family::Ipv6] {
         nftables.delete_table(family, EGRESS_TABLE).map_err(kernel)?;
-        nftables.delete_table(family, host_ports::TABLE).map_err(kernel)?;
+        nftables.delete_table(family, HOST_PORTS_TABLE).map_err(kernel)?;
     }
     let mut requests = Requests::new();
     let links = rtnetlink.links().map_err(kernel)?;

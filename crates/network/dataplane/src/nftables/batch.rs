@@ -190,11 +190,6 @@ impl<'a> Batch<'a> {
         self.builder.end();
     }
 
-    /// Sends the batch. An empty one does nothing.
-    pub fn send(self, nftables: &mut super::Nftables) -> Result<()> {
-        self.send_over(&mut nftables.socket)
-    }
-
     pub(super) fn send_over(mut self, socket: &mut Socket) -> Result<()> {
         if self.commands.is_empty() {
             return Ok(());

@@ -44,3 +44,10 @@ impl Nftables {
         Ok(reader.settled(|reader| reader.elements(set, spec))?.0)
     }
 }
+
+impl Batch<'_> {
+    /// Sends the batch. An empty one does nothing.
+    pub fn send(self, nftables: &mut Nftables) -> Result<()> {
+        self.send_over(&mut nftables.socket)
+    }
+}

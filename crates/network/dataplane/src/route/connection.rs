@@ -178,3 +178,10 @@ fn route(message: Message<'_>) -> Option<Route> {
 fn default_metric(destination: std::net::IpAddr) -> u32 {
     if octets(destination).len() == 4 { 0 } else { 1024 }
 }
+
+impl Requests {
+    /// Sends all requests. The first refusal that is not tolerated is the error.
+    pub fn send(self, rtnetlink: &mut Rtnetlink) -> Result<()> {
+        self.send_over(&mut rtnetlink.socket)
+    }
+}

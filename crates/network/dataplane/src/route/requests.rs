@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use ipnet::IpNet;
 
 use super::types::{family, octets};
-use super::{Mac, Route, RouteKind, Rtnetlink, Scope};
-use crate::netlink::Builder;
+use super::{Mac, Route, RouteKind, Scope};
+use crate::netlink::{Builder, Socket};
 use crate::{Error, Result};
 
 const NLM_F_REQUEST: u16 = 0x1;
@@ -154,13 +154,12 @@ impl Requests {
     }
 
     /// Sends all requests. The first refusal that is not tolerated is the error.
-    pub fn send(self, rtnetlink: &mut Rtnetlink) -> Result<()> {
+    pub(super) fn send_over(self, socket: &mut Socket) -> Result<()> {
         if self.commands.is_empty() {
             return Ok(());
         }
         let bytes = self.builder.bytes().ok_or(Error::Oversized { action: "change routes" })?;
-        let refusals =
-            rtnetlink.socket.request(bytes, self.commands.len()).map_err(Error::socket("change links or routes"))?;
+        let refusals = socket.request(bytes, self.commands.len()).map_err(Error::socket("change links or routes"))?;
         for refusal in refusals {
             let position = (refusal.sequence as usize).checked_sub(1);
             let command = position.and_then(|position| self.commands.get(position));

@@ -1,5 +1,7 @@
 //! One header block: fixed fields, octal and base-256 numbers, checksum.
 
+use std::io::{self, Read};
+
 use super::{BLOCK, TarError};
 
 /// The fields of a header block as they stand, before extended headers change them.
@@ -124,6 +126,14 @@ pub(super) fn parse_number(field: &[u8]) -> Result<i64, TarError> {
         b'0'..=b'7' if value >> 60 == 0 => Ok(value << 3 | i64::from(digit - b'0')),
         _ => Err(BAD),
     })
+}
+
+pub(super) fn read_exact(input: &mut impl Read, buffer: &mut [u8]) -> Result<(), TarError> {
+    input.read_exact(buffer).map_err(into_tar)
+}
+
+pub(super) fn into_tar(error: io::Error) -> TarError {
+    if error.kind() == io::ErrorKind::UnexpectedEof { TarError::Truncated } else { TarError::Read(error) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ mod pax;
 mod reader;
 mod sparse;
 
-pub(crate) use reader::{Entry, Kind, TarReader, Timestamp};
+pub(crate) use pax::Timestamp;
+pub(crate) use reader::{Entry, Kind, TarReader};
 pub(crate) use sparse::Extent;
 
 /// Size of a tar block.

@@ -1,10 +1,16 @@
 //! Pax extended headers: records of `length key=value\n` that override fields of the header that follows.
 
-use super::reader::Timestamp;
 use super::sparse::PaxSparse;
 use super::{Extent, TarError};
 
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
+
+/// Seconds since the epoch and nanoseconds within.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Timestamp {
+    pub seconds: i64,
+    pub nanos: u32,
+}
 
 /// What a pax header says about the next entry.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 
 use std::io::{self, Read};
 
-use super::header::Header;
-use super::pax::Pax;
+use super::header::{Header, into_tar, read_exact};
+use super::pax::{Pax, Timestamp};
 use super::sparse::{self, Extent};
 use super::{BLOCK, EXTENDED_BYTES_MAX, TarError};
 
@@ -20,13 +20,6 @@ pub(crate) enum Kind {
     CharDevice,
     BlockDevice,
     Fifo,
-}
-
-/// Seconds since the epoch and nanoseconds within.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Timestamp {
-    pub seconds: i64,
-    pub nanos: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -217,14 +210,6 @@ impl<R: Read> Read for TarReader<R> {
             }
         }
     }
-}
-
-pub(super) fn read_exact(input: &mut impl Read, buffer: &mut [u8]) -> Result<(), TarError> {
-    input.read_exact(buffer).map_err(into_tar)
-}
-
-fn into_tar(error: io::Error) -> TarError {
-    if error.kind() == io::ErrorKind::UnexpectedEof { TarError::Truncated } else { TarError::Read(error) }
 }
 
 /// GNU long names end with a zero byte.

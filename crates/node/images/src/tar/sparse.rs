@@ -56,7 +56,7 @@ pub(super) fn old_gnu(header: &Header, input: &mut impl Read, stored: u64) -> Re
     let mut more = header.tail(482)[0] != 0;
     while more {
         let mut block = [0; BLOCK];
-        super::reader::read_exact(input, &mut block)?;
+        super::header::read_exact(input, &mut block)?;
         push_extents(&block[..504], &mut extents)?;
         more = block[504] != 0;
     }
@@ -103,7 +103,7 @@ fn read_map(input: &mut impl Read, stored: &mut u64) -> Result<Vec<Extent>, TarE
         loop {
             if at == BLOCK {
                 *stored = stored.checked_sub(BLOCK as u64).ok_or(TarError::Sparse)?;
-                super::reader::read_exact(input, &mut block)?;
+                super::header::read_exact(input, &mut block)?;
                 at = 0;
             }
             let byte = block[at];

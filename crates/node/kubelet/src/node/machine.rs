@@ -5,6 +5,7 @@ use std::path::Path;
 
 use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::NodeSystemInfo;
+use windlass_kubelet_api::NodeUsage;
 
 /// What does not change while the kubelet runs.
 #[derive(Clone, Debug, Default)]
@@ -139,6 +140,38 @@ pub(crate) fn processes() -> Option<(i64, i64)> {
     Some((most, taken))
 }
 
+/// How much of the machine is in use now; what cannot be read is zero. `directory` is on the file system that counts.
+pub(crate) fn usage(directory: &Path, now_nanos: i64) -> NodeUsage {
+    let memory = text("/proc/meminfo");
+    let bytes = |name: &str| meminfo(&memory, name).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+    let stat = text("/proc/stat");
+    let numbers = |name: &str| {
+        let line = stat.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_whitespace().filter_map(|number| number.parse::<u64>().ok()).collect::<Vec<_>>()
+    };
+    // user, nice, system, idle, iowait, irq, softirq, steal: in hundredths of a second.
+    let cpu = numbers("cpu ");
+    let busy: u64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|&index| cpu.get(index)).sum();
+    let started = numbers("btime ").first().copied().unwrap_or(0);
+    let (total, available) = (bytes("MemTotal"), bytes("MemAvailable"));
+    let storage = file_system(directory).unwrap_or_default();
+    NodeUsage {
+        started: i64::try_from(started).unwrap_or(0) * 1_000_000_000,
+        timestamp: now_nanos,
+        cpu_usage_core_nanoseconds: busy * 10_000_000,
+        memory_usage_bytes: total.saturating_sub(bytes("MemFree")),
+        memory_working_set_bytes: total.saturating_sub(available),
+        memory_available_bytes: available,
+        memory_rss_bytes: bytes("AnonPages"),
+        file_system_capacity_bytes: storage.capacity_bytes,
+        file_system_available_bytes: storage.available_bytes,
+        file_system_inodes: storage.inodes,
+        file_system_inodes_free: storage.inodes_free,
+        processes: text("/proc/loadavg").split(['/', ' ']).nth(4).and_then(|text| text.parse().ok()).unwrap_or(0),
+        processes_max: text("/proc/sys/kernel/pid_max").parse().unwrap_or(0),
+    }
+}
+
 pub(crate) fn file_system(path: &Path) -> std::io::Result<FileSystem> {
     let it = rustix::fs::statvfs(path)?;
     Ok(FileSystem {
@@ -170,5 +203,8 @@ mod tests {
         assert!(file_system(Path::new("/")).unwrap().capacity_bytes > 0);
         assert!(available_memory().unwrap().1 > 0);
         assert!(processes().unwrap().1 > 0);
+        let usage = usage(Path::new("/"), 1);
+        assert!(usage.memory_working_set_bytes > 0 && usage.cpu_usage_core_nanoseconds > 0 && usage.started > 0);
+        assert!(usage.file_system_capacity_bytes > usage.file_system_available_bytes && usage.processes > 0);
     }
 }

@@ -87,7 +87,7 @@ impl Probers {
     /// Makes exactly those probes run that should. `ending`: the pod is ending, so that only readiness matters.
     pub(crate) fn reconcile(&mut self, pod: &Arc<Pod>, observed: &Observed, ending: bool) {
         let mut wanted: HashMap<(String, Kind), Probing> = HashMap::new();
-        let init = pod.init_containers().iter().filter(|container| is_sidecar(container));
+        let init = pod.init_containers().iter().filter(is_sidecar);
         let pod_ip = pod_ip(pod, observed);
         for container in init.chain(pod.app_containers()) {
             let running = observed.latest(&container.name).filter(|it| it.state == crate::observe::State::Running);

@@ -95,7 +95,7 @@ fn initialized(pod: &Pod, statuses: &[ContainerStatus], phase: &str) -> PodCondi
 
 fn containers_ready(pod: &Pod, statuses: &[ContainerStatus], phase: &str) -> Result<(), (&'static str, String)> {
     let (mut unknown, mut unready) = (Vec::new(), Vec::new());
-    let sidecars = pod.init_containers().iter().filter(|container| is_sidecar(container));
+    let sidecars = pod.init_containers().iter().filter(is_sidecar);
     for container in sidecars.chain(pod.app_containers()) {
         match statuses.iter().find(|status| status.name == container.name) {
             None => unknown.push(container.name.as_str()),

@@ -5,7 +5,7 @@ use windlass_api::k8s::api::core::v1::{
     ContainerUser, LinuxContainerUser, VolumeMountStatus,
 };
 
-use super::generate::StatusInput;
+use super::input::StatusInput;
 use super::time;
 use crate::observe::{ContainerView, State};
 use crate::pod::{ContainerKind, PodView, is_sidecar, restart};

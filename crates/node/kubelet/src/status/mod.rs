@@ -10,13 +10,15 @@
 mod conditions;
 mod containers;
 mod generate;
+mod input;
 mod patch;
 mod phase;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub(crate) use generate::{Eviction, StatusInput, generate, terminated};
+pub(crate) use generate::{generate, terminated};
+pub(crate) use input::{Eviction, StatusInput};
 pub(crate) use writer::{StatusWriter, Wanted};
 
 use jiff::Timestamp;

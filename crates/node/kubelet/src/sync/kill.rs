@@ -135,7 +135,7 @@ impl Turns {
         let is_running = |name: &&String| running.iter().any(|view| view.name == **name);
         let mut later: Vec<String> = pod.app_containers().iter().map(|container| container.name.clone()).collect();
         let mut before = HashMap::new();
-        for container in pod.init_containers().iter().rev().filter(|container| is_sidecar(container)) {
+        for container in pod.init_containers().iter().rev().filter(is_sidecar) {
             before.insert(container.name.clone(), later.iter().filter(is_running).cloned().collect());
             later.push(container.name.clone());
         }

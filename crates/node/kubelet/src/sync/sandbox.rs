@@ -142,7 +142,7 @@ fn port_mappings(pod: &Pod) -> Vec<PortMapping> {
     if pod.uses_host_network() {
         return Vec::new();
     }
-    let sidecars = pod.init_containers().iter().filter(|container| crate::pod::is_sidecar(container));
+    let sidecars = pod.init_containers().iter().filter(crate::pod::is_sidecar);
     let all = pod.app_containers().iter().chain(sidecars);
     let ports = all.flat_map(|container| container.ports.iter().flatten());
     let mapping = |port: &windlass_api::k8s::api::core::v1::ContainerPort| {

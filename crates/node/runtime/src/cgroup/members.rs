@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::error::{CgroupError, Result, write};
 use super::hierarchy::Hierarchies;
-use super::tree::{Cgroup, CgroupError, Result, write};
+use super::place::Cgroup;
 use crate::sys::process::pidfd;
 
 /// How long killed processes may take to end: they may be in the middle of a system call that waits for a disk.

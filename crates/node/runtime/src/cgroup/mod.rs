@@ -7,6 +7,7 @@
 //! themselves ([`crate::launch::cgroup`]); this module makes, limits, reads, ends and removes cgroups.
 //!
 //! - [`hierarchy`]: which hierarchies this node has
+//! - [`place`]: one cgroup by its path; [`tree`]: what can be done with it
 //! - [`resources`]: limits as files and values, without I/O
 //! - [`v1`], [`v2`]: making and limiting
 //! - [`devices`], [`device_program`]: which devices may be used
@@ -15,14 +16,17 @@
 
 pub(crate) mod device_program;
 pub(crate) mod devices;
+mod error;
 mod hierarchy;
 mod members;
+mod place;
 mod resources;
 mod tree;
 pub(crate) mod usage;
 mod v1;
 mod v2;
 
+pub(crate) use error::CgroupError;
 pub use hierarchy::CgroupLayout;
 pub(crate) use hierarchy::{Hierarchies, MOUNTS, unescape};
-pub(crate) use tree::{Cgroup, CgroupError};
+pub(crate) use place::Cgroup;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::hierarchy::Hierarchies;
-use super::tree::Cgroup;
+use super::place::Cgroup;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {

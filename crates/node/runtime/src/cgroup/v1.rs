@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use windlass_cri::Resources;
 
 use super::devices::DevicePolicy;
+use super::error::{CgroupError, Result, make_directory, write};
 use super::hierarchy::Hierarchy;
+use super::place::Cgroup;
 use super::resources::{MemoryV1, memory_v1, settings_v1};
-use super::tree::{Cgroup, CgroupError, Result, make_directory, write};
 
 pub(super) fn make(cgroup: &Cgroup, hierarchies: &[Hierarchy]) -> Result<()> {
     for hierarchy in hierarchies {

@@ -8,8 +8,9 @@ use windlass_cri::Resources;
 
 use super::device_program;
 use super::devices::DevicePolicy;
+use super::error::{CgroupError, Result, make_directory, write};
+use super::place::Cgroup;
 use super::resources::settings_v2;
-use super::tree::{Cgroup, CgroupError, Result, make_directory, write};
 
 /// Makes the cgroup and hands every controller that its ancestors have down to it.
 pub(super) fn make(cgroup: &Cgroup, root: &Path) -> Result<()> {

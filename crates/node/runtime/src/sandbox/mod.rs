@@ -6,6 +6,7 @@
 
 pub(crate) mod files;
 mod namespaces;
+mod record;
 pub(crate) mod remove;
 pub(crate) mod run;
 pub(crate) mod status;
@@ -13,7 +14,7 @@ pub(crate) mod stop;
 mod sysctls;
 
 pub(crate) use namespaces::{are_pinned, unpin};
-use parking_lot::Mutex;
+pub(crate) use record::Sandbox;
 use windlass_cri::{NamespaceMode, NetworkRequest, Result, SandboxConfig};
 
 use crate::core::Core;
@@ -21,29 +22,7 @@ use crate::error::blocking;
 use crate::launch::spec::{NamespacePlan, PidNamespace};
 use crate::store::{self, SandboxState};
 
-pub(crate) struct Sandbox {
-    pub(crate) id: String,
-    pub(crate) state: Mutex<SandboxState>,
-    /// Held for writing by whoever changes the sandbox as a whole, for reading by whoever makes or starts a container in it.
-    pub(crate) operation: tokio::sync::RwLock<()>,
-    /// Orders writers of the state file: the last one writes the newest state. False when the file is to be no more.
-    kept: Mutex<bool>,
-}
-
 impl Sandbox {
-    pub(crate) fn new(state: SandboxState) -> Self {
-        let id = state.id.clone();
-        Self { id, state: Mutex::new(state), operation: tokio::sync::RwLock::new(()), kept: Mutex::new(true) }
-    }
-
-    pub(crate) fn is_ready(&self) -> bool {
-        self.state.lock().ready
-    }
-
-    pub(crate) fn pod_uid(&self) -> String {
-        self.state.lock().config.metadata.uid.clone()
-    }
-
     /// Removes the directory with the state file; nobody writes it again. Blocks.
     pub(crate) fn erase(&self, core: &Core) -> std::io::Result<()> {
         *self.kept.lock() = false;

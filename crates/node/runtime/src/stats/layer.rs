@@ -3,41 +3,19 @@
 //! Counting walks the whole layer, so it happens on blocking threads, one or two at a time, and an answer is good for a while: who
 //! asks again meanwhile gets the last one, who asks later gets it too and has a fresh count made.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use windlass_cri::FilesystemUsage;
 
+use super::counts::{Counted, LayerUsage};
 use crate::core::Core;
 
 const GOOD_FOR: Duration = Duration::from_secs(10);
-const WALKS_MAX: usize = 2;
-
-#[derive(Clone)]
-struct Counted {
-    usage: FilesystemUsage,
-    at: Instant,
-    /// A fresh count is on its way.
-    renewing: bool,
-}
-
-pub(crate) struct LayerUsage {
-    counted: Mutex<HashMap<String, Counted>>,
-    walks: Arc<Semaphore>,
-}
-
-impl Default for LayerUsage {
-    fn default() -> Self {
-        Self { counted: Mutex::default(), walks: Arc::new(Semaphore::new(WALKS_MAX)) }
-    }
-}
-
 impl LayerUsage {
     pub(crate) fn forget(&self, container: &str) {
         self.counted.lock().remove(container);

@@ -4,9 +4,10 @@
 //! - [`layer`]: what writable layers take of the disk
 //! - [`interfaces`]: what has gone through a sandbox's network
 
+mod counts;
 mod interfaces;
 mod layer;
 mod report;
 
-pub(crate) use layer::LayerUsage;
+pub(crate) use counts::LayerUsage;
 pub(crate) use report::{container_stats, sandbox_stats};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use windlass_cri::{ContainerState, ContainerStats, CpuUsage, InterfaceUsage, MemoryUsage, Result, SandboxStats};
 
+use super::counts::LayerUsage;
 use super::interfaces;
-use super::layer::LayerUsage;
 use crate::cgroup::usage::Usage;
 use crate::container::Container;
 use crate::core::Core;

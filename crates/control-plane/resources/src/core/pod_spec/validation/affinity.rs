@@ -1,14 +1,12 @@
 //! Affinity of pods to nodes and to each other.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, number, text};
 
-use super::scheduling::{validate_node_selector, validate_node_selector_term};
-use crate::rules::{complain, label_name, label_selector, map_at, object_at, texts};
+use super::scheduling::{validate_label_keys, validate_node_selector, validate_node_selector_term};
+use crate::rules::{complain, label_name, label_selector, object_at, texts};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -62,38 +60,4 @@ fn validate_term(errors: &mut Errors, term: &Value, path: &Path<'_>) {
         errors.push(Error::required(&path.child("topologyKey"), "can not be empty"));
     }
     label_name(errors, &path.child("topologyKey"), key);
-}
-
-/// Keys whose values a pod's own labels give.
-pub(super) fn validate_label_keys(errors: &mut Errors, term: &Value, path: &Path<'_>) {
-    let selector = object_at(term, "labelSelector");
-    for field in ["matchLabelKeys", "mismatchLabelKeys"] {
-        let path = path.child(field);
-        if selector.is_none() && items(term, field).next().is_some() {
-            errors.push(Error::forbidden(&path, "must not be specified when labelSelector is not set"));
-            continue;
-        }
-        for (index, key) in texts(term, field).enumerate() {
-            label_name(errors, &path.index(index), key);
-        }
-    }
-    let keys: BTreeMap<&str, usize> = texts(term, "matchLabelKeys").enumerate().map(|(at, key)| (key, at)).collect();
-    if let Some(selector) = selector {
-        let mut selected: BTreeSet<&str> =
-            map_at(selector, "matchLabels").into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-        for requirement in items(selector, "matchExpressions") {
-            let key = text(requirement, "key");
-            if let Some(index) = keys.get(key).filter(|_| selected.contains(key)) {
-                let detail = "exists in both matchLabelKeys and labelSelector";
-                errors.push(Error::invalid(&path.index(*index), key, detail));
-            }
-            selected.insert(key);
-        }
-    }
-    let mismatch: BTreeSet<&str> = texts(term, "mismatchLabelKeys").collect();
-    let match_path = path.child("matchLabelKeys");
-    for (index, key) in texts(term, "matchLabelKeys").enumerate().filter(|(_, key)| mismatch.contains(key)) {
-        let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
-        errors.push(Error::invalid(&match_path.index(index), key, detail));
-    }
 }

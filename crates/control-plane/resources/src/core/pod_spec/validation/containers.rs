@@ -8,8 +8,8 @@ use windlass_api::names;
 use windlass_api::pod::is_sidecar;
 use windlass_machinery::tree::{items, number, text};
 
-use super::spec::{Volumes, validate_image_of_pod};
-use super::{environment, mounts, probes, resources, security};
+use super::images::{validate_image_of_pod, validate_pull_policy};
+use super::{Volumes, environment, mounts, probes, resources, security};
 use crate::rules::{at, complain, object_at, port_number, required, required_of, supported};
 
 /// What of the specification the rules for a container need.
@@ -161,10 +161,6 @@ fn validate_common(errors: &mut Errors, container: &Value, around: &Surroundings
     }
     validate_resize_policy(errors, container, &path.child("resizePolicy"), text(around.spec, "restartPolicy"));
     security::validate_context(errors, container, &path.child("securityContext"), around.shares_users);
-}
-
-pub(super) fn validate_pull_policy(errors: &mut Errors, owner: &Value, path: &Path<'_>, field: &str) {
-    required_of(errors, path, text(owner, field), &["Always", "IfNotPresent", "Never"]);
 }
 
 fn validate_ports(errors: &mut Errors, container: &Value, path: &Path<'_>) {

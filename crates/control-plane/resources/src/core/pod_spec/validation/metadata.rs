@@ -6,7 +6,7 @@ use windlass_machinery::tree::{items, text};
 
 use super::for_each_container;
 use super::scheduling::validate_tolerations;
-use crate::rules::{map_at, object_at};
+use crate::rules::{self, map_at, object_at};
 
 const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -117,5 +117,20 @@ fn match_profile(errors: &mut Errors, annotation: &str, profile: &Value, path: &
     if !agrees {
         let detail = format!("{what} type in annotation and field must match");
         errors.push(Error::forbidden(&path.child("type"), detail));
+    }
+}
+
+/// The metadata of a template of something else than pods: it has labels and annotations, and nothing more.
+pub(crate) fn validate_template_metadata(errors: &mut Errors, metadata: &Value, path: &Path<'_>) {
+    rules::annotations(errors, path, metadata);
+    rules::labels(errors, path, metadata, "labels");
+    for (field, value) in metadata.as_object().into_iter().flatten() {
+        let is_empty = value.is_null() || text(metadata, field).is_empty() && value.is_string();
+        if !is_empty
+            && !matches!(field.as_str(), "labels" | "annotations")
+            && map_at(metadata, field).is_none_or(|m| !m.is_empty())
+        {
+            errors.push(Error::forbidden(&path.child(field), "cannot be set"));
+        }
     }
 }

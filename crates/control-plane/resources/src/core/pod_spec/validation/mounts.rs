@@ -6,8 +6,7 @@ use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{items, text};
 
-use super::for_each_container;
-use super::spec::Volumes;
+use super::{Volumes, for_each_container};
 use crate::rules::{at, descending_path, is_true, object_at, required, supported};
 
 pub(super) fn validate_mounts(errors: &mut Errors, container: &Value, volumes: &Volumes<'_>, path: &Path<'_>) {

@@ -1,6 +1,6 @@
 //! The specification as a whole: calls the rules for its parts in upstream's order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
@@ -8,6 +8,7 @@ use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
 use super::containers::{Surroundings, validate_containers, validate_ephemeral_containers, validate_init_containers};
+use super::images::validate_image_of_pod;
 use super::{Subject, affinity, mounts, network, resources, scheduling, security, volumes, windows};
 use crate::rules::{self, at, complain, object_at, required_of};
 
@@ -99,13 +100,3 @@ pub(crate) fn validate_containers_of_pod(errors: &mut Errors, spec: &Value, path
         }
     }
 }
-
-pub(super) fn validate_image_of_pod(errors: &mut Errors, container: &Value, path: &Path<'_>) {
-    let image = text(container, "image");
-    if image.len() != image.trim().len() {
-        errors.push(Error::invalid(&path.child("image"), image, "must not have leading or trailing whitespace"));
-    }
-}
-
-/// The valid volumes of a specification by name.
-pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Value>;

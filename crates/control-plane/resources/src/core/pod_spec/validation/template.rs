@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path};
-use windlass_machinery::tree::{items, text};
+use windlass_machinery::tree::items;
 
 use super::{Subject, validate_annotations, validate_profiles_match, validate_spec};
-use crate::rules::{self, map_at};
+use crate::rules;
 
 pub(crate) fn validate_template(errors: &mut Errors, template: &Value, path: &Path<'_>) {
     let empty = Value::Object(Map::new());
@@ -22,20 +22,5 @@ pub(crate) fn validate_template(errors: &mut Errors, template: &Value, path: &Pa
     if items(spec, "ephemeralContainers").next().is_some() {
         let detail = "ephemeral containers not allowed in pod template";
         errors.push(Error::forbidden(&spec_path.child("ephemeralContainers"), detail));
-    }
-}
-
-/// The metadata of a template of something else than pods: it has labels and annotations, and nothing more.
-pub(crate) fn validate_template_metadata(errors: &mut Errors, metadata: &Value, path: &Path<'_>) {
-    rules::annotations(errors, path, metadata);
-    rules::labels(errors, path, metadata, "labels");
-    for (field, value) in metadata.as_object().into_iter().flatten() {
-        let is_empty = value.is_null() || text(metadata, field).is_empty() && value.is_string();
-        if !is_empty
-            && !matches!(field.as_str(), "labels" | "annotations")
-            && map_at(metadata, field).is_none_or(|m| !m.is_empty())
-        {
-            errors.push(Error::forbidden(&path.child(field), "cannot be set"));
-        }
     }
 }

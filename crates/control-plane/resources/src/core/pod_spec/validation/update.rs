@@ -133,7 +133,7 @@ fn validate_images(errors: &mut Errors, spec: &Value, old: &Value, list: &str, p
     for (index, container) in items(spec, list).enumerate() {
         let path = path.index(index);
         required(errors, container, &path, "image");
-        super::spec::validate_image_of_pod(errors, container, &path);
+        super::images::validate_image_of_pod(errors, container, &path);
     }
     true
 }

@@ -7,10 +7,10 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, number, text};
 
-use super::containers::validate_pull_policy;
+use super::claims::validate_claim_spec;
 use super::environment::{VOLUME_FIELDS, validate_field, validate_resource_field};
-use super::template::validate_template_metadata;
-use super::volumes::validate_claim_spec;
+use super::images::validate_pull_policy;
+use super::metadata::validate_template_metadata;
 use crate::rules::{
     at, complain, is_true, label_selector, map_at, no_backsteps, object_at, required, supported, unreserved_path,
     within,

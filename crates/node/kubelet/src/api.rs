@@ -1,14 +1,17 @@
 //! The kubelet as its API sees it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use windlass_api::k8s::api::core::v1::ContainerStatus;
 use windlass_api::time::Clock;
-use windlass_kubelet::Handle;
 use windlass_kubelet_api::{ContainerState, ContainerView, Node, NodeUsage, PodView};
 
-pub(crate) struct KubeletView {
+use crate::node::machine;
+use crate::{Handle, Options};
+
+/// What `windlass_kubelet_api` serves.
+pub struct ApiView {
     handle: Handle,
     clock: Clock,
     config: Value,
@@ -16,8 +19,8 @@ pub(crate) struct KubeletView {
     directory: PathBuf,
 }
 
-impl KubeletView {
-    pub(crate) fn new(handle: Handle, clock: Clock, options: &windlass_kubelet::Options) -> Self {
+impl ApiView {
+    pub fn new(handle: Handle, clock: Clock, options: &Options) -> Self {
         let config = json!({
             "kind": "KubeletConfiguration",
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -62,7 +65,7 @@ fn view(status: &ContainerStatus) -> ContainerView {
     ContainerView { name: status.name.clone(), state, last_terminated }
 }
 
-impl Node for KubeletView {
+impl Node for ApiView {
     fn name(&self) -> &str {
         self.handle.node_name()
     }
@@ -97,44 +100,7 @@ impl Node for KubeletView {
     }
 
     fn usage(&self) -> NodeUsage {
-        usage(&self.directory, self.clock.now_nanos())
-    }
-}
-
-/// Reads the machine's usage from /proc; what cannot be read is zero.
-fn usage(directory: &Path, now: i64) -> NodeUsage {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let memory = read("/proc/meminfo");
-    let bytes = |name: &str| {
-        let line = memory.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
-    };
-    let stat = read("/proc/stat");
-    let numbers = |name: &str| {
-        let line = stat.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        line.split_whitespace().filter_map(|number| number.parse::<u64>().ok()).collect::<Vec<_>>()
-    };
-    // user, nice, system, idle, iowait, irq, softirq, steal: in hundredths of a second.
-    let cpu = numbers("cpu ");
-    let busy: u64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|&index| cpu.get(index)).sum();
-    let started = numbers("btime ").first().copied().unwrap_or(0);
-    let (total, available) = (bytes("MemTotal"), bytes("MemAvailable"));
-    let file_system = nix::sys::statvfs::statvfs(directory).ok();
-    let of = |field: fn(&nix::sys::statvfs::Statvfs) -> u64| file_system.as_ref().map_or(0, field);
-    NodeUsage {
-        started: i64::try_from(started).unwrap_or(0) * 1_000_000_000,
-        timestamp: now,
-        cpu_usage_core_nanoseconds: busy * 10_000_000,
-        memory_usage_bytes: total.saturating_sub(bytes("MemFree")),
-        memory_working_set_bytes: total.saturating_sub(available),
-        memory_available_bytes: available,
-        memory_rss_bytes: bytes("AnonPages"),
-        file_system_capacity_bytes: of(|fs| fs.blocks() * fs.fragment_size()),
-        file_system_available_bytes: of(|fs| fs.blocks_available() * fs.fragment_size()),
-        file_system_inodes: of(nix::sys::statvfs::Statvfs::files),
-        file_system_inodes_free: of(nix::sys::statvfs::Statvfs::files_free),
-        processes: read("/proc/loadavg").split(['/', ' ']).nth(4).and_then(|text| text.parse().ok()).unwrap_or(0),
-        processes_max: read("/proc/sys/kernel/pid_max").trim().parse().unwrap_or(0),
+        machine::usage(&self.directory, self.clock.now_nanos())
     }
 }
 
@@ -151,12 +117,5 @@ mod tests {
         let view = view(&status);
         assert_eq!(view.state, ContainerState::Running { id: "new".to_owned() });
         assert_eq!(view.last_terminated.as_deref(), Some("old"));
-    }
-
-    #[test]
-    fn the_machine_is_in_use() {
-        let usage = usage(Path::new("/"), 1);
-        assert!(usage.memory_working_set_bytes > 0 && usage.cpu_usage_core_nanoseconds > 0 && usage.started > 0);
-        assert!(usage.file_system_capacity_bytes > usage.file_system_available_bytes && usage.processes > 0);
     }
 }
