@@ -26,7 +26,7 @@ use super::places::Place;
 use super::service::Service;
 use crate::dial::Stream;
 
-/// What Go's server says to a client that does not speak TLS.
+/// What Go's server says to a client that speaks HTTP and not TLS.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// HTTP's two versions with their bounds and timers.
@@ -98,18 +98,23 @@ pub(super) async fn serve_connection<S: Service>(shared: Arc<Shared<S>>, accepte
     }
 }
 
-async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-    let (error, mut stream) = match acceptor.accept(stream).into_fallible().await {
-        Ok(stream) => return Some(stream),
-        Err(failed) => failed,
-    };
-    tracing::debug!(%error, "a TLS handshake failed");
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    if matches!(tls, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))) {
-        // Whoever has gone has lost nothing.
+async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    // Looked at before TLS sees it, for TLS answers what it does not understand with an alert that no HTTP client understands.
+    let mut first = [0];
+    stream.peek(&mut first).await.ok()?;
+    if first[0].is_ascii_uppercase() {
+        // Whoever has gone has lost nothing. What is left unread when a connection is closed makes the kernel take the answer back.
+        let _ = stream.try_read(&mut [0; 4096]);
         let _ = stream.write_all(NOT_TLS).await;
+        return None;
     }
-    None
+    match acceptor.accept(stream).await {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+    }
 }
 
 /// A connection of either version.
