@@ -29,6 +29,11 @@ use crate::dial::Stream;
 /// What Go's server says to a client that speaks HTTP and not TLS.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
+/// Requests that were taken back before they were looked at, and those that were refused for what they are: a connection with more is a
+/// flood (CVE-2023-44487, CVE-2025-8671) and ends.
+const RESETS_UNSEEN_MAX: usize = 20;
+const RESETS_OWN_MAX: usize = 1024;
+
 /// HTTP's two versions with their bounds and timers.
 pub(super) struct Protocols {
     http1: http1::Builder,
@@ -49,6 +54,8 @@ impl Protocols {
             .keep_alive_timeout(timers.ping_answer)
             .max_concurrent_streams(limits.streams_max)
             .max_header_list_size(limits.head_bytes_max)
+            .max_pending_accept_reset_streams(RESETS_UNSEEN_MAX)
+            .max_local_error_reset_streams(RESETS_OWN_MAX)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20);
         Self { http1, http2 }

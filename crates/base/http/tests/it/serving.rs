@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -26,6 +27,16 @@ async fn ask(sender: &mut Sender, path: &str) -> String {
     let request = Request::get(format!("https://localhost{path}")).body(Empty::new()).unwrap();
     let body = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
     String::from_utf8(body.to_bytes().to_vec()).unwrap()
+}
+
+/// Waits until the connection takes no more requests.
+async fn until_closed(sender: &mut Sender) {
+    let closed = async {
+        while sender.ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, closed).await.expect("the server ends the connection");
 }
 
 /// All that the other end says until it hangs up.
@@ -73,13 +84,7 @@ async fn an_http2_connection_without_requests_ends() {
     assert_eq!(ask(&mut sender, "/a").await, "/a");
     // Also one that never says anything, or ignores that it is asked to go.
     until_the_end(world.tls("h2").await).await;
-    timeout(PATIENCE, async {
-        while sender.ready().await.is_ok() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .unwrap();
+    until_closed(&mut sender).await;
 }
 
 #[tokio::test]
@@ -92,6 +97,24 @@ async fn a_request_under_way_is_not_idle() {
     until_the_end(world.tls("h2").await).await;
     world.echo.go_on.notify_one();
     assert_eq!(request.await.unwrap(), "/wait");
+}
+
+#[tokio::test]
+async fn requests_that_are_taken_back_leave_nothing_behind() {
+    let world = World::new(Timers { idle: SOON, drain: SOON, ..Timers::default() }).await;
+    let mut flood = http2(&world).await;
+    for _ in 0..2000 {
+        if flood.ready().await.is_err() {
+            break;
+        }
+        let request = Request::get("https://localhost/wait").body(Empty::new()).unwrap();
+        // Begun, and dropped before there is an answer.
+        let _ = flood.send_request(request).now_or_never();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(&mut http2(&world).await, "/a").await, "/a");
+    // The connection ends as a flood, or because none of its requests is under way any more.
+    until_closed(&mut flood).await;
 }
 
 #[tokio::test]
@@ -167,13 +190,7 @@ async fn at_the_end_requests_finish() {
     let request = tokio::spawn(async move { ask(&mut waiting, "/wait").await });
     world.echo.asked.notified().await;
     world.stop.take().unwrap().send(()).unwrap();
-    timeout(PATIENCE, async {
-        while idle.ready().await.is_ok() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .unwrap();
+    until_closed(&mut idle).await;
     world.echo.go_on.notify_one();
     assert_eq!(request.await.unwrap(), "/wait");
     timeout(PATIENCE, world.task).await.unwrap().unwrap();
