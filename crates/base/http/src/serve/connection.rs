@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,11 +17,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::activity::{Activity, Tracked};
-use super::listener::{Accepted, Shared};
 use super::options::{Limits, Timers};
 use super::places::Place;
 use super::service::Service;
@@ -60,6 +60,25 @@ impl Protocols {
             .initial_connection_window_size(4 << 20);
         Self { http1, http2 }
     }
+}
+
+/// What all connections of a server share.
+pub(super) struct Shared<S> {
+    pub(super) service: Arc<S>,
+    pub(super) acceptor: Option<TlsAcceptor>,
+    pub(super) protocols: Protocols,
+    pub(super) timers: Timers,
+}
+
+/// What a connection is made of.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) address: SocketAddr,
+    pub(super) place: Place,
+    /// Says that the server ends.
+    pub(super) stopped: watch::Receiver<()>,
+    /// Dropped when the connection is done with its requests.
+    pub(super) _busy: mpsc::Sender<()>,
 }
 
 /// Serves a connection to its end, or until it is upgraded.

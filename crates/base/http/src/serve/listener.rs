@@ -1,40 +1,19 @@
 //! Accepting, until the end.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{Protocols, serve_connection};
-use super::options::{Listener, Timers};
-use super::places::{Place, Places};
+use super::connection::{Accepted, Protocols, Shared, serve_connection};
+use super::options::Listener;
+use super::places::Places;
 use super::service::Service;
 
 /// How long to wait when the machine has no descriptor or memory for a connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
-
-/// What all connections of a server share.
-pub(super) struct Shared<S> {
-    pub(super) service: Arc<S>,
-    pub(super) acceptor: Option<TlsAcceptor>,
-    pub(super) protocols: Protocols,
-    pub(super) timers: Timers,
-}
-
-/// What a connection is made of.
-pub(super) struct Accepted {
-    pub(super) stream: TcpStream,
-    pub(super) address: SocketAddr,
-    pub(super) place: Place,
-    /// Says that the server ends.
-    pub(super) stopped: watch::Receiver<()>,
-    /// Dropped when the connection is done with its requests.
-    pub(super) _busy: mpsc::Sender<()>,
-}
 
 /// Accepts connections until `shutdown`, then lets requests finish.
 pub async fn serve<S: Service>(service: Arc<S>, listener: Listener, shutdown: impl Future<Output = ()>) {

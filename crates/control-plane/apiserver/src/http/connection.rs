@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use windlass_api::well_known::group;
 use windlass_http::serve::{self, Limits, Service, Timers};
 
+use super::frontend::Frontend;
 use super::identity::Peer;
 use super::response::Body;
-use super::service::Frontend;
 
 /// Requests at a time in one HTTP/2 connection, as kube-apiserver allows; Go's clients open another connection for more.
 const STREAMS_MAX: u32 = 100;

@@ -3,6 +3,7 @@
 mod bodies;
 mod connect;
 mod connection;
+mod frontend;
 mod identity;
 mod list_body;
 mod metrics;
@@ -13,5 +14,6 @@ pub(crate) mod response;
 mod service;
 
 pub use connection::{Listener, PeerUser, serve};
+pub use frontend::{Frontend, REQUEST_TIMEOUT};
 pub use identity::Peer;
-pub use service::{Body, Frontend, REQUEST_TIMEOUT};
+pub use response::Body;

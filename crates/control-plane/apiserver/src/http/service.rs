@@ -1,8 +1,6 @@
 //! From an HTTP request to its answer.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -11,73 +9,31 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
 use windlass_api::fields::FieldSelector;
 use windlass_api::text::with_causes;
-use windlass_api::well_known::group;
 use windlass_auth::Attributes;
 use windlass_client::{Body as RequestBody, Encoding, Verb};
 use windlass_http::body::{self, BodyError};
-use windlass_telemetry::Metrics;
 
-use super::bodies::Bodies;
 use super::connect;
+use super::frontend::{Asked, Frontend};
 use super::identity::{self, Peer};
-use super::metrics::{Labels, RequestMetrics, UnderWay};
+use super::metrics::{Labels, UnderWay};
 use super::negotiation;
 use super::path::{self, ResourcePath};
 use super::query::Query;
-pub use super::response::Body;
-use super::response::{failure, success};
+use super::response::{Body, failure, success};
 use crate::context::Context;
 use crate::encode::Format;
 use crate::pages::{self, PageRequest};
-use crate::server::Server;
 use crate::table::IncludeObject;
 
 /// The largest body that is read, as upstream.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// A request that is no watch, log or session has to end by then, its body included: kube-apiserver's default of `--request-timeout`.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Requests that may be worked on at once, beside those that run for long; as many as kube-apiserver allows.
-const IN_FLIGHT_MAX: usize = 600;
-
-/// The server's face to HTTP.
-pub struct Frontend {
-    pub(super) server: Arc<Server>,
-    metrics: RequestMetrics,
-    seats: Semaphore,
-    bodies: Bodies,
-    request_timeout: Duration,
-}
-
-/// A request's place among those that are being worked on.
-pub(super) type Seat<'a> = (Option<SemaphorePermit<'a>>, Option<UnderWay>);
-
-/// A request on its way, and what is known of it.
-pub(super) struct Asked<'a> {
-    pub(super) context: &'a Context,
-    pub(super) query: &'a Query,
-    pub(super) labels: &'a Labels,
-    /// When it has to be answered.
-    deadline: Instant,
-}
 
 impl Frontend {
-    /// `request_timeout` is [`REQUEST_TIMEOUT`] as a rule.
-    pub fn new(server: Arc<Server>, metrics: &Metrics, request_timeout: Duration) -> Self {
-        Self {
-            server,
-            metrics: RequestMetrics::new(metrics),
-            seats: Semaphore::new(IN_FLIGHT_MAX),
-            bodies: Bodies::default(),
-            request_timeout,
-        }
-    }
-
     /// Answers one request.
     pub async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let accept = negotiation::accept(request.headers(), IncludeObject::Metadata, false).unwrap_or_default();
@@ -107,19 +63,6 @@ impl Frontend {
             Some(guard) => response.map(|body| body.map_frame(move |frame| held(&guard, frame)).boxed()),
             None => response,
         }
-    }
-
-    /// Takes a seat for a request that may now be worked on: it is authorized, and all of it is here. When there are too many, it is
-    /// turned away, unless an administrator asks.
-    pub(super) fn seat(&self, asked: &Asked<'_>) -> Result<Seat<'_>, Status> {
-        if asked.labels.long_running {
-            return Ok((None, None));
-        }
-        let permit = self.seats.try_acquire().ok();
-        if permit.is_none() && !asked.context.user.is_in(group::MASTERS) {
-            return Err(self.turned_away(asked));
-        }
-        Ok((permit, Some(self.metrics.under_way(asked.labels))))
     }
 
     async fn handle(
@@ -202,12 +145,6 @@ impl Frontend {
             Err(BodyError::Deadline) => Err(timed_out()),
             Err(error @ BodyError::Broken(_)) => Err(Status::bad_request(with_causes(&error))),
         }
-    }
-
-    fn turned_away(&self, asked: &Asked<'_>) -> Status {
-        self.metrics.rejected(asked.labels);
-        let text = "The server has received too many requests and has asked us to try again later";
-        Status::too_many_requests(text, 1)
     }
 
     async fn other(&self, asked: &Asked<'_>, request: Request<Incoming>) -> Result<Response<Body>, Status> {

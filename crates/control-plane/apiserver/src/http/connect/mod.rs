@@ -13,9 +13,9 @@ use windlass_api::Status;
 use windlass_auth::Attributes;
 use windlass_resources::Subresource;
 
+use super::frontend::{Asked, Frontend};
 use super::path::ResourcePath;
 use super::response::Body;
-use super::service::{Asked, Frontend};
 use crate::context::Context;
 use crate::subresources::target::target;
 
