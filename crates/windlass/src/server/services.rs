@@ -91,7 +91,7 @@ async fn serve_health(node_ip: Ipv4Addr, health: Arc<ProxyHealth>) {
     match TcpListener::bind((node_ip, PROXY_HEALTH_PORT)).await {
         Ok(listener) => serve_proxy_health(listener, health).await,
         Err(error) => {
-            tracing::warn!(%error, port = PROXY_HEALTH_PORT, "the service proxy's health cannot be asked for")
+            tracing::warn!(%error, port = PROXY_HEALTH_PORT, "the service proxy's health cannot be asked for");
         }
     }
 }
