@@ -116,7 +116,7 @@ impl Store {
             .name("store-committer".to_owned())
             .spawn(move || committer::run(&tables, &mut *engine, requests))
             .map_err(OpenError::Thread)?;
-        *store.committer.lock().unwrap_or_else(PoisonError::into_inner) = Some(committer);
+        *store.committer.lock() = Some(committer);
         Ok(store)
     }
 
