@@ -7,8 +7,8 @@ use crate::process::{cargo_program, root};
 /// Runs the seeds of `--seeds A..B`; without it, those of the tests.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let mut command = Command::new(cargo_program());
-    command.current_dir(root()).args(["test", "-p", "windlass-testing", "--test", "simulation", "--"]);
-    command.args(["--nocapture", "seeds_find_nothing"]);
+    command.current_dir(root()).args(["test", "--profile", "simulation", "-p", "windlass-testing"]);
+    command.args(["--test", "simulation", "--", "--nocapture", "seeds_find_nothing"]);
     match args {
         [] => {}
         [flag, seeds] if flag == "--seeds" && is_range(seeds) => _ = command.env("WINDLASS_SEEDS", seeds),

@@ -20,6 +20,9 @@ use crate::dice::Dice;
 /// When the story of every paused cluster begins.
 const ORIGIN: &str = "2026-11-21T06:00:00Z";
 
+/// Where it says that it is; nobody listens there.
+const ADDRESS: &str = "192.0.2.1:6443";
+
 /// An API server with its first objects, and ways to it.
 #[derive(Clone)]
 pub struct Cluster {
@@ -34,29 +37,27 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
+    /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
     pub async fn start() -> Self {
         let clock = Clock::paused(origin());
-        Self { is_paused: true, ..Self::with_bootstrap(Store::in_memory(clock), clock, "192.0.2.1:6443").await }
-    }
-
-    /// Starts a cluster on real time, for tests with sockets; clients reach it at `address`.
-    pub async fn start_on_real_time(address: &str) -> Self {
-        let clock = Clock::system();
-        Self::with_bootstrap(Store::in_memory(clock), clock, address).await
-    }
-
-    async fn with_bootstrap(store: Arc<Store>, clock: Clock, address: &str) -> Self {
-        let mut cluster = Self::over(store, clock, Chance::seeded(0), address);
+        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS);
+        cluster.is_paused = true;
+        let ca_pem = cluster.ca.certificate().to_pem();
         let bootstrap = Bootstrap {
             address: "192.0.2.1".parse().unwrap(),
             port: 6443,
-            client_ca_pem: cluster.ca.certificate().to_pem(),
-            front_proxy_ca_pem: cluster.ca.certificate().to_pem(),
+            client_ca_pem: ca_pem.clone(),
+            front_proxy_ca_pem: ca_pem,
         };
         windlass_apiserver::bootstrap(&cluster.server, &bootstrap).await.unwrap();
         cluster.begun = clock.now();
         cluster
+    }
+
+    /// A server without any object, on real time: for tests with sockets. Clients reach it at `address`.
+    pub fn on_real_time(address: &str) -> Self {
+        let clock = Clock::system();
+        Self::over(Store::in_memory(clock), clock, Chance::system(), new_ca(clock), address)
     }
 
     /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another
@@ -64,13 +65,12 @@ impl Cluster {
     pub fn fork(&self, dice: &Dice) -> Self {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
-        let mut fork = Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), "192.0.2.1:6443");
+        let mut fork = Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS);
         fork.is_paused = true;
         fork
     }
 
-    fn over(store: Arc<Store>, clock: Clock, chance: Chance, address: &str) -> Self {
-        let ca = Arc::new(Ca::create("kubernetes", clock.now()).unwrap());
+    fn over(store: Arc<Store>, clock: Clock, chance: Chance, ca: Arc<Ca>, address: &str) -> Self {
         let server = Server::new(Options {
             store,
             clock,
@@ -144,6 +144,10 @@ impl Cluster {
     pub async fn delete(&self, resource: &GroupVersionResource, key: &ObjectKey) {
         self.admin.delete(resource, key, &DeleteOptions::default()).await.unwrap();
     }
+}
+
+fn new_ca(clock: Clock) -> Arc<Ca> {
+    Arc::new(Ca::create("kubernetes", clock.now()).unwrap())
 }
 
 fn origin() -> Timestamp {
