@@ -84,8 +84,7 @@ impl Cluster {
             advertised_address: address.to_owned(),
             kubelets: None,
         });
-        let admin = User::new("admin", &[group::MASTERS]);
-        let admin = Client::new(Arc::new(Direct::new(server.clone(), admin, "test")));
+        let admin = Client::new(Arc::new(Direct::new(server.clone(), admin(), "test")));
         Self { server, clock, admin, ca, is_paused: false, begun: clock.now() }
     }
 
@@ -144,6 +143,11 @@ impl Cluster {
     pub async fn delete(&self, resource: &GroupVersionResource, key: &ObjectKey) {
         self.admin.delete(resource, key, &DeleteOptions::default()).await.unwrap();
     }
+}
+
+/// A user who may do everything.
+pub fn admin() -> User {
+    User::new("admin", &[group::MASTERS])
 }
 
 fn new_ca(clock: Clock) -> Arc<Ca> {

@@ -23,8 +23,9 @@ use crate::watched::Watched;
 /// How probable each fault is: of calls, of watches that are opened, of events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rates {
-    /// A call is late, on its way or back.
+    /// A call is late, on its way or back, by so many milliseconds at most.
     pub late: f64,
+    pub late_millis_max: u64,
     /// A call is refused: 429, 500, 503.
     pub refuse: f64,
     /// A change is refused as stale.
@@ -45,6 +46,7 @@ impl Rates {
     /// What a bad day brings.
     pub const BAD: Self = Self {
         late: 0.05,
+        late_millis_max: 2000,
         refuse: 0.02,
         conflict: 0.02,
         lose: 0.01,
@@ -57,6 +59,7 @@ impl Rates {
     pub fn scaled(self, by: f64) -> Self {
         Self {
             late: self.late * by,
+            late_millis_max: self.late_millis_max,
             refuse: self.refuse * by,
             conflict: self.conflict * by,
             lose: self.lose * by,
@@ -68,7 +71,6 @@ impl Rates {
     }
 }
 
-const LATE_MAX_MILLIS: u64 = 2000;
 const LOST_MAX_MILLIS: u64 = 30_000;
 /// How far the worst watch lags behind with each event.
 const LAG_MAX_MILLIS: u64 = 10_000;
@@ -118,7 +120,11 @@ impl Faults {
 
     /// Nothing goes wrong from now on.
     pub fn stop(&self) {
-        self.state().rates = Rates::default();
+        self.set(Rates::default());
+    }
+
+    pub fn set(&self, rates: Rates) {
+        self.state().rates = rates;
     }
 
     pub fn story(&self) -> Story {
@@ -166,7 +172,7 @@ impl Faults {
             return Fate::Lose(millis(dice, LOST_MAX_MILLIS));
         }
         if dice.happens(rates.late) {
-            let wait = millis(dice, LATE_MAX_MILLIS);
+            let wait = millis(dice, rates.late_millis_max);
             return if dice.happens(0.5) { Fate::Delay(wait) } else { Fate::Late(wait) };
         }
         Fate::Pass
