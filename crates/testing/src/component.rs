@@ -36,9 +36,10 @@ impl Component {
                 let life = Life::new(&faults, &component);
                 let mut crashed = life.crashed.subscribe();
                 tokio::select! {
-                    () = start(life) => {}
+                    biased;
                     // The sender lives in the future beside this one.
                     _ = crashed.wait_for(|crashed| *crashed) => {}
+                    () = start(life) => {}
                 }
                 let pause = faults.pause_after_crash();
                 faults.story().tell(format_args!("{component} has crashed and starts again in {pause:?}"));

@@ -65,6 +65,7 @@ impl Candidate {
         };
         tracing::info!(lease = %self.lease, identity = self.identity, "became the leader");
         tokio::select! {
+            biased;
             () = work() => self.release(&mut observed).await,
             () = self.keep(asked, &mut observed) => {
                 tracing::error!(lease = %self.lease, identity = self.identity, "the lead was lost");

@@ -40,6 +40,7 @@ pub(crate) async fn run(store: std::sync::Weak<Store>, clock: Clock, mut queue: 
             }
         };
         tokio::select! {
+            biased;
             () = next => {}
             more = queue.recv() => match more {
                 Some(more) => due.entry(more.item.expires).or_default().push(more),
