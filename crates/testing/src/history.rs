@@ -1,7 +1,6 @@
 //! Every change of every object since a moment: what watches and acknowledgements are held against.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,15 +256,6 @@ impl History {
         let at = told.iter().zip(&expected).position(|(told, expected)| told != expected);
         let at = at.unwrap_or(told.len().min(expected.len()));
         complain(format!("it was told {:?} instead of {:?}", told.get(at), expected.get(at)))
-    }
-}
-
-impl fmt::Display for History {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |Record { resource, kind, key, revision, json, .. }: &Record| {
-            format!("{revision} {kind:?} {} {key} {}", resource.resource, String::from_utf8_lossy(json))
-        };
-        self.records().iter().try_for_each(|record| writeln!(formatter, "{}", line(record)))
     }
 }
 

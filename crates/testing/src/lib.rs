@@ -5,7 +5,7 @@
 //! - [`Kubelet`] registers a node and runs pods on paper: nothing is started, but their status goes the way that it would.
 //! - [`Faults`] make a transport misbehave as networks and servers do, by a seed; [`Component`] is restarted when one makes it crash.
 //! - [`History`] keeps every change of every object, and holds what watches and acknowledgements said against it.
-//! - [`hash_keys`] makes the order of hash maps a function of a seed, so that a run can be had again; [`Dice`] make choices.
+//! - [`repeatable`] is what makes a run the same again; [`Dice`] make choices.
 //!
 //! - [`Way`] is how a component reaches the API: `Cluster::controllers` and `Cluster::scheduler` run over one.
 //!
@@ -18,10 +18,10 @@ mod component;
 mod control_plane;
 mod dice;
 mod faults;
-pub mod hash_keys;
 mod history;
 mod kubelet;
 mod machine;
+pub mod repeatable;
 mod story;
 mod until;
 mod watched;

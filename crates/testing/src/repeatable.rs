@@ -1,13 +1,17 @@
-//! Hash keys that a seed decides.
+//! What makes a run repeatable, beside the seeds that components are handed ([`Chance`]).
 //!
-//! Components are handed their dice ([`Chance`]), but the order of a hash map, and tokio's choice among ready branches, follow from
-//! keys that the standard library asks the C library's `getrandom` for, once for each thread. This crate defines that function for the programs
-//! that it is linked into. A thread that has called [`seed_thread`] is given numbers that follow from its seed, every other thread what the
-//! kernel has. So a single-threaded runtime on such a thread does the same whenever it is given the same seed. (Keys of certificates
-//! come from the kernel directly; no decision depends on them.)
+//! The order of a hash map follows from keys that the standard library asks the C library's `getrandom` for, once for each thread. This
+//! crate defines that function for the programs that it is linked into: a thread that has called [`seed_thread`] is given
+//! numbers that follow from its seed, every other thread what the kernel has.
+//!
+//! The order in which tokio wakes those who wait for one thing follows from the runtime's seed, and that from the runtimes that were made
+//! before it in the process: [`Runtimes`] have numbers.
+//!
+//! (Keys of certificates come from the kernel directly; no decision depends on them.)
 
 use std::cell::RefCell;
 
+use tokio::runtime::{Builder, Runtime};
 use windlass_api::Chance;
 
 thread_local! {
@@ -17,6 +21,38 @@ thread_local! {
 /// Makes this thread's hash keys follow from `seed`. To be called before the thread has made its first hash map.
 pub fn seed_thread(seed: u64) {
     THREAD.set(Some(Chance::seeded(seed)));
+}
+
+/// Runtimes of one thread on paused time.
+#[derive(Debug)]
+pub struct Runtimes {
+    builder: Builder,
+    next: u64,
+}
+
+impl Runtimes {
+    /// To be called once in a process, before anything else has used tokio.
+    pub fn first() -> Self {
+        let builder = std::thread::spawn(|| {
+            seed_thread(0);
+            let mut builder = Builder::new_current_thread();
+            builder.enable_time().start_paused(true);
+            builder
+        });
+        Self { builder: builder.join().unwrap(), next: 0 }
+    }
+
+    /// The runtime of this number, which must be above those that were asked for before.
+    pub fn numbered(&mut self, number: u64) -> Runtime {
+        assert!(number >= self.next, "runtimes are made in the order of their numbers");
+        while self.next < number {
+            // Each that is made changes the seed of the next.
+            drop(self.builder.build());
+            self.next += 1;
+        }
+        self.next += 1;
+        self.builder.build().unwrap()
+    }
 }
 
 /// The C library's `getrandom`: programs that this crate is linked into call this one instead.
