@@ -65,7 +65,8 @@ impl Cluster {
     pub fn fork(&self, dice: &Dice) -> Self {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
-        let mut fork = Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS);
+        let mut fork =
+            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS);
         fork.is_paused = true;
         fork
     }

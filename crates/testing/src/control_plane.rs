@@ -70,8 +70,9 @@ impl Cluster {
         let manager = Client::new(way(User::new("system:kube-controller-manager", &[]), "controllers"));
         let informers = Arc::new(Informers::new(manager.clone()));
         let way = way.clone();
-        let client_of =
-            Arc::new(move |account: &'static str| Client::new(way(User::service_account(KUBE_SYSTEM, account), account)));
+        let client_of = Arc::new(move |account: &'static str| {
+            Client::new(way(User::service_account(KUBE_SYSTEM, account), account))
+        });
         let context = Context { informers: informers.clone(), client_of, manager, clock: self.clock };
         (informers, windlass_controllers::run(options, context))
     }

@@ -14,8 +14,8 @@ use parking_lot::{Mutex, MutexGuard};
 use windlass_api::Status;
 use windlass_client::{ApiResource, Event, Reply, Request, Transport, Verb};
 
-use crate::dice::Dice;
 use crate::component::{AWAY_MAX, Life};
+use crate::dice::Dice;
 use crate::history::Acknowledged;
 use crate::story::Story;
 use crate::watched::Watched;
@@ -109,8 +109,7 @@ enum EventFate {
 
 impl Faults {
     pub fn new(dice: Dice, rates: Rates, story: Story) -> Self {
-        let state =
-            State { dice, rates, story, acknowledged: Vec::new(), lost: Vec::new(), watched: Vec::new() };
+        let state = State { dice, rates, story, acknowledged: Vec::new(), lost: Vec::new(), watched: Vec::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -200,10 +199,9 @@ impl Faults {
     fn tell(&self, life: &Life, request: &Request, what: &str) {
         let Request { verb, resource, subresource, namespace, name, .. } = request;
         let (component, verb) = (&life.component, verb.name());
-        self.state().story.tell(format_args!(
-            "{component}: {verb} {}/{subresource} {namespace}/{name}: {what}",
-            resource.resource
-        ));
+        self.state()
+            .story
+            .tell(format_args!("{component}: {verb} {}/{subresource} {namespace}/{name}: {what}", resource.resource));
     }
 }
 
@@ -287,9 +285,13 @@ impl Faulty {
             faults.tell(&self.life, &request, &format!("each event is up to {lag} ms late"));
         }
         let following = Following { inner, watched, lag, life: self.life.clone(), request, ended: false };
-        Ok(Reply::Watch(stream::unfold(following, |mut following| async move {
-            following.next().await.map(|event| (event, following))
-        }).boxed()))
+        Ok(Reply::Watch(
+            stream::unfold(
+                following,
+                |mut following| async move { following.next().await.map(|event| (event, following)) },
+            )
+            .boxed(),
+        ))
     }
 }
 

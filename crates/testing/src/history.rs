@@ -163,7 +163,8 @@ impl History {
     /// All changes in the order of their revisions, after what was there at the beginning.
     pub fn records(&self) -> Vec<Record> {
         let state = lock(&self.state);
-        let all = |of: fn(&Followed) -> &Vec<Record>| state.resources.values().flat_map(of).cloned().collect::<Vec<_>>();
+        let all =
+            |of: fn(&Followed) -> &Vec<Record>| state.resources.values().flat_map(of).cloned().collect::<Vec<_>>();
         let (mut before, mut after) = (all(|followed| &followed.initial), all(|followed| &followed.records));
         before.sort_by_key(|record| record.revision);
         after.sort_by_key(|record| record.revision);
@@ -205,7 +206,9 @@ impl History {
             .iter()
             .filter(|write| !happened(write))
             .map(|Acknowledged { verb, resource, key, revision, .. }| {
-                format!("{verb} of {resource} {key} was acknowledged at revision {revision}, and there is no such change")
+                format!(
+                    "{verb} of {resource} {key} was acknowledged at revision {revision}, and there is no such change"
+                )
             })
             .collect()
     }
@@ -234,7 +237,8 @@ impl History {
         };
         let mut last = from;
         for event in events {
-            let is_late = if event.kind == EventKind::Bookmark { event.revision < last } else { event.revision <= last };
+            let is_late =
+                if event.kind == EventKind::Bookmark { event.revision < last } else { event.revision <= last };
             if is_late {
                 return complain(format!("{event:?} comes after revision {last}"));
             }

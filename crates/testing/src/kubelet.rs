@@ -16,8 +16,8 @@ use windlass_client::{
     Client, DeleteOptions, Informer, Informers, OBJECT, Options, Outcome, PatchType, STATUS, Transport, WorkQueue,
 };
 
-use crate::dice::Dice;
 use crate::cluster::Cluster;
+use crate::dice::Dice;
 use crate::machine::{Machine, Machines, Process, knob};
 
 const LEASE_SECONDS: u64 = 40;
@@ -69,10 +69,8 @@ impl Kubelet {
     pub async fn run(transport: Arc<dyn Transport>, clock: Clock, machine: Machine, shape: NodeShape, dice: Dice) {
         let client = Client::new(transport);
         let informers = Informers::new(client.clone());
-        let select = |field: &str| Options {
-            fields: FieldSelector::equal(field, machine.name.clone()),
-            ..Options::default()
-        };
+        let select =
+            |field: &str| Options { fields: FieldSelector::equal(field, machine.name.clone()), ..Options::default() };
         let runner = Runner {
             pods: informers.selected(&PODS, "", select("spec.nodeName")),
             node: informers.selected(&NODES, "", select("metadata.name")),
@@ -151,7 +149,8 @@ impl Runner {
         }
         let now = self.clock.now_rfc3339();
         let amounts = json!({"cpu": self.shape.cpu, "memory": self.shape.memory, "pods": self.shape.pods});
-        let conditions = [("Ready", "True"), ("MemoryPressure", "False"), ("DiskPressure", "False"), ("PIDPressure", "False")];
+        let conditions =
+            [("Ready", "True"), ("MemoryPressure", "False"), ("DiskPressure", "False"), ("PIDPressure", "False")];
         let conditions = conditions.map(|(kind, status)| {
             json!({"type": kind, "status": status, "reason": "OnPaper", "message": "",
                 "lastHeartbeatTime": now, "lastTransitionTime": now})

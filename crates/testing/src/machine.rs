@@ -125,6 +125,8 @@ impl Machine {
     /// Ends what runs under a pod's name and is not the pod with this UID.
     pub(crate) fn remove_others(&self, key: &ObjectKey, uid: &str) {
         let mut state = self.all.state();
-        state.processes.retain(|(machine, other), process| *machine != self.name || process.key != *key || other == uid);
+        state
+            .processes
+            .retain(|(machine, other), process| *machine != self.name || process.key != *key || other == uid);
     }
 }

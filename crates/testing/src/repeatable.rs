@@ -61,7 +61,11 @@ impl Runtimes {
 ///
 /// As of the original: `buffer` must be valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getrandom(buffer: *mut libc::c_void, length: libc::size_t, flags: libc::c_uint) -> libc::ssize_t {
+pub unsafe extern "C" fn getrandom(
+    buffer: *mut libc::c_void,
+    length: libc::size_t,
+    flags: libc::c_uint,
+) -> libc::ssize_t {
     // A thread that is ending has no thread-local values any more.
     let seeded = THREAD.try_with(|thread| thread.borrow().clone()).ok().flatten();
     let Some(chance) = seeded else {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use windlass_api::ObjectKey;
-use windlass_api::resource::{CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, RESOURCE_QUOTAS, STATEFUL_SETS};
+use windlass_api::resource::{
+    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, PODS, REPLICA_SETS, RESOURCE_QUOTAS, STATEFUL_SETS,
+};
 use windlass_client::EventKind;
 use windlass_testing::Record;
 
@@ -132,18 +134,26 @@ impl Past {
         let again = siblings.iter().filter(|(key, _)| self.lost.contains(*key)).count() as i64;
         let complain = |limit: i64, of: &str| {
             let name = text(owner, "/metadata/name");
-            let names: Vec<&String> = siblings.iter().filter(|(_, pod)| is_active(pod)).map(|(key, _)| &key.name).collect();
+            let names: Vec<&String> =
+                siblings.iter().filter(|(_, pod)| is_active(pod)).map(|(key, _)| &key.name).collect();
             (active > limit + again).then(|| {
-                format!("pod {} is the {active}th of {name}, whose {of} is {limit}; {again} were made again; {names:?}", record.key)
+                format!(
+                    "pod {} is the {active}th of {name}, whose {of} is {limit}; {again} were made again; {names:?}",
+                    record.key
+                )
             })
         };
         match text(controller(pod)?, "/kind") {
-            "ReplicaSet" => complain(self.limit(owner, record.at, |spec| spec["replicas"].as_i64().unwrap_or(1)), "replicas"),
+            "ReplicaSet" => {
+                complain(self.limit(owner, record.at, |spec| spec["replicas"].as_i64().unwrap_or(1)), "replicas")
+            }
             "StatefulSet" => {
                 complain(self.limit(owner, record.at, |spec| spec["replicas"].as_i64().unwrap_or(1)), "replicas")
             }
             "Job" => {
-                let index = |pod: &Value| text(pod, "/metadata/annotations/batch.kubernetes.io~1job-completion-index").to_owned();
+                let index = |pod: &Value| {
+                    text(pod, "/metadata/annotations/batch.kubernetes.io~1job-completion-index").to_owned()
+                };
                 let twin = siblings.iter().find(|(key, other)| {
                     **key != record.key && is_active(other) && !index(pod).is_empty() && index(other) == index(pod)
                 });
@@ -154,8 +164,10 @@ impl Past {
             }
             "DaemonSet" => {
                 let node = |pod: &Value| pod.pointer("/spec/affinity/nodeAffinity").cloned();
-                let here = siblings.iter().filter(|(_, other)| is_active(other) && node(other) == node(pod)).count() as i64;
-                let surge = self.limit(owner, record.at, |spec| amount(&spec["updateStrategy"]["rollingUpdate"]["maxSurge"], 1));
+                let here =
+                    siblings.iter().filter(|(_, other)| is_active(other) && node(other) == node(pod)).count() as i64;
+                let surge = self
+                    .limit(owner, record.at, |spec| amount(&spec["updateStrategy"]["rollingUpdate"]["maxSurge"], 1));
                 (here > 1 + surge + again).then(|| format!("pod {} is the {here}th for its node", record.key))
             }
             _ => None,
@@ -184,19 +196,26 @@ impl Past {
             let wanted = spec["replicas"].as_i64().unwrap_or(1);
             wanted + amount(&spec["strategy"]["rollingUpdate"]["maxSurge"], wanted)
         });
-        let sum: i64 = self.all("ReplicaSet").filter(|(_, other)| is_of(other, owner)).map(|(_, other)| replicas(other)).sum();
-        (sum > limit).then(|| format!("the ReplicaSets of {} want {sum} pods, {limit} are allowed", text(owner, "/metadata/name")))
+        let sum: i64 =
+            self.all("ReplicaSet").filter(|(_, other)| is_of(other, owner)).map(|(_, other)| replicas(other)).sum();
+        (sum > limit).then(|| {
+            format!("the ReplicaSets of {} want {sum} pods, {limit} are allowed", text(owner, "/metadata/name"))
+        })
     }
 
     fn judge_job(&self, job: &Value) -> Option<String> {
         let owner = self.owner(job)?;
         let ended = |job: &Value| {
             let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-            conditions.into_iter().any(|one| one["status"] == "True" && (one["type"] == "Complete" || one["type"] == "Failed"))
+            conditions
+                .into_iter()
+                .any(|one| one["status"] == "True" && (one["type"] == "Complete" || one["type"] == "Failed"))
         };
-        let others = self.all("Job").filter(|(_, other)| is_of(other, owner) && !ended(other) && uid(other) != uid(job));
+        let others =
+            self.all("Job").filter(|(_, other)| is_of(other, owner) && !ended(other) && uid(other) != uid(job));
         let others: Vec<&str> = others.map(|(_, other)| text(other, "/metadata/name")).collect();
         let forbids = text(owner, "/spec/concurrencyPolicy") == "Forbid";
-        (forbids && !others.is_empty()).then(|| format!("job {} begins while {others:?} run", text(job, "/metadata/name")))
+        (forbids && !others.is_empty())
+            .then(|| format!("job {} begins while {others:?} run", text(job, "/metadata/name")))
     }
 }

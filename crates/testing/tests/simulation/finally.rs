@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use windlass_api::resource::{
-    CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS,
-    RESOURCE_QUOTAS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
+    CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, JOBS, NAMESPACES, NODES, PODS,
+    REPLICA_SETS, RESOURCE_QUOTAS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
 };
 use windlass_client::Options;
 
@@ -20,7 +20,11 @@ impl Now {
     }
 
     /// Those that an object controls.
-    fn controlled<'a>(&'a self, resource: &windlass_api::GroupVersionResource, owner: &'a Value) -> impl Iterator<Item = &'a Value> {
+    fn controlled<'a>(
+        &'a self,
+        resource: &windlass_api::GroupVersionResource,
+        owner: &'a Value,
+    ) -> impl Iterator<Item = &'a Value> {
         let uid = &owner["metadata"]["uid"];
         self.all(resource).iter().filter(move |object| controller(object).is_some_and(|found| found["uid"] == *uid))
     }
@@ -33,8 +37,19 @@ pub(crate) async fn problems(world: &World) -> Vec<String> {
     }
     let now = Now(all);
     let mut problems = Vec::new();
-    let checks =
-        [deployments, replica_sets, stateful_sets, daemon_sets, jobs, services, quotas, namespaces, nodes, pods, orphans];
+    let checks = [
+        deployments,
+        replica_sets,
+        stateful_sets,
+        daemon_sets,
+        jobs,
+        services,
+        quotas,
+        namespaces,
+        nodes,
+        pods,
+        orphans,
+    ];
     checks.iter().for_each(|check| check(&now, &mut problems));
     views(world, &mut problems).await;
     problems
@@ -73,7 +88,13 @@ fn deployments(now: &Now, problems: &mut Vec<String>) {
     for deployment in now.all(&DEPLOYMENTS) {
         let (spec, status) = (&deployment["spec"], &deployment["status"]);
         let wanted = spec["replicas"].clone();
-        expect(problems, deployment, "observedGeneration", &status["observedGeneration"], deployment["metadata"]["generation"].clone());
+        expect(
+            problems,
+            deployment,
+            "observedGeneration",
+            &status["observedGeneration"],
+            deployment["metadata"]["generation"].clone(),
+        );
         for field in ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"] {
             expect(problems, deployment, field, &status[field], wanted.clone());
         }
@@ -84,11 +105,21 @@ fn deployments(now: &Now, problems: &mut Vec<String>) {
         }
         let template = &spec["template"]["metadata"]["annotations"]["version"];
         for set in with_pods {
-            expect(problems, set, "the template's version", &set["spec"]["template"]["metadata"]["annotations"]["version"], template.clone());
+            expect(
+                problems,
+                set,
+                "the template's version",
+                &set["spec"]["template"]["metadata"]["annotations"]["version"],
+                template.clone(),
+            );
         }
         let limit = spec["revisionHistoryLimit"].as_u64().unwrap_or(10) as usize;
         if sets.len() > limit + 1 {
-            problems.push(format!("deployment {}: {} ReplicaSets and a limit of {limit}", key_of(deployment), sets.len()));
+            problems.push(format!(
+                "deployment {}: {} ReplicaSets and a limit of {limit}",
+                key_of(deployment),
+                sets.len()
+            ));
         }
     }
 }
@@ -107,9 +138,11 @@ fn stateful_sets(now: &Now, problems: &mut Vec<String>) {
     for set in now.all(&STATEFUL_SETS) {
         let (spec, status) = (&set["spec"], &set["status"]);
         let wanted = spec["replicas"].as_u64().unwrap_or(1);
-        let names: BTreeSet<String> = (0..wanted).map(|n| format!("{}-{n}", set["metadata"]["name"].as_str().unwrap())).collect();
+        let names: BTreeSet<String> =
+            (0..wanted).map(|n| format!("{}-{n}", set["metadata"]["name"].as_str().unwrap())).collect();
         let pods: Vec<&Value> = now.controlled(&PODS, set).collect();
-        let found: BTreeSet<String> = pods.iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+        let found: BTreeSet<String> =
+            pods.iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect();
         if names != found {
             problems.push(format!("StatefulSet {}: its pods are {found:?}", key_of(set)));
         }
@@ -119,7 +152,13 @@ fn stateful_sets(now: &Now, problems: &mut Vec<String>) {
         }
         expect(problems, set, "currentRevision", &status["currentRevision"], status["updateRevision"].clone());
         for pod in pods {
-            expect(problems, pod, "its revision", &pod["metadata"]["labels"]["controller-revision-hash"], status["updateRevision"].clone());
+            expect(
+                problems,
+                pod,
+                "its revision",
+                &pod["metadata"]["labels"]["controller-revision-hash"],
+                status["updateRevision"].clone(),
+            );
         }
     }
 }
@@ -133,7 +172,13 @@ fn daemon_sets(now: &Now, problems: &mut Vec<String>) {
             problems.push(format!("DaemonSet {}: its pods are on {at:?}, the nodes are {nodes:?}", key_of(set)));
         }
         let status = &set["status"];
-        for field in ["desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberReady", "numberAvailable"] {
+        for field in [
+            "desiredNumberScheduled",
+            "currentNumberScheduled",
+            "updatedNumberScheduled",
+            "numberReady",
+            "numberAvailable",
+        ] {
             expect(problems, set, field, &status[field], nodes.len());
         }
         let version = &set["spec"]["template"]["metadata"]["annotations"]["version"];
@@ -162,7 +207,10 @@ fn jobs(now: &Now, problems: &mut Vec<String>) {
         }
         expect(problems, job, "active", &status["active"], 0);
         let uncounted = &status["uncountedTerminatedPods"];
-        if uncounted.as_object().is_some_and(|lists| lists.values().any(|list| !list.as_array().is_none_or(Vec::is_empty))) {
+        if uncounted
+            .as_object()
+            .is_some_and(|lists| lists.values().any(|list| !list.as_array().is_none_or(Vec::is_empty)))
+        {
             problems.push(format!("job {}: pods are not counted yet: {uncounted}", key_of(job)));
         }
         for pod in now.controlled(&PODS, job) {
@@ -186,7 +234,11 @@ fn jobs(now: &Now, problems: &mut Vec<String>) {
         for (kind, limit) in [("Complete", "successfulJobsHistoryLimit"), ("Failed", "failedJobsHistoryLimit")] {
             let limit = cron_job["spec"][limit].as_u64().unwrap();
             if of(kind) > limit {
-                problems.push(format!("CronJob {}: {} jobs are {kind}, and {limit} may be kept", key_of(cron_job), of(kind)));
+                problems.push(format!(
+                    "CronJob {}: {} jobs are {kind}, and {limit} may be kept",
+                    key_of(cron_job),
+                    of(kind)
+                ));
             }
         }
         if cron_job["status"]["active"].as_array().is_some_and(|active| !active.is_empty()) {
@@ -209,7 +261,8 @@ fn services(now: &Now, problems: &mut Vec<String>) {
         let slices = now.all(&ENDPOINT_SLICES).iter().filter(|slice| {
             slice["metadata"]["namespace"] == *namespace
                 && slice["metadata"]["labels"]["kubernetes.io/service-name"] == *name
-                && slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "endpointslice-controller.k8s.io"
+                && slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"]
+                    == "endpointslice-controller.k8s.io"
         });
         let endpoints: Vec<&Value> = slices.filter_map(|slice| slice["endpoints"].as_array()).flatten().collect();
         let found: BTreeSet<&str> = endpoints.iter().filter_map(|endpoint| endpoint["addresses"][0].as_str()).collect();
@@ -246,14 +299,17 @@ fn quotas(now: &Now, problems: &mut Vec<String>) {
 }
 
 fn namespaces(now: &Now, problems: &mut Vec<String>) {
-    let names: BTreeSet<&str> = now.all(&NAMESPACES).iter().filter_map(|one| one["metadata"]["name"].as_str()).collect();
+    let names: BTreeSet<&str> =
+        now.all(&NAMESPACES).iter().filter_map(|one| one["metadata"]["name"].as_str()).collect();
     for namespace in now.all(&NAMESPACES) {
         if is_going(namespace) {
             problems.push(format!("namespace {} does not go: {}", key_of(namespace), namespace["status"]));
         }
         let has = |resource, name: &str| {
             let mut all = now.all(resource).iter();
-            all.any(|object| object["metadata"]["namespace"] == namespace["metadata"]["name"] && object["metadata"]["name"] == name)
+            all.any(|object| {
+                object["metadata"]["namespace"] == namespace["metadata"]["name"] && object["metadata"]["name"] == name
+            })
         };
         for (resource, name) in [(&SERVICE_ACCOUNTS, "default"), (&CONFIG_MAPS, "kube-root-ca.crt")] {
             if !has(resource, name) {
@@ -262,7 +318,8 @@ fn namespaces(now: &Now, problems: &mut Vec<String>) {
         }
     }
     for object in now.0.values().flatten() {
-        if let Some(namespace) = object["metadata"]["namespace"].as_str().filter(|namespace| !names.contains(namespace)) {
+        if let Some(namespace) = object["metadata"]["namespace"].as_str().filter(|namespace| !names.contains(namespace))
+        {
             problems.push(format!("{} is in {namespace}, which is not there", key_of(object)));
         }
     }
@@ -295,7 +352,8 @@ fn pods(now: &Now, problems: &mut Vec<String>) {
 
 /// Whose owners have all gone must go as well.
 fn orphans(now: &Now, problems: &mut Vec<String>) {
-    let uids: BTreeSet<&str> = now.0.values().flatten().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
+    let uids: BTreeSet<&str> =
+        now.0.values().flatten().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
     for object in now.0.values().flatten() {
         let owners = object["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
         let is_there = |owner: &Value| owner["uid"].as_str().is_some_and(|uid| uids.contains(uid));
@@ -315,11 +373,13 @@ async fn views(world: &World, problems: &mut Vec<String>) {
         for resource in [PODS, NODES, REPLICA_SETS] {
             let informer = informers.of(&resource);
             informer.synced().await;
-            let seen: BTreeMap<_, _> = informer.list("").into_iter().map(|object| (object.key, object.revision)).collect();
+            let seen: BTreeMap<_, _> =
+                informer.list("").into_iter().map(|object| (object.key, object.revision)).collect();
             let list = world.cluster.admin.list(&resource, "", Options::default()).await.unwrap();
             let there: BTreeMap<_, _> = list.items.into_iter().map(|object| (object.key, object.revision)).collect();
             if seen != there {
-                problems.push(format!("the cache of {name} shows {seen:?} of {}, there is {there:?}", resource.resource));
+                problems
+                    .push(format!("the cache of {name} shows {seen:?} of {}, there is {there:?}", resource.resource));
             }
         }
     }

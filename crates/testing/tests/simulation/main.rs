@@ -56,7 +56,9 @@ fn seeds_find_nothing() {
                 Ok(_) => {}
                 Err(story) => {
                     let again = seed + 1;
-                    eprintln!("{story}\nseed {seed} failed; to have it again: cargo xtask simulate --seeds {seed}..{again}");
+                    eprintln!(
+                        "{story}\nseed {seed} failed; to have it again: cargo xtask simulate --seeds {seed}..{again}"
+                    );
                     failed.push(seed);
                 }
             }
@@ -77,7 +79,8 @@ fn a_seed_does_the_same_again() {
     let digest = |seeds: &str| {
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
-        let output = command.args(["--exact", "--nocapture", "seeds_find_nothing"]).env(SEEDS_VARIABLE, seeds).output().unwrap();
+        let output =
+            command.args(["--exact", "--nocapture", "seeds_find_nothing"]).env(SEEDS_VARIABLE, seeds).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         text.lines().find(|line| line.starts_with("seed 12:")).unwrap_or_else(|| panic!("{text}")).to_owned()
     };

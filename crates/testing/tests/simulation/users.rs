@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_api::resource::{
-    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, RESOURCE_QUOTAS, SERVICES,
-    STATEFUL_SETS,
+    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, RESOURCE_QUOTAS,
+    SERVICES, STATEFUL_SETS,
 };
 use windlass_api::well_known::group;
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, OBJECT, Propagation};
-use windlass_testing::{Life, Dice, knob};
+use windlass_testing::{Dice, Life, knob};
 
 use crate::world::{World, key_of};
 
@@ -149,7 +149,8 @@ impl Users {
         let hard = json!({"hard": {"pods": self.dice.between(2, 12).to_string(), "count/deployments.apps": "100"}});
         let key = ObjectKey::new(namespace, "limits");
         if world.cluster.lacks(&RESOURCE_QUOTAS, &key).await {
-            self.create(world, &RESOURCE_QUOTAS, namespace, json!({"metadata": {"name": "limits"}, "spec": hard})).await;
+            self.create(world, &RESOURCE_QUOTAS, namespace, json!({"metadata": {"name": "limits"}, "spec": hard}))
+                .await;
         } else {
             self.patch(world, &RESOURCE_QUOTAS, &key, json!({"spec": hard})).await;
         }
@@ -184,7 +185,8 @@ impl Users {
     }
 
     async fn hold_or_go_on(&mut self, world: &World) {
-        let (resource, field) = self.dice.pick(&[(DEPLOYMENTS, "paused"), (JOBS, "suspend"), (CRON_JOBS, "suspend")]).clone();
+        let (resource, field) =
+            self.dice.pick(&[(DEPLOYMENTS, "paused"), (JOBS, "suspend"), (CRON_JOBS, "suspend")]).clone();
         let Some(key) = self.any(world, &resource).await else { return };
         let patch = json!({"spec": {field: self.dice.happens(0.5)}});
         self.patch(world, &resource, &key, patch).await;
@@ -203,7 +205,8 @@ impl Users {
     async fn delete_pod(&mut self, world: &World) {
         let Some(key) = self.any(world, &PODS).await else { return };
         world.story.tell(format_args!("user: delete pods {key}"));
-        self.attempt(async |client: &Client| client.delete(&PODS, &key, &DeleteOptions::default()).await.map(drop)).await;
+        self.attempt(async |client: &Client| client.delete(&PODS, &key, &DeleteOptions::default()).await.map(drop))
+            .await;
     }
 
     async fn delete_namespace(&mut self, world: &World) {
@@ -213,8 +216,10 @@ impl Users {
             return self.create(world, &NAMESPACES, "", json!({"metadata": {"name": name}})).await;
         }
         world.story.tell(format_args!("user: delete namespace {name}"));
-        self.attempt(async |client: &Client| client.delete(&NAMESPACES, &key, &DeleteOptions::default()).await.map(drop))
-            .await;
+        self.attempt(async |client: &Client| {
+            client.delete(&NAMESPACES, &key, &DeleteOptions::default()).await.map(drop)
+        })
+        .await;
     }
 
     async fn touch_node(&mut self, world: &mut World) {
@@ -237,8 +242,10 @@ impl Users {
             (false, 0) => {
                 world.story.tell(format_args!("{name}: its Node is deleted, and the machine with it"));
                 world.machines.machine(&name).crash();
-                self.attempt(async |client: &Client| client.delete(&NODES, &key, &DeleteOptions::default()).await.map(drop))
-                    .await;
+                self.attempt(async |client: &Client| {
+                    client.delete(&NODES, &key, &DeleteOptions::default()).await.map(drop)
+                })
+                .await;
             }
             (false, _) => {
                 world.story.tell(format_args!("{name}: the kubelet is back"));

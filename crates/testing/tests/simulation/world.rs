@@ -6,12 +6,13 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::resource::{
-    CONFIG_MAPS, CONTROLLER_REVISIONS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, EVENTS, JOBS, LEASES,
-    NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, RESOURCE_QUOTAS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
+    CONFIG_MAPS, CONTROLLER_REVISIONS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, EVENTS, JOBS,
+    LEASES, NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, RESOURCE_QUOTAS, SERVICE_ACCOUNTS, SERVICES,
+    STATEFUL_SETS,
 };
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::{DeleteOptions, Informers, OBJECT};
-use windlass_testing::{Cluster, Component, Faults, History, Kubelet, Life, Machines, NodeShape, Dice, Rates, Story};
+use windlass_testing::{Cluster, Component, Dice, Faults, History, Kubelet, Life, Machines, NodeShape, Rates, Story};
 
 /// What is followed and checked.
 pub(crate) const RESOURCES: [GroupVersionResource; 19] = [
@@ -123,7 +124,8 @@ impl World {
         for node in self.nodes.clone() {
             let there = !self.cluster.lacks(&NODES, &ObjectKey::new("", node.clone())).await;
             if there {
-                self.patch(&NODES, &json!({"metadata": {"name": node}}), json!({"spec": {"unschedulable": null}})).await;
+                self.patch(&NODES, &json!({"metadata": {"name": node}}), json!({"spec": {"unschedulable": null}}))
+                    .await;
             }
             if self.runs(&node) {
                 continue;
@@ -162,7 +164,9 @@ impl World {
         let last: Vec<String> = busy
             .rev()
             .take(12)
-            .map(|record| format!("{:?} {} {} at {}", record.kind, record.resource.resource, record.key, record.revision))
+            .map(|record| {
+                format!("{:?} {} {} at {}", record.kind, record.resource.resource, record.key, record.revision)
+            })
             .collect();
         last.join("; ")
     }

@@ -43,7 +43,9 @@ async fn compete(seed: u64, cluster: &Cluster) -> usize {
     let candidates: Vec<Running> = (0..3)
         .map(|n| {
             let candidate = Candidate {
-                client: Client::new(Life::immortal(&faults, &format!("c{n}")).over(cluster.way()(windlass_testing::admin(), "test"))),
+                client: Client::new(
+                    Life::immortal(&faults, &format!("c{n}")).over(cluster.way()(windlass_testing::admin(), "test")),
+                ),
                 clock: cluster.clock,
                 lease: ObjectKey::new("default", format!("lease-{seed}")),
                 identity: format!("c{n}"),
@@ -64,7 +66,12 @@ async fn compete(seed: u64, cluster: &Cluster) -> usize {
         .collect();
     tokio::time::sleep(Duration::from_secs(1800)).await;
     drop(candidates);
-    assert_eq!(board.twice.load(Ordering::SeqCst), 0, "seed {seed}: there were two leaders at once\n{}", faults.story());
+    assert_eq!(
+        board.twice.load(Ordering::SeqCst),
+        0,
+        "seed {seed}: there were two leaders at once\n{}",
+        faults.story()
+    );
     board.ever.load(Ordering::SeqCst)
 }
 

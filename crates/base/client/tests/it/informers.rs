@@ -18,7 +18,11 @@ fn note(reported: &Reported, change: &Change) {
     let mut reported = reported.lock();
     let key = change.object().key.clone();
     let known = reported.get(&key).copied();
-    assert_eq!(known, change.old.as_ref().map(|old| old.revision), "{key}: the change before this one was not reported");
+    assert_eq!(
+        known,
+        change.old.as_ref().map(|old| old.revision),
+        "{key}: the change before this one was not reported"
+    );
     match &change.new {
         Some(new) => {
             assert!(known.is_none_or(|known| known < new.revision), "{key}: back from {known:?} to {}", new.revision);
@@ -51,7 +55,8 @@ async fn change_something(cluster: &Cluster, dice: &Dice) {
 
 async fn follow(seed: u64, cluster: &Cluster) {
     let dice = Dice::new(seed);
-    let faults = Faults::new(dice.fork(), Rates { cut: 0.1, expire: 0.05, refuse: 0.2, ..Rates::BAD }, Story::default());
+    let faults =
+        Faults::new(dice.fork(), Rates { cut: 0.1, expire: 0.05, refuse: 0.2, ..Rates::BAD }, Story::default());
     let transport = Life::immortal(&faults, "test").over(cluster.way()(windlass_testing::admin(), "test"));
     let informers = Informers::new(Client::new(transport));
     let informer = informers.of(&CONFIG_MAPS);
@@ -66,7 +71,8 @@ async fn follow(seed: u64, cluster: &Cluster) {
     }
     faults.stop();
     let there = there(cluster).await;
-    let caught_up = tokio::time::timeout(std::time::Duration::from_secs(600), informer.until(|informer| shown(informer) == there));
+    let caught_up =
+        tokio::time::timeout(std::time::Duration::from_secs(600), informer.until(|informer| shown(informer) == there));
     if caught_up.await.is_err() {
         panic!("seed {seed}: it shows {:?} instead of {there:?}\n{}", shown(&informer), faults.story());
     }

@@ -10,7 +10,9 @@ use windlass_api::meta::PartialObject;
 use windlass_api::time::Clock;
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::leader_election::Candidate;
-use windlass_client::{Client, DeleteOptions, EventType, Informer, Informers, OBJECT, ObjectReference, Options, Recorder};
+use windlass_client::{
+    Client, DeleteOptions, EventType, Informer, Informers, OBJECT, ObjectReference, Options, Recorder,
+};
 
 use crate::harness::TestServer;
 

@@ -31,7 +31,8 @@ async fn a_secret_is_given_a_token_and_goes_with_its_account() {
     let secret = json!({"metadata": {"name": "token", "annotations": {"kubernetes.io/service-account.name": "robot"}},
         "type": "kubernetes.io/service-account-token"});
     scene.cluster.create(&SECRETS, "default", secret).await;
-    let filled = |secret: &Value| ["token", "ca.crt", "namespace"].iter().all(|field| secret["data"][field].is_string());
+    let filled =
+        |secret: &Value| ["token", "ca.crt", "namespace"].iter().all(|field| secret["data"][field].is_string());
     scene.until(&SECRETS, "token", "its token", filled).await;
     scene.cluster.delete(&SERVICE_ACCOUNTS, &key("robot")).await;
     scene.until_gone(&SECRETS, "token").await;

@@ -48,7 +48,9 @@ async fn a_job_with_indexes_gives_each_to_one_pod() {
     assert_eq!(job["status"]["completedIndexes"], "0-3");
     let indexes = scene.cluster.list(&PODS, "default").await.into_iter();
     let mut indexes: Vec<String> = indexes
-        .map(|pod| pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"].as_str().unwrap().to_owned())
+        .map(|pod| {
+            pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"].as_str().unwrap().to_owned()
+        })
         .collect();
     indexes.sort();
     assert_eq!(indexes, ["0", "1", "2", "3"]);

@@ -4,15 +4,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
+use windlass_api::GroupVersionResource;
 use windlass_api::ObjectKey;
 use windlass_api::resource::CERTIFICATE_SIGNING_REQUESTS as REQUESTS;
-use windlass_api::GroupVersionResource;
 use windlass_client::Client;
 use windlass_testing::Kubelet;
 
 use crate::scene::{Scene, condition};
 
-const BINDINGS: GroupVersionResource = GroupVersionResource::of("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
+const BINDINGS: GroupVersionResource =
+    GroupVersionResource::of("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
 
 /// Asks as `client` for a client certificate.
 async fn ask(client: &Client, name: &str, signer: &str, subject: &str, organization: &str) {

@@ -24,7 +24,8 @@ async fn a_service_leads_to_its_ready_pods() {
     scene.create(&DEPLOYMENTS, "web", workload("web", 2)).await;
     let pods = scene.until_pods("two pods", |pods| pods.len() == 2 && pods.iter().all(|pod| is_ready(pod))).await;
     let ips: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["status"]["podIP"].as_str()).collect();
-    let slices = scene.cluster.until_all(&ENDPOINT_SLICES, "default", "both pods", |slices| addresses(slices) == ips).await;
+    let slices =
+        scene.cluster.until_all(&ENDPOINT_SLICES, "default", "both pods", |slices| addresses(slices) == ips).await;
     let slice = slices.iter().find(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == "web").unwrap();
     assert_eq!(slice["ports"][0]["port"], 8080);
     let subsets = |endpoints: &Value| endpoints["subsets"][0]["addresses"].as_array().map_or(0, Vec::len);

@@ -30,7 +30,11 @@ async fn dependents_go_after_their_last_owner() {
     map(&scene, owned("of-of-a", &[&of_a], false)).await;
     scene.delete(&CONFIG_MAPS, "a", Propagation::Background).await;
     scene.until_gone(&CONFIG_MAPS, "of-of-a").await;
-    scene.until(&CONFIG_MAPS, "of-both", "one owner", |map| map["metadata"]["ownerReferences"].as_array().is_some_and(|all| all.len() == 1)).await;
+    scene
+        .until(&CONFIG_MAPS, "of-both", "one owner", |map| {
+            map["metadata"]["ownerReferences"].as_array().is_some_and(|all| all.len() == 1)
+        })
+        .await;
     scene.delete(&CONFIG_MAPS, "b", Propagation::Background).await;
     scene.until_gone(&CONFIG_MAPS, "of-both").await;
 }

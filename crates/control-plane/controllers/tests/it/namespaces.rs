@@ -12,7 +12,9 @@ async fn a_namespace_goes_with_everything_in_it() {
     let cluster = &scene.cluster;
     cluster.create(&NAMESPACES, "", json!({"metadata": {"name": "red"}})).await;
     for (resource, name) in [(SERVICE_ACCOUNTS, "default"), (CONFIG_MAPS, "kube-root-ca.crt")] {
-        cluster.until(&resource, &ObjectKey::new("red", name), "what every namespace has", |object| !object.is_null()).await;
+        cluster
+            .until(&resource, &ObjectKey::new("red", name), "what every namespace has", |object| !object.is_null())
+            .await;
     }
     cluster.create(&DEPLOYMENTS, "red", json!({"metadata": {"name": "web"}, "spec": workload("web", 2)})).await;
     cluster.until_all(&PODS, "red", "two pods", |pods| pods.len() == 2).await;

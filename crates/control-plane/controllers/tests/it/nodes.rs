@@ -31,7 +31,10 @@ async fn pods_leave_a_node_that_falls_silent() {
     let machine = silent.machine.clone();
     drop(silent);
     let key = ObjectKey::new("", "n0");
-    let unreachable = |node: &Value| condition(node, "Ready") == "Unknown" && taints(node).contains(&"node.kubernetes.io/unreachable:NoExecute".to_owned());
+    let unreachable = |node: &Value| {
+        condition(node, "Ready") == "Unknown"
+            && taints(node).contains(&"node.kubernetes.io/unreachable:NoExecute".to_owned())
+    };
     scene.cluster.until(&NODES, &key, "its silence", unreachable).await;
     scene.until(&PODS, name(&pods[0]), "no traffic", |pod| condition(pod, "Ready") == "False").await;
     let pod = scene.until(&PODS, name(&pods[0]), "its eviction", is_going).await;
@@ -61,7 +64,12 @@ async fn the_pods_of_a_node_that_is_deleted_are_collected() {
 #[tokio::test(start_paused = true)]
 async fn a_taint_evicts_who_does_not_tolerate_it_and_later_who_does_for_a_time() {
     let scene = Scene::with_nodes(1).await;
-    scene.cluster.until(&windlass_api::resource::SERVICE_ACCOUNTS, &crate::scene::key("default"), "the account", |account| !account.is_null()).await;
+    scene
+        .cluster
+        .until(&windlass_api::resource::SERVICE_ACCOUNTS, &crate::scene::key("default"), "the account", |account| {
+            !account.is_null()
+        })
+        .await;
     for (name, tolerations) in [
         ("stays", json!([{"key": "mine", "operator": "Exists"}])),
         ("a-while", json!([{"key": "mine", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 100}])),

@@ -38,7 +38,13 @@ impl Scene {
         self.cluster.admin.delete(resource, &key(name), &options).await.unwrap();
     }
 
-    pub(crate) async fn until(&self, resource: &GroupVersionResource, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(
+        &self,
+        resource: &GroupVersionResource,
+        name: &str,
+        what: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> Value {
         self.cluster.until(resource, &key(name), what, is).await
     }
 

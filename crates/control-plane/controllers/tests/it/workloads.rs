@@ -23,7 +23,12 @@ async fn available(scene: &Scene, deployment: &str, count: usize) -> Value {
 async fn a_replica_set_adopts_releases_and_replaces() {
     let scene = Scene::with_nodes(1).await;
     let loose = json!({"metadata": {"name": "loose", "labels": {"app": "web"}}, "spec": template("web")["spec"]});
-    scene.cluster.until(&windlass_api::resource::SERVICE_ACCOUNTS, &crate::scene::key("default"), "the account", |account| !account.is_null()).await;
+    scene
+        .cluster
+        .until(&windlass_api::resource::SERVICE_ACCOUNTS, &crate::scene::key("default"), "the account", |account| {
+            !account.is_null()
+        })
+        .await;
     scene.cluster.create(&PODS, "default", loose).await;
     scene.create(&REPLICA_SETS, "web", workload("web", 2)).await;
     let pods = scene.until_pods("two pods", |pods| pods.len() == 2 && pods.iter().all(|pod| is_ready(pod))).await;
@@ -56,7 +61,11 @@ async fn a_deployment_rolls_out_pauses_and_rolls_back() {
     scene.patch(&DEPLOYMENTS, "web", image("one")).await;
     let third = |object: &Value| object["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3";
     scene.until(&DEPLOYMENTS, "web", "the third revision", third).await;
-    scene.until_pods("old pods", |pods| pods.len() == 3 && pods.iter().all(|pod| image_of(pod) == "one" && is_ready(pod))).await;
+    scene
+        .until_pods("old pods", |pods| {
+            pods.len() == 3 && pods.iter().all(|pod| image_of(pod) == "one" && is_ready(pod))
+        })
+        .await;
     assert_eq!(scene.cluster.list(&REPLICA_SETS, "default").await.len(), 2);
 }
 
@@ -70,7 +79,10 @@ async fn a_deployment_that_recreates_has_never_two_kinds_of_pods() {
     available(&scene, "web", 2).await;
     scene.patch(&DEPLOYMENTS, "web", image("two")).await;
     // Even those that are ending count here.
-    let pods = scene.cluster.until_all(&PODS, "default", "a new pod", |pods| pods.iter().any(|pod| image_of(pod) == "two")).await;
+    let pods = scene
+        .cluster
+        .until_all(&PODS, "default", "a new pod", |pods| pods.iter().any(|pod| image_of(pod) == "two"))
+        .await;
     assert!(pods.iter().all(|pod| image_of(pod) == "two"), "{pods:#?}");
     available(&scene, "web", 2).await;
 }
@@ -98,7 +110,9 @@ async fn a_stateful_set_goes_one_by_one() {
     let mut spec = workload("db", 3);
     spec["template"]["metadata"]["annotations"] = json!({knob::READY: "false"});
     scene.create(&STATEFUL_SETS, "db", spec).await;
-    scene.until_pods("the first pod", |pods| ordinals(pods) == ["db-0"] && pods[0]["status"]["phase"] == "Running").await;
+    scene
+        .until_pods("the first pod", |pods| ordinals(pods) == ["db-0"] && pods[0]["status"]["phase"] == "Running")
+        .await;
     // It waits for the first to be ready.
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     assert_eq!(scene.cluster.list(&PODS, "default").await.len(), 1);
@@ -109,7 +123,10 @@ async fn a_stateful_set_goes_one_by_one() {
         scene.until(&PODS, &pod, "readiness", is_ready).await;
     }
     scene.patch(&STATEFUL_SETS, "db", json!({"spec": {"replicas": 1}})).await;
-    scene.cluster.until_all(&PODS, "default", "the first alone", |pods| pods.len() == 1 && name(&pods[0]) == "db-0").await;
+    scene
+        .cluster
+        .until_all(&PODS, "default", "the first alone", |pods| pods.len() == 1 && name(&pods[0]) == "db-0")
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +141,9 @@ async fn a_stateful_set_updates_from_its_last_pod() {
     let updated = |pods: &[&Value]| pods.iter().all(|pod| is_ready(pod)) && images(pods) == ["one", "two", "two"];
     scene.until_pods("those above the partition", updated).await;
     scene.patch(&STATEFUL_SETS, "db", json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}})).await;
-    let complete = |set: &Value| set["status"]["currentRevision"] == set["status"]["updateRevision"] && set["status"]["updatedReplicas"] == 3;
+    let complete = |set: &Value| {
+        set["status"]["currentRevision"] == set["status"]["updateRevision"] && set["status"]["updatedReplicas"] == 3
+    };
     scene.until(&STATEFUL_SETS, "db", "the new revision", complete).await;
 }
 
@@ -134,7 +153,8 @@ async fn a_daemon_set_is_on_every_node_that_takes_it() {
     let spec = json!({"selector": {"matchLabels": {"app": "agent"}}, "template": template("agent")});
     scene.create(&DAEMON_SETS, "agent", spec).await;
     let nodes = |pods: &[&Value]| {
-        let mut nodes: Vec<String> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).map(str::to_owned).collect();
+        let mut nodes: Vec<String> =
+            pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).map(str::to_owned).collect();
         nodes.sort();
         nodes
     };

@@ -20,7 +20,8 @@ async fn a_pod_is_bound_and_it_is_told() {
     let pod = cluster.get_pod("p").await;
     assert_eq!(crate::harness::scheduled(&pod)["status"], "True");
     let is_it = |event: &&Value| event["reason"] == "Scheduled";
-    let events = cluster.until_all(&EVENTS, "default", "the event", |events| events.iter().any(|event| is_it(&event))).await;
+    let events =
+        cluster.until_all(&EVENTS, "default", "the event", |events| events.iter().any(|event| is_it(&event))).await;
     let event = events.iter().find(is_it).unwrap();
     assert_eq!(event["note"], "Successfully assigned default/p to n1");
     assert_eq!(event["reportingController"], "default-scheduler");
