@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask check | test | bench | conformance | facts`.
+//! Developer commands: `cargo xtask check | test | simulate | bench | conformance | facts`.
 
 #![allow(clippy::disallowed_methods, reason = "developer commands run programs and read the environment")]
 
@@ -9,6 +9,7 @@ mod cluster;
 mod conformance;
 mod needs;
 mod process;
+mod simulate;
 mod sources;
 mod test;
 mod unused;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused
 cargo xtask test [ARGS…]             installs what tests need, and runs all of them to the end (as root); ARGS go to cargo test
+cargo xtask simulate [--seeds A..B]  the simulation of the control plane
 cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
 cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones)
 cargo xtask conformance --update     the whole suite; what passes is added to conformance/passing.txt
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let result = match command {
         "check" => check::run(),
         "test" => test::run(rest),
+        "simulate" => simulate::run(rest),
         "conformance" => conformance::run(rest),
         "bench" => process::run(process::root().join("bench/run.sh"), rest),
         "facts" => process::run(process::root().join("conformance/facts/derive.sh"), rest),

@@ -1,6 +1,6 @@
 //! Running other programs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +25,12 @@ pub(crate) fn run<S: AsRef<OsStr>>(
 }
 
 pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
-    run(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args)
+    run(cargo_program(), args)
+}
+
+/// The cargo that runs this program, or the one of the path.
+pub(crate) fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 pub(crate) fn say(line: impl std::fmt::Display) {

@@ -56,39 +56,45 @@ impl Candidate {
     /// Waits to become the leader and then runs `work`; returns when the lead is lost or `work` ends.
     pub async fn lead<F: Future<Output = ()>>(&self, work: impl FnOnce() -> F) {
         let mut observed = None;
-        while !self.try_acquire(&mut observed).await {
-            tokio::time::sleep(RETRY_PERIOD).await;
-        }
+        let asked = loop {
+            match self.try_acquire(&mut observed).await {
+                // A lead whose confirmation took longer than it may stay unrenewed can be somebody else's by now.
+                Some(asked) if asked.elapsed() < RENEW_DEADLINE => break asked,
+                _ => tokio::time::sleep(RETRY_PERIOD).await,
+            }
+        };
         tracing::info!(lease = %self.lease, identity = self.identity, "became the leader");
         tokio::select! {
+            biased;
             () = work() => self.release(&mut observed).await,
-            () = self.keep(&mut observed) => {
+            () = self.keep(asked, &mut observed) => {
                 tracing::error!(lease = %self.lease, identity = self.identity, "the lead was lost");
             }
         }
     }
 
-    /// Renews until that fails for too long.
-    async fn keep(&self, observed: &mut Option<Observed>) {
-        let mut renewed = Instant::now();
+    /// Renews until that fails for too long. `renewed` is when the last renewal that succeeded was asked for, not when the answer came: the
+    /// others count from when they see it, which can be any time between the two.
+    async fn keep(&self, mut renewed: Instant, observed: &mut Option<Observed>) {
         loop {
             tokio::time::sleep(RETRY_PERIOD).await;
             let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
             match tokio::time::timeout(left, self.try_acquire(observed)).await {
-                Ok(true) => renewed = Instant::now(),
-                Ok(false) if renewed.elapsed() < RENEW_DEADLINE => {}
+                Ok(Some(asked)) => renewed = asked,
+                Ok(None) if renewed.elapsed() < RENEW_DEADLINE => {}
                 _ => return,
             }
         }
     }
 
-    /// Takes or renews the Lease; whether it is held afterwards.
-    async fn try_acquire(&self, observed: &mut Option<Observed>) -> bool {
+    /// Takes or renews the Lease; when that was asked for, if it is held afterwards.
+    async fn try_acquire(&self, observed: &mut Option<Observed>) -> Option<Instant> {
+        let asked = Instant::now();
         match self.acquire(observed).await {
-            Ok(held) => held,
+            Ok(held) => held.then_some(asked),
             Err(status) => {
                 tracing::debug!(lease = %self.lease, error = %status, "the lease cannot be taken or renewed");
-                false
+                None
             }
         }
     }

@@ -24,7 +24,7 @@ pub use discovery::ApiResource;
 pub use informer::{Change, Informer, Informers};
 pub use object::{Event, EventKind, List, Object};
 pub use options::{DeleteOptions, Options, Preconditions, Propagation, VersionMatch};
-pub use recorder::{EventType, ObjectReference, Recorder};
+pub use recorder::{EventNames, EventType, ObjectReference, Recorder};
 pub use request::{Body, Encoding, PatchType, Request, Verb};
 pub use transport::{Reply, Transport};
 pub use work_queue::{Outcome, WorkQueue};

@@ -85,6 +85,7 @@ impl Recorder {
         let (queue, occurrences) = mpsc::channel(QUEUE_MAX);
         let sender = Sender {
             client,
+            names: EventNames::default(),
             correlator: Correlator::default(),
             component: component.to_owned(),
             node: node.to_owned(),
@@ -214,8 +215,29 @@ fn forget_if_full<K, V>(map: &mut HashMap<K, V>) {
     }
 }
 
+/// Gives Events their names, as upstream does: the object's, and the time in nanoseconds. Of two at the same moment the second is taken for
+/// a nanosecond later.
+#[derive(Debug)]
+pub struct EventNames {
+    last: i128,
+}
+
+impl Default for EventNames {
+    fn default() -> Self {
+        Self { last: i128::MIN }
+    }
+}
+
+impl EventNames {
+    pub fn next(&mut self, about: &str, at: Timestamp) -> String {
+        self.last = at.as_nanosecond().max(self.last.saturating_add(1));
+        format!("{about}.{:x}", self.last)
+    }
+}
+
 struct Sender {
     client: Client,
+    names: EventNames,
     correlator: Correlator,
     component: String,
     node: String,
@@ -254,7 +276,7 @@ impl Sender {
 
     async fn create(&mut self, occurrence: &Occurrence, message: &str) -> Result<(), Status> {
         let at = rfc3339(occurrence.at);
-        let name = format!("{}.{:x}", occurrence.about.name, occurrence.at.as_nanosecond());
+        let name = self.names.next(&occurrence.about.name, occurrence.at);
         let namespace = Self::namespace(occurrence);
         let mut source = json!({"component": self.component});
         if !self.node.is_empty() {
@@ -331,6 +353,13 @@ mod tests {
             send(&mut correlator, &occurrence("R", "later", 1000)),
             Decision::Create { message: "later".to_owned() }
         );
+    }
+
+    #[test]
+    fn names_of_one_moment_differ() {
+        let mut names = EventNames::default();
+        let at = Timestamp::from_second(1).unwrap();
+        assert_eq!([names.next("p", at), names.next("p", at)], ["p.3b9aca00", "p.3b9aca01"]);
     }
 
     #[test]

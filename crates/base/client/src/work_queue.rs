@@ -143,6 +143,7 @@ impl<K: Key> WorkQueue<K> {
             match next_due {
                 Some(at) => {
                     tokio::select! {
+                        biased;
                         () = notified => {}
                         () = tokio::time::sleep_until(at) => {}
                     }

@@ -113,10 +113,7 @@ impl Watcher {
                 }
             }
             tokio::select! {
-                result = self.watch.changed() => {
-                    // The next turn of the loop reads what there is.
-                    let () = result;
-                }
+                biased;
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
                     return Some(Ok(vec![Change::Bookmark { revision: self.revision, initial_events_end: false }]));
@@ -127,6 +124,8 @@ impl Watcher {
                         Ok(vec![Change::Bookmark { revision: self.revision, initial_events_end: false }])
                     });
                 }
+                // The next turn of the loop reads what there is.
+                () = self.watch.changed() => {}
             }
         }
     }

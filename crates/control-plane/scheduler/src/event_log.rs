@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use windlass_api::time::{Clock, rfc3339_micro};
 use windlass_api::{GroupVersionResource, ObjectKey, Status, Timestamp};
-use windlass_client::{Client, OBJECT, ObjectReference};
+use windlass_client::{Client, EventNames, OBJECT, ObjectReference};
 
 const EVENTS: GroupVersionResource = GroupVersionResource::of("events.k8s.io", "v1", "events");
 /// Events that wait to be sent; more are dropped, since they are for reading and not for relying on.
@@ -45,7 +45,8 @@ pub(crate) struct EventLog {
 impl EventLog {
     pub(crate) fn start(client: Client, clock: Clock, host_name: &str) -> Self {
         let (queue, occurrences) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer { client, host_name: host_name.to_owned(), series: HashMap::new() };
+        let names = EventNames::default();
+        let writer = Writer { client, host_name: host_name.to_owned(), names, series: HashMap::new() };
         tokio::spawn(writer.run(occurrences));
         Self { queue, clock }
     }
@@ -73,6 +74,7 @@ struct Series {
 struct Writer {
     client: Client,
     host_name: String,
+    names: EventNames,
     series: HashMap<Same, Series>,
 }
 
@@ -114,9 +116,9 @@ impl Writer {
         Ok(())
     }
 
-    fn event(&self, occurrence: &Occurrence, at: Timestamp) -> (Value, ObjectKey) {
+    fn event(&mut self, occurrence: &Occurrence, at: Timestamp) -> (Value, ObjectKey) {
         let regarding = &occurrence.regarding;
-        let name = format!("{}.{:x}", regarding.name, at.as_nanosecond());
+        let name = self.names.next(&regarding.name, at);
         let mut event = json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",

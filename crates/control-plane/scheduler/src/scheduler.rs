@@ -60,8 +60,9 @@ pub async fn run(
         }
     };
     tokio::select! {
-        () = lead => {}
+        biased;
         () = shutdown => {}
+        () = lead => {}
     }
 }
 
@@ -141,8 +142,9 @@ impl Scheduler {
                 }
             };
             tokio::select! {
-                () = self.inbox.changed() => {}
+                biased;
                 done = self.executor.done() => self.take_note(done),
+                () = self.inbox.changed() => {}
                 () = wait => {}
             }
         }

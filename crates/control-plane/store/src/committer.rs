@@ -7,6 +7,7 @@
 //! Cost of a durable write: one template copied into its item, one record, a share of one sync; measured in `bench/`.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -107,33 +108,55 @@ pub(crate) enum Work {
     Close,
 }
 
-/// Works until it is told to close, or every sender has gone.
+/// Works until it is told to close, or every sender has gone. Blocks: a thread of its own does this.
 pub(crate) fn run(tables: &Tables, engine: &mut dyn Engine, mut queue: mpsc::Receiver<Work>) {
     let mut next = queue.blocking_recv();
     while let Some(work) = next.take() {
-        match work {
-            Work::Compact(revision) => tables.compact(revision),
-            Work::Close => return,
-            Work::Commit(first) => {
-                let mut batch = Batch::new(tables);
-                batch.add(first);
-                while batch.bytes < BATCH_BYTES_MAX {
-                    match queue.try_recv() {
-                        Ok(Work::Commit(request)) => batch.add(request),
-                        Ok(other) => {
-                            next = Some(other);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
-                batch.finish(engine);
-            }
+        let ControlFlow::Continue(more) = carry_out(tables, engine, work, &mut queue) else { return };
+        next = more.or_else(|| queue.blocking_recv());
+    }
+}
+
+/// The same as a task of the runtime, for an engine that never blocks.
+pub(crate) async fn run_as_task(tables: &Tables, engine: &mut dyn Engine, mut queue: mpsc::Receiver<Work>) {
+    let mut next = queue.recv().await;
+    while let Some(work) = next.take() {
+        let ControlFlow::Continue(more) = carry_out(tables, engine, work, &mut queue) else { return };
+        next = match more {
+            Some(work) => Some(work),
+            None => queue.recv().await,
+        };
+    }
+}
+
+/// Does one piece of work, a commit together with those that wait behind it; returns the work that was taken from the queue
+/// and could not be part of it.
+fn carry_out(
+    tables: &Tables,
+    engine: &mut dyn Engine,
+    work: Work,
+    queue: &mut mpsc::Receiver<Work>,
+) -> ControlFlow<(), Option<Work>> {
+    let first = match work {
+        Work::Compact(revision) => {
+            tables.compact(revision);
+            return ControlFlow::Continue(None);
         }
-        if next.is_none() {
-            next = queue.blocking_recv();
+        Work::Close => return ControlFlow::Break(()),
+        Work::Commit(first) => first,
+    };
+    let mut batch = Batch::new(tables);
+    batch.add(first);
+    let mut next = None;
+    while batch.bytes < BATCH_BYTES_MAX && next.is_none() {
+        match queue.try_recv() {
+            Ok(Work::Commit(request)) => batch.add(request),
+            Ok(other) => next = Some(other),
+            Err(_) => break,
         }
     }
+    batch.finish(engine);
+    ControlFlow::Continue(next)
 }
 
 /// Transactions that share one write and one sync.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use windlass_api::time::Clock;
 
-use crate::committer::Txn;
+use crate::committer::{CommitError, Txn};
 use crate::item::Item;
 use crate::store::Store;
 
-/// At most this many deletions are in one transaction.
+/// At most this many deletions are under way at once.
 const CHUNK: usize = 64;
 
 pub(crate) struct Due {
@@ -39,6 +40,7 @@ pub(crate) async fn run(store: std::sync::Weak<Store>, clock: Clock, mut queue: 
             }
         };
         tokio::select! {
+            biased;
             () = next => {}
             more = queue.recv() => match more {
                 Some(more) => due.entry(more.item.expires).or_default().push(more),
@@ -48,19 +50,22 @@ pub(crate) async fn run(store: std::sync::Weak<Store>, clock: Clock, mut queue: 
     }
 }
 
-async fn expire(store: &Store, due: &[Due]) {
-    let mut txn = Txn::default();
+/// Deletes objects, each in a transaction of its own: who has been told of a revision goes on after it, so one revision may not stand for
+/// two events of a table. The committer writes them together all the same.
+async fn expire(store: &Arc<Store>, due: &[Due]) {
+    let mut deletions = JoinSet::new();
     for Due { table, item } in due {
         // One that was changed since has its own entry here.
-        let current = store.table(table).get(&item.key).filter(|current| current.revision == item.revision);
-        if current.is_some() {
-            txn.ops.extend(Txn::delete(table, &item.key, item.revision, None).ops);
+        if store.table(table).get(&item.key).is_some_and(|current| current.revision == item.revision) {
+            let (store, txn) = (store.clone(), Txn::delete(table, &item.key, item.revision, None));
+            deletions.spawn(async move { store.commit(txn).await });
         }
     }
-    if txn.ops.is_empty() {
-        return;
-    }
-    if let Err(error) = store.commit(txn).await {
-        tracing::warn!(%error, "expired objects could not be deleted");
+    while let Some(result) = deletions.join_next().await {
+        match result {
+            Ok(Ok(_) | Err(CommitError::Conflict { .. })) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "an expired object could not be deleted"),
+            Err(error) => tracing::error!(%error, "an expired object could not be deleted"),
+        }
     }
 }

@@ -111,30 +111,52 @@ impl Store {
     /// housekeeping.
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let (mut engine, loaded) = engine::open(&options)?;
+        let (store, tables, requests) = Self::over(loaded, options.clock);
+        let committer = std::thread::Builder::new()
+            .name("store-committer".to_owned())
+            .spawn(move || committer::run(&tables, &mut *engine, requests))
+            .map_err(OpenError::Thread)?;
+        *store.committer.lock() = Some(committer);
+        Ok(store)
+    }
+
+    /// Makes a store that keeps everything in memory alone, for tests. A task of the runtime commits, so that tokio's paused time
+    /// stands still while somebody waits for a commit, and a single-threaded runtime does the same again with the same input.
+    pub fn in_memory(clock: Clock) -> Arc<Self> {
+        Self::in_memory_over(Loaded::default(), clock)
+    }
+
+    /// Makes a store in memory that begins with what is in this one now.
+    pub fn fork_in_memory(&self, clock: Clock) -> Arc<Self> {
+        let tables = self.tables().into_iter().map(|table| (table.name.to_string(), (*table.state()).clone()));
+        Self::in_memory_over(Loaded { tables: tables.collect(), revision: self.revision() }, clock)
+    }
+
+    fn in_memory_over(loaded: Loaded, clock: Clock) -> Arc<Self> {
+        let (store, tables, requests) = Self::over(loaded, clock);
+        tokio::spawn(async move { committer::run_as_task(&tables, &mut engine::Memory, requests).await });
+        store
+    }
+
+    /// A store over what was loaded, and what its committer needs.
+    fn over(loaded: Loaded, clock: Clock) -> (Arc<Self>, Arc<Tables>, mpsc::Receiver<Work>) {
         let expiring: Vec<_> = loaded.expiring();
         let tables = Arc::new(Tables::new(loaded.tables, loaded.revision));
         let (queue, requests) = mpsc::channel(committer::QUEUE_MAX);
-        let committer = {
-            let tables = tables.clone();
-            std::thread::Builder::new()
-                .name("store-committer".to_owned())
-                .spawn(move || committer::run(&tables, &mut *engine, requests))
-                .map_err(OpenError::Thread)?
-        };
         let (expiring_sender, due) = mpsc::unbounded_channel();
         for entry in expiring {
             let _ = expiring_sender.send(entry);
         }
         let store = Arc::new(Self {
-            tables,
+            tables: tables.clone(),
             queue,
             compacted: AtomicU64::new(0),
             expiring: expiring_sender,
-            committer: Mutex::new(Some(committer)),
+            committer: Mutex::new(None),
         });
-        tokio::spawn(expiry::run(Arc::downgrade(&store), options.clock, due));
+        tokio::spawn(expiry::run(Arc::downgrade(&store), clock, due));
         tokio::spawn(compact_regularly(Arc::downgrade(&store)));
-        Ok(store)
+        (store, tables, requests)
     }
 
     /// The revision up to which everything can be read.

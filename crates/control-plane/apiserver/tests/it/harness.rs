@@ -12,21 +12,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
-use windlass_api::time::Clock;
-use windlass_api::{Chance, GroupVersionResource};
-use windlass_apiserver::direct::Direct;
+use windlass_api::GroupVersionResource;
+use windlass_apiserver::Server;
 use windlass_apiserver::http::{Frontend, Listener, Peer, REQUEST_TIMEOUT, serve};
-use windlass_apiserver::{Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
 use windlass_http::serve::Limits;
-use windlass_pki::{PrivateKey, TokenSigner};
-use windlass_store::Store;
-use windlass_telemetry::Metrics;
+use windlass_testing::Cluster;
 
 /// One CA for all tests of the process.
 struct Pki {
@@ -47,8 +42,8 @@ fn pki() -> &'static Pki {
 
 pub(crate) struct TestServer {
     pub(crate) server: Arc<Server>,
+    cluster: Cluster,
     address: String,
-    _directory: TempDir,
 }
 
 impl TestServer {
@@ -58,29 +53,10 @@ impl TestServer {
 
     /// A server whose clients with a certificate are `user`, who may do everything by a role.
     pub(crate) async fn start_with(request_timeout: Duration, user: User) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(windlass_store::Options {
-            directory: directory.path().join("store"),
-            clock: Clock::system(),
-            key: None,
-            secret_tables: Vec::new(),
-        })
-        .unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
-        let server = Server::new(Options {
-            store,
-            clock: Clock::system(),
-            chance: Chance::system(),
-            resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(Chance::system()),
-            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
-            metrics: Metrics::default(),
-            service_cidr: "10.96.0.0/16".parse().unwrap(),
-            node_ports: 30000..=32767,
-            advertised_address: address.clone(),
-            kubelets: None,
-        });
+        let cluster = Cluster::on_real_time(&address);
+        let server = cluster.server.clone();
         let peer = Arc::new(user.clone());
         let listener = Listener {
             socket,
@@ -90,7 +66,7 @@ impl TestServer {
         };
         let frontend = Arc::new(Frontend::new(server.clone(), server.metrics(), request_timeout));
         tokio::spawn(serve(frontend, listener, std::future::pending()));
-        let test = Self { server, address, _directory: directory };
+        let test = Self { server, cluster, address };
         test.allow_everything(&user.name).await;
         test.create("/api/v1/namespaces", &serde_json::json!({"metadata": {"name": "default"}})).await;
         test
@@ -111,8 +87,6 @@ impl TestServer {
 
     /// Both ways of a component to the server.
     pub(crate) fn clients(&self) -> [(&'static str, Client); 2] {
-        let direct: Arc<dyn Transport> =
-            Arc::new(Direct::new(self.server.clone(), User::new("admin", &["system:masters"]), "test"));
         let https: Arc<dyn Transport> = Arc::new(Https::new(HttpsOptions {
             address: self.address.clone(),
             server_name: "localhost".to_owned(),
@@ -120,7 +94,7 @@ impl TestServer {
             bearer_token: None,
             user_agent: "test".to_owned(),
         }));
-        [("direct", Client::new(direct)), ("https", Client::new(https))]
+        [("direct", self.cluster.admin.clone()), ("https", Client::new(https))]
     }
 
     /// A connection, with the admin's certificate or none.

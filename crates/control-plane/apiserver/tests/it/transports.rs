@@ -10,7 +10,9 @@ use windlass_api::meta::PartialObject;
 use windlass_api::time::Clock;
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::leader_election::Candidate;
-use windlass_client::{Client, DeleteOptions, EventType, Informers, OBJECT, ObjectReference, Options, Recorder};
+use windlass_client::{
+    Client, DeleteOptions, EventType, Informer, Informers, OBJECT, ObjectReference, Options, Recorder,
+};
 
 use crate::harness::TestServer;
 
@@ -21,15 +23,10 @@ fn config_map(name: &str, label: &str) -> Value {
     json!({"metadata": {"name": name, "labels": {"l": label}}})
 }
 
-/// Waits until something is true; the bound is only there to end a test that has failed.
-async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if check() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{what} never came true");
+/// Waits until an informer is as `check` wants it; the bound only ends a test that has failed.
+async fn until(what: &str, informer: &Informer, check: impl Fn(&Informer) -> bool) {
+    let waiting = tokio::time::timeout(Duration::from_secs(60), informer.until(check));
+    waiting.await.unwrap_or_else(|_| panic!("{what} never came true"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,10 +92,10 @@ async fn informers() {
         client.create(&CONFIG_MAPS, "default", &config_map(&name(1), "during")).await.unwrap();
         let key = ObjectKey::new("default", name(1));
         client.patch(&CONFIG_MAPS, &key, OBJECT, &json!({"metadata": {"labels": {"l": "after"}}})).await.unwrap();
-        eventually("the change of a label", || informer.by_index("label", "after").len() == 1).await;
+        until("the change of a label", &informer, |informer| informer.by_index("label", "after").len() == 1).await;
         assert!(informer.by_index("label", "during").is_empty());
         client.delete(&CONFIG_MAPS, &key, &DeleteOptions::default()).await.unwrap();
-        eventually("the deletion", || informer.get(&key).is_none()).await;
+        until("the deletion", &informer, |informer| informer.get(&key).is_none()).await;
         let of_this = |entry: &&String| entry.contains(&name(1));
         let log: Vec<String> = seen.lock().iter().filter(of_this).cloned().collect();
         assert_eq!(log, [format!("+{}", name(1)), format!("~{}", name(1)), format!("-{}", name(1))]);
@@ -116,9 +113,9 @@ async fn a_selection_is_all_that_an_informer_sees() {
         let key = ObjectKey::new("default", format!("selected-{transport}"));
         client.create(&CONFIG_MAPS, "default", &config_map(&key.name, "other")).await.unwrap();
         client.patch(&CONFIG_MAPS, &key, OBJECT, &json!({"metadata": {"labels": {"l": transport}}})).await.unwrap();
-        eventually("it comes into the selection", || informer.len() == 1).await;
+        until("it comes into the selection", &informer, |informer| informer.len() == 1).await;
         client.patch(&CONFIG_MAPS, &key, OBJECT, &json!({"metadata": {"labels": {"l": "other"}}})).await.unwrap();
-        eventually("it leaves the selection", || informer.is_empty()).await;
+        until("it leaves the selection", &informer, Informer::is_empty).await;
     }
 }
 
@@ -138,13 +135,13 @@ async fn events_are_recorded_and_counted() {
         }
         let informers = Informers::new(client.clone());
         let events = informers.of(&EVENTS);
-        let counted = || {
+        let counted = |events: &Informer| {
             events.list("default").iter().any(|event| {
                 let event: Value = event.decode().unwrap();
                 event["count"] == 3 && event["source"]["component"] == transport && event["type"] == "Warning"
             })
         };
-        eventually("three occurrences in one event", counted).await;
+        until("three occurrences in one event", &events, counted).await;
     }
 }
 

@@ -180,6 +180,12 @@ impl Graph {
             }
             return;
         }
+        if let Some(Ok(old)) = change.old.as_ref().map(windlass_client::Object::decode::<PartialObject>) {
+            // Owners that wait for this one, and need not any more.
+            for owner in no_longer_blocked(&old.metadata, &meta) {
+                self.enqueue_owner(owner, &meta.namespace);
+            }
+        }
         let node = || Node { resource: resource.clone(), key: change.object().key.clone() };
         if meta.is_deleting() {
             let ours = |f: &String| f == finalizer::FOREGROUND || f == finalizer::ORPHAN;
@@ -214,4 +220,11 @@ impl Graph {
             self.enqueue(node);
         }
     }
+}
+
+/// The owners that an object kept from going and, as it is now, does not.
+fn no_longer_blocked<'a>(old: &'a Meta, new: &Meta) -> impl Iterator<Item = &'a OwnerReference> {
+    let blocks = |owner: &&OwnerReference| owner.block_owner_deletion == Some(true);
+    let blocked: Vec<String> = new.owner_references.iter().filter(blocks).map(|owner| owner.uid.clone()).collect();
+    old.owner_references.iter().filter(blocks).filter(move |owner| !blocked.contains(&owner.uid))
 }

@@ -144,6 +144,7 @@ impl PreBind for VolumeBinding {
         let gone = self.pods.until(|pods| pods.get(&pod.key).is_none());
         let bound = self.claims.until(|claims| self.state(&planned, claims, node) != Some(false));
         tokio::select! {
+            biased;
             () = bound => {}
             () = gone => return Err(Status::internal("pod does not exist any more")),
             () = tokio::time::sleep(BIND_TIMEOUT) => {

@@ -1,106 +1,32 @@
 //! A cluster without kubelets: an API server, nodes that are only objects, and a scheduler.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::Deref;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use windlass_api::ObjectKey;
 use windlass_api::resource::{NODES, PODS};
-use windlass_api::time::Clock;
-use windlass_api::{Chance, GroupVersionResource, ObjectKey};
-use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{Bootstrap, Options, Server, Tokens};
-use windlass_auth::User;
-use windlass_client::{Client, Informers, OBJECT, STATUS};
-use windlass_pki::{PrivateKey, TokenSigner};
-use windlass_store::Store;
-use windlass_telemetry::Metrics;
+use windlass_client::{OBJECT, STATUS};
+use windlass_testing::Running;
 
-pub(crate) struct Cluster {
-    server: Arc<Server>,
-    /// As an administrator.
-    pub(crate) client: Client,
-    pub(crate) metrics: Metrics,
-    _directory: TempDir,
-}
+pub(crate) struct Cluster(windlass_testing::Cluster);
 
-/// A scheduler that runs; it ends when it is dropped or stopped.
-pub(crate) struct Running {
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
+impl Deref for Cluster {
+    type Target = windlass_testing::Cluster;
 
-impl Running {
-    pub(crate) async fn stop(mut self) {
-        drop(self.stop.take());
-        (&mut self.task).await.unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(windlass_store::Options {
-            directory: directory.path().join("store"),
-            clock: Clock::system(),
-            key: None,
-            secret_tables: Vec::new(),
-        })
-        .unwrap();
-        let server = Server::new(Options {
-            store,
-            clock: Clock::system(),
-            chance: Chance::system(),
-            resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(Chance::system()),
-            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
-            metrics: Metrics::default(),
-            service_cidr: "10.96.0.0/16".parse().unwrap(),
-            node_ports: 30000..=32767,
-            advertised_address: "192.0.2.1:6443".to_owned(),
-            kubelets: None,
-        });
-        let bootstrap = Bootstrap {
-            address: "192.0.2.1".parse().unwrap(),
-            port: 6443,
-            client_ca_pem: String::new(),
-            front_proxy_ca_pem: String::new(),
-        };
-        windlass_apiserver::bootstrap(&server, &bootstrap).await.unwrap();
-        let admin = User::new("admin", &["system:masters"]);
-        let client = Client::new(Arc::new(Direct::new(server.clone(), admin, "test")));
-        let cluster = Self { server, client, metrics: Metrics::default(), _directory: directory };
-        let account = json!({"metadata": {"name": "default", "namespace": "default"}});
-        cluster.create(&windlass_api::resource::SERVICE_ACCOUNTS, "default", account).await;
-        cluster
+        Self(windlass_testing::Cluster::start().await.with_default_account().await)
     }
 
     /// Starts a scheduler with the rights that a scheduler has.
     pub(crate) fn schedule(&self) -> Running {
-        let user = User::new("system:kube-scheduler", &[]);
-        let client = Client::new(Arc::new(Direct::new(self.server.clone(), user, "kube-scheduler")));
-        let informers = Arc::new(Informers::new(client.clone()));
-        let (stop, stopped) = oneshot::channel::<()>();
         let options = windlass_scheduler::Options { host_name: "host".to_owned(), ..Default::default() };
-        let metrics = self.metrics.clone();
-        let task = tokio::spawn(async move {
-            let shutdown = async { drop(stopped.await) };
-            windlass_scheduler::run(options, client, informers, Clock::system(), metrics, shutdown).await;
-        });
-        Running { stop: Some(stop), task }
-    }
-
-    pub(crate) async fn create(&self, resource: &GroupVersionResource, namespace: &str, object: Value) -> Value {
-        let created = self.client.create(resource, namespace, &object).await;
-        created.unwrap_or_else(|status| panic!("{status}: {object}")).decode().unwrap()
+        Running::start(self.scheduler(&self.way(), options).1)
     }
 
     /// A node with some CPUs, 8 GiB and room for 110 pods.
@@ -109,11 +35,10 @@ impl Cluster {
         all.as_object_mut().unwrap().extend(labels.as_object().unwrap().clone());
         self.create(&NODES, "", json!({"metadata": {"name": name, "labels": all}})).await;
         let amounts = json!({"cpu": cpus, "memory": "8Gi", "pods": "110"});
-        let status = json!({"status": {"capacity": amounts, "allocatable": amounts}});
         let key = ObjectKey::new("", name);
-        self.client.patch(&NODES, &key, STATUS, &status).await.unwrap();
+        self.patch(&NODES, &key, STATUS, json!({"status": {"capacity": amounts, "allocatable": amounts}})).await;
         // Admission taints new nodes until a controller sees them ready.
-        self.client.patch(&NODES, &key, OBJECT, &json!({"spec": {"taints": null}})).await.unwrap();
+        self.patch(&NODES, &key, OBJECT, json!({"spec": {"taints": null}})).await;
     }
 
     /// A pod that requests some CPU; `spec` is laid over its spec.
@@ -133,31 +58,23 @@ impl Cluster {
         self.create(&PODS, "default", pod).await
     }
 
-    pub(crate) async fn get(&self, name: &str) -> Value {
-        self.client.get(&PODS, &ObjectKey::new("default", name)).await.unwrap().decode().unwrap()
+    pub(crate) async fn get_pod(&self, name: &str) -> Value {
+        self.get(&PODS, &ObjectKey::new("default", name)).await
     }
 
-    /// Waits until a pod is as it should be; the bound is only there to end a test that has failed.
-    pub(crate) async fn until(&self, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..4000 {
-            let pod = self.get(name).await;
-            if is(&pod) {
-                return pod;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("{what} never came true of {:#}", self.get(name).await);
+    pub(crate) async fn until_pod(&self, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.until(&PODS, &ObjectKey::new("default", name), what, is).await
     }
 
     /// The node that a pod gets.
     pub(crate) async fn node_of(&self, name: &str) -> String {
-        let pod = self.until(name, "a node", |pod| pod["spec"]["nodeName"].is_string()).await;
+        let pod = self.until_pod(name, "a node", |pod| pod["spec"]["nodeName"].is_string()).await;
         pod["spec"]["nodeName"].as_str().unwrap().to_owned()
     }
 
     /// Waits until the pod's condition PodScheduled has this message.
     pub(crate) async fn waits_because(&self, name: &str, message: &str) -> Value {
-        self.until(name, message, |pod| scheduled(pod)["message"] == message).await
+        self.until_pod(name, message, |pod| scheduled(pod)["message"] == message).await
     }
 }
 

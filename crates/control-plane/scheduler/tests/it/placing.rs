@@ -10,24 +10,19 @@ use crate::harness::Cluster;
 
 const EVENTS: GroupVersionResource = GroupVersionResource::of("events.k8s.io", "v1", "events");
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_pod_is_bound_and_it_is_told() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "4", json!({})).await;
     let _scheduler = cluster.schedule();
     cluster.pod("p", "1", json!({})).await;
     assert_eq!(cluster.node_of("p").await, "n1");
-    let pod = cluster.get("p").await;
+    let pod = cluster.get_pod("p").await;
     assert_eq!(crate::harness::scheduled(&pod)["status"], "True");
-    let informers = windlass_client::Informers::new(cluster.client.clone());
-    let events = informers.of(&EVENTS);
-    let event = loop {
-        let all = events.list("default").into_iter().map(|event| event.decode::<Value>().unwrap());
-        if let Some(event) = all.into_iter().find(|event| event["reason"] == "Scheduled") {
-            break event;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    };
+    let is_it = |event: &&Value| event["reason"] == "Scheduled";
+    let events =
+        cluster.until_all(&EVENTS, "default", "the event", |events| events.iter().any(|event| is_it(&event))).await;
+    let event = events.iter().find(is_it).unwrap();
     assert_eq!(event["note"], "Successfully assigned default/p to n1");
     assert_eq!(event["reportingController"], "default-scheduler");
     assert_eq!(event["reportingInstance"], "default-scheduler-host");
@@ -35,7 +30,7 @@ async fn a_pod_is_bound_and_it_is_told() {
     assert_eq!(event["regarding"]["name"], "p");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn pods_fill_nodes_evenly_and_never_too_much() {
     let cluster = Cluster::start().await;
     for n in 0..4 {
@@ -58,7 +53,7 @@ async fn pods_fill_nodes_evenly_and_never_too_much() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn spread_and_affinity_are_honoured() {
     let cluster = Cluster::start().await;
     for (name, zone) in [("a1", "a"), ("a2", "a"), ("b1", "b")] {
@@ -110,7 +105,7 @@ async fn spread_and_affinity_are_honoured() {
     assert_eq!(cluster.node_of("near").await, "a2");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn other_schedulers_pods_are_left_alone() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "4", json!({})).await;
@@ -118,12 +113,12 @@ async fn other_schedulers_pods_are_left_alone() {
     cluster.pod("theirs", "1", json!({"schedulerName": "another"})).await;
     cluster.pod("ours", "1", json!({})).await;
     cluster.node_of("ours").await;
-    let theirs = cluster.get("theirs").await;
+    let theirs = cluster.get_pod("theirs").await;
     assert!(theirs["spec"].get("nodeName").is_none());
     assert_eq!(crate::harness::scheduled(&theirs), Value::Null);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_restarted_scheduler_finds_everything_again() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "2", json!({})).await;
@@ -139,13 +134,13 @@ async fn a_restarted_scheduler_finds_everything_again() {
     cluster.waits_because("b", "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_cordoned_node_takes_nobody() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "4", json!({})).await;
     let key = ObjectKey::new("", "n1");
     let cordon = |on: bool| json!({"spec": {"unschedulable": on}});
-    cluster.client.patch(&windlass_api::resource::NODES, &key, OBJECT, &cordon(true)).await.unwrap();
+    cluster.admin.patch(&windlass_api::resource::NODES, &key, OBJECT, &cordon(true)).await.unwrap();
     let _scheduler = cluster.schedule();
     cluster.pod("p", "1", json!({})).await;
     cluster
@@ -154,6 +149,6 @@ async fn a_cordoned_node_takes_nobody() {
             "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
         )
         .await;
-    cluster.client.patch(&windlass_api::resource::NODES, &key, OBJECT, &cordon(false)).await.unwrap();
+    cluster.admin.patch(&windlass_api::resource::NODES, &key, OBJECT, &cordon(false)).await.unwrap();
     assert_eq!(cluster.node_of("p").await, "n1");
 }

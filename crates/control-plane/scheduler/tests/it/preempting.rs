@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use windlass_api::resource::{PODS, PRIORITY_CLASSES};
 use windlass_api::{GroupVersionResource, ObjectKey};
-use windlass_client::Informers;
 
 use crate::harness::Cluster;
 
@@ -14,7 +13,7 @@ async fn class(cluster: &Cluster, name: &str, value: i64, policy: &str) {
     cluster.create(&PRIORITY_CLASSES, "", class).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn the_least_important_pod_has_to_go() {
     let cluster = Cluster::start().await;
     class(&cluster, "high", 1000, "PreemptLowerPriority").await;
@@ -29,27 +28,19 @@ async fn the_least_important_pod_has_to_go() {
         cluster.pod(name, cpu, on(node, class)).await;
         cluster.node_of(name).await;
     }
-    let informers = Informers::new(cluster.client.clone());
-    let events = informers.of(&EVENTS);
-    events.synced().await;
     let urgent = cluster.pod("urgent", "1", json!({"priorityClassName": "high"})).await;
     assert_eq!(cluster.node_of("urgent").await, "n2");
-    let gone = cluster.client.get(&PODS, &ObjectKey::new("default", "b")).await;
+    let gone = cluster.admin.get(&PODS, &ObjectKey::new("default", "b")).await;
     assert!(gone.unwrap_err().is_not_found());
     for stays in ["a", "c"] {
-        cluster.get(stays).await;
+        cluster.get_pod(stays).await;
     }
     let note = format!("Preempted by pod {} on node n2", urgent["metadata"]["uid"].as_str().unwrap());
-    let told = || {
-        let all = events.list("default").into_iter().map(|event| event.decode::<Value>().unwrap());
-        all.into_iter().any(|event| event["reason"] == "Preempted" && event["note"] == note.as_str())
-    };
-    while !told() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let told = |event: &Value| event["reason"] == "Preempted" && event["note"] == note.as_str();
+    cluster.until_all(&EVENTS, "default", "the victim's event", |events| events.iter().any(told)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn who_never_preempts_waits() {
     let cluster = Cluster::start().await;
     class(&cluster, "polite", 1000, "Never").await;
@@ -66,7 +57,7 @@ async fn who_never_preempts_waits() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_victim_that_takes_its_time_is_waited_for() {
     let cluster = Cluster::start().await;
     class(&cluster, "high", 1000, "PreemptLowerPriority").await;
@@ -76,18 +67,18 @@ async fn a_victim_that_takes_its_time_is_waited_for() {
     cluster.node_of("slow").await;
     cluster.pod("urgent", "2", json!({"priorityClassName": "high"})).await;
     let nominated = |pod: &Value| pod["status"]["nominatedNodeName"] == "n1";
-    cluster.until("urgent", "a nomination", nominated).await;
+    cluster.until_pod("urgent", "a nomination", nominated).await;
     let going = |pod: &Value| {
         let conditions = pod["status"]["conditions"].as_array().unwrap();
         pod["metadata"]["deletionTimestamp"].is_string()
             && conditions.iter().any(|c| c["type"] == "DisruptionTarget" && c["reason"] == "PreemptionByScheduler")
     };
-    cluster.until("slow", "its going", going).await;
+    cluster.until_pod("slow", "its going", going).await;
     // Nobody of lower rank gets the place that was made.
     cluster.pod("quick", "2", json!({})).await;
     let key = ObjectKey::new("default", "slow");
     let now = windlass_client::DeleteOptions::default().grace_seconds(0);
-    cluster.client.delete(&PODS, &key, &now).await.unwrap();
+    cluster.admin.delete(&PODS, &key, &now).await.unwrap();
     assert_eq!(cluster.node_of("urgent").await, "n1");
-    assert!(cluster.get("quick").await["spec"].get("nodeName").is_none());
+    assert!(cluster.get_pod("quick").await["spec"].get("nodeName").is_none());
 }

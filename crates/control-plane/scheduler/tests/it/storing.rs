@@ -1,7 +1,5 @@
 //! Pods with claims; the tests are the volume controller.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
 use windlass_api::{GroupVersionResource, ObjectKey};
@@ -30,7 +28,7 @@ async fn bind(cluster: &Cluster, claim: &str, volume: &str) {
         "metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}, "spec": {"volumeName": volume},
     });
     let key = ObjectKey::new("default", claim);
-    cluster.client.patch(&PERSISTENT_VOLUME_CLAIMS, &key, OBJECT, &patch).await.unwrap();
+    cluster.admin.patch(&PERSISTENT_VOLUME_CLAIMS, &key, OBJECT, &patch).await.unwrap();
 }
 
 async fn volume(cluster: &Cluster, name: &str, node: &str) {
@@ -47,31 +45,14 @@ async fn volume(cluster: &Cluster, name: &str, node: &str) {
     cluster.create(&PERSISTENT_VOLUMES, "", volume).await;
     let available = json!({"status": {"phase": "Available"}});
     let key = ObjectKey::new("", name);
-    cluster.client.patch(&PERSISTENT_VOLUMES, &key, windlass_client::STATUS, &available).await.unwrap();
-}
-
-/// Waits until an object is as it should be.
-async fn until(
-    cluster: &Cluster,
-    resource: &GroupVersionResource,
-    key: ObjectKey,
-    is: impl Fn(&Value) -> bool,
-) -> Value {
-    for _ in 0..4000 {
-        let object: Value = cluster.client.get(resource, &key).await.unwrap().decode().unwrap();
-        if is(&object) {
-            return object;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{key} never came to be as it should");
+    cluster.admin.patch(&PERSISTENT_VOLUMES, &key, windlass_client::STATUS, &available).await.unwrap();
 }
 
 fn uses(claim: &str) -> Value {
     json!({"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]})
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_pod_follows_its_volume() {
     let cluster = Cluster::start().await;
     for node in ["n1", "n2", "n3"] {
@@ -88,10 +69,10 @@ async fn a_pod_follows_its_volume() {
         )
         .await;
     volume(&cluster, "v", "n2").await;
-    let chosen =
-        until(&cluster, &PERSISTENT_VOLUMES, ObjectKey::new("", "v"), |v| v["spec"]["claimRef"].is_object()).await;
+    let is_chosen = |volume: &Value| volume["spec"]["claimRef"].is_object();
+    let chosen = cluster.until(&PERSISTENT_VOLUMES, &ObjectKey::new("", "v"), "its claim", is_chosen).await;
     assert_eq!(chosen["spec"]["claimRef"]["name"], "data");
-    assert!(cluster.get("p").await["spec"].get("nodeName").is_none(), "it waits for its claim");
+    assert!(cluster.get_pod("p").await["spec"].get("nodeName").is_none(), "it waits for its claim");
     bind(&cluster, "data", "v").await;
     assert_eq!(cluster.node_of("p").await, "n2");
     // Whoever comes later has to go there as well.
@@ -99,7 +80,7 @@ async fn a_pod_follows_its_volume() {
     assert_eq!(cluster.node_of("q").await, "n2");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_volume_is_made_where_the_pod_goes() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "1", json!({})).await;
@@ -110,15 +91,15 @@ async fn a_volume_is_made_where_the_pod_goes() {
     cluster.pod("p", "2", uses("data")).await;
     let annotation = "volume.kubernetes.io/selected-node";
     let key = ObjectKey::new("default", "data");
-    let selected =
-        until(&cluster, &PERSISTENT_VOLUME_CLAIMS, key, |c| c["metadata"]["annotations"][annotation].is_string()).await;
+    let is_selected = |claim: &Value| claim["metadata"]["annotations"][annotation].is_string();
+    let selected = cluster.until(&PERSISTENT_VOLUME_CLAIMS, &key, "its node", is_selected).await;
     assert_eq!(selected["metadata"]["annotations"][annotation], "n2");
     volume(&cluster, "v", "n2").await;
     bind(&cluster, "data", "v").await;
     assert_eq!(cluster.node_of("p").await, "n2");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn claims_that_are_not_ready() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "4", json!({})).await;

@@ -7,7 +7,7 @@ use windlass_client::{DeleteOptions, OBJECT};
 
 use crate::harness::{Cluster, scheduled};
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_pod_waits_for_a_node() {
     let cluster = Cluster::start().await;
     let _scheduler = cluster.schedule();
@@ -18,7 +18,7 @@ async fn a_pod_waits_for_a_node() {
     assert_eq!(cluster.node_of("p").await, "n1");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_pod_waits_for_another_to_go() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "2", json!({})).await;
@@ -33,11 +33,11 @@ async fn a_pod_waits_for_another_to_go() {
         )
         .await;
     let first = ObjectKey::new("default", "first");
-    cluster.client.delete(&PODS, &first, &DeleteOptions::default().grace_seconds(0)).await.unwrap();
+    cluster.admin.delete(&PODS, &first, &DeleteOptions::default().grace_seconds(0)).await.unwrap();
     assert_eq!(cluster.node_of("second").await, "n1");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_pod_waits_for_its_gates() {
     let cluster = Cluster::start().await;
     cluster.node("n1", "4", json!({})).await;
@@ -45,10 +45,10 @@ async fn a_pod_waits_for_its_gates() {
     cluster.pod("gated", "1", json!({"schedulingGates": [{"name": "example.com/gate"}]})).await;
     cluster.pod("free", "1", json!({})).await;
     cluster.node_of("free").await;
-    let gated = cluster.get("gated").await;
+    let gated = cluster.get_pod("gated").await;
     assert!(gated["spec"].get("nodeName").is_none());
     assert_eq!(scheduled(&gated)["reason"], "SchedulingGated");
     let open = json!({"spec": {"schedulingGates": []}});
-    cluster.client.patch(&PODS, &ObjectKey::new("default", "gated"), OBJECT, &open).await.unwrap();
+    cluster.admin.patch(&PODS, &ObjectKey::new("default", "gated"), OBJECT, &open).await.unwrap();
     assert_eq!(cluster.node_of("gated").await, "n1");
 }

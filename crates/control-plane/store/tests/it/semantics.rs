@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::tempdir;
-use tokio::time::Instant;
 use windlass_store::{EventKind, Expired, Op};
 
 use super::*;
@@ -104,42 +103,43 @@ async fn the_past_can_be_read_until_it_is_compacted() {
 
 #[tokio::test(start_paused = true)]
 async fn five_minutes_of_the_past_are_kept() {
-    let directory = tempdir().unwrap();
-    let store = open(directory.path()).unwrap();
+    let store = Store::in_memory(Clock::paused(Timestamp::from_second(1_000_000).unwrap()));
     create(&store, "pods", "a/p", "").await.unwrap();
     let (table, before) = (store.table("pods"), store.revision());
-    // Paused time goes on by itself while the committer's thread works.
-    let before_change = Instant::now();
     create(&store, "pods", "a/q", "").await.unwrap();
-    let after_change = Instant::now();
-    while store.state_at(&table, before).is_ok() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    assert!(before_change.elapsed().as_secs() >= 300, "{:?}", before_change.elapsed());
-    assert!(after_change.elapsed().as_secs() <= 420, "{:?}", after_change.elapsed());
+    tokio::time::sleep(Duration::from_secs(299)).await;
+    assert!(store.state_at(&table, before).is_ok());
+    // A commit comes after what the committer had to do before it.
+    tokio::time::sleep(Duration::from_secs(121)).await;
+    create(&store, "services", "a/s", "").await.unwrap();
+    assert!(store.state_at(&table, before).is_err());
     assert_eq!(store.state_at(&table, store.revision()).unwrap().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn objects_with_a_time_to_live_go_away() {
-    let directory = tempdir().unwrap();
     let clock = Clock::paused(Timestamp::from_second(1_000_000).unwrap());
-    let store = Store::open(Options { clock, ..options(directory.path()) }).unwrap();
-    create(&store, "events", "a/f", "").await.unwrap();
+    let store = Store::in_memory(clock);
+    create(&store, "events", "a/stays", "").await.unwrap();
     let mut watch = store.table("events").watch(store.revision()).unwrap();
-    // Paused time goes on by itself while the committer's thread works, so nothing is said of how long that takes.
     let expires = clock.now().as_second() + 100;
-    let mut put = Txn::put(&"events".into(), "a/e", Expect::Absent, object("e", ""));
-    put.ops[0].expires = expires;
-    store.commit(put).await.unwrap();
-    let mut seen = Vec::new();
-    while seen.len() < 2 {
-        let events = watch.next().await.unwrap();
-        seen.extend(events.iter().map(|event| (event.kind, event.item.key.to_string())));
+    for key in ["a/e", "a/f"] {
+        let mut put = Txn::put(&"events".into(), key, Expect::Absent, object(key, ""));
+        put.ops[0].expires = expires;
+        store.commit(put).await.unwrap();
     }
-    assert_eq!(seen, [(EventKind::Added, "a/e".to_owned()), (EventKind::Deleted, "a/e".to_owned())]);
-    assert!(clock.now().as_second() >= expires);
-    assert!(store.table("events").get("a/f").is_some());
+    let mut seen = Vec::new();
+    while seen.len() < 4 {
+        seen.extend(watch.next().await.unwrap());
+    }
+    assert_eq!(clock.now().as_second(), expires);
+    let deleted = seen.iter().filter(|event| event.kind == EventKind::Deleted);
+    let mut deleted: Vec<(&str, u64)> = deleted.map(|event| (&*event.item.key, event.revision())).collect();
+    // A watch that ends between the two goes on after the first one's revision, and must still see the second.
+    assert!(deleted[0].1 < deleted[1].1, "{deleted:?}");
+    deleted.sort_unstable();
+    assert_eq!((deleted[0].0, deleted[1].0), ("a/e", "a/f"));
+    assert!(store.table("events").get("a/stays").is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

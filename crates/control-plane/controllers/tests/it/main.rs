@@ -1,0 +1,14 @@
+//! Scenarios: all controllers, the scheduler and nodes on paper, on paused time.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod accounts;
+mod batch;
+mod certificates;
+mod endpoints;
+mod garbage;
+mod namespaces;
+mod nodes;
+mod policy;
+mod scene;
+mod workloads;

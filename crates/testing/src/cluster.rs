@@ -1,0 +1,164 @@
+//! A store in memory and an API server over it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use windlass_api::resource::SERVICE_ACCOUNTS;
+use windlass_api::time::{Clock, parse_rfc3339};
+use windlass_api::well_known::{group, namespace};
+use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
+use windlass_apiserver::direct::Direct;
+use windlass_apiserver::{Bootstrap, Options, Server, Tokens};
+use windlass_auth::User;
+use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
+use windlass_pki::{Ca, PrivateKey, TokenSigner};
+use windlass_store::Store;
+use windlass_telemetry::Metrics;
+
+use crate::dice::Dice;
+
+/// When the story of every paused cluster begins.
+const ORIGIN: &str = "2026-11-21T06:00:00Z";
+
+/// Where it says that it is; nobody listens there.
+const ADDRESS: &str = "192.0.2.1:6443";
+
+/// An API server with its first objects, and ways to it.
+#[derive(Clone)]
+pub struct Cluster {
+    pub server: Arc<Server>,
+    pub clock: Clock,
+    /// A client that may do everything.
+    pub admin: Client,
+    pub ca: Arc<Ca>,
+    pub(crate) is_paused: bool,
+    /// When its first objects were there.
+    begun: Timestamp,
+}
+
+impl Cluster {
+    /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
+    pub async fn start() -> Self {
+        let clock = Clock::paused(origin());
+        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS);
+        cluster.is_paused = true;
+        let ca_pem = cluster.ca.certificate().to_pem();
+        let bootstrap = Bootstrap {
+            address: "192.0.2.1".parse().unwrap(),
+            port: 6443,
+            client_ca_pem: ca_pem.clone(),
+            front_proxy_ca_pem: ca_pem,
+        };
+        windlass_apiserver::bootstrap(&cluster.server, &bootstrap).await.unwrap();
+        cluster.begun = clock.now();
+        cluster
+    }
+
+    /// A server without any object, on real time: for tests with sockets. Clients reach it at `address`.
+    pub fn on_real_time(address: &str) -> Self {
+        let clock = Clock::system();
+        Self::over(Store::in_memory(clock), clock, Chance::system(), new_ca(clock), address)
+    }
+
+    /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another
+    /// runtime. `dice` decides the names and UIDs that it makes.
+    pub fn fork(&self, dice: &Dice) -> Self {
+        // Not the present of this cluster's clock, which follows another runtime.
+        let clock = Clock::paused(self.begun);
+        let mut fork =
+            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS);
+        fork.is_paused = true;
+        fork
+    }
+
+    fn over(store: Arc<Store>, clock: Clock, chance: Chance, ca: Arc<Ca>, address: &str) -> Self {
+        let server = Server::new(Options {
+            store,
+            clock,
+            chance: chance.clone(),
+            resources: windlass_resources::all(),
+            admission: windlass_admission::plugins::default_chain(chance),
+            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            metrics: Metrics::default(),
+            service_cidr: "10.96.0.0/16".parse().unwrap(),
+            node_ports: 30000..=32767,
+            advertised_address: address.to_owned(),
+            kubelets: None,
+        });
+        let admin = Client::new(Arc::new(Direct::new(server.clone(), admin(), "test")));
+        Self { server, clock, admin, ca, is_paused: false, begun: clock.now() }
+    }
+
+    /// A user's way to the server.
+    pub fn transport(&self, user: User, component: &str) -> Arc<dyn Transport> {
+        Arc::new(Direct::new(self.server.clone(), user, component))
+    }
+
+    pub fn client(&self, user: User, component: &str) -> Client {
+        Client::new(self.transport(user, component))
+    }
+
+    /// Makes the service account `default` of the namespace `default`, which pods need and a controller makes elsewhere.
+    pub async fn with_default_account(self) -> Self {
+        let account = json!({"metadata": {"name": "default", "namespace": namespace::DEFAULT}});
+        self.create(&SERVICE_ACCOUNTS, namespace::DEFAULT, account).await;
+        self
+    }
+
+    /// Creates an object as administrator; the test fails when that is refused.
+    pub async fn create(&self, resource: &GroupVersionResource, namespace: &str, object: Value) -> Value {
+        let created = self.admin.create(resource, namespace, &object).await;
+        decoded(&created.unwrap_or_else(|status| panic!("{status}: {object}")))
+    }
+
+    /// The object as it is; it must be there.
+    pub async fn get(&self, resource: &GroupVersionResource, key: &ObjectKey) -> Value {
+        let found = self.admin.get(resource, key).await;
+        decoded(&found.unwrap_or_else(|status| panic!("{status}")))
+    }
+
+    /// Whether there is no such object.
+    pub async fn lacks(&self, resource: &GroupVersionResource, key: &ObjectKey) -> bool {
+        self.admin.get(resource, key).await.is_err_and(|status| status.is_not_found())
+    }
+
+    /// The objects of a namespace, or with an empty one all.
+    pub async fn list(&self, resource: &GroupVersionResource, namespace: &str) -> Vec<Value> {
+        let list = self.admin.list(resource, namespace, windlass_client::Options::default()).await.unwrap();
+        list.items.iter().map(decoded).collect()
+    }
+
+    /// Changes an object by a merge patch, as administrator.
+    pub async fn patch(
+        &self,
+        resource: &GroupVersionResource,
+        key: &ObjectKey,
+        subresource: Subresource,
+        patch: Value,
+    ) -> Value {
+        let patched = self.admin.patch(resource, key, subresource, &patch).await;
+        decoded(&patched.unwrap_or_else(|status| panic!("{status}: {patch}")))
+    }
+
+    /// Deletes an object as administrator, with the defaults of its kind.
+    pub async fn delete(&self, resource: &GroupVersionResource, key: &ObjectKey) {
+        self.admin.delete(resource, key, &DeleteOptions::default()).await.unwrap();
+    }
+}
+
+/// A user who may do everything.
+pub fn admin() -> User {
+    User::new("admin", &[group::MASTERS])
+}
+
+fn new_ca(clock: Clock) -> Arc<Ca> {
+    Arc::new(Ca::create("kubernetes", clock.now()).unwrap())
+}
+
+fn origin() -> Timestamp {
+    parse_rfc3339(ORIGIN).unwrap()
+}
+
+fn decoded(object: &Object) -> Value {
+    object.decode().unwrap()
+}
