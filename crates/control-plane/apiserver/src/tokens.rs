@@ -62,6 +62,12 @@ impl Tokens {
         Some(claims)
     }
 
+    /// For whom a token is, of those that are asked for: all of them, when it does not say.
+    pub(crate) fn audiences(&self, token: &str, asked: &[String]) -> Vec<String> {
+        let own = self.claims(token).map(|claims| claims.aud.clone()).unwrap_or_default();
+        asked.iter().filter(|audience| own.is_empty() || own.contains(audience)).cloned().collect()
+    }
+
     pub(crate) fn user(
         &self,
         token: &str,
@@ -71,7 +77,7 @@ impl Tokens {
     ) -> Option<User> {
         let own = [self.issuer.clone()];
         match self.claims(token) {
-            Some(claims) => service_account_user(&claims, &self.issuer, audiences.unwrap_or(&own), objects, now),
+            Some(claims) => service_account_user(token, &claims, &self.issuer, audiences.unwrap_or(&own), objects, now),
             None => bootstrap_user(token, objects, now),
         }
     }

@@ -15,7 +15,10 @@ pub(super) fn review_token(gate: &Gate, mut object: Value) -> Value {
     let audiences = if asked.is_empty() { vec![gate.tokens.issuer().to_owned()] } else { asked };
     let user = gate.tokens.user(text(spec, "token"), Some(&audiences), gate, gate.storage.clock.now());
     let status = match user {
-        Some(user) => json!({"authenticated": true, "user": user, "audiences": audiences}),
+        Some(user) => {
+            let audiences = gate.tokens.audiences(text(spec, "token"), &audiences);
+            json!({"authenticated": true, "user": user, "audiences": audiences})
+        }
         None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
     };
     put(&mut object, "status", status);

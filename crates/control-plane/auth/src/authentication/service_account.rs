@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use windlass_api::time::parse_rfc3339;
 
 use super::Objects;
 use crate::{User, split_service_account};
 
-/// Clocks may differ by this much.
-const LEEWAY_SECONDS: i64 = 10;
+/// Clocks may differ by this much, and a token outlives the deletion of what it is bound to by this much.
+const LEEWAY_SECONDS: i64 = 60;
 
 /// An object that a token is bound to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +140,7 @@ impl Grant<'_> {
 /// The user of a token whose signature is right; `None` when what it claims does not hold (any more), or when it is not for any of
 /// `audiences`.
 pub fn service_account_user(
+    token: &str,
     claims: &Claims,
     issuer: &str,
     audiences: &[String],
@@ -151,30 +154,44 @@ pub fn service_account_user(
         return None;
     }
     match &claims.kubernetes {
-        Some(bound) => bound_user(claims, bound, audiences, objects),
+        Some(bound) => bound_user(claims, bound, audiences, &Living { objects, now }),
         // These are for the API server alone.
         None if claims.iss == LEGACY_ISSUER && audiences.iter().any(|audience| audience == issuer) => {
-            legacy_user(claims, objects)
+            legacy_user(token, claims, objects)
         }
         None => None,
     }
 }
 
-/// The object, if it is the one that is meant and is not going away.
-fn alive(objects: &dyn Objects, table: &str, namespace: &str, bound: &Bound) -> Option<std::sync::Arc<Value>> {
-    let object = objects.object(table, namespace, &bound.name)?;
-    let metadata = &object["metadata"];
-    (metadata["uid"] == bound.uid.as_str()).then_some(object)
+/// The objects that tokens are bound to, at a moment in seconds.
+struct Living<'a> {
+    objects: &'a dyn Objects,
+    now: i64,
 }
 
-fn bound_user(claims: &Claims, bound: &Kubernetes, audiences: &[String], objects: &dyn Objects) -> Option<User> {
+impl Living<'_> {
+    /// `None` unless the object is the one that is meant, and is not to have gone by now.
+    fn check(&self, table: &str, namespace: &str, bound: &Bound) -> Option<()> {
+        let object = self.objects.object(table, namespace, &bound.name)?;
+        let metadata = &object["metadata"];
+        let deleted = metadata["deletionTimestamp"].as_str().map(parse_rfc3339);
+        let has_gone = match deleted {
+            None => false,
+            Some(None) => true,
+            Some(Some(at)) => at.as_second() < self.now - LEEWAY_SECONDS,
+        };
+        (metadata["uid"] == bound.uid.as_str() && !has_gone).then_some(())
+    }
+}
+
+fn bound_user(claims: &Claims, bound: &Kubernetes, audiences: &[String], living: &Living<'_>) -> Option<User> {
     if !claims.aud.iter().any(|audience| audiences.contains(audience)) {
         return None;
     }
     if split_service_account(&claims.sub) != Some((&bound.namespace, &bound.serviceaccount.name)) {
         return None;
     }
-    alive(objects, "serviceaccounts", &bound.namespace, &bound.serviceaccount)?;
+    living.check("serviceaccounts", &bound.namespace, &bound.serviceaccount)?;
     let mut user = User::service_account(&bound.namespace, &bound.serviceaccount.name);
     user.uid.clone_from(&bound.serviceaccount.uid);
     let mut extra = BTreeMap::new();
@@ -185,17 +202,17 @@ fn bound_user(claims: &Claims, bound: &Kubernetes, audiences: &[String], objects
         add("credential-id", &format!("JTI={}", claims.jti));
     }
     if let Some(secret) = &bound.secret {
-        alive(objects, "secrets", &bound.namespace, secret)?;
+        living.check("secrets", &bound.namespace, secret)?;
     }
     if let Some(pod) = &bound.pod {
-        alive(objects, "pods", &bound.namespace, pod)?;
+        living.check("pods", &bound.namespace, pod)?;
         add("pod-name", &pod.name);
         add("pod-uid", &pod.uid);
     }
     if let Some(node) = &bound.node {
         // With a pod, the node is there for information; by itself it is what the token is bound to.
         if bound.pod.is_none() {
-            alive(objects, "nodes", "", node)?;
+            living.check("nodes", "", node)?;
         }
         add("node-name", &node.name);
         add("node-uid", &node.uid);
@@ -204,15 +221,23 @@ fn bound_user(claims: &Claims, bound: &Kubernetes, audiences: &[String], objects
     Some(user)
 }
 
-fn legacy_user(claims: &Claims, objects: &dyn Objects) -> Option<User> {
+/// A token without end is what its Secret holds: another Secret of that name does not bring it back.
+fn legacy_user(token: &str, claims: &Claims, objects: &dyn Objects) -> Option<User> {
     let (namespace, name) = split_service_account(&claims.sub)?;
     if namespace != claims.legacy_namespace || name != claims.legacy_account || claims.legacy_secret.is_empty() {
         return None;
     }
-    let account = Bound { name: name.to_owned(), uid: claims.legacy_account_uid.clone() };
-    alive(objects, "serviceaccounts", namespace, &account)?;
-    let secret = objects.object("secrets", namespace, &claims.legacy_secret)?;
-    if secret["metadata"].get("deletionTimestamp").is_some() {
+    let there = |table: &str, name: &str| {
+        let object = objects.object(table, namespace, name)?;
+        object["metadata"].get("deletionTimestamp").is_none().then_some(object)
+    };
+    let secret = there("secrets", &claims.legacy_secret)?;
+    let held = BASE64.decode(secret["data"]["token"].as_str()?).ok()?;
+    if held != token.as_bytes() {
+        return None;
+    }
+    let account = there("serviceaccounts", name)?;
+    if account["metadata"]["uid"] != claims.legacy_account_uid.as_str() {
         return None;
     }
     let mut user = User::service_account(namespace, name);
@@ -224,7 +249,7 @@ fn legacy_user(claims: &Claims, objects: &dyn Objects) -> Option<User> {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -235,6 +260,34 @@ mod tests {
         fn object(&self, table: &str, _: &str, name: &str) -> Option<Arc<Value>> {
             (!self.0.contains(&name)).then(|| Arc::new(json!({"metadata": {"uid": format!("{table}/{name}")}})))
         }
+    }
+
+    /// The same objects, deleted at this second.
+    struct Dying(i64);
+
+    impl Objects for Dying {
+        fn object(&self, table: &str, _: &str, name: &str) -> Option<Arc<Value>> {
+            let at = windlass_api::time::rfc3339(at(self.0));
+            Some(Arc::new(json!({"metadata": {"uid": format!("{table}/{name}"), "deletionTimestamp": at}})))
+        }
+    }
+
+    /// A Secret with a token, and the account of it.
+    struct Held(&'static str);
+
+    impl Objects for Held {
+        fn object(&self, _: &str, _: &str, name: &str) -> Option<Arc<Value>> {
+            Some(Arc::new(json!({"metadata": {"uid": name}, "data": {"token": BASE64.encode(self.0)}})))
+        }
+    }
+
+    #[test]
+    fn a_token_of_a_secret_is_the_one_that_it_holds() {
+        let account = Bound { name: "sa".to_owned(), uid: "sa".to_owned() };
+        let claims = Claims::of_secret("ns", account, "held");
+        let user = |objects: &Held| service_account_user("the token", &claims, "i", &["i".to_owned()], objects, at(1));
+        assert!(user(&Held("the token")).is_some());
+        assert!(user(&Held("another token")).is_none());
     }
 
     fn bound(table: &str, name: &str) -> Bound {
@@ -262,7 +315,7 @@ mod tests {
     }
 
     fn user(claims: &Claims, audience: &str, objects: &AllBut, now: i64) -> Option<User> {
-        service_account_user(claims, "i", &[audience.to_owned()], objects, at(now))
+        service_account_user("", claims, "i", &[audience.to_owned()], objects, at(now))
     }
 
     #[test]
@@ -277,6 +330,11 @@ mod tests {
         assert!(user(&claims, "a", &AllBut(&["sa"]), 1100).is_none());
         assert!(user(&claims, "a", &AllBut(&["n"]), 1100).is_some());
         assert!(user(&claims, "a", &AllBut(&[]), 1700).is_none());
+        let dying = |deleted: i64, now: i64| {
+            service_account_user("", &claims, "i", &["a".to_owned()], &Dying(deleted), at(now))
+        };
+        assert!(dying(1050, 1100).is_some() && dying(1200, 1100).is_some());
+        assert!(dying(1050, 1111).is_none(), "what it is bound to has gone for a minute");
         assert!(user(&claims, "a", &AllBut(&[]), 900).is_none());
         let stolen = Claims { sub: "system:serviceaccount:ns:other".to_owned(), ..claims.clone() };
         assert!(user(&stolen, "a", &AllBut(&[]), 1100).is_none());

@@ -3,9 +3,11 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::Errors;
 use windlass_api::time;
 use windlass_machinery::tree::{child, items, items_mut, keep, put, remove, text};
 
+use super::request_validation::{self, Part};
 use crate::columns::{self, human_duration, or_none, word};
 use crate::{Moment, Resource, Strategy, Subresource};
 
@@ -52,6 +54,22 @@ impl Strategy for CertificateSigningRequest {
         keep(object, sent, "metadata");
         keep(child(object, "status"), &sent["status"], "conditions");
         set_condition_times(object, &old, moment);
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        request_validation::validate(object)
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        request_validation::validate_update(object, old, Part::Object)
+    }
+
+    fn validate_status(&self, object: &Value, old: &Value) -> Errors {
+        request_validation::validate_update(object, old, Part::Status)
+    }
+
+    fn validate_subresource(&self, _approval: Subresource, object: &Value, old: &Value) -> Errors {
+        request_validation::validate_update(object, old, Part::Approval)
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
