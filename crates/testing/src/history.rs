@@ -287,3 +287,52 @@ fn is_in(namespace: &str, key: &ObjectKey) -> bool {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use windlass_api::resource::CONFIG_MAPS;
+    use windlass_client::{Client, Informers};
+
+    use super::*;
+    use crate::{Dice, Faults, Life, Rates, Story, admin};
+
+    async fn create(cluster: &Cluster, name: &str) {
+        cluster.create(&CONFIG_MAPS, "default", json!({"metadata": {"name": name}})).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_watch_was_told_is_held_against_what_happened() {
+        let cluster = Cluster::start().await;
+        create(&cluster, "before").await;
+        let history = History::of(&cluster, &[CONFIG_MAPS]).await;
+        let faults = Faults::new(Dice::new(0), Rates::default(), Story::default());
+        let client = Client::new(Life::immortal(&faults, "test").over(cluster.transport(admin(), "test")));
+        let informers = Informers::new(client.clone());
+        let informer = informers.of(&CONFIG_MAPS);
+        informer.synced().await;
+        for name in ["a", "b", "c"] {
+            client.create(&CONFIG_MAPS, "default", &json!({"metadata": {"name": name}})).await.unwrap();
+        }
+        informer.until(|informer| informer.get(&ObjectKey::new("default", "c")).is_some()).await;
+        history.quiet(Duration::from_secs(1), Instant::now() + Duration::from_secs(10)).await;
+        let watched = faults.watched().remove(0);
+        assert!(history.problems().is_empty() && history.faults_of(&watched).is_empty());
+        let told = watched.seen().clone();
+        let tampered = |with: &dyn Fn(&mut Vec<Seen>)| {
+            with(&mut watched.seen());
+            let found = history.faults_of(&watched);
+            watched.seen().clone_from(&told);
+            found
+        };
+        let end = told.len() - 1;
+        assert!(!tampered(&|seen| _ = seen.remove(0)).is_empty(), "one of the first is missing");
+        assert!(!tampered(&|seen| _ = seen.remove(end - 1)).is_empty(), "one is lost");
+        assert!(!tampered(&|seen| seen.push(told[end].clone())).is_empty(), "one is repeated");
+        assert!(!tampered(&|seen| seen.swap(end, end - 1)).is_empty(), "two are in the wrong order");
+        let mut acknowledged = faults.acknowledged();
+        assert_eq!((acknowledged.len(), history.missing(&acknowledged)), (3, Vec::<String>::new()));
+        acknowledged[0].revision += 1000;
+        assert_eq!(history.missing(&acknowledged).len(), 1);
+    }
+}
