@@ -109,7 +109,8 @@ impl Users {
     }
 
     fn job_spec(&mut self, name: &str) -> Value {
-        let mut template = self.template(name, *self.dice.pick(&["Never", "OnFailure"]));
+        let restart = if self.dice.happens(0.5) { "Never" } else { "OnFailure" };
+        let mut template = self.template(name, restart);
         template["metadata"]["annotations"][knob::RUN_SECONDS] = json!(self.dice.between(1, 40).to_string());
         template["metadata"]["annotations"][knob::EXIT_CODE] = json!(self.dice.pick(&["0", "0", "0", "1"]));
         let mode = self.dice.pick(&["Indexed", "NonIndexed"]);

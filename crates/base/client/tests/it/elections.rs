@@ -98,7 +98,7 @@ async fn a_leader_that_vanishes_is_replaced_after_its_lease() {
     let running = Running::start(async move {
         let work = || async move {
             leads.send(()).unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         first.lead(work).await;
     });
