@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -156,14 +157,25 @@ impl Graph {
             self.followed.write().insert(resource.resource, followed);
         }
         // With all caches filled, an owner that is in none of them is worth a question to the API, and only then.
-        for (resource, informer) in new {
+        for (_, informer) in &new {
             let _ = tokio::time::timeout(FILL, informer.synced()).await;
-            let graph = Arc::downgrade(self);
+        }
+        // Subscribed one after the other, an owner's end could fall between its dependents' turn and its own. So all are subscribed
+        // before any counts, and then everything is looked at once.
+        let counts = Arc::new(AtomicBool::new(false));
+        for (resource, informer) in &new {
+            let (graph, counts, resource) = (Arc::downgrade(self), counts.clone(), resource.clone());
             informer.subscribe(move |change| {
-                if let Some(graph) = graph.upgrade() {
+                if let Some(graph) = graph.upgrade().filter(|_| counts.load(Ordering::Acquire)) {
                     graph.changed(&resource, change);
                 }
             });
+        }
+        counts.store(true, Ordering::Release);
+        for (resource, informer) in &new {
+            for object in informer.list("") {
+                self.changed(resource, &Change { old: None, new: Some(object) });
+            }
         }
     }
 
