@@ -66,7 +66,7 @@ struct Reader {
 pub(super) fn read(text: &str) -> Result<Document, DecodeError> {
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| failure(error))?;
+        let (event, span) = event.map_err(failure)?;
         if matches!(event, Event::DocumentEnd) {
             break;
         }

@@ -37,17 +37,17 @@ pub(super) fn core_versions(registry: &Registry, address: &str, request: &PageRe
 /// `/apis`
 pub(super) fn groups(registry: &Registry, request: &PageRequest<'_>) -> Answer {
     if wants_aggregated(request) {
-        return Ok(aggregated(&registry, request, |group| !group.is_empty()));
+        return Ok(aggregated(registry, request, |group| !group.is_empty()));
     }
     let groups: Vec<Value> =
-        registry.group_names().filter(|name| !name.is_empty()).map(|name| group_tree(&registry, name)).collect();
+        registry.group_names().filter(|name| !name.is_empty()).map(|name| group_tree(registry, name)).collect();
     request.object(&GroupVersionKind::of("", "v1", "APIGroupList"), json!({"groups": groups}))
 }
 
 /// `/apis/GROUP`
 pub(super) fn group(registry: &Registry, request: &PageRequest<'_>, name: &str) -> Option<Answer> {
     registry.group_names().any(|group| group == name).then(|| {
-        let tree = group_tree(&registry, name);
+        let tree = group_tree(registry, name);
         request.object(&GroupVersionKind::of("", "v1", "APIGroup"), tree)
     })
 }

@@ -35,9 +35,9 @@ fn security() -> Value {
 /// `/openapi/v3`
 pub(super) fn v3_index(registry: &Registry, request: &PageRequest<'_>) -> Answer {
     let mut paths = Map::new();
-    for (group, version) in group_versions(&registry) {
+    for (group, version) in group_versions(registry) {
         let path = document_path(group, version);
-        let url = format!("/openapi/v3/{path}?hash={}", document_hash(&registry, group, version));
+        let url = format!("/openapi/v3/{path}?hash={}", document_hash(registry, group, version));
         paths.insert(path, json!({"serverRelativeURL": url}));
     }
     let text = json!({"paths": paths}).to_string();
@@ -80,7 +80,7 @@ pub(super) fn v3(registry: &Registry, request: &PageRequest<'_>, group: &str, ve
         "paths": paths(&resources, Dialect::V3),
         "components": {"schemas": definitions(&resources, Dialect::V3), "securitySchemes": security()},
     });
-    let tag = document_hash(&registry, group, version);
+    let tag = document_hash(registry, group, version);
     Some(Ok(request.cached("application/json", Bytes::from(document.to_string()), &tag)))
 }
 

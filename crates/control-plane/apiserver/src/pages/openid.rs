@@ -7,7 +7,7 @@ use crate::http::response::{Body, plain};
 use crate::tokens::Tokens;
 
 pub(super) fn configuration(tokens: &Tokens, address: &str) -> Response<Body> {
-    let uri = format!("https://{}/openid/v1/jwks", address);
+    let uri = format!("https://{address}/openid/v1/jwks");
     let document = discovery_document(tokens.issuer(), &uri, tokens.keys());
     plain(StatusCode::OK, "application/json", document)
 }

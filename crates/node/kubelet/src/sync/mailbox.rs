@@ -30,7 +30,14 @@ pub(crate) struct Mail {
     pub(crate) ending: Option<Ending>,
 }
 
+/// What of a pod's end interrupts its worker: that it must end, within how many seconds, and that the API has no such pod.
+type End = (bool, i64, bool);
+
 impl Mail {
+    fn end(&self) -> End {
+        (self.must_end(), self.grace_seconds(), self.gone)
+    }
+
     pub(crate) fn must_end(&self) -> bool {
         self.gone || self.ending.is_some() || self.pod.is_deleting()
     }
@@ -50,6 +57,8 @@ impl Mail {
 
 pub(crate) struct Mailbox {
     mail: Mutex<Mail>,
+    /// The end that the worker knows of, since it took its mail.
+    known: Mutex<End>,
     news: Notify,
     /// Interrupts what is under way.
     ending: Notify,
@@ -58,15 +67,16 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     pub(crate) fn new(pod: Arc<Pod>) -> Self {
         let mail = Mail { pod, inputs_changed: true, gone: false, ending: None };
-        Self { mail: Mutex::new(mail), news: Notify::new(), ending: Notify::new() }
+        let known = Mutex::new(mail.end());
+        Self { mail: Mutex::new(mail), known, news: Notify::new(), ending: Notify::new() }
     }
 
     fn change(&self, change: impl FnOnce(&mut Mail)) {
         let urgent = {
             let mut mail = self.mail.lock();
-            let before = (mail.must_end(), mail.grace_seconds(), mail.gone);
+            let before = mail.end();
             change(&mut mail);
-            before != (mail.must_end(), mail.grace_seconds(), mail.gone) && mail.must_end()
+            before != mail.end() && mail.must_end()
         };
         if urgent {
             self.ending.notify_one();
@@ -123,6 +133,7 @@ impl Mailbox {
         let mut mail = self.mail.lock();
         let copy = mail.clone();
         mail.inputs_changed = false;
+        *self.known.lock() = mail.end();
         copy
     }
 
@@ -135,8 +146,42 @@ impl Mailbox {
         self.news.notified().await;
     }
 
-    /// Waits until the pod must end, or must end sooner than was known.
+    /// Waits until the pod must end, or must end otherwise than was known when the mail was taken. A call that came before that is no
+    /// interruption: what it would interrupt has been begun because of it.
     pub(crate) async fn ending(&self) {
-        self.ending.notified().await;
+        loop {
+            self.ending.notified().await;
+            let end = self.mail.lock().end();
+            if end != *self.known.lock() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn pod(grace_seconds: Option<i64>) -> Arc<Pod> {
+        let mut pod = Pod::default();
+        pod.metadata.deletion_timestamp = grace_seconds
+            .map(|_| windlass_api::k8s::apimachinery::pkg::apis::meta::v1::Time(windlass_api::Timestamp::UNIX_EPOCH));
+        pod.metadata.deletion_grace_period_seconds = grace_seconds;
+        Arc::new(pod)
+    }
+
+    #[test]
+    fn only_another_end_interrupts() {
+        let mailbox = Mailbox::new(pod(None));
+        mailbox.update(pod(Some(30)));
+        assert!(mailbox.take().must_end());
+        assert!(mailbox.ending().now_or_never().is_none(), "the worker knows already, and ends the pod");
+        mailbox.update(pod(Some(30)));
+        assert!(mailbox.ending().now_or_never().is_none(), "nothing about the end has changed");
+        mailbox.update(pod(Some(1)));
+        assert!(mailbox.ending().now_or_never().is_some(), "it must end sooner");
     }
 }

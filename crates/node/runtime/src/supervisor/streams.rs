@@ -247,12 +247,7 @@ impl Streams {
         }
         for id in self.clients.keys().copied().collect::<Vec<_>>() {
             let Some(client) = self.clients.get_mut(&id) else { continue };
-            let slot = &mut client.sinks[stream.index()];
-            match slot {
-                Some(sink) if !sink.held.is_empty() => sink.ending = true,
-                Some(_) => remove_sink(slot, context.poller),
-                None => {}
-            }
+            end_sink(&mut client.sinks[stream.index()], context.poller);
             self.forget_gone(id);
         }
     }
@@ -366,12 +361,18 @@ impl Streams {
         }
     }
 
+    /// The end of what a client types is the container's with `stdinOnce`; else it is the client's own: its session ends and the
+    /// container goes on.
     fn client_input_ended(&mut self, id: u64, context: &mut Context<'_>) {
+        let is_last = self.input_once && !self.terminal;
         if let Some(client) = self.clients.get_mut(&id) {
             remove_client_source(client, context.poller);
+            if !is_last {
+                client.sinks.iter_mut().for_each(|slot| end_sink(slot, context.poller));
+            }
         }
         self.forget_gone(id);
-        if self.input_once && !self.terminal {
+        if is_last {
             self.close_input(context);
         }
     }
@@ -482,6 +483,15 @@ impl Sink {
             }
         }
         true
+    }
+}
+
+/// Closes a client's output, once it has taken what is held for it.
+fn end_sink(slot: &mut Option<Sink>, poller: &mut Poller<Source>) {
+    match slot {
+        Some(sink) if !sink.held.is_empty() => sink.ending = true,
+        Some(_) => remove_sink(slot, poller),
+        None => {}
     }
 }
 

@@ -74,6 +74,28 @@ fn input_once_ends_with_its_client() {
 }
 
 #[test]
+fn a_session_ends_with_its_input_and_the_container_goes_on() {
+    on_node(|node| {
+        Box::pin(async move {
+            let sandbox = node.sandbox().await;
+            let config = ContainerConfig { stdin: true, ..shell("c", "cat; echo closed") };
+            let id = node.start(&sandbox, config).await;
+            let mut first = node.runtime().attach(request(&id)).await.unwrap();
+            let mut second = node.runtime().attach(request(&id)).await.unwrap();
+            first.stdin.as_mut().unwrap().write_all(b"typed\n").await.unwrap();
+            assert_eq!(read_until(first.stdout.as_mut().unwrap(), "\n").await, "typed\n");
+            drop(first.stdin.take());
+            let mut rest = String::new();
+            first.stdout.unwrap().read_to_string(&mut rest).await.unwrap();
+            assert_eq!(rest, "", "the session has ended, and the container has not been told");
+            second.stdin.as_mut().unwrap().write_all(b"again\n").await.unwrap();
+            assert_eq!(read_until(second.stdout.as_mut().unwrap(), "again\n").await, "typed\nagain\n");
+            node.runtime().stop_container(&id, std::time::Duration::ZERO).await.unwrap();
+        })
+    });
+}
+
+#[test]
 fn containers_without_input_see_its_end() {
     on_node(|node| {
         Box::pin(async move {

@@ -31,6 +31,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest page whose links are rewritten.
 const HTML_MAX: usize = 16 << 20;
 
+/// As much of a kubelet's refusal as is read.
+const REFUSAL_BYTES_MAX: usize = 50_000;
+
 /// Headers that are about one connection and go no further (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
@@ -87,6 +90,9 @@ pub(super) async fn forward(
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(tunnel(client, answer));
     }
+    if target.purpose == Purpose::Log && !answer.status().is_success() {
+        return Err(refused(answer).await);
+    }
     match &target.prefix {
         Some(prefix) if is_html(answer.headers()) => rewritten(&target, prefix, answer).await,
         _ => Ok(hand_back(&target, answer)),
@@ -112,6 +118,21 @@ fn unreachable(target: &Target, error: &dyn std::fmt::Display) -> Status {
             Status::new(500, Reason::Unknown, format!("Get {url:?}: {error}"))
         }
         Purpose::Session => Status::new(500, Reason::Unknown, format!("error dialing backend: {error}")),
+    }
+}
+
+/// What a kubelet says of a log that it does not give, as a Status with its words.
+async fn refused(answer: Response<Incoming>) -> Status {
+    let code = answer.status();
+    let text = match Limited::new(answer.into_body(), REFUSAL_BYTES_MAX).collect().await {
+        Ok(body) => String::from_utf8_lossy(&body.to_bytes()).trim_end().to_owned(),
+        Err(error) => return Status::internal(error),
+    };
+    match code {
+        StatusCode::BAD_REQUEST => Status::bad_request(text),
+        StatusCode::INTERNAL_SERVER_ERROR => Status::internal(text),
+        StatusCode::NOT_FOUND => Status::new(404, Reason::NotFound, "the server could not find the requested resource"),
+        _ => Status::new(code.as_u16(), Reason::Unknown, text),
     }
 }
 
