@@ -77,7 +77,7 @@ impl Cluster {
             clock,
             chance: chance.clone(),
             resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(chance),
+            admission: windlass_admission::plugins::default_chain(chance, Default::default()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),

@@ -45,6 +45,9 @@ pub(crate) struct ServerFlags {
     /// Where Services get their addresses from [default: 10.96.0.0/16].
     #[arg(long, env = "WINDLASS_SERVICE_CIDR", value_name = "CIDR")]
     pub service_cidr: Option<Ipv4Net>,
+    /// Let Services take over addresses of the outside (spec.externalIPs), which are refused otherwise.
+    #[arg(long, env = "WINDLASS_ALLOW_SERVICE_EXTERNAL_IPS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_service_external_ips: Option<bool>,
     /// The cluster's DNS domain [default: cluster.local].
     #[arg(long, env = "WINDLASS_CLUSTER_DOMAIN", value_name = "DOMAIN")]
     pub cluster_domain: Option<String>,
@@ -108,6 +111,7 @@ pub(crate) struct Settings {
     pub https_port: u16,
     pub cluster_cidr: Ipv4Net,
     pub service_cidr: Ipv4Net,
+    pub allow_service_external_ips: bool,
     pub cluster_domain: String,
     pub write_kubeconfig: Option<PathBuf>,
     pub log_level: String,
@@ -126,6 +130,7 @@ impl ServerFlags {
             https_port: self.https_port.or(file.https_port),
             cluster_cidr: self.cluster_cidr.or(file.cluster_cidr),
             service_cidr: self.service_cidr.or(file.service_cidr),
+            allow_service_external_ips: self.allow_service_external_ips.or(file.allow_service_external_ips),
             cluster_domain: self.cluster_domain.or(file.cluster_domain),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
             log_level: self.log_level.or(file.log_level),
@@ -163,6 +168,7 @@ impl Settings {
             https_port: flags.https_port.unwrap_or(6443),
             cluster_cidr: flags.cluster_cidr.unwrap_or_else(|| net(Ipv4Addr::new(10, 244, 0, 0), 16)),
             service_cidr: flags.service_cidr.unwrap_or_else(|| net(Ipv4Addr::new(10, 96, 0, 0), 16)),
+            allow_service_external_ips: flags.allow_service_external_ips.unwrap_or(false),
             cluster_domain: flags.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
             write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
@@ -243,6 +249,9 @@ mod tests {
         assert!(!settings.runs(Component::Dns) && settings.runs(Component::Node));
         assert_eq!(settings.service_cidr.to_string(), "10.96.0.0/16");
         assert_eq!(settings.registries.config_paths[0], Path::new("/etc/containerd/certs.d"));
+        assert!(!settings.allow_service_external_ips);
+        let file = flags("node-name: n\nallow-service-external-ips: true\n");
+        assert!(Settings::of(file).unwrap().allow_service_external_ips);
     }
 
     #[test]

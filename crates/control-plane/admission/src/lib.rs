@@ -8,4 +8,4 @@ pub mod plugins;
 mod review;
 
 pub use chain::{Chain, Plugin};
-pub use review::{Cluster, Operation, Review};
+pub use review::{Cluster, Operation, Review, Warnings};

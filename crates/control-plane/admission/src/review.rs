@@ -42,6 +42,13 @@ pub struct Review<'a> {
     /// The object as it is; `None` for creations.
     pub old: Option<&'a Value>,
     pub dry_run: bool,
+    /// Where the client is told something although the write goes on.
+    pub warnings: &'a dyn Warnings,
+}
+
+/// What takes words for the client beside the answer.
+pub trait Warnings: Send + Sync {
+    fn warn(&self, text: String);
 }
 
 impl Review<'_> {

@@ -122,6 +122,7 @@ impl<'a> Call<'a> {
             object,
             old,
             dry_run: self.request.options.dry_run,
+            warnings: self.context,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use windlass_admission::Warnings;
 use windlass_auth::User;
 
 /// The surroundings of one request.
@@ -37,5 +38,11 @@ impl Context {
     /// The name under which the client's changes are recorded when it gives none: the program's, from its User-Agent.
     pub fn default_manager(&self) -> &str {
         self.user_agent.split('/').next().unwrap_or_default()
+    }
+}
+
+impl Warnings for Context {
+    fn warn(&self, text: String) {
+        self.warn(text);
     }
 }

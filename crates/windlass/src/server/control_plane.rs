@@ -55,12 +55,16 @@ impl ControlPlane {
         let store = open_store(settings, clock).await?;
         let socket = listen(settings.https_port)?;
         let port = settings.https_port;
+        let admission = windlass_admission::plugins::Options {
+            allow_service_external_ips: settings.allow_service_external_ips,
+            ..Default::default()
+        };
         let server = Server::new(Options {
             store,
             clock,
             chance: Chance::system(),
             resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(Chance::system()),
+            admission: windlass_admission::plugins::default_chain(Chance::system(), admission),
             tokens: Tokens::new(
                 keys.service_accounts()?,
                 Vec::new(),

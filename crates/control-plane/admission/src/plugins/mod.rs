@@ -1,4 +1,4 @@
-//! The built-in plugins that upstream enables by default, one file each.
+//! The built-in plugins that upstream enables by default, and DenyServiceExternalIPs; one file or folder each.
 
 mod certificate_approval;
 mod certificate_signing;
@@ -6,9 +6,11 @@ mod certificate_subject_restriction;
 mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
+mod deny_service_external_ips;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_security;
 mod priority;
 mod resource_quota;
 mod runtime_class;
@@ -25,17 +27,27 @@ use windlass_api::{Chance, Status};
 use windlass_auth::Attributes;
 use windlass_pki::CertificateRequest;
 
-use crate::chain::Chain;
+pub use self::pod_security::{Exemptions, Level, LevelVersion, PodSecurity, Policy, Version};
+use crate::chain::{Chain, Plugin};
 use crate::review::{Cluster, Operation, Review};
 
-/// Upstream's default plugins in upstream's order.
-pub fn default_chain(chance: Chance) -> Chain {
-    Chain::new(vec![
+/// What an administrator decides about the plugins.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Services may take over addresses of the outside (`spec.externalIPs`).
+    pub allow_service_external_ips: bool,
+    pub pod_security: PodSecurity,
+}
+
+/// The plugins of a server, in upstream's order.
+pub fn default_chain(chance: Chance, options: Options) -> Chain {
+    let mut plugins: Vec<Arc<dyn Plugin>> = vec![
         Arc::new(namespace_lifecycle::NamespaceLifecycle),
         Arc::new(limit_ranger::LimitRanger),
         Arc::new(service_account::ServiceAccount { chance }),
         Arc::new(node_restriction::NodeRestriction),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
+        Arc::new(options.pod_security),
         Arc::new(priority::Priority),
         Arc::new(default_toleration_seconds::DefaultTolerationSeconds),
         Arc::new(default_storage_class::DefaultStorageClass),
@@ -45,9 +57,13 @@ pub fn default_chain(chance: Chance) -> Chain {
         Arc::new(certificate_signing::CertificateSigning),
         Arc::new(certificate_subject_restriction::CertificateSubjectRestriction),
         Arc::new(default_ingress_class::DefaultIngressClass),
-        // Last, so that nothing is charged for what another plugin refuses.
-        Arc::new(resource_quota::ResourceQuota::default()),
-    ])
+    ];
+    if !options.allow_service_external_ips {
+        plugins.push(Arc::new(deny_service_external_ips::DenyServiceExternalIPs));
+    }
+    // Last, so that nothing is charged for what another plugin refuses.
+    plugins.push(Arc::new(resource_quota::ResourceQuota::default()));
+    Chain::new(plugins)
 }
 
 /// The refusal of a plugin, about the object at hand.

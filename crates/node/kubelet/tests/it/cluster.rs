@@ -93,7 +93,7 @@ impl Cluster {
             clock: Clock::system(),
             chance: Chance::system(),
             resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(Chance::system()),
+            admission: windlass_admission::plugins::default_chain(Chance::system(), Default::default()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
