@@ -10,6 +10,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     needs::install()?;
     // kubectl 1.37, which the everyday session speaks to the cluster with.
     process::run(process::root().join("conformance/build.sh"), ["conformance/out", "kubectl"])?;
+    // Upstream's pods for the Pod Security Standards, which admission is held against.
+    process::run(process::root().join("conformance/build.sh"), ["conformance/out", "fixtures"])?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["test", "--workspace", "--no-fail-fast"]).args(args).current_dir(process::root());
