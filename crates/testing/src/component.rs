@@ -1,15 +1,11 @@
 //! A component that is started again when it has crashed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use windlass_client::Transport;
 
-use crate::cluster::Cluster;
-use crate::control_plane::Way;
-use crate::faults::{Faults, Faulty};
+use crate::faults::Faults;
 
 /// A component under [`Faults`]; it ends when this is dropped.
 #[derive(Debug)]
@@ -66,17 +62,6 @@ impl Life {
         Self { component: format!("{component}!").into(), ..life }
     }
 
-    /// The way to a cluster with this life's faults on it.
-    pub fn way(&self, cluster: &Cluster) -> Way {
-        let (life, cluster) = (self.clone(), cluster.clone());
-        Arc::new(move |user, component| life.over(cluster.transport(user, component)))
-    }
-
-    /// The transport with this life's faults before it.
-    pub fn over(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport> {
-        Arc::new(Faulty { inner: transport, life: self.clone() })
-    }
-
     pub(crate) fn is_mortal(&self) -> bool {
         !self.component.ends_with('!')
     }
@@ -91,6 +76,3 @@ impl Life {
         *self.crashed.borrow()
     }
 }
-
-/// How long a component is away after a crash, at most.
-pub(crate) const AWAY_MAX: Duration = Duration::from_secs(10);

@@ -7,14 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
 use parking_lot::{Mutex, MutexGuard};
 use windlass_api::Status;
-use windlass_client::{ApiResource, Event, Reply, Request, Transport, Verb};
+use windlass_client::{Request, Verb};
 
-use crate::component::{AWAY_MAX, Life};
 use crate::dice::Dice;
 use crate::history::Acknowledged;
 use crate::story::Story;
@@ -74,23 +70,25 @@ impl Rates {
 const LOST_MAX_MILLIS: u64 = 30_000;
 /// How far the worst watch lags behind with each event.
 const LAG_MAX_MILLIS: u64 = 10_000;
+/// How long a component is away after a crash, at most.
+const AWAY_MAX: Duration = Duration::from_secs(10);
 
 /// The faults of a cluster; cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Faults(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-struct State {
-    dice: Dice,
-    rates: Rates,
-    story: Story,
-    acknowledged: Vec<Acknowledged>,
-    lost: Vec<Acknowledged>,
-    watched: Vec<Watched>,
+pub(crate) struct State {
+    pub(crate) dice: Dice,
+    pub(crate) rates: Rates,
+    pub(crate) story: Story,
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    pub(crate) lost: Vec<Acknowledged>,
+    pub(crate) watched: Vec<Watched>,
 }
 
 /// What becomes of a call.
-enum Fate {
+pub(crate) enum Fate {
     Pass,
     Delay(Duration),
     Refuse(Status),
@@ -101,7 +99,7 @@ enum Fate {
 }
 
 /// What becomes of an event.
-enum EventFate {
+pub(crate) enum EventFate {
     Pass(Duration),
     Cut,
     Expire,
@@ -113,7 +111,7 @@ impl Faults {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock()
     }
 
@@ -149,7 +147,7 @@ impl Faults {
         Duration::from_millis(self.state().dice.below(AWAY_MAX.as_millis() as u64))
     }
 
-    fn fate(&self, request: &Request, mortal: bool) -> Fate {
+    pub(crate) fn fate(&self, request: &Request, mortal: bool) -> Fate {
         let state = &mut *self.state();
         let (dice, rates) = (&mut state.dice, state.rates);
         let changes = matches!(request.verb, Verb::Update | Verb::Patch(_));
@@ -178,12 +176,12 @@ impl Faults {
     }
 
     /// How far a watch that is opened now lags with each event.
-    fn lag(&self) -> u64 {
+    pub(crate) fn lag(&self) -> u64 {
         let state = &mut *self.state();
         if state.dice.happens(state.rates.lag) { 1 << state.dice.below(LAG_MAX_MILLIS.ilog2().into()) } else { 0 }
     }
 
-    fn event_fate(&self, lag: u64) -> EventFate {
+    pub(crate) fn event_fate(&self, lag: u64) -> EventFate {
         let state = &mut *self.state();
         let (dice, rates) = (&mut state.dice, state.rates);
         if dice.happens(rates.cut) {
@@ -196,140 +194,11 @@ impl Faults {
         EventFate::Pass(Duration::from_millis(if lags { dice.below(lag) } else { 0 }))
     }
 
-    fn tell(&self, life: &Life, request: &Request, what: &str) {
+    pub(crate) fn tell(&self, component: &str, request: &Request, what: &str) {
         let Request { verb, resource, subresource, namespace, name, .. } = request;
-        let (component, verb) = (&life.component, verb.name());
+        let verb = verb.name();
         self.state()
             .story
             .tell(format_args!("{component}: {verb} {}/{subresource} {namespace}/{name}: {what}", resource.resource));
-    }
-}
-
-/// A transport with faults.
-pub(crate) struct Faulty {
-    pub(crate) inner: Arc<dyn Transport>,
-    pub(crate) life: Life,
-}
-
-#[async_trait]
-impl Transport for Faulty {
-    async fn call(&self, request: Request) -> Result<Reply, Status> {
-        let faults = &self.life.faults;
-        if self.life.is_over() {
-            return Err(Status::service_unavailable("this component has crashed"));
-        }
-        if request.verb == Verb::Watch {
-            return self.watch(request).await;
-        }
-        match faults.fate(&request, self.life.is_mortal()) {
-            Fate::Pass => self.pass(request).await,
-            Fate::Delay(wait) => {
-                tokio::time::sleep(wait).await;
-                self.pass(request).await
-            }
-            Fate::Late(wait) => {
-                let reply = self.pass(request).await;
-                tokio::time::sleep(wait).await;
-                reply
-            }
-            Fate::Refuse(status) => {
-                faults.tell(&self.life, &request, &format!("refused with {}", status.code));
-                Err(status)
-            }
-            Fate::Lose(wait) => {
-                faults.tell(&self.life, &request, "the answer is lost");
-                let acknowledged = Acknowledged::of(&request, self.inner.call(request.clone()).await.as_ref());
-                self.life.faults.state().lost.extend(acknowledged);
-                tokio::time::sleep(wait).await;
-                Err(Status::timeout("request did not complete within the allotted timeout", 0))
-            }
-            Fate::CrashBefore => {
-                faults.tell(&self.life, &request, "crash before it");
-                self.life.crash().await
-            }
-            Fate::CrashAfter => {
-                faults.tell(&self.life, &request, "crash after it");
-                let acknowledged = Acknowledged::of(&request, self.inner.call(request.clone()).await.as_ref());
-                self.life.faults.state().lost.extend(acknowledged);
-                self.life.crash().await
-            }
-        }
-    }
-
-    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
-        self.inner.discover().await
-    }
-}
-
-impl Faulty {
-    async fn pass(&self, request: Request) -> Result<Reply, Status> {
-        let reply = self.inner.call(request.clone()).await;
-        let acknowledged = Acknowledged::of(&request, reply.as_ref());
-        self.life.faults.state().acknowledged.extend(acknowledged);
-        reply
-    }
-
-    async fn watch(&self, request: Request) -> Result<Reply, Status> {
-        let faults = &self.life.faults;
-        if let Fate::Refuse(status) = faults.fate(&request, false) {
-            faults.tell(&self.life, &request, &format!("refused with {}", status.code));
-            return Err(status);
-        }
-        let watched = Watched::new(&self.life.component, &request);
-        let Reply::Watch(inner) = self.inner.call(request.clone()).await? else {
-            return Err(Status::internal("the server answered a watch with something else"));
-        };
-        faults.state().watched.push(watched.clone());
-        let lag = faults.lag();
-        if lag > 1000 {
-            faults.tell(&self.life, &request, &format!("each event is up to {lag} ms late"));
-        }
-        let following = Following { inner, watched, lag, life: self.life.clone(), request, ended: false };
-        Ok(Reply::Watch(
-            stream::unfold(
-                following,
-                |mut following| async move { following.next().await.map(|event| (event, following)) },
-            )
-            .boxed(),
-        ))
-    }
-}
-
-/// A watch with faults.
-struct Following {
-    inner: BoxStream<'static, Result<Event, Status>>,
-    watched: Watched,
-    lag: u64,
-    life: Life,
-    request: Request,
-    ended: bool,
-}
-
-impl Following {
-    async fn next(&mut self) -> Option<Result<Event, Status>> {
-        if self.ended {
-            return None;
-        }
-        let event = self.inner.next().await?;
-        if let Ok(event) = &event {
-            self.watched.see(event);
-        }
-        let faults = &self.life.faults;
-        match faults.event_fate(self.lag) {
-            EventFate::Pass(wait) if wait.is_zero() => Some(event),
-            EventFate::Pass(wait) => {
-                tokio::time::sleep(wait).await;
-                Some(event)
-            }
-            EventFate::Cut => {
-                faults.tell(&self.life, &self.request, "the watch is cut");
-                None
-            }
-            EventFate::Expire => {
-                faults.tell(&self.life, &self.request, "the watch expires");
-                self.ended = true;
-                Some(Err(Status::expired("too old resource version")))
-            }
-        }
     }
 }

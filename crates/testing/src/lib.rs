@@ -18,6 +18,7 @@ mod component;
 mod control_plane;
 mod dice;
 mod faults;
+mod faulty;
 mod history;
 mod kubelet;
 mod machine;

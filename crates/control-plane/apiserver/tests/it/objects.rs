@@ -402,6 +402,11 @@ async fn service_accounts_and_their_tokens() {
     server.create("/api/v1/namespaces/default/secrets", &secret).await;
     let uid = account["metadata"]["uid"].as_str().unwrap();
     let held = server.server.secret_token("default", Bound { name: "sa".into(), uid: uid.into() }, "held").unwrap();
+    let (code, _) = read(server.send_as(Some(&held), Method::GET, MAPS, &[], "").await).await;
+    assert_eq!(code, StatusCode::UNAUTHORIZED, "the Secret does not hold it");
+    let data = json!({"stringData": {"token": held}}).to_string();
+    let merge = &["content-type: application/merge-patch+json"];
+    server.send(Method::PATCH, "/api/v1/namespaces/default/secrets/held", merge, &data).await;
     let (code, status) = read(server.send_as(Some(&held), Method::GET, MAPS, &[], "").await).await;
     assert_eq!(code, StatusCode::FORBIDDEN);
     assert!(status["message"].as_str().unwrap().contains("User \"system:serviceaccount:default:sa\" cannot list"));
