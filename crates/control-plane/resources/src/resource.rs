@@ -430,9 +430,15 @@ impl Subresource {
         }
     }
 
-    /// The kind that it speaks, where that is not the object's own.
-    pub fn kind(self) -> Option<GroupVersionKind> {
+    /// The kind that it speaks, where that is not `own`, the object's. Clients look for one operation of a kind to learn what all of
+    /// them take, so a proxy may not pass for one of the object.
+    pub fn kind(self, own: &GroupVersionKind) -> Option<GroupVersionKind> {
         Some(match self {
+            Self::Proxy => match &*own.kind {
+                "Node" => GroupVersionKind::of("", "v1", "NodeProxyOptions"),
+                "Service" => GroupVersionKind::of("", "v1", "ServiceProxyOptions"),
+                _ => GroupVersionKind::of("", "v1", "PodProxyOptions"),
+            },
             Self::Scale => GroupVersionKind::of("autoscaling", "v1", "Scale"),
             Self::Binding => GroupVersionKind::of("", "v1", "Binding"),
             Self::Eviction => GroupVersionKind::of("policy", "v1", "Eviction"),

@@ -112,7 +112,7 @@ fn resource_entries(served: &Served) -> Vec<Value> {
             "kind": resource.kind.kind,
             "verbs": subresource.verbs(),
         });
-        if let Some(kind) = subresource.kind() {
+        if let Some(kind) = subresource.kind(&resource.kind) {
             entry["kind"] = json!(kind.kind);
             if kind.group != resource.kind.group || kind.version != resource.kind.version {
                 entry["group"] = json!(kind.group);
@@ -184,7 +184,7 @@ fn aggregated_resource(served: &Served) -> Value {
         let subresources = resource.subresources.iter().map(|subresource| {
             json!({
                 "subresource": subresource.name(),
-                "responseKind": response_kind(subresource.kind()),
+                "responseKind": response_kind(subresource.kind(&resource.kind)),
                 "verbs": subresource.verbs(),
             })
         });

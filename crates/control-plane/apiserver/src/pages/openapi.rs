@@ -123,7 +123,11 @@ fn definitions(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Valu
         if resource.verbs == Verbs::All {
             add(&list_kind(resource));
         }
-        resource.subresources.iter().filter_map(|subresource| subresource.kind()).for_each(|kind| add(&kind));
+        resource
+            .subresources
+            .iter()
+            .filter_map(|subresource| subresource.kind(&resource.kind))
+            .for_each(|kind| add(&kind));
     }
     for meta in ["DeleteOptions", "Status"] {
         add(&GroupVersionKind::of("", "v1", meta));
@@ -258,7 +262,7 @@ impl PathWriter<'_> {
 
     fn subresource(&self, subresource: Subresource) -> Value {
         let names: &[&str] = if self.resource.is_namespaced() { &["name", "namespace"] } else { &["name"] };
-        let own = subresource.kind();
+        let own = subresource.kind(&self.resource.kind);
         let kind = own.as_ref().unwrap_or(&self.resource.kind);
         let name = subresource.name();
         let suffix = format!("{}{}", name[..1].to_uppercase(), &name[1..]);

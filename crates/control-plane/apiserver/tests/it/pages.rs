@@ -38,6 +38,16 @@ async fn openapi() {
     let kind =
         &document["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"]["x-kubernetes-group-version-kind"][0];
     assert_eq!(kind["kind"], "Deployment");
+    // kubectl looks at any one PATCH of a kind to learn whether the server validates fields.
+    let (_, core) = server.get(index["paths"]["api/v1"]["serverRelativeURL"].as_str().unwrap()).await;
+    for (path, item) in core["paths"].as_object().unwrap() {
+        let patch = &item["patch"];
+        let kind = &patch["x-kubernetes-group-version-kind"]["kind"];
+        let takes =
+            |name: &str| patch["parameters"].as_array().is_some_and(|all| all.iter().any(|p| p["name"] == name));
+        let is_proxy = kind.as_str().is_none_or(|kind| kind.ends_with("ProxyOptions"));
+        assert!(patch.is_null() || is_proxy || takes("fieldValidation"), "{path} of a {kind}");
+    }
     let (_, v2) = server.get("/openapi/v2").await;
     assert!(v2["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["spec"].is_object());
     let accept = "accept: application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
