@@ -230,7 +230,7 @@ pub(super) fn become_program(plan: &ProcessPlan, streams: Ready) -> Result<Infal
         }
         Ready::Pipes { stdin: Some(stdin), stdout, stderr } => credentials::redirect([stdin, stdout, stderr])?,
         Ready::Pipes { stdin: None, stdout, stderr } => {
-            let null = File::open("/dev/null").step(|| "open /dev/null in the container".to_owned())?;
+            let null = open_null()?;
             credentials::redirect([&null, stdout, stderr])?;
         }
     }
@@ -247,4 +247,16 @@ pub(super) fn become_program(plan: &ProcessPlan, streams: Ready) -> Result<Infal
     let program = executable::find(name, path)?;
     credentials::confine(plan, filter.as_deref())?;
     Err(executable::execute(&program, &plan.args, &plan.env))
+}
+
+/// The container's own /dev/null. Where the pod has brought its own /dev, something else may be there: a pipe would block.
+fn open_null() -> Result<File> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+    let what = || "open /dev/null in the container".to_owned();
+    let null = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open("/dev/null").step(what)?;
+    let metadata = null.metadata().step(what)?;
+    if !metadata.file_type().is_char_device() || metadata.rdev() != libc::makedev(1, 3) {
+        return Err(Failure::new(FailureKind::Setup, "/dev/null in the container is not the null device"));
+    }
+    Ok(null)
 }

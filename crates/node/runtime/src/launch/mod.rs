@@ -11,12 +11,13 @@
 //!
 //! - [`spec`]: the plans, which are also messages
 //! - [`container`], [`exec`], [`init`], [`user_namespace`]: one child each
-//! - [`rootfs`], [`console`], [`credentials`], [`executable`]: the steps
+//! - [`rootfs`], [`cover`], [`console`], [`credentials`], [`executable`]: the steps
 //! - [`report`]: how a child tells its parent
 
 pub(crate) mod cgroup;
 pub(crate) mod console;
 pub(crate) mod container;
+pub(crate) mod cover;
 pub(crate) mod credentials;
 pub(crate) mod exec;
 pub(crate) mod executable;

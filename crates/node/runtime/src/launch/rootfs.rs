@@ -3,7 +3,7 @@
 //! In two steps, because what the node has must be taken while the node's mount namespace is still the current one:
 //! [`prepare`] clones every source into a detached tree (which keeps it in its peer group, so that propagation works as
 //! asked), [`build`] attaches them below the new root and makes that the root. Targets are looked up inside the root, so no
-//! symbolic link of an image leads out of it.
+//! symbolic link of an image leads out of it; to the places of the kernel's file systems no link leads at all.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -12,6 +12,7 @@ use std::path::Path;
 
 use nix::sys::stat::{Mode, SFlag};
 
+use super::cover::{Covers, KernelMounts};
 use super::report::{Failure, FailureKind, Result, Step, words};
 use super::spec::{ContainerLaunch, DeviceKind, DeviceNode, MountAttributes, MountPlan, MountPropagation, MountSource};
 use crate::sys::mount::{self, Attributes, Change, Propagation};
@@ -99,6 +100,8 @@ fn attributes(plan: MountAttributes) -> Attributes {
 pub(crate) struct Built {
     root: OwnedFd,
     readonly: bool,
+    /// /proc and /sys.
+    kernel: KernelMounts,
     /// Mounts that become read-only now that nothing has to be made in them any more.
     readonly_at_end: Vec<OwnedFd>,
 }
@@ -115,26 +118,24 @@ pub(crate) fn build(launch: &ContainerLaunch, prepared: Prepared) -> Result<Buil
     let Prepared { root, mut sources, devices, null } = prepared;
     resolve_sub_paths(launch, &mut sources)?;
     mount::attach_on_working_directory(root.as_fd()).step(|| "attach the root file system".to_owned())?;
-    let mut built = Built { root, readonly: launch.root_readonly, readonly_at_end: Vec::new() };
+    let mut built = Built { root, readonly: launch.root_readonly, kernel: Vec::new(), readonly_at_end: Vec::new() };
 
-    for (plan, source) in launch.mounts.iter().zip(sources) {
+    // First what the kernel shows, with its covers: no volume is there yet that could move or hide it.
+    let mounts: Vec<_> = launch.mounts.iter().zip(sources).collect();
+    let (system, others): (Vec<_>, Vec<_>) = mounts.into_iter().partition(|(plan, _)| is_system(&plan.target));
+    for (plan, source) in system {
         attach(&mut built, plan, source)?;
-    }
-    if devices.is_empty() {
-        for device in &launch.devices {
-            make_device(built.root(), device).step(|| format!("make device {}", device.path))?;
-        }
-    } else {
-        for (device, source) in launch.devices.iter().zip(devices) {
-            let target = path::make_file(built.root(), Path::new(&device.path));
-            target
-                .and_then(|target| mount::attach(source.as_fd(), target.as_fd()))
-                .step(|| format!("bind device {}", device.path))?;
-        }
     }
     for (link, target) in &launch.links {
         make_link(built.root(), link, target).step(|| format!("link {link}"))?;
     }
+    let mut covers = Covers::new(launch, null);
+    covers.below(&built.kernel)?;
+
+    for (plan, source) in others {
+        attach(&mut built, plan, source)?;
+    }
+    attach_devices(&built, &launch.devices, devices)?;
     let working_dir = Path::new(&launch.process.working_dir);
     match path::make_directories(built.root(), working_dir) {
         // A working directory on a read-only mount that lacks it fails at chdir, with a better message.
@@ -143,17 +144,32 @@ pub(crate) fn build(launch: &ContainerLaunch, prepared: Prepared) -> Result<Buil
     }
     if launch.root_readonly {
         for volume in &launch.writable_paths {
-            bind_to_itself(built.root(), volume, None).step(|| format!("keep volume {volume} writable"))?;
+            bind_to_itself(built.root(), volume).step(|| format!("keep volume {volume} writable"))?;
         }
     }
-    mask(built.root(), &launch.masked_paths, null)?;
-    for target in &launch.readonly_paths {
-        match bind_to_itself(built.root(), target, Some(Attributes::READ_ONLY)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result.step(|| format!("make {target} read-only"))?,
-        }
-    }
+    covers.elsewhere(built.root(), &built.kernel)?;
     Ok(built)
+}
+
+/// Whether the kernel's file systems and devices belong there, whoever mounts them. No image may have a link on the way.
+fn is_system(target: &str) -> bool {
+    const PLACES: [&str; 6] = ["/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue", "/dev/shm"];
+    PLACES.contains(&target) || Path::new(target).starts_with("/sys/fs/cgroup")
+}
+
+/// Makes the devices, or binds them where sources were taken.
+fn attach_devices(built: &Built, devices: &[DeviceNode], sources: Vec<OwnedFd>) -> Result<()> {
+    if sources.is_empty() {
+        for device in devices {
+            make_device(built.root(), device).step(|| format!("make device {}", device.path))?;
+        }
+    }
+    for (device, source) in devices.iter().zip(sources) {
+        path::make_file(built.root(), Path::new(&device.path))
+            .and_then(|target| mount::attach(source.as_fd(), target.as_fd()))
+            .step(|| format!("bind device {}", device.path))?;
+    }
+    Ok(())
 }
 
 fn receive_only() -> io::Result<()> {
@@ -204,7 +220,9 @@ fn attach(built: &mut Built, plan: &MountPlan, source: Option<OwnedFd>) -> Resul
     };
     let metadata = nix::sys::stat::fstat(source.as_raw_fd()).step(|| format!("look at the source of {target}"))?;
     let path = Path::new(target);
-    let place = if metadata.st_mode & libc::S_IFMT == libc::S_IFDIR {
+    let place = if is_system(target) {
+        path::make_plain_directories(built.root(), path)
+    } else if metadata.st_mode & libc::S_IFMT == libc::S_IFDIR {
         path::make_directories(built.root(), path)
     } else {
         path::make_file(built.root(), path)
@@ -214,6 +232,8 @@ fn attach(built: &mut Built, plan: &MountPlan, source: Option<OwnedFd>) -> Resul
     mount::attach(source.as_fd(), place.as_fd()).step(|| format!("attach {target}"))?;
     if wanted.readonly_at_end {
         built.readonly_at_end.push(source);
+    } else if let Some(place) = ["/proc", "/sys"].into_iter().find(|place| target == place) {
+        built.kernel.push((place, source));
     }
     Ok(())
 }
@@ -260,12 +280,14 @@ fn make_device(root: BorrowedFd<'_>, device: &DeviceNode) -> io::Result<()> {
     };
     let mode = Mode::from_bits_truncate(device.mode & 0o7777);
     let number = nix::sys::stat::makedev(device.major, device.minor);
-    match nix::sys::stat::mknodat(at, name, kind, mode, number) {
+    // The mode is set as the file is made: a change afterwards could reach what a neighbour has put in its place.
+    let umask = nix::sys::stat::umask(Mode::empty());
+    let made = nix::sys::stat::mknodat(at, name, kind, mode, number);
+    nix::sys::stat::umask(umask);
+    match made {
         Err(nix::errno::Errno::EEXIST) => return Ok(()),
         result => result?,
     }
-    // The umask has been at work on the mode.
-    nix::sys::stat::fchmodat(at, name, mode, nix::sys::stat::FchmodatFlags::FollowSymlink)?;
     if device.uid != 0 || device.gid != 0 {
         let (uid, gid) = (nix::unistd::Uid::from_raw(device.uid), nix::unistd::Gid::from_raw(device.gid));
         nix::unistd::fchownat(at, name, Some(uid), Some(gid), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
@@ -286,59 +308,10 @@ fn make_link(root: BorrowedFd<'_>, link: &str, target: &str) -> io::Result<()> {
 }
 
 /// Makes `target` a mount of its own, with other attributes than the mount that it lies in.
-fn bind_to_itself(root: BorrowedFd<'_>, target: &str, set: Option<Attributes>) -> io::Result<()> {
-    let target = Path::new(target);
-    let place = match set {
-        Some(_) => path::find_in_root(root, target)?,
-        None => path::make_directories(root, target)?,
-    };
+fn bind_to_itself(root: BorrowedFd<'_>, target: &str) -> io::Result<()> {
+    let place = path::make_directories(root, Path::new(target))?;
     let tree = mount::clone_tree_fd(place.as_fd(), true)?;
-    if let Some(set) = set {
-        mount::change(tree.as_fd(), &Change { set, recursive: true, ..Change::default() })?;
-    }
     mount::attach(tree.as_fd(), place.as_fd())
-}
-
-/// Covers paths: directories by an empty read-only one, files by /dev/null. What is not there needs no cover.
-fn mask(root: BorrowedFd<'_>, targets: &[String], null: OwnedFd) -> Result<()> {
-    // The first cover of each kind is attached itself; the others are clones of it.
-    let mut empty: Option<OwnedFd> = None;
-    let mut null = (null, false);
-    for target in targets {
-        let place = match path::find_in_root(root, Path::new(target)) {
-            Ok(place) => place,
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => continue,
-            Err(error) => return Err(error).step(|| format!("mask {target}")),
-        };
-        let metadata = nix::sys::stat::fstat(place.as_raw_fd()).step(|| format!("mask {target}"))?;
-        let covered = if metadata.st_mode & libc::S_IFMT == libc::S_IFDIR {
-            cover_directory(place.as_fd(), &mut empty)
-        } else {
-            cover_file(place.as_fd(), &mut null)
-        };
-        covered.step(|| format!("mask {target}"))?;
-    }
-    Ok(())
-}
-
-fn cover_directory(place: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> io::Result<()> {
-    if let Some(empty) = empty {
-        return mount::attach(mount::clone_tree_fd(empty.as_fd(), false)?.as_fd(), place);
-    }
-    let options = [("size", Some("4k")), ("nr_inodes", Some("2")), ("mode", Some("0755"))];
-    let set = Attributes::READ_ONLY | Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
-    let made = mount::fresh("tmpfs", &options, set)?;
-    mount::attach(made.as_fd(), place)?;
-    *empty = Some(made);
-    Ok(())
-}
-
-fn cover_file(place: BorrowedFd<'_>, (null, attached): &mut (OwnedFd, bool)) -> io::Result<()> {
-    if *attached {
-        return mount::attach(mount::clone_tree_fd(null.as_fd(), false)?.as_fd(), place);
-    }
-    *attached = true;
-    mount::attach(null.as_fd(), place)
 }
 
 /// Makes the built root the root, and lets go of the node's.

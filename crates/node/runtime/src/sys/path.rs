@@ -14,11 +14,26 @@ const TRIES_MAX: u32 = 16;
 
 /// Opens `path` with `root` as its root directory.
 pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: i32) -> io::Result<OwnedFd> {
+    open(root, path, flags, libc::RESOLVE_IN_ROOT)
+}
+
+/// A handle (`O_PATH`) of what is at `path` beneath `root` (empty: `root` itself). Symbolic links are refused.
+pub(crate) fn find_plain(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let found = open(root, path, libc::O_PATH | libc::O_NOFOLLOW, libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS)?;
+    // O_PATH with O_NOFOLLOW opens a link that is the last component.
+    match nix::sys::stat::fstat(found.as_raw_fd())?.st_mode & libc::S_IFMT {
+        libc::S_IFLNK => Err(io::Error::from_raw_os_error(libc::ELOOP)),
+        _ => Ok(found),
+    }
+}
+
+fn open(root: BorrowedFd<'_>, path: &Path, flags: i32, resolve: u64) -> io::Result<OwnedFd> {
     let path = c_string(path.as_os_str().as_encoded_bytes())?;
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (flags | libc::O_CLOEXEC) as u64;
-    how.resolve = libc::RESOLVE_IN_ROOT;
+    how.resolve = resolve;
     let mut tries = 0;
     loop {
         // SAFETY: the path and the structure outlive the call, whose size argument is the structure's.
@@ -86,6 +101,29 @@ fn make_directories_within(root: BorrowedFd<'_>, path: &Path, links_left: u32) -
         Err(error) => return Err(error.into()),
     }
     open_in_root(root, path, libc::O_PATH | libc::O_DIRECTORY)
+}
+
+/// The directory at `path`, made with all its parents (0755) where missing. No component may be a symbolic link.
+pub(crate) fn make_plain_directories(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let mut so_far = PathBuf::from("/");
+    let mut at = find_plain(root, Path::new(""))?;
+    for name in normal(path).components().skip(1) {
+        so_far.push(name);
+        let name = Path::new(&name);
+        match nix::sys::stat::mkdirat(Some(at.as_raw_fd()), name, nix::sys::stat::Mode::from_bits_truncate(0o755)) {
+            // A file system that is read-only may have it already.
+            Ok(()) | Err(nix::errno::Errno::EEXIST | nix::errno::Errno::EROFS | nix::errno::Errno::EPERM) => {}
+            Err(error) => return Err(error.into()),
+        }
+        at = find_plain(at.as_fd(), name).map_err(|error| match error.raw_os_error() {
+            Some(libc::ELOOP) => io::Error::other(format!("{} is a symbolic link", so_far.display())),
+            _ => error,
+        })?;
+        if nix::sys::stat::fstat(at.as_raw_fd())?.st_mode & libc::S_IFMT != libc::S_IFDIR {
+            return Err(io::Error::other(format!("{} is not a directory", so_far.display())));
+        }
+    }
+    Ok(at)
 }
 
 /// A handle of the file at `path`, made empty (0644) with its parent directories where missing.

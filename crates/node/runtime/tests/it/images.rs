@@ -26,11 +26,15 @@ impl ImageSource for Images {
     async fn rootfs(&self, image: &str) -> Result<ImageRootfs> {
         let many: Vec<String> = (0..MANY).map(|number| format!("many-{number}")).collect();
         let many: Vec<&str> = std::iter::once("base").chain(many.iter().map(String::as_str)).collect();
+        // A test's own layer on the usual base.
+        let layered = image.strip_prefix("layer:");
+        let layered_names = ["base", layered.unwrap_or_default()];
         let layers: &[&str] = match image {
             "many-layers" => &many,
             "busybox" | "user" | "declares-volume" => &["base", "top"],
             "volume" => &["volume-layer"],
             "volume-two-layers" => &["volume-layer", "top"],
+            _ if layered.is_some() => &layered_names,
             _ => return Err(Error::not_found(format_args!("image {image:?}"))),
         };
         let config = ImageRunConfig {
