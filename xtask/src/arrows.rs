@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 22] = [
+const SIBLINGS: [(&str, &str); 23] = [
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),
     ("control-plane/apiserver", "control-plane/resources"),
@@ -30,6 +30,7 @@ const SIBLINGS: [(&str, &str); 22] = [
     ("node/kubelet", "node/tree"),
     ("node/kubelet", "node/volumes"),
     ("node/kubelet-api", "node/cri"),
+    ("node/kubelet-api", "node/tree"),
     // The kubelet shows itself to the server of its API.
     ("node/kubelet", "node/kubelet-api"),
     // The pod network and Services are programmed by the same drivers.

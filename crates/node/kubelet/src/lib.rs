@@ -14,6 +14,7 @@ mod admission;
 mod api;
 mod cgroups;
 mod eviction;
+mod files;
 mod handle;
 mod kubelet;
 mod labels;

@@ -14,6 +14,7 @@ use windlass_client::{EventType, Informer, Outcome, WorkQueue};
 use windlass_cri::{ContainerEventKind, SandboxFilter};
 
 use crate::admission::{self, Rejection};
+use crate::files;
 use crate::labels;
 use crate::pod::PodView;
 use crate::registry::{Entry, Registry};
@@ -249,7 +250,7 @@ impl Pods {
             let uid = name.rsplit('_').next().unwrap_or_default();
             if name.split('_').count() == 3
                 && !keep.contains(uid)
-                && let Err(error) = tokio::fs::remove_dir_all(entry.path()).await
+                && let Err(error) = files::remove_tree(entry.path()).await
             {
                 tracing::warn!(path = %entry.path().display(), %error, "orphaned logs cannot be removed");
             }

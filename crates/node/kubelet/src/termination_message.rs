@@ -48,7 +48,7 @@ fn from_files(message: Option<&Path>, log: Option<&Path>) -> String {
 
 /// The end of a file, and whether that is all of it.
 fn tail(path: &Path, max: u64) -> std::io::Result<(Vec<u8>, bool)> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = windlass_tree::open_file_at(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(max)))?;
     let mut text = Vec::new();
@@ -77,6 +77,24 @@ fn last_lines(log: &[u8], whole: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pipes_links_and_directories_are_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("secret"), "of the node").unwrap();
+        std::os::unix::fs::symlink("secret", at("link")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+            .unwrap();
+        std::fs::create_dir(at("directory")).unwrap();
+        for name in ["link", "fifo", "directory"] {
+            let path = at(name);
+            let said = from_files(Some(&path), None);
+            assert!(said.starts_with(&format!("Error on reading termination log {}", path.display())), "{said}");
+            let said = from_files(None, Some(&path));
+            assert!(said.starts_with("Error on reading termination message from logs"), "{said}");
+        }
+    }
 
     #[test]
     fn the_file_comes_before_the_log() {

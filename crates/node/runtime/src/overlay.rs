@@ -223,10 +223,7 @@ pub(crate) fn prepare_writable(
 pub(crate) fn renew_work(directory: &Path) -> Result<(), OverlayError> {
     let work = directory.join("work");
     let renew = || {
-        match std::fs::remove_dir_all(&work) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        windlass_tree::remove_path(&work)?;
         std::fs::create_dir(&work)
     };
     renew().map_err(|source| OverlayError::Writable { path: directory.to_owned(), source })

@@ -103,10 +103,7 @@ pub(crate) fn load_all<T: DeserializeOwned>(parent: &Path) -> io::Result<Vec<(Pa
 
 /// Removes a directory with everything in it. Succeeds when there is none.
 pub(crate) fn remove(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    Ok(windlass_tree::remove_path(directory)?)
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 //! with the depth of the tree. Everything blocks.
 
 mod beneath;
+mod file;
 mod remove;
 mod usage;
 mod walk;
 
 pub use beneath::{Links, clean, is_mount_point, make_dirs, open_dir, open_path};
-pub use remove::remove;
+pub use file::{open_file, open_file_at, read_file};
+pub use remove::{remove, remove_path};
 pub use usage::{FileSystem, Usage, file_system, usage};
 pub use walk::{Entry, walk};

@@ -72,7 +72,7 @@ pub(crate) fn write(
             .and_then(|()| before_publishing().map_err(|source| failed("set permissions of", directory, source)))
             .and_then(|()| publish(directory, &fresh));
         if let Err(error) = published {
-            let _ = fs::remove_dir_all(&fresh);
+            let _ = windlass_tree::remove_path(&fresh);
             return Err(error);
         }
     }
@@ -254,7 +254,8 @@ fn remove_leftovers(directory: &Path) -> Result<(), WriteError> {
         let name = entry.file_name();
         let of_contents = name.to_string_lossy().starts_with("..2") && name != current.as_os_str();
         if of_contents && entry.file_type().map_err(fail)?.is_dir() {
-            fs::remove_dir_all(entry.path()).map_err(|source| failed("remove", &entry.path(), source))?;
+            windlass_tree::remove_path(&entry.path())
+                .map_err(|source| failed("remove", &entry.path(), source.into()))?;
         }
     }
     Ok(())
@@ -345,7 +346,7 @@ mod tests {
         assert_eq!(names(dir.path()).len(), 3);
         assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "2");
         // A published directory that somebody removed.
-        fs::remove_dir_all(dir.path().join(fs::read_link(dir.path().join("..data")).unwrap())).unwrap();
+        windlass_tree::remove_path(&dir.path().join(fs::read_link(dir.path().join("..data")).unwrap())).unwrap();
         assert!(put(dir.path(), &[("a", "2")]));
         assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "2");
     }

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::layout::{Layout, Plugin, is_file_name, is_within};
+use crate::layout::{Layout, Plugin, is_file_name};
 use crate::mounts::{self, MountPoint};
 
 #[derive(Debug, thiserror::Error)]
@@ -87,14 +87,7 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, TearDownError> {
 }
 
 fn remove(path: &Path) -> Result<(), TearDownError> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    debug_assert!(is_within(path, parent));
-    let parent = match mounts::open_place(parent) {
-        Ok(parent) => parent,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("open", parent)(error)),
-    };
-    windlass_tree::remove(&parent, name).map_err(|error| failed("remove", path)(error.into()))
+    windlass_tree::remove_path(path).map_err(|error| failed("remove", path)(error.into()))
 }
 
 fn remove_empty(path: &Path) -> Result<(), TearDownError> {

@@ -7,7 +7,7 @@
 //! ROOT/plugins/kubernetes.io/local-volume/mounts/VOLUME
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The plugins that make something at a path of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +82,4 @@ impl Layout {
 /// Whether a text can stand for one directory in these paths.
 pub(crate) fn is_file_name(text: &str) -> bool {
     !text.is_empty() && !matches!(text, "." | "..") && !text.contains(['/', '\0'])
-}
-
-/// Whether `path` is `base` or below it, by their spelling.
-pub(crate) fn is_within(path: &Path, base: &Path) -> bool {
-    path.starts_with(base)
 }

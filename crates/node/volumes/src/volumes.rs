@@ -225,6 +225,16 @@ impl Volumes {
         self.inner.run(&self.inner.blocking, Some(own), move || cleanup::tear_down(&layout, &uid)).await
     }
 
+    /// Removes the directory of a pod, its volumes torn down first where nobody has done that. The only way to remove one: what is
+    /// mounted below is unmounted, or stays.
+    pub async fn remove_pod(&self, pod_uid: &str) -> Result<(), TearDownError> {
+        let own = self.inner.lock(pod_uid).await;
+        self.inner.tokens.forget(pod_uid);
+        let (layout, uid) = (self.inner.layout.clone(), pod_uid.to_owned());
+        let remove = move || cleanup::remove_pod_directory(&layout, &uid);
+        self.inner.run(&self.inner.blocking, Some(own), remove).await
+    }
+
     /// Tears down and removes the directories of pods that are not in `keep`: those that ended while the kubelet was away.
     /// Returns what could not be removed.
     pub async fn remove_orphans(&self, keep: &HashSet<String>) -> Vec<(String, TearDownError)> {
@@ -235,11 +245,7 @@ impl Volumes {
         };
         let mut failures = Vec::new();
         for uid in pods.into_iter().filter(|uid| !keep.contains(uid)) {
-            let own = self.inner.lock(&uid).await;
-            self.inner.tokens.forget(&uid);
-            let (layout, gone) = (self.inner.layout.clone(), uid.clone());
-            let remove = move || cleanup::remove_pod_directory(&layout, &gone);
-            match self.inner.run(&self.inner.blocking, Some(own), remove).await {
+            match self.remove_pod(&uid).await {
                 Ok(()) => tracing::info!(pod_uid = uid, "removed the directory of a pod that is gone"),
                 Err(error) => failures.push((uid, error)),
             }

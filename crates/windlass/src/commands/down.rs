@@ -38,12 +38,9 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         if let Err(failure) = kubeconfig::remove_from_users(&data_dir.join(kubeconfig::FILE)) {
             failure.print();
         }
-        match std::fs::remove_dir_all(&data_dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Failure::during(format!("{} cannot be removed", data_dir.display()), error));
-            }
-            _ => {}
-        }
+        windlass_tree::remove_path(&data_dir).map_err(|error| {
+            Failure::during(format!("{} cannot be removed", data_dir.display()), std::io::Error::from(error))
+        })?;
     }
     match (ran || left, flags.wipe) {
         (_, true) => say(format_args!("the cluster is gone, and {} with it", data_dir.display())),

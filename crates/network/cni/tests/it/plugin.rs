@@ -226,6 +226,7 @@ fn garbage_goes_and_the_rest_stays() {
     let ports = |port: u16| json!([{"hostPort": port, "containerPort": 80}]);
     let (kept, lost) = (node.add_with_ports("kept", ports(81)), node.add_with_ports("lost", ports(82)));
     // As after a crash of the runtime: its cache is gone, so only the plugin knows of the attachment.
+    #[expect(clippy::disallowed_methods, reason = "a tree that nobody else shapes")]
     std::fs::remove_dir_all(node.dir.path().join("cache")).unwrap();
     let valid = [ValidAttachment { container_id: "kept".into(), ifname: "eth0".into() }];
     node.block_on(node.cni.gc(&node.network(), &valid)).unwrap();

@@ -142,7 +142,7 @@ async fn leftovers_and_strangers_are_cleared_away() {
     std::fs::create_dir_all(root.join("tmp/layer-1-1/deep/down")).unwrap();
     std::fs::create_dir_all(root.join("layers/00000000000000000000/x")).unwrap();
     std::fs::write(root.join("blobs/sha256/junk"), "").unwrap();
-    std::fs::remove_dir_all(&lost).unwrap();
+    windlass_tree::remove_path(&lost).unwrap();
 
     let again = store(&dir).await;
     assert!(again.image_status(&ImageSpec::new("one:1")).await.unwrap().is_some());

@@ -23,7 +23,7 @@ pub(super) fn start(path: &Path, tail_lines: Option<u64>) -> io::Result<Start> {
     files.push(path.to_owned());
     let Some(mut wanted) = tail_lines else { return Ok(Start { files, offset: 0 }) };
     for index in (0..files.len()).rev() {
-        let file = match File::open(&files[index]) {
+        let file = match windlass_tree::open_file_at(&files[index]) {
             Ok(file) => file,
             // Rotated away or compressed just now.
             Err(error) if error.kind() == io::ErrorKind::NotFound && index + 1 < files.len() => continue,

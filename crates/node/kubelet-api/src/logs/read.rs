@@ -77,7 +77,7 @@ impl Reading {
         let mut offset = Some(offset);
         let mut current = None;
         for file in &files {
-            let mut opened = match File::open(file).await {
+            let mut opened = match open(file).await {
                 Ok(opened) => opened,
                 // Compressed just now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && file != path => continue,
@@ -186,12 +186,19 @@ impl Reading {
     }
 }
 
+/// Opens a log, which a container that sees the node's logs could have replaced.
+async fn open(path: &Path) -> io::Result<File> {
+    let path = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || windlass_tree::open_file_at(&path)).await;
+    opened.map_err(io::Error::other)?.map(File::from_std)
+}
+
 /// The file that has taken the place of this one.
 async fn successor(file: &File, path: &Path) -> io::Result<Option<File>> {
     let identity = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
     let ours = identity(&file.metadata().await?);
     match tokio::fs::metadata(path).await {
-        Ok(there) if identity(&there) != ours => File::open(path).await.map(Some),
+        Ok(there) if identity(&there) != ours => open(path).await.map(Some),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

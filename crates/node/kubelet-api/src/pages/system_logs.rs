@@ -23,10 +23,10 @@ pub(crate) async fn system_logs(root: &Path, path: &str) -> Response<Body> {
     if metadata.is_dir() {
         return list(&found).await;
     }
-    if !metadata.is_file() {
+    let Ok(Ok(file)) = tokio::task::spawn_blocking(move || windlass_tree::open_file_at(&found)).await else {
         return not_found();
-    }
-    let Ok(file) = tokio::fs::File::open(&found).await else { return not_found() };
+    };
+    let file = tokio::fs::File::from_std(file);
     respond::stream(futures::stream::unfold(Some(file), |file| async {
         let mut file = file?;
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);

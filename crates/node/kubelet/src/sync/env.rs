@@ -201,15 +201,10 @@ async fn of_file(
 
 /// Reads a file that containers could have replaced by a link to something of the node.
 fn read_beneath(volume: &std::path::Path, path: &str, max: u64) -> std::io::Result<String> {
-    use std::io::Read;
-
-    use rustix::fs::{Mode, OFlags, ResolveFlags};
+    use rustix::fs::{Mode, OFlags};
     let root = rustix::fs::open(volume, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), ResolveFlags::BENEATH)?;
-    let mut text = String::new();
-    std::fs::File::from(file).take(max).read_to_string(&mut text)?;
-    Ok(text)
+    let text = windlass_tree::read_file(&root, path.as_bytes(), windlass_tree::Links::Beneath, max)?;
+    String::from_utf8(text).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }
 
 /// `NAME='value'` lines.

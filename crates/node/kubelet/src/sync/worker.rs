@@ -24,6 +24,7 @@ use windlass_volumes::SetUp;
 use super::kill::{self, KillOrder};
 use super::mailbox::{Ending, Mail, Mailbox};
 use super::start::{self, StartFailure, Starting};
+use crate::files;
 use crate::observe::{Observed, Observer, State};
 use crate::plan::{self, BackOff, Input, Plan, SandboxPlan, Wait, container_hash};
 use crate::pod::{ContainerKind, PodView, phase};
@@ -744,14 +745,14 @@ impl Worker {
                 return self.retry();
             }
         }
-        for directory in [self.shared.log_directory(&self.pod), self.shared.pod_directory(self.pod.uid())] {
-            match tokio::fs::remove_dir_all(&directory).await {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %directory.display(), %error, "a pod's directory cannot be removed yet");
-                    return self.retry();
-                }
-                _ => {}
-            }
+        if let Err(error) = self.shared.volumes.remove_pod(self.pod.uid()).await {
+            tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), error = %with_causes(&error), "the pod's directory cannot be removed yet");
+            return self.retry();
+        }
+        let logs = self.shared.log_directory(&self.pod);
+        if let Err(error) = files::remove_tree(logs.clone()).await {
+            tracing::warn!(path = %logs.display(), %error, "a pod's logs cannot be removed yet");
+            return self.retry();
         }
         self.shared.status.forget(&self.pod.key(), self.pod.uid());
         Next::Finished

@@ -1,6 +1,6 @@
 //! Creating a container: everything is looked up and decided, its directory and root file system are made. Nothing runs yet.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::spec::seccomp::{compile::compile, oci};
 use crate::spec::user::UserFiles;
 use crate::spec::{devices, program, user};
 use crate::store::{self, ContainerFile};
-use crate::sys::{path, random};
+use crate::sys::random;
 
 /// Longest /etc/passwd or /etc/group that is read.
 const USER_FILE_BYTES_MAX: u64 = 4 << 20;
@@ -239,7 +239,7 @@ impl Decide<'_> {
 
 fn read_user_files(root: &OwnedFd) -> UserFiles {
     let read = |name: &str| {
-        let text = path::read_in_root(root.as_fd(), Path::new(name), USER_FILE_BYTES_MAX);
+        let text = windlass_tree::read_file(root, name.as_bytes(), windlass_tree::Links::InRoot, USER_FILE_BYTES_MAX);
         String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
     };
     UserFiles { passwd: read("/etc/passwd"), group: read("/etc/group") }

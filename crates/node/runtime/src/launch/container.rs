@@ -253,7 +253,8 @@ pub(super) fn become_program(plan: &ProcessPlan, streams: Ready) -> Result<Infal
 fn open_null() -> Result<File> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
     let what = || "open /dev/null in the container".to_owned();
-    let null = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open("/dev/null").step(what)?;
+    let null =
+        File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open("/dev/null").step(what)?;
     let metadata = null.metadata().step(what)?;
     if !metadata.file_type().is_char_device() || metadata.rdev() != libc::makedev(1, 3) {
         return Err(Failure::new(FailureKind::Setup, "/dev/null in the container is not the null device"));

@@ -3,8 +3,6 @@
 //! Counting walks the whole layer, so it happens on blocking threads, one or two at a time, and an answer is good for a while: who
 //! asks again meanwhile gets the last one, who asks later gets it too and has a fresh count made.
 
-use std::collections::HashSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,30 +64,10 @@ impl LayerUsage {
     }
 }
 
-/// Bytes on the disk and files below a directory, each file once whatever its names.
+/// Bytes on the disk and files of a directory's tree, each file once whatever its names.
 fn walk(directory: &Path) -> Option<(u64, u64)> {
-    const BLOCK_BYTES: u64 = 512;
-    let (mut bytes, mut inodes) = (0, 0);
-    let mut seen = HashSet::new();
-    let mut open = vec![directory.to_owned()];
-    let root = std::fs::symlink_metadata(directory).ok()?;
-    bytes += root.blocks() * BLOCK_BYTES;
-    inodes += 1;
-    while let Some(directory) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
-        for entry in entries.flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.nlink() > 1 && !metadata.is_dir() && !seen.insert((metadata.dev(), metadata.ino())) {
-                continue;
-            }
-            bytes += metadata.blocks() * BLOCK_BYTES;
-            inodes += 1;
-            if metadata.is_dir() {
-                open.push(entry.path());
-            }
-        }
-    }
-    Some((bytes, inodes))
+    let usage = windlass_tree::usage(directory).ok()?;
+    Some((usage.bytes, usage.inodes))
 }
 
 #[cfg(test)]

@@ -84,8 +84,15 @@ impl LogFile {
     }
 }
 
+/// A pod that sees the node's logs may have put something else in the log's place.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
 }
 
 /// The format alone: bytes in, entries out.
@@ -261,6 +268,18 @@ mod tests {
             let mut stamp = Stamp::default();
             stamp.set(nanos);
             assert_eq!(String::from_utf8(stamp.text).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn neither_links_nor_pipes_are_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("other"), "").unwrap();
+        std::os::unix::fs::symlink("other", at("link")).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for name in ["link", "fifo"] {
+            assert!(LogFile::open(&at(name)).is_err(), "{name}");
         }
     }
 

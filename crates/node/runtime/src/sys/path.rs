@@ -59,20 +59,6 @@ pub(crate) fn find_in_root(root: BorrowedFd<'_>, path: &Path) -> io::Result<Owne
     open_in_root(root, path, libc::O_PATH)
 }
 
-/// Reads a regular file inside the root, at most `bytes_max`. Anything else is not even opened: an image may hold device files.
-pub(crate) fn read_in_root(root: BorrowedFd<'_>, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    use std::io::Read;
-    let found = find_in_root(root, path)?;
-    let kind = nix::sys::stat::fstat(found.as_raw_fd())?.st_mode & libc::S_IFMT;
-    if kind != libc::S_IFREG {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let file = std::fs::File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
-    let mut contents = Vec::new();
-    file.take(bytes_max).read_to_end(&mut contents)?;
-    Ok(contents)
-}
-
 /// The directory at `path`, made with all its parents (0755) where missing. A dangling symbolic link gets its target.
 pub(crate) fn make_directories(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     make_directories_within(root, &normal(path), LINKS_MAX)

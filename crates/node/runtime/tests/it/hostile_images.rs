@@ -146,7 +146,8 @@ fn files_and_directories_land_inside() {
             let file = node.directory.join("hosts");
             std::fs::write(&file, "127.0.0.1 localhost\n").unwrap();
             let mounts = vec![mount("/etc/hosts", &file), mount("/log/termination", &file)];
-            let config = ContainerConfig { working_dir: "/work/deep".to_owned(), ..of(image(node, "out", &links), mounts) };
+            let config =
+                ContainerConfig { working_dir: "/work/deep".to_owned(), ..of(image(node, "out", &links), mounts) };
             // /log leads to where /etc/hosts has made a file.
             let why = refused(node, &sandbox, config.clone()).await;
             assert!(why.contains("/log/termination"), "{why}");

@@ -56,6 +56,10 @@ pub(crate) fn on_node_with(cgroups: CgroupLayout, test: impl for<'a> FnOnce(&'a 
                 println!("{}: {}", entry.path().display(), log_text(&entry.path()));
             }
         }
+        if outcome.is_ok() {
+            // It says that it ends, and then does.
+            until("the supervisor has ended", || async { node.supervisor().is_none().then_some(()) }).await;
+        }
         let left = node.leftovers();
         node.end_leftovers();
         if outcome.is_ok() {

@@ -30,7 +30,7 @@ pub(crate) fn set_up(
     if result.is_err() && is_new {
         // Nobody may find half a volume. What cannot be removed now, the pod's end removes.
         let _ = mounts::detach(&path);
-        let _ = std::fs::remove_dir_all(&path);
+        let _ = windlass_tree::remove_path(&path);
     }
     result.map(|()| path)
 }

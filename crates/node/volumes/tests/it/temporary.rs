@@ -21,7 +21,7 @@ async fn a_directory_on_disk_belongs_to_its_containers() {
     assert_eq!(look(&path).0, 0o700);
     assert!(path.join("file").exists());
     // Somebody has removed it: it comes back.
-    std::fs::remove_dir_all(&path).unwrap();
+    windlass_tree::remove_path(&path).unwrap();
     assert_eq!(look(&kubelet.path(&pod).await), (0o777, 0, 0));
 }
 

@@ -31,9 +31,9 @@ impl Drop for Directory {
     fn drop(&mut self) {
         // A store that was not closed may still be writing its index.
         for _ in 0..100_000 {
-            match std::fs::remove_dir_all(&self.0) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => std::thread::yield_now(),
-                _ => return,
+            match windlass_tree::remove_path(&self.0) {
+                Err(_) => std::thread::yield_now(),
+                Ok(()) => return,
             }
         }
     }
