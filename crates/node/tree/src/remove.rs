@@ -252,7 +252,7 @@ mod tests {
     fn a_tree_deeper_than_stack_and_descriptors_allow() {
         let dir = tempfile::tempdir().unwrap();
         let parent = File::open(dir.path()).unwrap();
-        deep(&parent, "deep", 60_000);
+        deep(&parent, "deep", 20_000);
         // On a stack on which recursion would not get far.
         let remove = move || remove(&parent, "deep").unwrap();
         std::thread::Builder::new().stack_size(128 << 10).spawn(remove).unwrap().join().unwrap();
@@ -270,7 +270,7 @@ mod tests {
         fs::create_dir_all(odd.join("closed/inner")).unwrap();
         fs::write(odd.join("closed/inner/file"), "").unwrap();
         fs::write(tree.join(".windlass-rm-0"), "").unwrap();
-        fs::set_permissions(odd.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(odd.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         rustix::fs::mknodat(&parent, "tree/fifo", FileType::Fifo, Mode::RWXU, 0).unwrap();
         // A file system without flags says so, and there is nothing to test.
         for path in [odd.join("closed/inner/file"), odd.join("closed/inner"), tree.clone()] {
@@ -293,10 +293,7 @@ mod tests {
         fs::create_dir(&precious).unwrap();
         fs::write(precious.join("file"), "kept").unwrap();
         fs::create_dir_all(&place).unwrap();
-        if rustix::mount::mount_bind(&precious, &place).is_err() {
-            println!("skipped: mounting takes root");
-            return;
-        }
+        rustix::mount::mount_bind(&precious, &place).unwrap();
         rustix::mount::mount_change(&place, rustix::mount::MountPropagationFlags::PRIVATE).unwrap();
         let refused = remove_path(&dir.path().join("tree")).unwrap_err();
         rustix::mount::unmount(&place, UnmountFlags::DETACH).unwrap();
