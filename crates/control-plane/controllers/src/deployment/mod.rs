@@ -178,7 +178,7 @@ impl Controller {
 
     async fn roll(&self, deployment: &Deployment, sets: Sets) -> Result<Outcome, Status> {
         let sets = self.with_new(deployment, sets).await?;
-        let Some(new) = &sets.new else { return Ok(AGAIN) };
+        let Some(new) = &sets.new else { return Ok(Outcome::Done) };
         let wanted = plan::new_replicas(deployment, new.replicas(), sets.replicas());
         if self.scale(deployment, new, wanted).await? {
             return self.report_fresh(deployment).await;
@@ -214,7 +214,7 @@ impl Controller {
             return self.report(deployment, &sets).await;
         }
         let sets = self.with_new(deployment, sets).await?;
-        let Some(new) = &sets.new else { return Ok(AGAIN) };
+        let Some(new) = &sets.new else { return Ok(Outcome::Done) };
         if self.scale(deployment, new, deployment.replicas()).await? {
             return self.report_fresh(deployment).await;
         }

@@ -67,7 +67,7 @@ fn annotations_to_set(deployment: &Deployment, set: Option<&ReplicaSet>, number:
 }
 
 impl Controller {
-    /// With the new ReplicaSet made if it is missing, and its annotations up to date.
+    /// With the new ReplicaSet made if it is missing, and its annotations up to date. It stays missing where the namespace ends.
     pub(super) async fn with_new(&self, deployment: &Deployment, sets: Sets) -> Result<Sets, Status> {
         if sets.new.is_some() {
             return self.with_current_new(deployment, sets).await;
@@ -122,7 +122,9 @@ impl Controller {
                 self.say_progressing(deployment, "True", conditions::SET_CREATED, message).await?;
                 created.decode().map(Some)
             }
-            Err(status) if status.is_already_exists() => self.resolve_collision(deployment, &name).await,
+            Err(status) if status.is_already_exists() => {
+                self.resolve_collision(deployment, &name, status).await.map(Some)
+            }
             Err(status) if status.is_namespace_terminating() => Ok(None),
             Err(status) => {
                 let message = format!("Failed to create new replica set {name:?}: {}", status.message);
@@ -132,20 +134,26 @@ impl Controller {
         }
     }
 
-    /// A ReplicaSet of this name is there: our own after all, or one of another template whose hash is the same.
-    async fn resolve_collision(&self, deployment: &Deployment, name: &str) -> Result<Option<ReplicaSet>, Status> {
+    /// A ReplicaSet of this name is there: our own after all, or one of another template whose hash is the same. Then the next try
+    /// has another name.
+    async fn resolve_collision(
+        &self,
+        deployment: &Deployment,
+        name: &str,
+        already_exists: Status,
+    ) -> Result<ReplicaSet, Status> {
         let key = ObjectKey::new(deployment.metadata.namespace.clone(), name);
         let found = self.client.get(&REPLICA_SETS, &key).await?;
         let set: ReplicaSet = found.decode()?;
         let is_ours = set.metadata.controller().is_some_and(|owner| owner.uid == deployment.metadata.uid);
         if is_ours && is_of_template(&set, &deployment.spec.template) {
             self.sets.reached(found.revision).await;
-            return Ok(Some(set));
+            return Ok(set);
         }
         let count = deployment.status.collision_count.unwrap_or(0) + 1;
         let patch = json!({"status": {"collisionCount": count}});
         self.modify(deployment, STATUS, &patch).await?;
-        Ok(None)
+        Err(already_exists)
     }
 
     /// Says in the Deployment's annotation which revision it is at.
