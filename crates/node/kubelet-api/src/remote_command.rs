@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -132,18 +131,24 @@ async fn websocket_session(task: Task, protocol: Protocol, upgraded: OnUpgrade) 
         receiver
     };
     let gone = CancellationToken::new();
+    let wanted = &task.wanted;
+    let first = if wanted.stdout {
+        STDOUT
+    } else if wanted.stderr {
+        STDERR
+    } else {
+        ERROR
+    };
     let client = RemoteClient {
         stdin: task.wanted.stdin.then(|| input(STDIN)),
         resize: task.wanted.tty.then(|| input(RESIZE)),
         stdout: task.wanted.stdout.then(|| output(STDOUT)),
         stderr: task.wanted.stderr.then(|| output(STDERR)),
         error: output(ERROR),
+        hello: Some(output(first)),
         status_as_json: protocol.json_status,
         gone: gone.clone(),
     };
-    // Tells the client that the connection stands.
-    let first = client.stdout.as_ref().or(client.stderr.as_ref()).unwrap_or(&client.error);
-    let _ = first.send(Bytes::new()).await;
     drop(messages);
     tokio::join!(serve(socket, protocol, inputs, outgoing, gone), task.run(client));
 }
@@ -214,6 +219,7 @@ async fn spdy_session(task: Task, connection: Connection, resizes: bool, json: b
         stderr: take("stderr").map(|stream| stream.output),
         resize: take("resize").map(|stream| stream.input),
         error: error.output,
+        hello: None,
         status_as_json: json,
         gone,
     };

@@ -219,21 +219,25 @@ impl Kubectl<'_> {
         run(&mut self.command(args))
     }
 
-    /// Must succeed with this on standard input.
+    /// Must succeed with this on standard input; returns its standard output.
     pub(crate) fn with_input(&self, args: &[&str], input: &str) -> String {
-        let (code, output) = self.try_with_input(args, input);
-        assert_eq!(code, 0, "kubectl {args:?}: {output}");
-        output
+        let output = self.output_with_input(args, input);
+        assert!(output.status.success(), "kubectl {args:?}: {}", text(&output));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
     /// The exit code, and everything that was printed.
     pub(crate) fn try_with_input(&self, args: &[&str], input: &str) -> (i32, String) {
+        let output = self.output_with_input(args, input);
+        (output.status.code().unwrap_or(-1), text(&output).trim_end().to_owned())
+    }
+
+    fn output_with_input(&self, args: &[&str], input: &str) -> Output {
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        (output.status.code().unwrap_or(-1), text(&output).trim_end().to_owned())
+        child.wait_with_output().unwrap()
     }
 
     /// Must fail; returns what it printed.

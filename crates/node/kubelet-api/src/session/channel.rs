@@ -59,6 +59,9 @@ pub(crate) struct RemoteClient {
     /// Sizes of the client's terminal, as JSON.
     pub resize: Option<mpsc::Receiver<Bytes>>,
     pub error: Output,
+    /// Where an empty message tells the client that the session stands, in protocols that say so. It is sent when the process runs:
+    /// kubectl before 1.34 may drop what comes while it still makes its channels ready.
+    pub hello: Option<Output>,
     /// Whether the outcome is told as a Status; older protocols get a text, and only of failures.
     pub status_as_json: bool,
     /// Cancelled when the connection has ended.

@@ -27,7 +27,12 @@ pub(crate) async fn run(begin: impl Future<Output = CriResult<Session>>, kind: K
     let gone = client.gone.clone();
     let work = async {
         let ending = match begin.await {
-            Ok(session) => connect(session, kind, &mut client).await,
+            Ok(session) => {
+                if let Some(hello) = client.hello.take() {
+                    let _ = hello.send(Bytes::new()).await;
+                }
+                connect(session, kind, &mut client).await
+            }
             Err(error) => Ending::Failure(describe(kind, &error)),
         };
         tell(&client, &ending).await;
