@@ -49,7 +49,8 @@ struct State<K> {
     ready: VecDeque<K>,
     /// In `ready`, or to be put there when the work on it is done.
     dirty: HashSet<K>,
-    working: HashSet<K>,
+    /// Being worked on, and since when.
+    working: HashMap<K, Instant>,
     /// When keys become ready; a key has one time, the earliest.
     later: BTreeMap<(Instant, K), ()>,
     due: HashMap<K, Instant>,
@@ -69,7 +70,7 @@ impl<K: Key> Default for WorkQueue<K> {
         let state = State {
             ready: VecDeque::new(),
             dirty: HashSet::new(),
-            working: HashSet::new(),
+            working: HashMap::new(),
             later: BTreeMap::new(),
             due: HashMap::new(),
             failures: HashMap::new(),
@@ -123,6 +124,11 @@ impl<K: Key> WorkQueue<K> {
         self.len() == 0
     }
 
+    /// For how long the oldest work has been going on that is not finished.
+    pub fn longest_running(&self) -> Option<Duration> {
+        self.state().working.values().min().map(Instant::elapsed)
+    }
+
     /// The next key; [`WorkQueue::finish`] must follow.
     async fn take(&self) -> K {
         loop {
@@ -132,7 +138,7 @@ impl<K: Key> WorkQueue<K> {
                 state.promote(Instant::now());
                 if let Some(key) = state.ready.pop_front() {
                     state.dirty.remove(&key);
-                    state.working.insert(key.clone());
+                    state.working.insert(key.clone(), Instant::now());
                     if !state.ready.is_empty() {
                         self.shared.changed.notify_one();
                     }
@@ -211,7 +217,7 @@ impl<K: Key> WorkQueue<K> {
 
 impl<K: Key> State<K> {
     fn make_ready(&mut self, key: K) {
-        if self.dirty.insert(key.clone()) && !self.working.contains(&key) {
+        if self.dirty.insert(key.clone()) && !self.working.contains_key(&key) {
             self.ready.push_back(key);
         }
     }
@@ -244,6 +250,8 @@ mod tests {
         assert_eq!(queue.take().await, "a");
         queue.add("a");
         assert_eq!(queue.take().await, "b");
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(queue.longest_running(), Some(Duration::from_secs(3)));
         queue.finish(&"b", Some(Outcome::Done));
         assert!(queue.is_empty());
         queue.finish(&"a", Some(Outcome::Done));

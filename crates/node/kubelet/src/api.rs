@@ -88,7 +88,7 @@ impl Node for ApiView {
     }
 
     fn health(&self) -> Result<(), String> {
-        Ok(())
+        self.handle.health()
     }
 
     fn update_metrics(&self) {

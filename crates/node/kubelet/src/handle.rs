@@ -32,6 +32,12 @@ impl Handle {
         Self { shared, registry }
     }
 
+    /// What is wrong with the kubelet itself, if anything is.
+    pub fn health(&self) -> Result<(), String> {
+        let problems = self.shared.loops.problems();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    }
+
     /// The pods of this node with the statuses that the kubelet wants them to have, which the API may not show yet.
     pub fn pods(&self) -> Vec<Pod> {
         self.registry.all().iter().map(with_status).collect()

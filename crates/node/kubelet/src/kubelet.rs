@@ -83,6 +83,7 @@ impl Kubelet {
             status: StatusWriter::new(context.client.clone(), pods.clone()),
             cgroups: Cgroups::find(&options.cgroup_root),
             node: facts,
+            loops: Arc::default(),
             runtime_name: version.runtime_name,
             metrics: Arc::new(crate::metrics::Metrics::new(&context.metrics, &options.node_name)),
             options,
@@ -102,20 +103,21 @@ impl Kubelet {
         let ranges = own_node.clone();
         let manager = Pods::new(shared.clone(), registry.clone(), pods.clone());
         let mut tasks = JoinSet::new();
+        let loops = shared.loops.clone();
         if let Some(directory) = shared.options.static_pods.clone() {
             let (shared, registry) = (shared.clone(), registry.clone());
             let files = StaticPods::load(shared, registry, manager.clone(), pods, directory).await;
-            tasks.spawn(files.run());
+            loops.spawn(&mut tasks, "static pods", files.run());
         }
-        tasks.spawn(NodeWriter::new(shared.clone(), runtime_version).run());
-        tasks.spawn(node::run_lease(shared.clone()));
-        tasks.spawn(node::follow_pod_cidr(shared.clone(), ranges));
+        loops.spawn(&mut tasks, "node status", NodeWriter::new(shared.clone(), runtime_version).run());
+        loops.spawn(&mut tasks, "node lease", node::run_lease(shared.clone()));
+        loops.spawn(&mut tasks, "pod CIDR", node::follow_pod_cidr(shared.clone(), ranges));
         let writer = shared.clone();
-        tasks.spawn(async move { writer.status.run().await });
-        tasks.spawn(manager.clone().follow_runtime());
-        tasks.spawn(manager.run());
-        tasks.spawn(crate::eviction::run(shared.clone(), registry.clone()));
-        tasks.spawn(wake_when_network_comes(shared.clone(), registry.clone()));
+        loops.spawn(&mut tasks, "pod status", async move { writer.status.run().await });
+        loops.spawn(&mut tasks, "runtime events", manager.clone().follow_runtime());
+        loops.spawn(&mut tasks, "pods", manager.run());
+        loops.spawn(&mut tasks, "eviction", crate::eviction::run(shared.clone(), registry.clone()));
+        loops.spawn(&mut tasks, "network", wake_when_network_comes(shared.clone(), registry.clone()));
         let handle = Handle::new(shared, registry);
         Ok(Self { handle, _tasks: tasks, _informers: context.informers })
     }

@@ -18,6 +18,7 @@ mod files;
 mod handle;
 mod kubelet;
 mod labels;
+mod loops;
 mod metrics;
 mod node;
 mod objects;

@@ -36,14 +36,8 @@ pub(crate) struct Pods {
 
 impl Pods {
     pub(crate) fn new(shared: Arc<Shared>, registry: Arc<Registry>, informer: Arc<Informer>) -> Arc<Self> {
-        Arc::new(Self {
-            shared,
-            registry,
-            informer,
-            queue: WorkQueue::new(),
-            known: Mutex::default(),
-            workers: Mutex::default(),
-        })
+        let queue = shared.loops.pods.clone();
+        Arc::new(Self { shared, registry, informer, queue, known: Mutex::default(), workers: Mutex::default() })
     }
 
     /// Follows the API for ever.

@@ -10,6 +10,7 @@ use windlass_cri::{ImageService, RuntimeService};
 use windlass_volumes::Volumes;
 
 use crate::cgroups::Cgroups;
+use crate::loops::Loops;
 use crate::metrics::Metrics;
 use crate::node::NodeFacts;
 use crate::objects::Objects;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) status: StatusWriter,
     pub(crate) cgroups: Cgroups,
     pub(crate) node: NodeFacts,
+    pub(crate) loops: Arc<Loops>,
     /// What container IDs in statuses begin with.
     pub(crate) runtime_name: String,
 }

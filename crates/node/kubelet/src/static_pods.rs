@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ use crate::registry::Registry;
 use crate::shared::Shared;
 
 const MANIFEST_MAX_BYTES: u64 = 3 << 20;
+/// A directory that cannot be watched is tried again after this time.
+const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 enum ManifestError {
@@ -101,7 +104,9 @@ fn read(directory: &Path, node: &str) -> HashMap<String, Arc<Pod>> {
 /// Watches a directory.
 fn watch(directory: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
     let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    let changes = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+    let moved = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
+    let gone = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+    let changes = WatchFlags::CLOSE_WRITE | moved | WatchFlags::DELETE | gone;
     inotify::add_watch(&inotify, directory, changes)?;
     // SAFETY: an OwnedFd gives the same open descriptor for as long as it lives, and lives in the AsyncFd.
     let registered = unsafe { AsyncFd::register(inotify) };
@@ -142,17 +147,6 @@ impl StaticPods {
 
     /// Follows the directory, and the mirror pods in the API, for ever.
     pub(crate) async fn run(mut self) {
-        if let Err(error) = tokio::fs::create_dir_all(&self.directory).await {
-            tracing::error!(path = %self.directory.display(), %error, "the directory of static pods cannot be made");
-            return;
-        }
-        let watch = match watch(&self.directory) {
-            Ok(watch) => watch,
-            Err(error) => {
-                tracing::error!(path = %self.directory.display(), %error, "the directory of static pods cannot be watched");
-                return;
-            }
-        };
         self.informer.synced().await;
         let mirrors = Arc::new(Notify::new());
         let notify = mirrors.clone();
@@ -164,19 +158,33 @@ impl StaticPods {
             }
         });
         loop {
+            if let Err(error) = self.follow(&mirrors).await {
+                self.reconcile().await;
+                tracing::error!(path = %self.directory.display(), %error, "the directory of static pods cannot be watched yet");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Follows for as long as the directory can be watched.
+    async fn follow(&mut self, mirrors: &Notify) -> std::io::Result<()> {
+        tokio::fs::create_dir_all(&self.directory).await?;
+        let watch = watch(&self.directory)?;
+        loop {
             self.reconcile().await;
             let wait = match self.mirror().await {
-                Ok(()) => std::time::Duration::MAX,
+                Ok(()) => Duration::MAX,
                 Err(status) => {
                     tracing::warn!(error = %status, "a mirror pod cannot be written yet");
-                    std::time::Duration::from_secs(1)
+                    Duration::from_secs(1)
                 }
             };
             tokio::select! {
-                result = changed(&watch) => if let Err(error) = result {
-                    tracing::error!(%error, "the directory of static pods is not watched any more");
-                    return;
-                },
+                result = changed(&watch) => {
+                    result?;
+                    // Who takes the directory away ends its pods; the next one needs a watch of its own.
+                    tokio::fs::metadata(&self.directory).await?;
+                }
                 () = mirrors.notified() => {}
                 () = self.registry.removed() => {}
                 () = tokio::time::sleep(wait) => {}

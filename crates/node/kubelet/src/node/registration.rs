@@ -126,6 +126,7 @@ impl NodeWriter {
             capacity: shared.node.capacity(),
             allocatable: shared.node.allocatable(),
             runtime: shared.node.runtime().as_ref(),
+            problems: shared.loops.problems(),
             pressure: shared.node.pressure(),
             images: &images,
             old,

@@ -32,6 +32,8 @@ pub(super) struct StatusInput<'a> {
     pub(super) capacity: &'a BTreeMap<String, Quantity>,
     pub(super) allocatable: &'a BTreeMap<String, Quantity>,
     pub(super) runtime: Option<&'a RuntimeStatus>,
+    /// What is wrong with the kubelet itself.
+    pub(super) problems: Vec<String>,
     pub(super) pressure: Pressure,
     pub(super) images: &'a [Image],
     pub(super) old: &'a NodeStatus,
@@ -103,7 +105,7 @@ fn not_ready(runtime: Option<&RuntimeStatus>) -> Vec<String> {
 }
 
 fn conditions(input: &StatusInput<'_>) -> Vec<NodeCondition> {
-    let problems = not_ready(input.runtime);
+    let problems: Vec<String> = not_ready(input.runtime).into_iter().chain(input.problems.iter().cloned()).collect();
     let ready = if problems.is_empty() {
         ("True", "KubeletReady", "kubelet is posting ready status".to_owned())
     } else if let [one] = problems.as_slice() {
@@ -177,24 +179,36 @@ pub(super) fn differs(old: &NodeStatus, new: &NodeStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use windlass_cri::RuntimeCondition;
 
     use super::*;
 
     fn status(runtime: Option<&RuntimeStatus>, pressure: Pressure, old: &NodeStatus, now: i64) -> NodeStatus {
-        generate(&StatusInput {
+        generate(&input(runtime, pressure, old, now))
+    }
+
+    fn input<'a>(
+        runtime: Option<&'a RuntimeStatus>,
+        pressure: Pressure,
+        old: &'a NodeStatus,
+        now: i64,
+    ) -> StatusInput<'a> {
+        StatusInput {
             hostname: "n",
-            ips: &["10.0.0.1".parse().unwrap()],
+            ips: const { &[IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))] },
             port: 10250,
             info: NodeSystemInfo::default(),
-            capacity: &BTreeMap::new(),
-            allocatable: &BTreeMap::new(),
+            capacity: const { &BTreeMap::new() },
+            allocatable: const { &BTreeMap::new() },
             runtime,
+            problems: Vec::new(),
             pressure,
             images: &[],
             old,
             now: Timestamp::from_second(now).unwrap(),
-        })
+        }
     }
 
     fn ready(status: &NodeStatus) -> (String, String) {
@@ -221,6 +235,9 @@ mod tests {
         let text = "container runtime network not ready: NetworkReady=false reason:R message:no CNI";
         assert_eq!(ready(&status(Some(&bad), Pressure::default(), &empty, 100)), ("False".to_owned(), text.to_owned()));
         assert_eq!(ready(&status(None, Pressure::default(), &empty, 100)).0, "False");
+        let stuck =
+            StatusInput { problems: vec!["stuck".to_owned()], ..input(Some(&bad), Pressure::default(), &empty, 100) };
+        assert_eq!(ready(&generate(&stuck)), ("False".to_owned(), format!("[{text}, stuck]")));
         let later = status(Some(&good), Pressure::default(), &first, 500);
         assert!(!differs(&first, &later));
         assert!(differs(&first, &status(Some(&good), Pressure { memory: true, ..Pressure::default() }, &first, 500)));

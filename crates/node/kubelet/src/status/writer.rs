@@ -81,6 +81,13 @@ impl StatusWriter {
         }
     }
 
+    /// The API has a pod no more. A static pod lives on, and soon there is another that stands for it.
+    fn lost(&self, key: &ObjectKey, pod: &Pod) {
+        if !pod.is_static() {
+            self.forget(key, pod.uid());
+        }
+    }
+
     /// The status that is wanted for a pod at present.
     pub(crate) fn wanted(&self, key: &ObjectKey) -> Option<PodStatus> {
         self.entries.lock().get(key).map(|entry| entry.wanted.status.clone())
@@ -95,17 +102,13 @@ impl StatusWriter {
             return Ok(Outcome::Done);
         };
         let Some(object) = self.pods.get(&key) else {
-            if !wanted.pod.is_static() {
-                self.forget(&key, wanted.pod.uid());
-            }
+            self.lost(&key, &wanted.pod);
             return Ok(Outcome::Done);
         };
         let current: Pod = object.decode()?;
         let stands_for = if current.is_mirror() { wanted.pod.is_static() } else { current.uid() == wanted.pod.uid() };
         if !stands_for {
-            if !wanted.pod.is_static() {
-                self.forget(&key, wanted.pod.uid());
-            }
+            self.lost(&key, &wanted.pod);
             return Ok(Outcome::Done);
         }
         let written = {
@@ -146,7 +149,7 @@ impl StatusWriter {
                 Ok(true)
             }
             Err(status) if status.is_not_found() => {
-                self.forget(key, wanted.pod.uid());
+                self.lost(key, &wanted.pod);
                 Ok(false)
             }
             // Another pod has the name now; the informer will say so.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::FutureExt;
 use serde_json::json;
 
-use crate::cluster::{condition, container, on_cluster, shell, text};
+use crate::cluster::{condition, container, on_cluster, shell, text, until};
 
 #[test]
 fn a_pod_runs_and_is_deleted() {
@@ -166,6 +166,13 @@ fn a_static_pod_and_its_mirror() {
                     condition(pod, "Ready") == "True" && !now.is_empty() && now != id
                 })
                 .await;
+            // The directory may go as a whole, and come back.
+            std::fs::rename(&manifests, cluster.directory.join("aside")).unwrap();
+            cluster.gone("static-node-1").await;
+            assert_eq!(cluster.kubelet().handle().health(), Ok(()));
+            until("the directory is made anew", async || manifests.is_dir().then_some(())).await;
+            std::fs::write(&path, manifest("sleep 1002").to_string()).unwrap();
+            cluster.ready("static-node-1").await;
             std::fs::remove_file(&path).unwrap();
             cluster.gone("static-node-1").await;
         }
