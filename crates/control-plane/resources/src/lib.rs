@@ -19,6 +19,7 @@ mod coordination;
 mod core;
 mod discovery;
 mod events;
+pub mod first;
 mod flowcontrol;
 pub mod life;
 mod metadata;

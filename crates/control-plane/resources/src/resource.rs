@@ -12,6 +12,7 @@ use windlass_machinery::{Schema, decode};
 
 use crate::allocation::Allocation;
 use crate::columns::{Column, default_cells, default_columns};
+use crate::first::{Cluster, First};
 use crate::metadata;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +120,11 @@ pub struct Moment {
 /// Where a kind differs from others. Objects are canonical trees of the kind's schema; every method has a default that does
 /// nothing special. [`life`](crate::life) says in which order they are called, and where admission stands between them.
 pub trait Strategy: Send + Sync + 'static {
+    /// The objects of this kind that every cluster has from its first moment.
+    fn first(&self, _cluster: &Cluster) -> Vec<First> {
+        Vec::new()
+    }
+
     /// Fills in what the client left out.
     fn set_defaults(&self, _object: &mut Value) {}
 

@@ -4,6 +4,7 @@
 
 mod admission;
 mod apply;
+mod first_objects;
 mod harness;
 mod hostile;
 mod life;

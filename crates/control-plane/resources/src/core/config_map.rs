@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::k8s::api::core::v1::ConfigMap as Typed;
 use windlass_api::names;
 
 use crate::columns::{self, Column};
+use crate::first::{Cluster, First};
 use crate::{Resource, Strategy};
+use windlass_api::well_known::namespace;
 use windlass_machinery::tree::view;
 
 /// The data of a ConfigMap or Secret may not be larger.
@@ -25,6 +27,23 @@ pub(crate) fn resource() -> Resource {
 struct ConfigMap;
 
 impl Strategy for ConfigMap {
+    /// How servers that extend this one recognize its users.
+    fn first(&self, cluster: &Cluster) -> Vec<First> {
+        let object = json!({
+            "metadata": {"name": "extension-apiserver-authentication", "namespace": namespace::KUBE_SYSTEM},
+            "data": {
+                "client-ca-file": cluster.client_ca_pem,
+                "requestheader-allowed-names": "[\"front-proxy-client\"]",
+                "requestheader-client-ca-file": cluster.front_proxy_ca_pem,
+                "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
+                "requestheader-group-headers": "[\"X-Remote-Group\"]",
+                "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
+                "requestheader-username-headers": "[\"X-Remote-User\"]",
+            },
+        });
+        vec![First { object, status: None, follows: &["data"] }]
+    }
+
     fn validate(&self, object: &Value) -> Errors {
         let map: Typed = match view(object) {
             Ok(map) => map,

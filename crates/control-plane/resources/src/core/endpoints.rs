@@ -1,12 +1,14 @@
 //! Endpoints: the addresses behind a Service in one object; EndpointSlices have taken its place.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::well_known::{label, namespace};
 use windlass_machinery::tree::{items, items_mut, number, set_text, text};
 
 use crate::columns;
+use crate::first::{Cluster, First};
 use crate::rules::{app_protocol, at, complain, endpoint_ip, ip, named_port};
 use crate::{Resource, Strategy};
 
@@ -23,6 +25,16 @@ pub(crate) fn resource() -> Resource {
 struct Endpoints;
 
 impl Strategy for Endpoints {
+    /// The API server's, which no controller may copy into a slice: it has one.
+    fn first(&self, cluster: &Cluster) -> Vec<First> {
+        let ports = json!([{"name": "https", "port": cluster.port, "protocol": "TCP"}]);
+        let object = json!({
+            "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT, "labels": {label::SKIP_MIRROR: "true"}},
+            "subsets": [{"addresses": [{"ip": cluster.address.to_string()}], "ports": ports}],
+        });
+        vec![First { object, status: None, follows: &["subsets"] }]
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         for subset in items_mut(object, "subsets") {
             for port in items_mut(subset, "ports") {

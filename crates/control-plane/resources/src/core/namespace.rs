@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Errors, Path, complaints};
 use windlass_api::names;
-use windlass_api::well_known::{finalizer, label};
+use windlass_api::well_known::{finalizer, label, namespace};
 
 use crate::columns::{self, Column};
+use crate::first::{Cluster, First};
 use crate::{Moment, Resource, Strategy, Subresource, metadata};
 use windlass_machinery::tree::{child, items, keep, put, set_text, text};
 
@@ -28,6 +29,11 @@ pub(crate) fn resource() -> Resource {
 struct Namespace;
 
 impl Strategy for Namespace {
+    fn first(&self, _cluster: &Cluster) -> Vec<First> {
+        let names = [namespace::DEFAULT, namespace::KUBE_SYSTEM, namespace::KUBE_PUBLIC, namespace::KUBE_NODE_LEASE];
+        names.map(|name| First::once(json!({"metadata": {"name": name}}))).to_vec()
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         set_name_label(object);
         set_text(child(object, "status"), "phase", "Active");

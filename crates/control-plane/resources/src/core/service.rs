@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::Errors;
 use windlass_api::names;
+use windlass_api::well_known::namespace;
 use windlass_machinery::tree::{child, items, items_mut, number, put, remove, set, set_text, text};
 
 use super::service_allocation::ServiceAllocation;
 use super::service_validation::{self, is_external};
 use crate::allocation::Allocation;
 use crate::columns;
+use crate::first::{Cluster, First};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 /// Sessions last for three hours, if their length is not given.
@@ -32,6 +34,16 @@ pub(crate) fn resource() -> Resource {
 struct Service;
 
 impl Strategy for Service {
+    /// The Service by which pods reach the API server.
+    fn first(&self, cluster: &Cluster) -> Vec<First> {
+        let ports = json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": cluster.port}]);
+        vec![First::once(json!({
+            "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT,
+                "labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {"type": "ClusterIP", "clusterIP": cluster.service_ip(), "ports": ports, "sessionAffinity": "None"},
+        }))]
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         let spec = child(object, "spec");
         set_text(spec, "sessionAffinity", "None");

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::well_known::{label, namespace};
 use windlass_machinery::tree::{items, items_mut, remove, set, text};
 
 use crate::columns::{self, first_three};
+use crate::first::{Cluster, First};
 use crate::rules::{
     self, NameRule, app_protocol, complain, endpoint_ip, labels, object_at, supported, texts, unchanged,
 };
@@ -24,6 +26,18 @@ pub(crate) fn resource() -> Resource {
 struct EndpointSlice;
 
 impl Strategy for EndpointSlice {
+    /// The API server's.
+    fn first(&self, cluster: &Cluster) -> Vec<First> {
+        let object = json!({
+            "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT,
+                "labels": {label::SERVICE_NAME: "kubernetes"}},
+            "addressType": if cluster.address.is_ipv4() { "IPv4" } else { "IPv6" },
+            "endpoints": [{"addresses": [cluster.address.to_string()], "conditions": {"ready": true}}],
+            "ports": [{"name": "https", "port": cluster.port, "protocol": "TCP"}],
+        });
+        vec![First { object, status: None, follows: &["endpoints", "ports"] }]
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         for port in items_mut(object, "ports") {
             set(port, "name", "");

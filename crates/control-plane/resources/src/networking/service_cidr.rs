@@ -1,11 +1,12 @@
 //! ServiceCIDR: a range that Services get their addresses from.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::items;
 
 use crate::columns;
+use crate::first::{Cluster, First};
 use crate::rules::{IMMUTABLE, texts};
 use crate::{Resource, Strategy, Subresource, rules};
 
@@ -19,6 +20,13 @@ pub(crate) fn resource() -> Resource {
 struct ServiceCidr;
 
 impl Strategy for ServiceCidr {
+    fn first(&self, cluster: &Cluster) -> Vec<First> {
+        let object = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cluster.service_cidr.to_string()]}});
+        let ready = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "",
+            "message": "Kubernetes default Service CIDR is ready", "lastTransitionTime": windlass_api::time::rfc3339(cluster.now)}]});
+        vec![First { object, status: Some(ready), follows: &[] }]
+    }
+
     fn validate(&self, object: &Value) -> Errors {
         let (mut errors, spec) = (Errors::new(), Path::new("spec"));
         let path = spec.child("cidrs");

@@ -6,6 +6,7 @@ use windlass_api::names;
 
 use super::{GROUP, role, validate_rules};
 use crate::columns::default_cells;
+use crate::first::{Cluster, First};
 use crate::rules::{label_selector, object_at};
 use crate::{Grants, Resource, Strategy};
 use windlass_machinery::tree::items;
@@ -20,6 +21,10 @@ pub(crate) fn resource() -> Resource {
 struct ClusterRole;
 
 impl Strategy for ClusterRole {
+    fn first(&self, cluster: &Cluster) -> Vec<First> {
+        cluster.roles_of("ClusterRole")
+    }
+
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = validate_rules(object, false);
         let Some(aggregation) = object_at(object, "aggregationRule") else { return errors };

@@ -9,6 +9,7 @@ use super::{
     GROUP, binding_columns, role_cell, set_binding_defaults, subject_cells, validate_binding, validate_binding_update,
 };
 use crate::columns;
+use crate::first::{Cluster, First};
 use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -21,6 +22,10 @@ pub(crate) fn resource() -> Resource {
 struct ClusterRoleBinding;
 
 impl Strategy for ClusterRoleBinding {
+    fn first(&self, cluster: &Cluster) -> Vec<First> {
+        cluster.roles_of("ClusterRoleBinding")
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         set_binding_defaults(object);
     }

@@ -1,11 +1,12 @@
 //! PriorityClass: how important pods are.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{number, set};
 
 use crate::columns::{self, count, word};
+use crate::first::{Cluster, First};
 use crate::rules::{immutable, is_true, required_of};
 use crate::{Resource, Strategy};
 
@@ -20,6 +21,13 @@ pub(crate) fn resource() -> Resource {
 struct PriorityClass;
 
 impl Strategy for PriorityClass {
+    fn first(&self, _cluster: &Cluster) -> Vec<First> {
+        let all = OF_THE_SYSTEM.map(|(name, value, description)| {
+            First::once(json!({"metadata": {"name": name}, "value": value, "description": description}))
+        });
+        all.to_vec()
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         set(object, "preemptionPolicy", "PreemptLowerPriority");
     }
@@ -74,11 +82,21 @@ impl Strategy for PriorityClass {
 
 const HIGHEST_OF_USERS: i64 = 1_000_000_000;
 /// The classes that every cluster has.
-const OF_THE_SYSTEM: [(&str, i64); 2] =
-    [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+const OF_THE_SYSTEM: [(&str, i64, &str); 2] = [
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+];
 
 fn check_system_class(name: &str, value: i64, is_default: bool) -> Result<(), String> {
-    let Some((_, expected)) = OF_THE_SYSTEM.iter().find(|(known, _)| *known == name) else {
+    let Some((_, expected, _)) = OF_THE_SYSTEM.iter().find(|(known, ..)| *known == name) else {
         return Err(format!("{name} is not a known system priority class"));
     };
     if value != *expected {
