@@ -7,6 +7,7 @@ use clap::Args;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use windlass_admission::plugins::PodSecurityConfiguration;
 use windlass_images::Registries;
 
 use crate::error::Failure;
@@ -48,6 +49,9 @@ pub(crate) struct ServerFlags {
     /// Let Services take over addresses of the outside (spec.externalIPs), which are refused otherwise.
     #[arg(long, env = "WINDLASS_ALLOW_SERVICE_EXTERNAL_IPS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_service_external_ips: Option<bool>,
+    /// A file with an AdmissionConfiguration: the levels and exemptions of PodSecurity.
+    #[arg(long, env = "WINDLASS_ADMISSION_CONTROL_CONFIG_FILE", value_name = "FILE")]
+    pub admission_control_config_file: Option<PathBuf>,
     /// The cluster's DNS domain [default: cluster.local].
     #[arg(long, env = "WINDLASS_CLUSTER_DOMAIN", value_name = "DOMAIN")]
     pub cluster_domain: Option<String>,
@@ -112,6 +116,7 @@ pub(crate) struct Settings {
     pub cluster_cidr: Ipv4Net,
     pub service_cidr: Ipv4Net,
     pub allow_service_external_ips: bool,
+    pub pod_security: PodSecurityConfiguration,
     pub cluster_domain: String,
     pub write_kubeconfig: Option<PathBuf>,
     pub log_level: String,
@@ -131,6 +136,7 @@ impl ServerFlags {
             cluster_cidr: self.cluster_cidr.or(file.cluster_cidr),
             service_cidr: self.service_cidr.or(file.service_cidr),
             allow_service_external_ips: self.allow_service_external_ips.or(file.allow_service_external_ips),
+            admission_control_config_file: self.admission_control_config_file.or(file.admission_control_config_file),
             cluster_domain: self.cluster_domain.or(file.cluster_domain),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
             log_level: self.log_level.or(file.log_level),
@@ -169,6 +175,12 @@ impl Settings {
             cluster_cidr: flags.cluster_cidr.unwrap_or_else(|| net(Ipv4Addr::new(10, 244, 0, 0), 16)),
             service_cidr: flags.service_cidr.unwrap_or_else(|| net(Ipv4Addr::new(10, 96, 0, 0), 16)),
             allow_service_external_ips: flags.allow_service_external_ips.unwrap_or(false),
+            pod_security: flags
+                .admission_control_config_file
+                .as_deref()
+                .map(pod_security)
+                .transpose()?
+                .unwrap_or_default(),
             cluster_domain: flags.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
             write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
@@ -207,6 +219,15 @@ impl Settings {
     pub(crate) fn runs(&self, component: Component) -> bool {
         !self.disable.contains(&component)
     }
+}
+
+/// Reads an AdmissionConfiguration; files that it names lie beside it.
+fn pod_security(path: &Path) -> Result<PodSecurityConfiguration, Failure> {
+    let what = format!("the admission configuration {} cannot be used", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::during(&what, error))?;
+    let beside = path.parent().unwrap_or(Path::new(""));
+    windlass_admission::configuration::parse(&text, |name| std::fs::read_to_string(beside.join(name)))
+        .map_err(|error| Failure::during(what, error))
 }
 
 /// Without a word about where hosts' settings are, they are where containerd has them.

@@ -4,6 +4,7 @@
 //! objects through [`Cluster`], which reads the store as it is now.
 
 mod chain;
+pub mod configuration;
 pub mod plugins;
 mod review;
 

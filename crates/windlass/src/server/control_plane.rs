@@ -57,7 +57,8 @@ impl ControlPlane {
         let port = settings.https_port;
         let admission = windlass_admission::plugins::Options {
             allow_service_external_ips: settings.allow_service_external_ips,
-            ..Default::default()
+            pod_security: settings.pod_security.clone(),
+            metrics: metrics.clone(),
         };
         let server = Server::new(Options {
             store,

@@ -10,7 +10,7 @@ mod deny_service_external_ips;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
-mod pod_security;
+pub(crate) mod pod_security;
 mod priority;
 mod resource_quota;
 mod runtime_class;
@@ -26,17 +26,20 @@ use serde_json::Value;
 use windlass_api::{Chance, Status};
 use windlass_auth::Attributes;
 use windlass_pki::CertificateRequest;
+use windlass_telemetry::Metrics;
 
-pub use self::pod_security::{Exemptions, Level, LevelVersion, PodSecurity, Policy, Version};
+pub use self::pod_security::Configuration as PodSecurityConfiguration;
+pub use self::pod_security::PodSecurity;
 use crate::chain::{Chain, Plugin};
 use crate::review::{Cluster, Operation, Review};
 
 /// What an administrator decides about the plugins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Services may take over addresses of the outside (`spec.externalIPs`).
     pub allow_service_external_ips: bool,
-    pub pod_security: PodSecurity,
+    pub pod_security: PodSecurityConfiguration,
+    pub metrics: Metrics,
 }
 
 /// The plugins of a server, in upstream's order.
@@ -47,7 +50,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
         Arc::new(service_account::ServiceAccount { chance }),
         Arc::new(node_restriction::NodeRestriction),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
-        Arc::new(options.pod_security),
+        Arc::new(PodSecurity::new(options.pod_security, &options.metrics)),
         Arc::new(priority::Priority),
         Arc::new(default_toleration_seconds::DefaultTolerationSeconds),
         Arc::new(default_storage_class::DefaultStorageClass),

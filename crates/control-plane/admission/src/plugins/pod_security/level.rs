@@ -14,7 +14,7 @@ pub enum Level {
 impl Level {
     const ALL: [Self; 3] = [Self::Privileged, Self::Baseline, Self::Restricted];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Privileged => "privileged",
             Self::Baseline => "baseline",

@@ -1,37 +1,45 @@
 //! PodSecurity: holds pods against the Pod Security Standards, at the levels that their namespace's labels ask for.
 //!
 //! The mode enforce refuses pods; the mode warn tells the client of pods, and of templates for pods, that go beyond their level.
-//! The mode audit is read and checked like the others; there is no audit log yet that it could speak to.
+//! The mode audit is read, checked and counted like the others; there is no audit log yet that it could speak to.
 //!
 //! Source: upstream `k8s.io/pod-security-admission`.
 
 mod checks;
+mod configuration;
 mod level;
+mod metrics;
 mod namespace;
 mod policy;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use serde_json::Value;
 use windlass_api::Status;
 use windlass_machinery::tree::{items, text};
+use windlass_telemetry::Metrics;
 
 use self::checks::{Pod, Violation, violations};
-pub use self::level::{Level, LevelVersion, Version};
-pub use self::policy::Policy;
+pub use self::configuration::Configuration;
+pub(crate) use self::configuration::{GROUP, KIND, Written};
+use self::level::{Level, LevelVersion};
+use self::metrics::{ALLOW, DENY, Figures};
+use self::policy::Policy;
 use super::forbidden;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
-/// The plugin, with what it holds for namespaces and requests that say nothing of their own.
-#[derive(Clone, Debug, Default)]
+/// The plugin.
+#[derive(Clone, Debug)]
 pub struct PodSecurity {
-    /// What counts where a namespace has no label.
-    pub defaults: Policy,
-    pub exemptions: Exemptions,
+    defaults: Policy,
+    exemptions: Exemptions,
+    figures: Figures,
 }
 
 /// What is not held against any level.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Exemptions {
     pub usernames: Vec<String>,
     pub runtime_classes: Vec<String>,
@@ -96,50 +104,104 @@ fn template_of(group: &str, resource: &str) -> Option<&'static str> {
     }
 }
 
-impl PodSecurity {
-    /// The policy of the namespace of a request; `None` when there is no such namespace.
-    fn policy(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Option<Policy> {
-        let namespace = cluster.object("namespaces", "", review.namespace)?;
-        // Labels that cannot be read are refused; those that stood there before this was checked have their strict reading.
-        Some(Policy::of(&namespace, self.defaults).0)
-    }
-
-    fn validate_pod(&self, review: &Review<'_>, object: &Value, cluster: &dyn Cluster) -> Result<(), Status> {
-        if HARMLESS.contains(&review.subresource) || self.exemptions.has_request(review) {
-            return Ok(());
-        }
-        let Some(policy) = self.policy(review, cluster) else {
-            return Err(Status::internal(format!("failed to lookup namespace {:?}", review.namespace)));
-        };
-        let is_update = review.operation == Operation::Update;
-        let is_same = is_update && review.old.is_some_and(|old| !changes_containers(&object["spec"], &old["spec"]));
-        let pod = Pod::of(object);
-        if policy.is_fully_privileged() || is_same || self.exemptions.has_pod(pod) {
-            return Ok(());
-        }
-        let found = violations(policy.enforce, pod);
-        if !found.is_empty() {
-            return Err(forbidden(review, sentence("violates", policy.enforce, &found)));
-        }
-        warn(review, policy.warn, pod);
-        Ok(())
-    }
-
-    fn review_template(&self, review: &Review<'_>, template: &Value, cluster: &dyn Cluster) {
-        let pod = Pod::of(template);
-        if self.exemptions.has_request(review) || self.exemptions.has_pod(pod) {
-            return;
-        }
-        if let Some(policy) = self.policy(review, cluster) {
-            warn(review, policy.warn, pod);
-        }
+impl Default for PodSecurity {
+    fn default() -> Self {
+        Self::new(Configuration::default(), &Metrics::default())
     }
 }
 
-fn warn(review: &Review<'_>, level: LevelVersion, pod: Pod<'_>) {
-    let found = violations(level, pod);
-    if !found.is_empty() {
-        review.warnings.warn(sentence("would violate", level, &found));
+impl PodSecurity {
+    /// What it decides is counted in `metrics`.
+    pub fn new(configuration: Configuration, metrics: &Metrics) -> Self {
+        let Configuration { defaults, exemptions } = configuration;
+        Self { defaults, exemptions, figures: Figures::new(metrics) }
+    }
+
+    /// The policy of the namespace of a request, and whether it could be read; `None` when there is no such namespace.
+    fn policy(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Option<(Policy, bool)> {
+        let Some(namespace) = cluster.object("namespaces", "", review.namespace) else {
+            self.figures.failed(review, true);
+            return None;
+        };
+        // Labels that cannot be read are refused; those that stood there before this was checked have their strict reading.
+        let (policy, errors) = Policy::of(&namespace, self.defaults);
+        Some((policy, errors.is_empty()))
+    }
+
+    fn is_exempt(&self, review: &Review<'_>) -> bool {
+        let is_exempt = self.exemptions.has_request(review);
+        if is_exempt {
+            self.figures.exempted(review);
+        }
+        is_exempt
+    }
+
+    fn validate_pod(&self, review: &Review<'_>, object: &Value, cluster: &dyn Cluster) -> Result<(), Status> {
+        if HARMLESS.contains(&review.subresource) || self.is_exempt(review) {
+            return Ok(());
+        }
+        let Some((policy, is_read)) = self.policy(review, cluster) else {
+            return Err(Status::internal(format!("failed to lookup namespace {:?}", review.namespace)));
+        };
+        if is_read && policy.is_fully_privileged() {
+            self.figures.evaluated(review, "enforce", policy.enforce, ALLOW);
+            return Ok(());
+        }
+        let is_update = review.operation == Operation::Update;
+        if is_update && review.old.is_some_and(|old| !changes_containers(&object["spec"], &old["spec"])) {
+            return Ok(());
+        }
+        let pod = Pod::of(object);
+        if self.is_evaluated(review, pod, is_read) {
+            let found = violations(policy.enforce, pod);
+            let decision = if found.is_empty() { ALLOW } else { DENY };
+            self.figures.evaluated(review, "enforce", policy.enforce, decision);
+            self.audit(review, policy.audit, pod);
+            if !found.is_empty() {
+                return Err(forbidden(review, sentence("violates", policy.enforce, &found)));
+            }
+            self.warn(review, policy.warn, pod);
+        }
+        Ok(())
+    }
+
+    /// Whether a pod is held against levels: its runtime class may exempt it.
+    fn is_evaluated(&self, review: &Review<'_>, pod: Pod<'_>, is_read: bool) -> bool {
+        if self.exemptions.has_pod(pod) {
+            self.figures.exempted(review);
+            return false;
+        }
+        if !is_read {
+            self.figures.failed(review, false);
+        }
+        true
+    }
+
+    fn audit(&self, review: &Review<'_>, level: LevelVersion, pod: Pod<'_>) {
+        if !violations(level, pod).is_empty() {
+            self.figures.evaluated(review, "audit", level, DENY);
+        }
+    }
+
+    fn warn(&self, review: &Review<'_>, level: LevelVersion, pod: Pod<'_>) {
+        let found = violations(level, pod);
+        if !found.is_empty() {
+            self.figures.evaluated(review, "warn", level, DENY);
+            review.warnings.warn(sentence("would violate", level, &found));
+        }
+    }
+
+    fn review_template(&self, review: &Review<'_>, template: &Value, cluster: &dyn Cluster) {
+        if self.is_exempt(review) {
+            return;
+        }
+        let Some((policy, is_read)) = self.policy(review, cluster) else { return };
+        let pod = Pod::of(template);
+        let is_silent = [policy.audit, policy.warn].iter().all(|mode| mode.level == Level::Privileged);
+        if !(is_read && is_silent) && self.is_evaluated(review, pod, is_read) {
+            self.audit(review, policy.audit, pod);
+            self.warn(review, policy.warn, pod);
+        }
     }
 }
 

@@ -221,7 +221,7 @@ async fn exemptions() {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let (usernames, namespaces) = (list(usernames), list(namespaces));
         let exemptions = Exemptions { usernames, runtime_classes: list(runtime_classes), namespaces };
-        PodSecurity { exemptions, ..PodSecurity::default() }
+        PodSecurity::new(Configuration { exemptions, ..Configuration::default() }, &Metrics::default())
     };
     let mut boxed = pod();
     boxed["spec"]["runtimeClassName"] = json!("box");
@@ -239,4 +239,41 @@ async fn exemptions() {
                    audit=restricted:v1.2) will be ignored";
     assert_eq!(warnings, [warning]);
     assert!(told(&with(&[], &[], &["m"]), &cluster, NAMESPACES, None, stated).await.1.is_empty());
+}
+
+#[tokio::test]
+async fn decisions_are_counted() {
+    let metrics = Metrics::default();
+    let exemptions = Exemptions { usernames: vec!["jane".to_owned()], ..Exemptions::default() };
+    let plugin =
+        PodSecurity::new(Configuration { exemptions: Exemptions::default(), ..Configuration::default() }, &metrics);
+    let labels =
+        &[("enforce", "baseline"), ("audit", "restricted"), ("audit-version", "v1.99"), ("warn", "restricted")];
+    let cluster = Fake { namespace: namespace(labels), ..Fake::default() };
+    told(&plugin, &cluster, PODS, None, pod()).await;
+    let cluster = Fake { namespace: namespace(&[("enforce", "nonsense")]), ..Fake::default() };
+    told(&plugin, &cluster, PODS, None, pod()).await;
+    told(&plugin, &Fake { namespace: namespace(&[]), ..Fake::default() }, PODS, None, pod()).await;
+    let exempting = PodSecurity::new(Configuration { exemptions, ..Configuration::default() }, &metrics);
+    told(&exempting, &cluster, PODS, None, pod()).await;
+    let (_, text) = metrics.text();
+    let text = String::from_utf8(text).unwrap();
+    let evaluation = |decision: &str, mode: &str, level: &str, version: &str| {
+        format!(
+            "pod_security_evaluations_total{{decision=\"{decision}\",mode=\"{mode}\",policy_level=\"{level}\",\
+             policy_version=\"{version}\",request_operation=\"create\",resource=\"pod\",subresource=\"\"}} 1"
+        )
+    };
+    let of_request = "request_operation=\"create\",resource=\"pod\",subresource=\"\"} 1";
+    for line in [
+        evaluation("allow", "enforce", "baseline", "latest"),
+        evaluation("deny", "audit", "restricted", "future"),
+        evaluation("deny", "warn", "restricted", "latest"),
+        evaluation("deny", "enforce", "restricted", "latest"),
+        evaluation("allow", "enforce", "privileged", "latest"),
+        format!("pod_security_errors_total{{fatal=\"false\",{of_request}"),
+        format!("pod_security_exemptions_total{{{of_request}"),
+    ] {
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
 }
