@@ -274,7 +274,7 @@ impl Certificate {
         let instant = |time: x509_parser::time::ASN1Time| {
             Timestamp::from_second(time.timestamp()).map_err(|_| bad("its validity cannot be expressed"))
         };
-        let (common_name, organizations) = crate::identity::subject(parsed.subject())?;
+        let (common_name, organizations) = crate::client_identity::subject(parsed.subject())?;
         let (mut dns_names, mut ip_addresses) = (Vec::new(), Vec::new());
         let names = parsed.subject_alternative_name().map_err(|_| bad("its alternative names cannot be read"))?;
         for general in names.iter().flat_map(|names| &names.value.general_names) {

@@ -1,95 +1,71 @@
-//! Who a client certificate is, as upstream's x509 authenticator says: the common name is the user, organizations are
-//! groups.
+//! A certificate with its key.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use rustls::RootCertStore;
-use rustls::crypto::ring;
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
-use rustls_pki_types::{CertificateDer, UnixTime};
-use x509_parser::oid_registry::{Oid, asn1_rs::oid};
-use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use zeroize::Zeroizing;
 
 use crate::PkiError;
+use crate::certificate::Certificate;
+use crate::key::{PrivateKey, PublicKey};
 
-/// Where upstream looks for a user's UID.
-const OID_UID: Oid<'static> = oid!(1.3.6.1.4.1.57683.2);
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientIdentity {
-    pub name: String,
-    /// Empty when the certificate has none.
-    pub uid: String,
-    pub groups: Vec<String>,
-    /// `X509SHA256=` and the certificate's fingerprint: the extra `authentication.kubernetes.io/credential-id`.
-    pub credential_id: String,
+/// Who somebody is: a certificate, those between it and the authority, and the key.
+#[derive(Debug)]
+pub struct Identity {
+    certificate: Certificate,
+    intermediates: Vec<CertificateDer<'static>>,
+    key: PrivateKey,
 }
 
-/// Verifies client certificates against one set of authorities.
-#[derive(Clone, Debug)]
-pub struct ClientVerifier {
-    inner: Arc<dyn ClientCertVerifier>,
-}
+impl Identity {
+    pub(crate) fn new(certificate: Certificate, intermediates: Vec<CertificateDer<'static>>, key: PrivateKey) -> Self {
+        Self { certificate, intermediates, key }
+    }
 
-impl ClientVerifier {
-    pub fn new<'a>(authorities: impl IntoIterator<Item = &'a CertificateDer<'static>>) -> Result<Self, PkiError> {
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority.clone()).map_err(PkiError::Tls)?;
+    /// Puts together a key and the certificate that somebody has issued for it.
+    pub fn from_parts(certificate: Certificate, key: PrivateKey) -> Result<Self, PkiError> {
+        if PublicKey::from_spki(&certificate.public_key)? != *key.public() {
+            return Err(PkiError::Certificate("it does not belong to the key".to_owned()));
         }
-        let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
-            .build()
-            .map_err(|error| PkiError::Verifier(error.to_string()))?;
-        Ok(Self { inner })
+        Ok(Self::new(certificate, Vec::new(), key))
     }
 
-    /// Verifies a chain, the client's certificate first, and says who it is; `None` for a valid certificate without a
-    /// common name, which says nothing about its bearer.
-    pub fn verify(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Option<ClientIdentity>, PkiError> {
-        let Some((certificate, intermediates)) = chain.split_first() else { return Ok(None) };
-        let since_epoch = std::time::Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
-        self.inner
-            .verify_client_cert(certificate, intermediates, UnixTime::since_unix_epoch(since_epoch))
-            .map_err(PkiError::Tls)?;
-        client_identity(certificate)
+    /// Reads a certificate, with intermediates behind it, and its key from PEM.
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, PkiError> {
+        let mut chain = CertificateDer::pem_slice_iter(certificates)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| PkiError::Certificate(error.to_string()))?
+            .into_iter();
+        let first = chain.next().ok_or_else(|| PkiError::Certificate("there is none".to_owned()))?;
+        let mut identity = Self::from_parts(Certificate::parse(first)?, PrivateKey::from_pem(key)?)?;
+        identity.intermediates = chain.collect();
+        Ok(identity)
     }
-}
 
-/// Reads the identity out of a certificate that has been verified.
-pub fn client_identity(certificate: &CertificateDer<'_>) -> Result<Option<ClientIdentity>, PkiError> {
-    let (_, parsed) =
-        X509Certificate::from_der(certificate).map_err(|error| PkiError::Certificate(error.to_string()))?;
-    let (name, groups) = subject(parsed.subject())?;
-    if name.is_empty() {
-        return Ok(None);
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
-    let uids: Vec<String> = parsed.subject().iter_by_oid(&OID_UID).map(text).collect::<Result<_, _>>()?;
-    let uid = match uids.as_slice() {
-        [] => String::new(),
-        [uid] if uid.is_empty() => return Err(PkiError::Certificate("UID cannot be an empty string".to_owned())),
-        [uid] => uid.clone(),
-        many => return Err(PkiError::Certificate(format!("expected 1 UID, but found multiple: {many:?}"))),
-    };
-    let mut credential_id = String::from("X509SHA256=");
-    for byte in ::ring::digest::digest(&::ring::digest::SHA256, certificate).as_ref() {
-        // Writing to a string does not fail.
-        let _ = write!(credential_id, "{byte:02x}");
+
+    /// The certificate, then the intermediates.
+    pub fn certificates_pem(&self) -> String {
+        let mut text = self.certificate.to_pem();
+        for intermediate in &self.intermediates {
+            text.push_str(&crate::pem::encode("CERTIFICATE", intermediate));
+        }
+        text
     }
-    Ok(Some(ClientIdentity { name, uid, groups, credential_id }))
-}
 
-/// Common name (the last one counts, as in Go) and organizations.
-pub(crate) fn subject(name: &X509Name<'_>) -> Result<(String, Vec<String>), PkiError> {
-    let common_name = name.iter_common_name().last().map(text).transpose()?.unwrap_or_default();
-    let organizations = name.iter_organization().map(text).collect::<Result<_, _>>()?;
-    Ok((common_name, organizations))
-}
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        self.key.to_pem()
+    }
 
-fn text(attribute: &AttributeTypeAndValue<'_>) -> Result<String, PkiError> {
-    let unreadable = |_| PkiError::Certificate("a name in its subject cannot be read".to_owned());
-    attribute.as_str().map(str::to_owned).map_err(unreadable)
+    /// For rustls.
+    pub fn certified_key(&self) -> Result<Arc<CertifiedKey>, PkiError> {
+        let key = any_supported_type(&self.key.to_der()).map_err(PkiError::Tls)?;
+        let chain = std::iter::once(self.certificate.der.clone()).chain(self.intermediates.iter().cloned());
+        Ok(Arc::new(CertifiedKey::new(chain.collect(), key)))
+    }
 }

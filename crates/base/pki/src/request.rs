@@ -46,7 +46,7 @@ impl CertificateRequest {
         parsed.verify_signature().map_err(|_| PkiError::RequestSignature)?;
         let info = &parsed.certification_request_info;
         let (common_name, organizations) =
-            crate::identity::subject(&info.subject).map_err(|error| PkiError::Request(error.to_string()))?;
+            crate::client_identity::subject(&info.subject).map_err(|error| PkiError::Request(error.to_string()))?;
         let mut alt_names = Vec::new();
         for extension in parsed.requested_extensions().into_iter().flatten() {
             if let ParsedExtension::SubjectAlternativeName(names) = extension {

@@ -84,20 +84,6 @@ pub(crate) fn reset_for_status(object: &mut Value, old: &Value) {
     }
 }
 
-/// Whether anything but metadata and status differs.
-pub(crate) fn content_differs(object: &Value, old: &Value) -> bool {
-    content(object).ne(content(old))
-}
-
-/// Everything that a generation is about.
-fn content(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    object
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(field, _)| !matches!(field.as_str(), "metadata" | "status" | "kind" | "apiVersion"))
-}
-
 pub(crate) fn validate(object: &Value, resource: &Resource) -> Errors {
     let path = Path::new("metadata");
     let metadata = &object["metadata"];

@@ -13,7 +13,6 @@ use windlass_machinery::{Schema, decode};
 use crate::allocation::Allocation;
 use crate::columns::{Column, default_cells, default_columns};
 use crate::first::{Cluster, First};
-use crate::metadata;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -154,7 +153,7 @@ pub trait Strategy: Send + Sync + 'static {
     /// Whether a change makes a new generation, for kinds that count them; by default when anything but metadata and status
     /// differs.
     fn is_new_generation(&self, object: &Value, old: &Value) -> bool {
-        metadata::content_differs(object, old)
+        content_differs(object, old)
     }
 
     fn prepare_status(&self, _object: &mut Value, _old: &Value, _moment: Moment) {}
@@ -230,6 +229,20 @@ pub trait Strategy: Send + Sync + 'static {
     fn is_stored_form(&self) -> bool {
         true
     }
+}
+
+/// Whether anything but metadata and status differs.
+pub(crate) fn content_differs(object: &Value, old: &Value) -> bool {
+    content(object).ne(content(old))
+}
+
+/// Everything that a generation is about.
+fn content(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(field, _)| !matches!(field.as_str(), "metadata" | "status" | "kind" | "apiVersion"))
 }
 
 /// Rights that an object gives away; its writer must have them.

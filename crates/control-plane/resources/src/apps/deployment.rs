@@ -11,8 +11,9 @@ use super::validation::{
 };
 use crate::columns::{self, count};
 use crate::core::pod_spec::set_template_defaults;
+use crate::resource::content_differs;
 use crate::rules::{immutable, non_negative, object_at};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("apps", "v1", "Deployment", "deployments")
@@ -55,7 +56,7 @@ impl Strategy for Deployment {
     fn is_new_generation(&self, object: &Value, old: &Value) -> bool {
         let annotations =
             |object: &Value| object.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
-        metadata::content_differs(object, old)
+        content_differs(object, old)
             || (object.get("status") == old.get("status") && annotations(object) != annotations(old))
     }
 

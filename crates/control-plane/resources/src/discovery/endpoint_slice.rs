@@ -11,10 +11,11 @@ use windlass_machinery::tree::{items, items_mut, remove, set, text};
 
 use crate::columns::{self, first_three};
 use crate::first::{Cluster, First};
+use crate::resource::content_differs;
 use crate::rules::{
     self, NameRule, app_protocol, complain, endpoint_ip, labels, object_at, supported, texts, unchanged,
 };
-use crate::{Moment, Resource, Strategy, metadata};
+use crate::{Moment, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
@@ -58,7 +59,7 @@ impl Strategy for EndpointSlice {
 
     /// Labels say which Service the slice belongs to, so they count as well.
     fn is_new_generation(&self, object: &Value, old: &Value) -> bool {
-        metadata::content_differs(object, old) || object.pointer("/metadata/labels") != old.pointer("/metadata/labels")
+        content_differs(object, old) || object.pointer("/metadata/labels") != old.pointer("/metadata/labels")
     }
 
     fn validate(&self, object: &Value) -> Errors {

@@ -3,93 +3,16 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::RwLock;
 
 use super::cache::{Cache, CachedAttachment};
-use super::{exec, request};
+use super::{Attachment, InvokeError, Options, exec, request};
 use crate::conf_dir;
 use crate::plugin;
 use crate::{AddResult, CniError, NetworkConfig, PluginConfig, ValidAttachment, Version, code, validate};
-
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where configurations are dropped: `/etc/cni/net.d`.
-    pub conf_dir: PathBuf,
-    /// Where plugins are looked for: `/opt/cni/bin`. Plugins get it as CNI_PATH.
-    pub bin_dirs: Vec<PathBuf>,
-    /// Where results are cached: `/var/lib/cni`.
-    pub cache_dir: PathBuf,
-    /// How long one plugin may take; then it is killed.
-    pub timeout: Duration,
-    /// The soft limit of open files that plugins get, if it is not this process's.
-    pub open_files: Option<u64>,
-    /// Runs our own plugin within this process instead of executing it, which saves a process for every sandbox.
-    pub builtin: bool,
-}
-
-/// One sandbox's interface in a network.
-#[derive(Clone, Debug, Default)]
-pub struct Attachment {
-    pub container_id: String,
-    /// The sandbox's network namespace; DEL works without.
-    pub netns: Option<PathBuf>,
-    pub if_name: String,
-    /// CNI_ARGS, such as K8S_POD_NAME.
-    pub args: Vec<(String, String)>,
-    /// Capability arguments, such as `portMappings`. A plugin gets those that it declares.
-    pub capabilities: Map<String, Value>,
-}
-
-impl Attachment {
-    pub fn new(container_id: impl Into<String>, if_name: impl Into<String>) -> Self {
-        Self { container_id: container_id.into(), if_name: if_name.into(), ..Self::default() }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum InvokeError {
-    #[error("failed to find plugin {plugin:?} in path {dirs:?}")]
-    NotFound { plugin: String, dirs: Vec<PathBuf> },
-    #[error("cannot {action} CNI plugin {}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("CNI plugin {} was killed: it took longer than {timeout:?}", path.display())]
-    Timeout { path: PathBuf, timeout: Duration },
-    /// The plugin ran and said why it failed.
-    #[error("{0}")]
-    Failed(CniError),
-    #[error("plugin type={kind:?} failed ({command})")]
-    Plugin { kind: String, command: &'static str, source: Box<InvokeError> },
-    #[error("CNI plugin {kind:?} returned a result that cannot be read")]
-    Result { kind: String, source: serde_json::Error },
-    #[error("invalid attachment")]
-    Attachment(#[source] CniError),
-    #[error("configuration version {version} does not support the CHECK command")]
-    CheckNotSupported { version: Version },
-    #[error("cannot use the cache of CNI results in {}", dir.display())]
-    Cache { dir: PathBuf, source: io::Error },
-    #[error("the cached configuration of container {container_id} cannot be read")]
-    CachedConfig { container_id: String, source: crate::ConfigError },
-    /// Garbage collection goes on after a failure; this is the first of `count`.
-    #[error("{count} part(s) of CNI garbage collection failed")]
-    Collection { count: usize, source: Box<InvokeError> },
-    #[error("the task that ran the built-in CNI plugin was cancelled")]
-    Cancelled,
-}
-
-impl InvokeError {
-    /// What the plugin itself said, if it came to that.
-    pub fn plugin_error(&self) -> Option<&CniError> {
-        match self {
-            Self::Failed(error) => Some(error),
-            Self::Plugin { source, .. } | Self::Collection { source, .. } => source.plugin_error(),
-            _ => None,
-        }
-    }
-}
 
 /// Runs plugins. Operations on different containers may run at the same time; garbage collection waits for all of them and
 /// keeps them waiting, as the specification asks.

@@ -4,10 +4,16 @@
 //! ADD returned is cached together with the configuration that it ran with: DEL and CHECK use those, whatever has become of
 //! the configuration since.
 
+mod attachment;
 mod cache;
 mod cni;
+mod error;
 mod exec;
+mod options;
 mod request;
 
+pub use attachment::Attachment;
 pub use cache::CachedAttachment;
-pub use cni::{Attachment, Cni, InvokeError, Options};
+pub use cni::Cni;
+pub use error::InvokeError;
+pub use options::Options;

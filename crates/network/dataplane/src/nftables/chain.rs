@@ -1,81 +1,8 @@
-//! Tables' families, chains, rules and verdicts, as they are wanted.
+//! Chains and rules, as they are wanted.
 
 use crate::netlink::Builder;
 
 use super::expression::Expr;
-
-/// Which packets a table sees, and how long addresses are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Family {
-    /// `ip`
-    Ipv4,
-    /// `ip6`
-    Ipv6,
-    /// `inet`: both
-    Inet,
-}
-
-impl Family {
-    /// `NFPROTO_…`
-    pub(super) fn number(self) -> u8 {
-        match self {
-            Self::Inet => 1,
-            Self::Ipv4 => 2,
-            Self::Ipv6 => 10,
-        }
-    }
-
-    /// As `nft` writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Inet => "inet",
-            Self::Ipv4 => "ip",
-            Self::Ipv6 => "ip6",
-        }
-    }
-}
-
-/// Where the packet goes next.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    Accept,
-    Drop,
-    /// Back to the chain that jumped here.
-    Return,
-    Jump(String),
-    /// Like a jump that does not come back here.
-    Goto(String),
-}
-
-impl Verdict {
-    pub(super) fn code(&self) -> i32 {
-        match self {
-            Self::Drop => 0,
-            Self::Accept => 1,
-            Self::Jump(_) => -3,
-            Self::Goto(_) => -4,
-            Self::Return => -5,
-        }
-    }
-
-    pub(super) fn chain(&self) -> Option<&str> {
-        match self {
-            Self::Jump(chain) | Self::Goto(chain) => Some(chain),
-            _ => None,
-        }
-    }
-
-    pub(super) fn from_wire(code: i32, chain: Option<String>) -> Option<Self> {
-        match (code, chain) {
-            (0, _) => Some(Self::Drop),
-            (1, _) => Some(Self::Accept),
-            (-3, Some(chain)) => Some(Self::Jump(chain)),
-            (-4, Some(chain)) => Some(Self::Goto(chain)),
-            (-5, _) => Some(Self::Return),
-            _ => None,
-        }
-    }
-}
 
 /// Where a base chain hangs in the packet's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,9 @@ use windlass_api::text::with_causes;
 
 use super::error::{RegistryError, RequestFailure};
 use super::exchange::{cause, is_success, refused, strip_query};
-use super::repository::{Endpoint, Repository};
+use super::repository::{Endpoint, Repository, verified};
 use crate::digest::Digest;
+use crate::manifest::Descriptor;
 
 /// How often one endpoint that is not the last may fail without having sent anything before the next is asked.
 const FAILURES_BEFORE_NEXT_MAX: u32 = 2;
@@ -39,8 +40,38 @@ struct Open {
     skip: u64,
 }
 
+impl Repository {
+    /// Fetches a small blob whole and verifies it.
+    pub(crate) async fn blob(&self, blob: &Descriptor, bytes_max: u64) -> Result<Bytes, RegistryError> {
+        if blob.size > bytes_max {
+            let url = format!("{}@{}", self.reference().repository(), blob.digest);
+            return Err(RegistryError::TooLarge { url, max: bytes_max });
+        }
+        let mut excluded = 0;
+        loop {
+            let mut stream = self.blob_stream(blob, excluded);
+            let mut bytes = Vec::new();
+            while let Some(chunk) = stream.next().await? {
+                bytes.extend_from_slice(&chunk);
+            }
+            match verified(bytes.into(), &blob.digest, &stream.url()) {
+                Err(error) if stream.endpoint() + 1 < self.endpoints.len() => {
+                    tracing::warn!(error = %error, "trying next host");
+                    excluded = stream.endpoint() + 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Streams a blob. `first_endpoint` leaves out endpoints that were found to give wrong contents.
+    pub(crate) fn blob_stream(&self, blob: &Descriptor, first_endpoint: usize) -> BlobStream<'_> {
+        BlobStream::new(self, blob.digest.clone(), blob.size, first_endpoint)
+    }
+}
+
 impl<'a> BlobStream<'a> {
-    pub(super) fn new(repository: &'a Repository, digest: Digest, size: u64, first_endpoint: usize) -> Self {
+    fn new(repository: &'a Repository, digest: Digest, size: u64, first_endpoint: usize) -> Self {
         let path = format!("/blobs/{digest}");
         let mut stream = Self { repository, path, size, offset: 0, endpoint: first_endpoint, body: None, failures: 0 };
         stream.skip_unable();

@@ -16,14 +16,13 @@ use windlass_cri::AuthConfig;
 use windlass_http::dial::DialError;
 
 use super::auth::{Answer, Authorizer};
-use super::blob::BlobStream;
 use super::config::{Host, Registries, Scheme};
 use super::error::{ConfigError, RegistryError, RequestFailure};
 use super::exchange::{HttpClient, Outgoing, Transport, is_success, read_body, refused, strip_query};
 use super::hosts_toml;
 use super::retry::Backoff;
 use crate::digest::Digest;
-use crate::manifest::{ACCEPT as ACCEPT_MANIFESTS, Descriptor, MANIFEST_BYTES_MAX};
+use crate::manifest::{ACCEPT as ACCEPT_MANIFESTS, MANIFEST_BYTES_MAX};
 use crate::reference::{Object, Reference};
 
 const DIGEST_HEADER: &str = "docker-content-digest";
@@ -103,34 +102,6 @@ impl Repository {
     pub(crate) async fn manifest(&self, digest: &Digest) -> Result<Bytes, RegistryError> {
         let answer = self.ask(Question::Manifest(digest)).await?;
         Ok(answer.bytes.unwrap_or_default())
-    }
-
-    /// Fetches a small blob whole and verifies it.
-    pub(crate) async fn blob(&self, blob: &Descriptor, bytes_max: u64) -> Result<Bytes, RegistryError> {
-        if blob.size > bytes_max {
-            let url = format!("{}@{}", self.reference.repository(), blob.digest);
-            return Err(RegistryError::TooLarge { url, max: bytes_max });
-        }
-        let mut excluded = 0;
-        loop {
-            let mut stream = self.blob_stream(blob, excluded);
-            let mut bytes = Vec::new();
-            while let Some(chunk) = stream.next().await? {
-                bytes.extend_from_slice(&chunk);
-            }
-            match verified(bytes.into(), &blob.digest, &stream.url()) {
-                Err(error) if stream.endpoint() + 1 < self.endpoints.len() => {
-                    tracing::warn!(error = %error, "trying next host");
-                    excluded = stream.endpoint() + 1;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// Streams a blob. `first_endpoint` leaves out endpoints that were found to give wrong contents.
-    pub(crate) fn blob_stream(&self, blob: &Descriptor, first_endpoint: usize) -> BlobStream<'_> {
-        BlobStream::new(self, blob.digest.clone(), blob.size, first_endpoint)
     }
 
     /// How many endpoints there are.
@@ -308,7 +279,7 @@ fn private_headers(host: &Host) -> Result<HeaderMap, ConfigError> {
     Ok(headers)
 }
 
-fn verified(bytes: Bytes, digest: &Digest, url: &str) -> Result<Bytes, RegistryError> {
+pub(super) fn verified(bytes: Bytes, digest: &Digest, url: &str) -> Result<Bytes, RegistryError> {
     if digest.matches(&bytes) {
         return Ok(bytes);
     }
