@@ -114,6 +114,7 @@ impl Kubelet {
         tasks.spawn(async move { writer.status.run().await });
         tasks.spawn(manager.clone().follow_runtime());
         tasks.spawn(manager.run());
+        tasks.spawn(crate::logs::run(shared.clone()));
         tasks.spawn(crate::eviction::run(shared.clone(), registry.clone()));
         tasks.spawn(wake_when_network_comes(shared.clone(), registry.clone()));
         let handle = Handle::new(shared, registry);

@@ -17,6 +17,12 @@ pub struct Options {
     pub root: PathBuf,
     /// Where the logs of containers are: `POD_LOGS/NAMESPACE_NAME_UID/CONTAINER/ATTEMPT.log`.
     pub pod_logs: PathBuf,
+    /// A container's log that is as large is rotated; no log is when this is negative.
+    pub container_log_max_size: Quantity,
+    /// Files that there are of a container's log at most, the one that is written among them; two at least.
+    pub container_log_max_files: usize,
+    /// How often all logs are looked at; those that are written to are anyway.
+    pub container_log_monitor_interval: Duration,
     /// A directory with manifests of static pods.
     pub static_pods: Option<PathBuf>,
     /// Where the kubelet's own API listens: `daemonEndpoints`.
@@ -125,6 +131,9 @@ impl Options {
             node_ips,
             root: directory.join("kubelet"),
             pod_logs: directory.join("pod-logs"),
+            container_log_max_size: Quantity::from_bytes(10 << 20),
+            container_log_max_files: 5,
+            container_log_monitor_interval: Duration::from_secs(10),
             static_pods: None,
             port: 10250,
             cgroup_root: "/".to_owned(),

@@ -24,7 +24,6 @@ use windlass_volumes::SetUp;
 use super::kill::{self, KillOrder};
 use super::mailbox::{Ending, Mail, Mailbox};
 use super::start::{self, StartFailure, Starting};
-use crate::files;
 use crate::observe::{Observed, Observer, State};
 use crate::plan::{self, BackOff, Input, Plan, SandboxPlan, Wait, container_hash};
 use crate::pod::{ContainerKind, PodView, phase};
@@ -32,6 +31,7 @@ use crate::probe::{Kind, ProbeContext, Probers};
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
 use crate::status::{self, Eviction, StatusInput, Wanted};
+use crate::{files, logs};
 
 /// After a failure that is nobody's business to announce (the runtime is busy, a mount is held).
 const RETRY: Duration = Duration::from_secs(1);
@@ -624,8 +624,11 @@ impl Worker {
             if *count <= 2 || !dead {
                 continue;
             }
-            if self.shared.runtime.remove_container(&view.id).await.is_ok() && !view.log_path.is_empty() {
-                let _ = tokio::fs::remove_file(&view.log_path).await;
+            if self.shared.runtime.remove_container(&view.id).await.is_ok()
+                && !view.log_path.is_empty()
+                && let Err(error) = logs::remove(view.log_path.clone().into()).await
+            {
+                tracing::warn!(path = view.log_path, %error, "the log of a container that is gone cannot be removed");
             }
         }
         for sandbox in observed.sandboxes.iter().skip(1).filter(|sandbox| !sandbox.ready) {
