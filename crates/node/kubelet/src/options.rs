@@ -58,6 +58,8 @@ pub struct EvictionOptions {
     pub hard: Vec<Threshold>,
     pub soft: Vec<SoftThreshold>,
     pub max_pod_grace_seconds: i64,
+    /// How often what is left is looked at.
+    pub monitoring_interval: Duration,
     /// A pressure condition stays so long after the pressure has gone.
     pub pressure_transition_period: Duration,
 }
@@ -117,6 +119,7 @@ impl Default for EvictionOptions {
             ],
             soft: Vec::new(),
             max_pod_grace_seconds: 0,
+            monitoring_interval: Duration::from_secs(10),
             pressure_transition_period: Duration::from_secs(300),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use windlass_api::k8s::api::core::v1::Pod;
 
 use crate::pod::PodView;
@@ -62,13 +62,21 @@ pub(crate) struct Mailbox {
     news: Notify,
     /// Interrupts what is under way.
     ending: Notify,
+    /// The pod has given back what it had of the node.
+    cleaned: watch::Sender<bool>,
 }
 
 impl Mailbox {
     pub(crate) fn new(pod: Arc<Pod>) -> Self {
         let mail = Mail { pod, inputs_changed: true, gone: false, ending: None };
         let known = Mutex::new(mail.end());
-        Self { mail: Mutex::new(mail), known, news: Notify::new(), ending: Notify::new() }
+        Self {
+            mail: Mutex::new(mail),
+            known,
+            news: Notify::new(),
+            ending: Notify::new(),
+            cleaned: watch::Sender::new(false),
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Mail)) {
@@ -139,6 +147,17 @@ impl Mailbox {
 
     pub(crate) fn peek(&self) -> Mail {
         self.mail.lock().clone()
+    }
+
+    /// The worker has given back what the pod had of the node.
+    pub(crate) fn set_cleaned(&self) {
+        self.cleaned.send_replace(true);
+    }
+
+    /// Waits for that.
+    pub(crate) async fn cleaned(&self) {
+        // The sender is in `self`.
+        let _ = self.cleaned.subscribe().wait_for(|cleaned| *cleaned).await;
     }
 
     /// Waits for news since the last time.

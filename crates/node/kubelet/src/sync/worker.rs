@@ -30,7 +30,7 @@ use crate::pod::{ContainerKind, PodView, phase};
 use crate::probe::{Kind, ProbeContext, Probers};
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
-use crate::status::{self, Eviction, StatusInput, Wanted};
+use crate::status::{self, EVICTED, Eviction, StatusInput, Wanted};
 use crate::{files, logs};
 
 /// After a failure that is nobody's business to announce (the runtime is busy, a mount is held).
@@ -719,6 +719,11 @@ impl Worker {
             tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), %error, "the pod's cgroups cannot be removed yet");
             return self.retry();
         }
+        // Of an evicted pod nothing stays: what filled the node may have been its writable layers or its logs.
+        let is_evicted = self.record.lock().status.reason.as_deref() == Some(EVICTED);
+        if is_evicted && let Err(next) = self.remove_content().await {
+            return next;
+        }
         shared.objects.release(&uid);
         shared.images.forget(&uid);
         shared.node.user_namespaces().release(&uid);
@@ -729,32 +734,41 @@ impl Worker {
             record.status.clone()
         };
         shared.status.set(Wanted { pod: self.pod.clone(), status, finished: true, cleaned: true });
+        self.mailbox.set_cleaned();
         self.stage = Stage::Waiting;
         if mail.gone { Next::Again } else { Next::Idle }
     }
 
-    /// Removes what the runtime and the disk still have of the pod.
-    async fn remove(&mut self) -> Next {
-        let Some(observed) = self.observe().await else { return self.retry() };
+    /// Removes sandboxes, containers and logs.
+    async fn remove_content(&mut self) -> Result<(), Next> {
+        let Some(observed) = self.observe().await else { return Err(self.retry()) };
         for sandbox in &observed.sandboxes {
             if let Err(error) = self.shared.runtime.remove_sandbox(&sandbox.id).await {
                 tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), %error, "a sandbox cannot be removed yet");
-                return self.retry();
+                return Err(self.retry());
             }
         }
         for container in &observed.containers {
             if let Err(error) = self.shared.runtime.remove_container(&container.id).await {
                 tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), %error, "a container cannot be removed yet");
-                return self.retry();
+                return Err(self.retry());
             }
-        }
-        if let Err(error) = self.shared.volumes.remove_pod(self.pod.uid()).await {
-            tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), error = %with_causes(&error), "the pod's directory cannot be removed yet");
-            return self.retry();
         }
         let logs = self.shared.log_directory(&self.pod);
         if let Err(error) = files::remove_tree(logs.clone()).await {
             tracing::warn!(path = %logs.display(), %error, "a pod's logs cannot be removed yet");
+            return Err(self.retry());
+        }
+        Ok(())
+    }
+
+    /// Removes what the runtime and the disk still have of the pod.
+    async fn remove(&mut self) -> Next {
+        if let Err(next) = self.remove_content().await {
+            return next;
+        }
+        if let Err(error) = self.shared.volumes.remove_pod(self.pod.uid()).await {
+            tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), error = %with_causes(&error), "the pod's directory cannot be removed yet");
             return self.retry();
         }
         self.shared.status.forget(&self.pod.key(), self.pod.uid());
