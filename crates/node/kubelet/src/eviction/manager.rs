@@ -58,6 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>, registry: Arc<Registry>) {
         let text = format!("Attempting to reclaim {}", decide::resource(reclaim.signal));
         shared.recorder.event(&about(&shared), EventType::Warning, "EvictionThresholdMet", text);
         if is_disk(reclaim.signal) {
+            cleaned(reclaim_ended(&registry)).await;
             images::free(&shared, &mut ages, None, Duration::ZERO).await;
             if look(&shared, &mut memory).await.is_none_or(|still| !is_disk(still.signal)) {
                 continue;
@@ -69,11 +70,22 @@ pub(crate) async fn run(shared: Arc<Shared>, registry: Arc<Registry>) {
     }
 }
 
-/// Waits until evicted pods have given back what they had: until then the node looks as if somebody else had to go as well.
-async fn cleaned(evicted: Vec<Entry>) {
-    let all = join_all(evicted.iter().map(|entry| entry.mailbox.cleaned()));
+/// Has ended pods that the API still has give back their writable layers and logs.
+fn reclaim_ended(registry: &Registry) -> Vec<Entry> {
+    let ended = |entry: &Entry| {
+        let record = entry.record.lock();
+        record.finished && !record.observed.containers.is_empty()
+    };
+    let entries: Vec<Entry> = registry.all().into_iter().filter(ended).collect();
+    entries.iter().for_each(|entry| entry.mailbox.reclaim());
+    entries
+}
+
+/// Waits until pods have given back what they had: until then the node looks as if somebody else had to go.
+async fn cleaned(pods: Vec<Entry>) {
+    let all = join_all(pods.iter().map(|entry| entry.mailbox.cleaned()));
     if tokio::time::timeout(CLEANUP_MAX, all).await.is_err() {
-        tracing::warn!("timed out waiting for evicted pods to be cleaned up");
+        tracing::warn!("timed out waiting for pods to be cleaned up");
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Worker {
     volume_retry: Duration,
     sandbox_retry: Option<Timestamp>,
     user: Option<UserNamespace>,
+    /// What an ended pod has left is to be removed.
+    reclaiming: bool,
     /// The last round has killed containers.
     killed: bool,
     /// When the pod came; until it runs.
@@ -147,6 +149,7 @@ impl Worker {
             volume_retry: VOLUME_RETRY_FIRST,
             sandbox_retry: None,
             user: None,
+            reclaiming: false,
             killed: false,
             seen: fresh.then(Instant::now),
         }
@@ -194,6 +197,7 @@ impl Worker {
     async fn round(&mut self) -> Next {
         let mail = self.mailbox.take();
         self.allocate(&mail.pod);
+        self.reclaiming |= mail.reclaim;
         if self.stage == Stage::Running && mail.must_end() {
             self.stage = Stage::Ending;
         }
@@ -210,6 +214,13 @@ impl Worker {
             Stage::Waiting if mail.gone => self.remove().await,
             Stage::Waiting => {
                 self.want(true, true);
+                if self.reclaiming {
+                    if let Err(next) = self.remove_content().await {
+                        return next;
+                    }
+                    self.reclaiming = false;
+                    self.mailbox.set_cleaned();
+                }
                 Next::Idle
             }
         }

@@ -128,6 +128,11 @@ fn who_fills_the_disk_goes_first() {
             };
             let layer = json!({"containers": [shell("c", "head -c 2000000 /dev/zero > /file; sleep 1000")]});
             cluster.create_pod("innocent", layer).await;
+            let mut ended = json!({"containers": [shell("c", "head -c 1000000 /dev/zero > /file")]});
+            ended["restartPolicy"] = json!("Never");
+            cluster.create_pod("ended", ended).await;
+            let ended = cluster.phase("ended", "Succeeded").await;
+            assert!(cluster.logs(&ended).join("c/0.log").exists());
             cluster
                 .create_pod("greedy", with_volume("head -c 9000000 /dev/zero > /v/file; touch /v/done; sleep 1000"))
                 .await;
@@ -149,6 +154,8 @@ fn who_fills_the_disk_goes_first() {
             );
             assert_eq!(condition(&evicted, "DisruptionTarget"), "True");
             assert_eq!(cluster.pod("innocent").await["status"]["phase"], "Running");
+            assert!(!cluster.logs(&ended).exists(), "the dead give first");
+            assert_eq!(cluster.pod("ended").await["status"]["phase"], "Succeeded");
         }
         .boxed()
     });
