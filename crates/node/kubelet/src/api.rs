@@ -28,6 +28,7 @@ impl ApiView {
             "clusterDNS": options.cluster_dns,
             "clusterDomain": options.cluster_domain,
             "maxPods": options.max_pods,
+            "podPidsLimit": options.pod_pids_limit,
             "podLogsDir": options.pod_logs,
             "containerLogMaxSize": options.container_log_max_size.to_string(),
             "containerLogMaxFiles": options.container_log_max_files,

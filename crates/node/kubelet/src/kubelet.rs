@@ -81,7 +81,7 @@ impl Kubelet {
             objects: Objects::new(context.client.clone(), registry.clone()),
             services: context.informers.of(&SERVICES),
             status: StatusWriter::new(context.client.clone(), pods.clone()),
-            cgroups: Cgroups::find(&options.cgroup_root),
+            cgroups: Cgroups::find(&options.cgroup_root, options.pod_pids_limit),
             node: facts,
             runtime_name: version.runtime_name,
             metrics: Arc::new(crate::metrics::Metrics::new(&context.metrics, &options.node_name)),

@@ -34,6 +34,8 @@ pub struct Options {
     /// The resolver's configuration that pods with dnsPolicy Default get.
     pub resolv_conf: PathBuf,
     pub max_pods: u32,
+    /// Processes and threads that a pod may have; -1 for any number. Upstream has no limit unless told.
+    pub pod_pids_limit: i64,
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
     pub provider_id: Option<String>,
@@ -144,6 +146,7 @@ impl Options {
             cluster_domain: "cluster.local".to_owned(),
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             max_pods: 110,
+            pod_pids_limit: 4096,
             labels: BTreeMap::new(),
             taints: Vec::new(),
             provider_id: None,

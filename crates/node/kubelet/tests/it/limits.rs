@@ -1,4 +1,4 @@
-//! What a pod may take of the node's disk.
+//! What a pod may take of the node: disk, processes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use windlass_api::Quantity;
 use windlass_cri::{ContainerFilter, RuntimeService};
 use windlass_kubelet::{Signal, Threshold, ThresholdValue};
 
-use crate::cluster::{condition, on_cluster, shell, text, until};
+use crate::cluster::{condition, container, on_cluster, shell, text, until};
 
 fn files(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
@@ -156,6 +156,34 @@ fn who_fills_the_disk_goes_first() {
             assert_eq!(cluster.pod("innocent").await["status"]["phase"], "Running");
             assert!(!cluster.logs(&ended).exists(), "the dead give first");
             assert_eq!(cluster.pod("ended").await["status"]["phase"], "Succeeded");
+        }
+        .boxed()
+    });
+}
+
+#[test]
+fn a_fork_bomb_stays_in_its_pod() {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let has_pids =
+        mounts.contains("cgroup rw,pids") || std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    if !has_pids {
+        println!("this machine has no pids cgroups: only the plan is tested");
+        return;
+    }
+    on_cluster(|cluster| {
+        async move {
+            cluster.stop().await;
+            cluster.options.pod_pids_limit = 16;
+            cluster.start().await;
+            let bomb = shell("bomb", "for i in $(seq 100); do sleep 1000 & done; echo all; sleep 1000");
+            let spec = json!({"restartPolicy": "Never", "containers": [bomb, shell("other", "sleep 1000")]});
+            cluster.create_pod("bomb", spec).await;
+            let pod = cluster.pod_when("bomb", "no more", |pod| {
+                let ended = &container(pod, "bomb")["state"]["terminated"];
+                ended["exitCode"].as_i64().is_some_and(|code| code != 0)
+            });
+            let log = cluster.log(&pod.await, "bomb", 0);
+            assert!(log.contains("can't fork") && !log.contains("all"), "{log}");
         }
         .boxed()
     });
