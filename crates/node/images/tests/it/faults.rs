@@ -1,6 +1,7 @@
 //! Registries that break off, lie, refuse and send elsewhere.
 
 use windlass_cri::{AuthConfig, Code, ImageService, ImageSpec};
+use windlass_images::unpack::{Limits, Reserve};
 use windlass_images::{Digest, Endpoint, ImageStore, Options, Registries, RegistryConfig};
 
 use crate::support::image::{Image, Layer};
@@ -236,4 +237,17 @@ impl Drop for Tmpfs {
     fn drop(&mut self) {
         let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
+}
+
+#[tokio::test]
+async fn without_room_nothing_is_unpacked() {
+    let (dir, server, image) = (directory(), Server::start().await, sample());
+    server.add("a", "1", &image);
+    let full = Reserve { percent: 100, bytes_max: u64::MAX };
+    let limits = Limits { reserve: full, ..Limits::default() };
+    let store = ImageStore::open(Options { limits, ..options(&dir) }).await.unwrap();
+    let error = pull(&store, &server.name("a:1")).await.unwrap_err();
+    assert_eq!(error.code, Code::ResourceExhausted);
+    assert!(error.message.ends_with("remove images that nobody uses, or give it more room"), "{}", error.message);
+    assert!(leftovers(&dir).is_empty());
 }
