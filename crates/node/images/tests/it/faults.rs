@@ -221,6 +221,29 @@ async fn a_full_disk_is_told_and_nothing_is_left() {
     store.close().await.unwrap();
 }
 
+#[tokio::test]
+async fn images_are_removed_from_a_full_disk() {
+    let dir = directory();
+    let server = Server::start().await;
+    let image = Image::new(vec![Layer::new().noise("base", 2 << 20, 7)]);
+    server.add("a", "1", &image);
+    let disk = Tmpfs::mount(dir.path(), "size=4m");
+    let store = ImageStore::open(options(&dir)).await.unwrap();
+    let name = server.name("a:1");
+    pull(&store, &name).await.unwrap();
+    store.flush().await.unwrap();
+    // Not a byte is left.
+    let mut rest = std::fs::File::create(disk.0.join("rest")).unwrap();
+    while std::io::Write::write(&mut rest, &[0; 4096]).is_ok_and(|wrote| wrote > 0) {}
+    store.remove_image(&ImageSpec::new(&name)).await.unwrap();
+    store.collect_garbage([]).await.unwrap();
+    assert!(crate::support::list(&dir.path().join("images/layers")).is_empty());
+    store.close().await.unwrap();
+    let store = ImageStore::open(options(&dir)).await.unwrap();
+    assert!(store.list_images(None).await.unwrap().is_empty());
+    store.close().await.unwrap();
+}
+
 /// A small file system, gone at the end.
 struct Tmpfs(std::path::PathBuf);
 
