@@ -27,6 +27,7 @@ enum Hierarchies {
         all: Vec<PathBuf>,
         cpu: Option<PathBuf>,
         memory: Option<PathBuf>,
+        pids: Option<PathBuf>,
     },
     V2(PathBuf),
     /// Nothing is limited.
@@ -37,20 +38,37 @@ enum Hierarchies {
 pub(crate) struct Cgroups {
     root: String,
     hierarchies: Hierarchies,
+    /// Processes and threads of a pod; `None` for any number.
+    pids_max: Option<i64>,
+}
+
+/// What a cgroup is to be limited to; what is `None` is left as it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    shares: Option<i64>,
+    /// 0 for none.
+    quota_us: Option<i64>,
+    /// 0 for none.
+    memory_bytes: Option<i64>,
+    pids: Option<i64>,
 }
 
 /// A file of a cgroup and what is written into it.
 type Setting = (PathBuf, String);
 
 impl Cgroups {
-    /// `root` is a path below the root of each hierarchy.
-    pub(crate) fn find(root: &str) -> Self {
+    /// `root` is a path below the root of each hierarchy, `pids_max` what a pod may have of processes and threads (none: negative).
+    pub(crate) fn find(root: &str, pids_max: i64) -> Self {
         let mounts = std::fs::read_to_string(MOUNTS).unwrap_or_default();
         let hierarchies = from_mounts(&mounts);
         if hierarchies == Hierarchies::None {
             tracing::warn!("no cgroup hierarchy is mounted: pods are not limited");
         }
-        Self { root: root.trim_matches('/').to_owned(), hierarchies }
+        let pids_max = Some(pids_max).filter(|max| *max > 0);
+        if let (Hierarchies::V1 { pids: None, .. }, Some(_)) = (&hierarchies, pids_max) {
+            tracing::warn!("no pids cgroup hierarchy is mounted: the number of a pod's processes is not limited");
+        }
+        Self { root: root.trim_matches('/').to_owned(), hierarchies, pids_max }
     }
 
     fn base(&self) -> String {
@@ -70,45 +88,48 @@ impl Cgroups {
         format!("{}/pod{}", self.class(class_of(pod)), pod.uid())
     }
 
-    fn settings(&self, cgroup: &str, shares: Option<i64>, quota_us: i64, memory_bytes: i64) -> Vec<Setting> {
+    fn settings(&self, cgroup: &str, limits: Limits) -> Vec<Setting> {
+        let Limits { shares, quota_us, memory_bytes, pids } = limits;
         let mut all = Vec::new();
-        let mut set = |base: &Path, file: &str, value: String| {
-            all.push((base.join(cgroup.trim_start_matches('/')).join(file), value));
+        let mut set = |base: &Option<PathBuf>, file: &str, value: Option<String>| {
+            if let (Some(base), Some(value)) = (base, value) {
+                all.push((base.join(cgroup.trim_start_matches('/')).join(file), value));
+            }
         };
+        let or = |none: &str, limit: i64| if limit > 0 { limit.to_string() } else { none.to_owned() };
         match &self.hierarchies {
-            Hierarchies::V1 { cpu, memory, .. } => {
-                if let Some(cpu) = cpu {
-                    if let Some(shares) = shares {
-                        set(cpu, "cpu.shares", shares.to_string());
-                    }
-                    set(cpu, "cpu.cfs_quota_us", if quota_us > 0 { quota_us } else { -1 }.to_string());
-                }
-                if let Some(memory) = memory {
-                    let limit = if memory_bytes > 0 { memory_bytes } else { -1 };
-                    set(memory, "memory.limit_in_bytes", limit.to_string());
-                }
+            Hierarchies::V1 { cpu, memory, pids: of_pids, .. } => {
+                set(cpu, "cpu.shares", shares.map(|it| it.to_string()));
+                set(cpu, "cpu.cfs_quota_us", quota_us.map(|it| or("-1", it)));
+                set(memory, "memory.limit_in_bytes", memory_bytes.map(|it| or("-1", it)));
+                set(of_pids, "pids.max", pids.map(|it| or("max", it)));
             }
             Hierarchies::V2(base) => {
-                if let Some(shares) = shares {
-                    set(base, "cpu.weight", weight(shares).to_string());
-                }
-                let quota = if quota_us > 0 { format!("{quota_us} 100000") } else { "max 100000".to_owned() };
-                set(base, "cpu.max", quota);
-                let memory = if memory_bytes > 0 { memory_bytes.to_string() } else { "max".to_owned() };
-                set(base, "memory.max", memory);
+                let base = Some(base.clone());
+                set(&base, "cpu.weight", shares.map(|it| weight(it).to_string()));
+                set(&base, "cpu.max", quota_us.map(|it| format!("{} 100000", or("max", it))));
+                set(&base, "memory.max", memory_bytes.map(|it| or("max", it)));
+                set(&base, "pids.max", pids.map(|it| or("max", it)));
             }
             Hierarchies::None => {}
         }
         all
     }
 
-    /// Limits the pod as a whole, where it is limited as a whole: when every container is, or when the pod itself says so.
+    /// Limits the pod as a whole, where it is limited as a whole: when every container is, or when the pod itself says so. The number of
+    /// its processes is in any case.
     pub(crate) fn limit_pod(&self, pod: &Pod) -> io::Result<()> {
         let limit = |name: &str| declared_limit(pod, name).unwrap_or_default();
         let (quota, memory) = (resources::cpu_quota_us(limit(CPU).milli()), limit(MEMORY).units());
         let requests = requests(pod, Options::SPEC);
         let shares = resources::cpu_shares(requests.amount(CPU).milli());
-        apply(&self.settings(&self.of_pod(pod), Some(shares), quota, memory))
+        let limits = Limits {
+            shares: Some(shares),
+            quota_us: Some(quota),
+            memory_bytes: Some(memory),
+            pids: Some(self.pids_max.unwrap_or(0)),
+        };
+        apply(&self.settings(&self.of_pod(pod), limits))
     }
 
     /// Shares of the classes: what burstable pods ask for together, and next to nothing for those that ask for nothing.
@@ -117,8 +138,7 @@ impl Cgroups {
         let burstable = pods.iter().filter(|pod| class_of(pod) == QosClass::Burstable && !pod.is_terminal());
         let burstable: i64 = burstable.map(|pod| milli(pod)).sum();
         for (class, shares) in [(QosClass::Burstable, resources::cpu_shares(burstable)), (QosClass::BestEffort, 2)] {
-            let settings = self.settings(&self.class(class), Some(shares), 0, 0);
-            apply(&settings[..settings.len().min(1)])?;
+            apply(&self.settings(&self.class(class), Limits { shares: Some(shares), ..Limits::default() }))?;
         }
         Ok(())
     }
@@ -145,7 +165,7 @@ impl Cgroups {
 /// Removes the cgroups of those pods that have a directory in `pods`, and those above them unless other pods are left there: those of
 /// another node on this machine, perhaps. Idempotent. `root` is [`crate::Options::cgroup_root`].
 pub fn remove_cgroups(root: &str, pods: &Path) -> io::Result<()> {
-    let cgroups = Cgroups::find(root);
+    let cgroups = Cgroups::find(root, -1);
     let uids: Vec<String> = match std::fs::read_dir(pods) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         entries => entries?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect(),
@@ -207,7 +227,7 @@ fn weight(shares: i64) -> i64 {
 }
 
 fn from_mounts(mountinfo: &str) -> Hierarchies {
-    let (mut all, mut cpu, mut memory, mut v2) = (Vec::new(), None, None, None);
+    let (mut all, mut cpu, mut memory, mut pids, mut v2) = (Vec::new(), None, None, None, None);
     for line in mountinfo.lines() {
         let Some((front, back)) = line.split_once(" - ") else { continue };
         let Some(path) = front.split(' ').nth(4).map(PathBuf::from) else { continue };
@@ -217,7 +237,7 @@ fn from_mounts(mountinfo: &str) -> Hierarchies {
             Some("cgroup") => {
                 let options = back.nth(1).unwrap_or_default();
                 let has = |name: &str| options.split(',').any(|option| option == name);
-                for (slot, name) in [(&mut cpu, "cpu"), (&mut memory, "memory")] {
+                for (slot, name) in [(&mut cpu, "cpu"), (&mut memory, "memory"), (&mut pids, "pids")] {
                     if slot.is_none() && has(name) {
                         *slot = Some(path.clone());
                     }
@@ -228,7 +248,7 @@ fn from_mounts(mountinfo: &str) -> Hierarchies {
         }
     }
     match (cpu.is_some() || memory.is_some(), v2) {
-        (true, _) => Hierarchies::V1 { all, cpu, memory },
+        (true, _) => Hierarchies::V1 { all, cpu, memory, pids },
         (false, Some(path)) => Hierarchies::V2(path),
         (false, None) => Hierarchies::None,
     }
@@ -242,24 +262,50 @@ mod tests {
 
     const V1: &str = "31 30 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                       34 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                      36 30 0:30 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
                       35 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
 
     #[test]
     fn pods_are_limited_where_all_containers_are() {
-        let cgroups = Cgroups { root: "windlass".to_owned(), hierarchies: from_mounts(V1) };
+        let cgroups = Cgroups { root: "windlass".to_owned(), hierarchies: from_mounts(V1), pids_max: None };
         let pod: Pod = serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": {"containers": [
             {"name": "c", "resources": {
                 "limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}}]}}))
         .unwrap();
         assert_eq!(cgroups.of_pod(&pod), "/windlass/kubepods/podu");
-        let settings = cgroups.settings("/kubepods/podu", Some(1024), 100_000, 1 << 30);
-        let text: Vec<String> = settings.iter().map(|(file, value)| format!("{}={value}", file.display())).collect();
+        let limits = |pids| Limits {
+            shares: Some(1024),
+            quota_us: Some(100_000),
+            memory_bytes: Some(1 << 30),
+            pids: Some(pids),
+        };
+        let text = |cgroups: &Cgroups, limits| -> Vec<String> {
+            let settings = cgroups.settings("/kubepods/podu", limits);
+            settings.iter().map(|(file, value)| format!("{}={value}", file.display())).collect()
+        };
         assert_eq!(
-            text,
+            text(&cgroups, limits(4096)),
             [
                 "/sys/fs/cgroup/cpu,cpuacct/kubepods/podu/cpu.shares=1024",
                 "/sys/fs/cgroup/cpu,cpuacct/kubepods/podu/cpu.cfs_quota_us=100000",
                 "/sys/fs/cgroup/memory/kubepods/podu/memory.limit_in_bytes=1073741824",
+                "/sys/fs/cgroup/pids/kubepods/podu/pids.max=4096",
+            ]
+        );
+        let shares = Limits { shares: Some(2), ..Limits::default() };
+        assert_eq!(text(&cgroups, shares), ["/sys/fs/cgroup/cpu,cpuacct/kubepods/podu/cpu.shares=2"]);
+        let without: String =
+            V1.lines().filter(|line| !line.contains("pids")).map(|line| format!("{line}\n")).collect();
+        let cgroups = Cgroups { hierarchies: from_mounts(&without), ..cgroups };
+        assert_eq!(text(&cgroups, limits(4096)).len(), 3, "what is not there is not limited");
+        let cgroups = Cgroups { hierarchies: Hierarchies::V2("/c".into()), ..cgroups };
+        assert_eq!(
+            text(&cgroups, limits(0)),
+            [
+                "/c/kubepods/podu/cpu.weight=39",
+                "/c/kubepods/podu/cpu.max=100000 100000",
+                "/c/kubepods/podu/memory.max=1073741824",
+                "/c/kubepods/podu/pids.max=max",
             ]
         );
         assert!(matches!(from_mounts("35 30 0:29 / /c rw - cgroup2 cgroup2 rw\n"), Hierarchies::V2(_)));

@@ -81,7 +81,7 @@ impl Kubelet {
             objects: Objects::new(context.client.clone(), registry.clone()),
             services: context.informers.of(&SERVICES),
             status: StatusWriter::new(context.client.clone(), pods.clone()),
-            cgroups: Cgroups::find(&options.cgroup_root),
+            cgroups: Cgroups::find(&options.cgroup_root, options.pod_pids_limit),
             node: facts,
             loops: Arc::default(),
             runtime_name: version.runtime_name,
@@ -116,6 +116,7 @@ impl Kubelet {
         loops.spawn(&mut tasks, "pod status", async move { writer.status.run().await });
         loops.spawn(&mut tasks, "runtime events", manager.clone().follow_runtime());
         loops.spawn(&mut tasks, "pods", manager.run());
+        loops.spawn(&mut tasks, "logs", crate::logs::run(shared.clone()));
         loops.spawn(&mut tasks, "eviction", crate::eviction::run(shared.clone(), registry.clone()));
         loops.spawn(&mut tasks, "network", wake_when_network_comes(shared.clone(), registry.clone()));
         let handle = Handle::new(shared, registry);

@@ -17,6 +17,12 @@ pub struct Options {
     pub root: PathBuf,
     /// Where the logs of containers are: `POD_LOGS/NAMESPACE_NAME_UID/CONTAINER/ATTEMPT.log`.
     pub pod_logs: PathBuf,
+    /// A container's log that is as large is rotated; no log is when this is negative.
+    pub container_log_max_size: Quantity,
+    /// Files that there are of a container's log at most, the one that is written among them; two at least.
+    pub container_log_max_files: usize,
+    /// How often all logs are looked at; those that are written to are anyway.
+    pub container_log_monitor_interval: Duration,
     /// A directory with manifests of static pods.
     pub static_pods: Option<PathBuf>,
     /// Where the kubelet's own API listens: `daemonEndpoints`.
@@ -28,6 +34,8 @@ pub struct Options {
     /// The resolver's configuration that pods with dnsPolicy Default get.
     pub resolv_conf: PathBuf,
     pub max_pods: u32,
+    /// Processes and threads that a pod may have; -1 for any number. Upstream has no limit unless told.
+    pub pod_pids_limit: i64,
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
     pub provider_id: Option<String>,
@@ -52,6 +60,8 @@ pub struct EvictionOptions {
     pub hard: Vec<Threshold>,
     pub soft: Vec<SoftThreshold>,
     pub max_pod_grace_seconds: i64,
+    /// How often what is left is looked at.
+    pub monitoring_interval: Duration,
     /// A pressure condition stays so long after the pressure has gone.
     pub pressure_transition_period: Duration,
 }
@@ -111,6 +121,7 @@ impl Default for EvictionOptions {
             ],
             soft: Vec::new(),
             max_pod_grace_seconds: 0,
+            monitoring_interval: Duration::from_secs(10),
             pressure_transition_period: Duration::from_secs(300),
         }
     }
@@ -125,6 +136,9 @@ impl Options {
             node_ips,
             root: directory.join("kubelet"),
             pod_logs: directory.join("pod-logs"),
+            container_log_max_size: Quantity::from_bytes(10 << 20),
+            container_log_max_files: 5,
+            container_log_monitor_interval: Duration::from_secs(10),
             static_pods: None,
             port: 10250,
             cgroup_root: "/".to_owned(),
@@ -132,6 +146,7 @@ impl Options {
             cluster_domain: "cluster.local".to_owned(),
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             max_pods: 110,
+            pod_pids_limit: 4096,
             labels: BTreeMap::new(),
             taints: Vec::new(),
             provider_id: None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use windlass_api::time::Clock;
 use windlass_cri::{Code, Error, ImageSource, PodNetwork, Result};
+use windlass_tree::Meter;
 
 use crate::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::container::Container;
@@ -17,7 +18,6 @@ use crate::layout::Layout;
 use crate::registry::Registry;
 use crate::sandbox::Sandbox;
 use crate::spec::seccomp::{self, default_profile};
-use crate::stats::LayerUsage;
 use crate::supervisor::client::Client;
 use crate::supervisor::link::Link;
 
@@ -37,7 +37,7 @@ pub(crate) struct Core {
     /// Capabilities that the node's process has itself: more it cannot give.
     pub(crate) available_capabilities: u64,
     /// What writable layers take, as last counted.
-    pub(crate) layers: LayerUsage,
+    pub(crate) layers: Meter,
     pub(crate) filters: Mutex<HashMap<u64, String>>,
     /// Cgroups that had to be made above sandboxes, each the topmost of its path.
     pub(crate) made_cgroups: Mutex<BTreeSet<PathBuf>>,

@@ -22,11 +22,10 @@ use crate::launch::credentials::check_privileges;
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::registry::Registry;
-use crate::stats::LayerUsage;
 use crate::supervisor::link::{Link, News};
 use crate::supervisor::protocol::Event;
 use crate::sys::capability;
-use crate::{recovery, sandbox, store};
+use crate::{recovery, sandbox, stats, store};
 
 /// News of the supervisor that wait to be taken; taking them waits for nothing.
 const NEWS_MAX: usize = 4096;
@@ -74,7 +73,7 @@ impl Runtime {
             events: Events::new(options.clock),
             registry: Registry::default(),
             available_capabilities,
-            layers: LayerUsage::default(),
+            layers: stats::meter(),
             filters: Mutex::new(HashMap::new()),
             made_cgroups: Mutex::new(BTreeSet::new()),
         });

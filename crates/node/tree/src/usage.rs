@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 
 use crate::walk;
 
@@ -28,25 +28,49 @@ pub struct FileSystem {
     pub inodes_free: u64,
 }
 
+impl Usage {
+    /// Of each the greater.
+    pub(crate) fn at_least(self, other: Self) -> Self {
+        Self { bytes: self.bytes.max(other.bytes), inodes: self.inodes.max(other.inodes) }
+    }
+}
+
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), inodes: self.inodes.saturating_add(other.inodes) }
+    }
+}
+
+impl std::iter::Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), std::ops::Add::add)
+    }
+}
+
 /// Counts the tree at `path`, itself included, as `du` does: blocks rather than lengths, hard links once, mounted file systems
 /// not at all.
 pub fn usage(path: &Path) -> Result<Usage> {
+    usage_while(path, |_| true)
+}
+
+/// As [`usage`], for as long as `goes_on` says so, which is told what was found after each file; else `CANCELED`.
+pub(crate) fn usage_while(path: &Path, mut goes_on: impl FnMut(Usage) -> bool) -> Result<Usage> {
     let root: OwnedFd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut usage = Usage::default();
     let mut linked = HashSet::new();
-    let mut count = |stat: &Stat| {
+    let mut count = |stat: &Stat| -> Result<()> {
         let is_linked = stat.st_nlink > 1 && FileType::from_raw_mode(stat.st_mode) != FileType::Directory;
         if is_linked && linked.len() < LINKED_MAX && !linked.insert(stat.st_ino) {
-            return;
+            return Ok(());
         }
         usage.bytes += stat.st_blocks.unsigned_abs() * 512;
         usage.inodes += 1;
+        if goes_on(usage) { Ok(()) } else { Err(Errno::CANCELED) }
     };
-    count(&rustix::fs::fstat(&root)?);
-    walk(&root, |entry| {
-        count(&entry.stat);
-        Ok(())
-    })?;
+    count(&rustix::fs::fstat(&root)?)?;
+    walk(&root, |entry| count(&entry.stat))?;
     Ok(usage)
 }
 

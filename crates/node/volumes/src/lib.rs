@@ -37,4 +37,4 @@ pub use payload::PayloadError;
 pub use plan::NodeFacts;
 pub use plugins::SetUpError;
 pub use sources::{ConfigMapData, SecretData, SourceError, Sources, Token, TokenRequest};
-pub use volumes::{SetUp, VolumeError, VolumeStats, Volumes};
+pub use volumes::{SetUp, VolumeError, Volumes};

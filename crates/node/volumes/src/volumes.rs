@@ -1,4 +1,4 @@
-//! The door to all of it: setting up a pod's volumes, mounting them into containers, measuring, tearing down.
+//! The door to all of it: setting up a pod's volumes, mounting them into containers, tearing down.
 //!
 //! Every call is idempotent and may be repeated after a crash; two calls for one pod wait for each other. Nothing is
 //! remembered but tokens: what is mounted, the kernel knows.
@@ -14,11 +14,10 @@ use tokio::sync::Semaphore;
 use windlass_api::k8s::api::core::v1::{Container, Pod, Volume};
 use windlass_api::time::Clock;
 use windlass_cri::Mount;
-use windlass_tree::{FileSystem, Usage};
 
 use crate::cleanup::{self, TearDownError};
 use crate::container::{self, MountError};
-use crate::layout::{Layout, is_file_name};
+use crate::layout::{Layout, Plugin, is_file_name};
 use crate::mounted::Mounted;
 use crate::ownership::Ownership;
 use crate::payload::{Collector, PayloadError};
@@ -30,8 +29,6 @@ use crate::{pod, sub_path};
 
 /// Changing the owner of a large volume and removing one take long: not more than this many at a time.
 const BLOCKING_MAX: usize = 16;
-/// Measuring is never urgent.
-const MEASURING_MAX: usize = 1;
 
 /// The volumes of this node's pods.
 #[derive(Clone)]
@@ -45,7 +42,6 @@ struct Inner {
     tokens: Tokens,
     pods: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     blocking: Arc<Semaphore>,
-    measuring: Arc<Semaphore>,
 }
 
 /// The right to change a pod's volumes. Work on a blocking thread holds it too, for the thread goes on when the call that
@@ -91,13 +87,6 @@ impl VolumeError {
     }
 }
 
-/// What a volume takes and what its file system has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VolumeStats {
-    pub usage: Usage,
-    pub file_system: FileSystem,
-}
-
 impl Volumes {
     /// `root` is the kubelet's directory.
     pub fn new(root: impl Into<PathBuf>, clock: Clock) -> Self {
@@ -108,7 +97,6 @@ impl Volumes {
                 tokens: Tokens::default(),
                 pods: Mutex::default(),
                 blocking: Arc::new(Semaphore::new(BLOCKING_MAX)),
-                measuring: Arc::new(Semaphore::new(MEASURING_MAX)),
             }),
         }
     }
@@ -253,17 +241,19 @@ impl Volumes {
         failures
     }
 
-    /// What a volume takes. `None` for devices, images, and paths of the node, which are not ours to measure.
-    pub async fn stats(&self, volume: &Mounted) -> Option<std::io::Result<VolumeStats>> {
-        let Mounted::Path { path, .. } = volume else { return None };
-        if !path.starts_with(self.inner.layout.pods()) {
-            return None;
+    /// Where those emptyDirs of a pod are that take the node's disk, by name. Not all of them need be there yet.
+    pub fn on_disk(&self, pod: &Pod) -> BTreeMap<String, PathBuf> {
+        let uid = pod::uid(pod);
+        if !is_file_name(uid) {
+            return BTreeMap::new();
         }
-        let path = path.clone();
-        let measure = move || {
-            Ok(VolumeStats { usage: windlass_tree::usage(&path)?, file_system: windlass_tree::file_system(&path)? })
+        let volumes = pod::spec(pod).and_then(|spec| spec.volumes.as_ref()).into_iter().flatten();
+        let is_on_disk = |volume: &&Volume| {
+            let medium = volume.empty_dir.as_ref().map(|source| source.medium.as_deref().unwrap_or_default());
+            medium == Some("") && is_file_name(&volume.name)
         };
-        Some(self.inner.run(&self.inner.measuring, None, measure).await)
+        let path = |volume: &Volume| self.inner.layout.volume(uid, Plugin::EmptyDir, &volume.name);
+        volumes.filter(is_on_disk).map(|volume| (volume.name.clone(), path(volume))).collect()
     }
 
     /// Names of the volumes that a pod's containers use.

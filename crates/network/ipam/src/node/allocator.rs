@@ -7,7 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use nix::fcntl::{Flock, FlockArg};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, RenameFlags, renameat2};
 
 use super::{Exhausted, Owner, State};
 
@@ -102,15 +103,24 @@ impl NodeAllocator {
         }
     }
 
-    /// The new file is on disk before it takes the old one's place, so even a power cut leaves one of them whole.
+    /// The new file is on disk before it takes the old one's place, so even a power cut leaves one of them whole. The two change places,
+    /// and each keeps the blocks that it has: giving addresses back works on a full disk.
     fn store(&self, state: &State) -> Result<(), Error> {
-        let (path, fresh) = (self.path("json"), self.path("json.new"));
+        let (path, spare) = (self.path("json"), self.path("json.new"));
         let bytes = serde_json::to_vec(state).map_err(|error| io_error("encode", &path)(error.into()))?;
         let write = || {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
-            file.write_all(&bytes)?;
-            file.sync_data()?;
-            fs::rename(&fresh, &path)
+            overwrite(&spare, &bytes)?;
+            match renameat2(None, &spare, None, &path, RenameFlags::RENAME_EXCHANGE) {
+                Ok(()) => Ok(()),
+                Err(Errno::ENOENT) => {
+                    fs::rename(&spare, &path)?;
+                    // For the first address that is given back.
+                    overwrite(&spare, &bytes)
+                }
+                // Not every file system can exchange files.
+                Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(&spare, &path),
+                Err(error) => Err(error.into()),
+            }
         };
         write().map_err(io_error("write", &path))
     }
@@ -118,6 +128,16 @@ impl NodeAllocator {
     fn path(&self, suffix: &str) -> PathBuf {
         self.dir.join(format!("{}.{suffix}", self.name))
     }
+}
+
+/// Replaces what a file holds and leaves it as long as it was at least, with spaces, which mean nothing in JSON.
+fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    let mut padded = bytes.to_vec();
+    padded.resize(length.max(bytes.len()), b' ');
+    file.write_all(&padded)?;
+    file.sync_data()
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

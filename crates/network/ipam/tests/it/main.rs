@@ -115,3 +115,33 @@ fn allocate_until_killed() {
         allocator.release(&owner((turn + 50) % 100)).unwrap();
     }
 }
+
+/// Pods that have filled the disk must be able to leave their network.
+#[test]
+fn addresses_are_given_back_on_a_full_disk() {
+    assert!(nix::unistd::geteuid().is_root(), "this test mounts a file system: run it as root");
+    let directory = tempfile::tempdir().unwrap();
+    nix::mount::mount(Some("tmpfs"), directory.path(), Some("tmpfs"), nix::mount::MsFlags::empty(), Some("size=256k"))
+        .unwrap();
+    let work = || {
+        let allocator = NodeAllocator::new(directory.path().join("ipam"), "net").unwrap();
+        let owner = |number: usize| Owner { container_id: format!("container-{number}"), if_name: "eth0".to_owned() };
+        let subnets = ["10.0.0.0/24".parse().unwrap()];
+        for count in [1, 40] {
+            for number in 0..count {
+                allocator.allocate(&subnets, &owner(number)).unwrap();
+            }
+            let full = directory.path().join("full");
+            let mut file = std::fs::File::create(&full).unwrap();
+            while std::io::Write::write(&mut file, &[1; 4096]).is_ok_and(|wrote| wrote > 0) {}
+            for number in 0..count {
+                assert_eq!(allocator.release(&owner(number)).unwrap().len(), 1, "{number} of {count}");
+            }
+            assert_eq!(allocator.release(&owner(0)).unwrap(), Vec::<std::net::IpAddr>::new());
+            std::fs::remove_file(full).unwrap();
+        }
+    };
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    nix::mount::umount2(directory.path(), nix::mount::MntFlags::MNT_DETACH).unwrap();
+    outcome.unwrap();
+}

@@ -42,9 +42,9 @@ impl Core {
         let _collecting = self.collecting.lock().await;
         let core = self.clone();
         let (reclaimed, discarded) = blocking(move || core.discard_unused(&in_use)).await?;
-        if reclaimed.layers > 0 {
-            self.persist().await.map_err(StoreError::Write)?;
-        }
+        // On a full disk the index is written when there is room again. Until then it lists layers that are gone, and whoever reads it
+        // forgets them.
+        let written = if reclaimed.layers > 0 { self.persist().await } else { Ok(()) };
         let core = self.clone();
         blocking(move || {
             core.remove_discarded(&discarded);
@@ -53,6 +53,9 @@ impl Core {
             core.blobs.retain(&keep).map_err(StoreError::Collect)
         })
         .await?;
+        if written.is_err() {
+            self.persist().await.map_err(StoreError::Write)?;
+        }
         Ok(reclaimed)
     }
 

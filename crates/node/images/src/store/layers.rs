@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::manifest::Descriptor;
 use crate::pull::{Counted, Progress};
 use crate::registry::{BlobStream, RegistryError, Repository};
-use crate::unpack::{self, FixupError, UnpackError, Unpacked};
+use crate::unpack::{self, ExtractError, FixupError, UnpackError, Unpacked};
 
 /// How many pieces of a download wait for the unpacking; a piece is what one read of the connection gave.
 const PIECES_MAX: usize = 4;
@@ -298,6 +298,10 @@ impl LayerError {
             Self::Fetch { source, .. } => source.code(),
             Self::Directory { source, .. } => io(source),
             Self::Fixup { source, .. } => io(&source.source),
+            Self::Unpack {
+                source: UnpackError::Extract(ExtractError::NoRoom { .. } | ExtractError::NoInodes { .. }),
+                ..
+            } => Code::ResourceExhausted,
             Self::Unpack { source, .. } => source.io().map_or(Code::Internal, io),
         }
     }

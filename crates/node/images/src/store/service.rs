@@ -49,8 +49,11 @@ impl ImageService for ImageStore {
             .remove(text)
             .map_err(|source| StoreError::Reference { text: text.clone(), source })?;
         if removed {
-            self.core.persist().await.map_err(StoreError::Write)?;
-            self.core.collect_soon();
+            match self.core.persist().await {
+                Err(error) if error.kind() != std::io::ErrorKind::StorageFull => Err(StoreError::Write(error))?,
+                // What is removed makes room, and the index is written then.
+                Err(_) | Ok(()) => self.core.collect_soon(),
+            }
         }
         Ok(())
     }

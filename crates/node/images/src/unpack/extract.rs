@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use windlass_tree::{Links, clean, open_dir};
 
+use super::room::{Reserve, Room};
 use super::{OPAQUE_XATTR, attributes};
 use crate::tar::{Entry, Kind, TarError, TarReader, Timestamp};
 
@@ -35,12 +36,22 @@ const DISK_BLOCK: u64 = 4096;
 pub struct Limits {
     pub entries_max: u64,
     pub bytes_max: u64,
+    /// How many times its compressed size a layer may unpack to, once it is larger than `ratio_from_bytes`.
+    pub ratio_max: u64,
+    pub ratio_from_bytes: u64,
+    pub reserve: Reserve,
 }
 
 impl Default for Limits {
-    /// Ten times what the largest images known have.
+    /// Ten times what the largest images known have, and forty times how well programs and their data compress.
     fn default() -> Self {
-        Self { entries_max: 10_000_000, bytes_max: 1 << 40 }
+        Self {
+            entries_max: 10_000_000,
+            bytes_max: 1 << 40,
+            ratio_max: 200,
+            ratio_from_bytes: 1 << 30,
+            reserve: Reserve::default(),
+        }
     }
 }
 
@@ -52,10 +63,17 @@ pub enum ExtractError {
     Escapes { path: String },
     #[error("{path:?} in the layer's archive is not a valid whiteout")]
     Whiteout { path: String },
-    #[error("the layer has more than {0} entries")]
+    #[error("the layer has more than {0} entries: split it into several, or have the image made smaller")]
     TooManyEntries(u64),
-    #[error("the layer unpacks to more than {0} bytes")]
+    #[error("the layer unpacks to more than {0} bytes: split it into several, or have the image made smaller")]
     TooLarge(u64),
+    #[error(
+        "the image file system has {available} bytes left, of which {reserve} are kept free: remove images that nobody uses, or give \
+         it more room"
+    )]
+    NoRoom { available: u64, reserve: u64 },
+    #[error("the image file system has only {free} inodes left: remove images that nobody uses, or give it more room")]
+    NoInodes { free: u64 },
     #[error("failed to {action} {path:?}")]
     File { action: &'static str, path: String, source: std::io::Error },
 }
@@ -79,6 +97,7 @@ struct Parent {
 
 pub(super) struct Extractor {
     root: OwnedFd,
+    room: Room,
     limits: Limits,
     written: Written,
     entries: u64,
@@ -95,6 +114,7 @@ impl Extractor {
     /// `root` is an empty directory.
     pub(super) fn new(root: OwnedFd, limits: Limits) -> Self {
         Self {
+            room: Room::of(&root, limits.reserve),
             root,
             limits,
             written: Written::default(),
@@ -107,6 +127,7 @@ impl Extractor {
     }
 
     pub(super) fn run(mut self, archive: &mut TarReader<impl Read>) -> Result<Written, ExtractError> {
+        self.room.look(0)?;
         while let Some(entry) = archive.next_entry().map_err(ExtractError::Archive)? {
             self.entries += 1;
             if self.entries > self.limits.entries_max {
@@ -333,6 +354,7 @@ impl Extractor {
     fn write(&mut self, file: &OwnedFd, entry: &Entry, data: &mut impl Read) -> Result<(), ExtractError> {
         let stored = entry.extents.as_ref().map_or(entry.size, |extents| extents.iter().map(|e| e.len).sum());
         self.count_bytes(stored)?;
+        self.room.writes(stored)?;
         match &entry.extents {
             None => self.copy(file, 0, entry.size, entry, data),
             Some(extents) => {
@@ -370,6 +392,7 @@ impl Extractor {
                 rest = &rest[wrote..];
             }
             left -= read as u64;
+            self.room.wrote(read as u64)?;
         }
         Ok(())
     }
@@ -377,6 +400,7 @@ impl Extractor {
     /// A file of any kind; a directory takes a block.
     fn count_inode(&mut self, directory: bool) -> Result<(), ExtractError> {
         self.written.inodes += 1;
+        self.room.made()?;
         self.count_bytes(u64::from(directory))
     }
 

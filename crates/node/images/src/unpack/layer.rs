@@ -26,6 +26,11 @@ pub enum UnpackError {
     Decompress(#[source] io::Error),
     #[error("failed to extract the layer")]
     Extract(#[source] ExtractError),
+    #[error(
+        "the layer unpacks to more than {max} bytes, {ratio} times its compressed size, as decompression bombs do: pull it from a source \
+         that you trust, or have the image made of smaller layers"
+    )]
+    Ratio { max: u64, ratio: u64 },
     #[error("unexpected size of the layer: expected {expected} bytes, got {actual}")]
     Size { expected: u64, actual: u64 },
     #[error("unexpected commit digest {actual}, expected {expected}: failed precondition")]
@@ -64,10 +69,13 @@ pub fn unpack(
     diff_id: &Digest,
     limits: Limits,
 ) -> Result<Unpacked, UnpackError> {
+    let bytes_max =
+        blob.map_or(u64::MAX, |(_, size)| size.saturating_mul(limits.ratio_max).max(limits.ratio_from_bytes));
+    let tar = Tar { diff_id, bytes_max, ratio: limits.ratio_max };
     let (full, filled) = sync_channel(BUFFERS_MAX);
     let (empty, emptied) = channel();
     std::thread::scope(|scope| {
-        let decompressing = scope.spawn(move || decompress(stream, blob, diff_id, &full, &emptied));
+        let decompressing = scope.spawn(move || decompress(stream, blob, &tar, &full, &emptied));
         let mut archive = TarReader::new(Buffers { filled, empty, current: Vec::new(), at: 0 });
         let written = Extractor::new(root, limits).run(&mut archive);
         let mut rest = archive.into_inner();
@@ -87,18 +95,25 @@ pub fn unpack(
     })
 }
 
+/// What the decompressed stream must be.
+struct Tar<'a> {
+    diff_id: &'a Digest,
+    bytes_max: u64,
+    ratio: u64,
+}
+
 /// Decompresses the stream into buffers and verifies both digests. Should nobody want the buffers any more, the stream is
 /// still read to its end, for damaged contents are to be known as such.
 fn decompress(
     stream: impl Read,
     blob: Option<(&Digest, u64)>,
-    diff_id: &Digest,
+    tar: &Tar<'_>,
     full: &SyncSender<Vec<u8>>,
     emptied: &Receiver<Vec<u8>>,
 ) -> Result<(), UnpackError> {
     let mut outer =
         Hashing { inner: stream, hasher: blob.map(|(digest, _)| Hasher::new(digest.algorithm())), failure: None };
-    let result = send_tar(&mut outer, diff_id, full, emptied);
+    let result = send_tar(&mut outer, tar, full, emptied);
     if result.is_err() || blob.is_some() {
         // An error here is remembered like any other.
         let _ = io::copy(&mut outer, &mut io::sink());
@@ -120,12 +135,12 @@ fn decompress(
 
 fn send_tar(
     stream: &mut impl Read,
-    diff_id: &Digest,
+    tar: &Tar<'_>,
     full: &SyncSender<Vec<u8>>,
     emptied: &Receiver<Vec<u8>>,
 ) -> Result<(), UnpackError> {
     let mut decoder = Decoder::new(stream).map_err(UnpackError::Decompress)?;
-    let mut hasher = Hasher::new(diff_id.algorithm());
+    let mut hasher = Hasher::new(tar.diff_id.algorithm());
     loop {
         let mut buffer = emptied.try_recv().unwrap_or_default();
         buffer.resize(BUFFER_BYTES, 0);
@@ -140,6 +155,9 @@ fn send_tar(
         }
         buffer.truncate(length);
         hasher.update(&buffer);
+        if hasher.bytes() > tar.bytes_max {
+            return Err(UnpackError::Ratio { max: tar.bytes_max, ratio: tar.ratio });
+        }
         if length == 0 {
             break;
         }
@@ -150,7 +168,7 @@ fn send_tar(
     }
     decoder.drain().map_err(UnpackError::Decompress)?;
     let actual = hasher.finish();
-    if actual == *diff_id { Ok(()) } else { Err(UnpackError::DiffId { expected: diff_id.clone(), actual }) }
+    if actual == *tar.diff_id { Ok(()) } else { Err(UnpackError::DiffId { expected: tar.diff_id.clone(), actual }) }
 }
 
 /// The buffers that come as one stream.

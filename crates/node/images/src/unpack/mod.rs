@@ -8,11 +8,13 @@ mod decompress;
 mod extract;
 mod implied;
 mod layer;
+mod room;
 
 pub use decompress::{Compression, Decoder};
 pub use extract::{ExtractError, Limits};
 pub use implied::{FixupError, repair_implied_directories};
 pub use layer::{UnpackError, Unpacked, unpack};
+pub use room::Reserve;
 
 /// Overlayfs' mark for a directory that hides what lower layers have in it.
 const OPAQUE_XATTR: &str = "trusted.overlay.opaque";

@@ -1,6 +1,7 @@
 //! Registries that break off, lie, refuse and send elsewhere.
 
 use windlass_cri::{AuthConfig, Code, ImageService, ImageSpec};
+use windlass_images::unpack::{Limits, Reserve};
 use windlass_images::{Digest, Endpoint, ImageStore, Options, Registries, RegistryConfig};
 
 use crate::support::image::{Image, Layer};
@@ -220,6 +221,29 @@ async fn a_full_disk_is_told_and_nothing_is_left() {
     store.close().await.unwrap();
 }
 
+#[tokio::test]
+async fn images_are_removed_from_a_full_disk() {
+    let dir = directory();
+    let server = Server::start().await;
+    let image = Image::new(vec![Layer::new().noise("base", 2 << 20, 7)]);
+    server.add("a", "1", &image);
+    let disk = Tmpfs::mount(dir.path(), "size=4m");
+    let store = ImageStore::open(options(&dir)).await.unwrap();
+    let name = server.name("a:1");
+    pull(&store, &name).await.unwrap();
+    store.flush().await.unwrap();
+    // Not a byte is left.
+    let mut rest = std::fs::File::create(disk.0.join("rest")).unwrap();
+    while std::io::Write::write(&mut rest, &[0; 4096]).is_ok_and(|wrote| wrote > 0) {}
+    store.remove_image(&ImageSpec::new(&name)).await.unwrap();
+    store.collect_garbage([]).await.unwrap();
+    assert!(crate::support::list(&dir.path().join("images/layers")).is_empty());
+    store.close().await.unwrap();
+    let store = ImageStore::open(options(&dir)).await.unwrap();
+    assert!(store.list_images(None).await.unwrap().is_empty());
+    store.close().await.unwrap();
+}
+
 /// A small file system, gone at the end.
 struct Tmpfs(std::path::PathBuf);
 
@@ -236,4 +260,17 @@ impl Drop for Tmpfs {
     fn drop(&mut self) {
         let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
+}
+
+#[tokio::test]
+async fn without_room_nothing_is_unpacked() {
+    let (dir, server, image) = (directory(), Server::start().await, sample());
+    server.add("a", "1", &image);
+    let full = Reserve { percent: 100, bytes_max: u64::MAX };
+    let limits = Limits { reserve: full, ..Limits::default() };
+    let store = ImageStore::open(Options { limits, ..options(&dir) }).await.unwrap();
+    let error = pull(&store, &server.name("a:1")).await.unwrap_err();
+    assert_eq!(error.code, Code::ResourceExhausted);
+    assert!(error.message.ends_with("remove images that nobody uses, or give it more room"), "{}", error.message);
+    assert!(leftovers(&dir).is_empty());
 }

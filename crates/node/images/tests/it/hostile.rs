@@ -5,11 +5,16 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use proptest::prelude::*;
+use windlass_api::text::with_causes;
 use windlass_images::Digest;
-use windlass_images::unpack::{Limits, UnpackError, Unpacked, unpack};
+use windlass_images::unpack::{Limits, Reserve, UnpackError, Unpacked, unpack};
 
 use crate::support::directory;
 use crate::support::image::{Layer, PLAIN};
+
+fn limits() -> Limits {
+    Limits { entries_max: 10_000, bytes_max: 10 << 20, ..Limits::default() }
+}
 
 /// Unpacks into `DIR/layer`, beside which lies `DIR/outside`.
 fn unpack_into(dir: &Path, layer: Layer) -> Result<Unpacked, UnpackError> {
@@ -18,7 +23,7 @@ fn unpack_into(dir: &Path, layer: Layer) -> Result<Unpacked, UnpackError> {
     std::fs::create_dir_all(&root).unwrap();
     std::fs::write(dir.join("outside"), "untouched").unwrap();
     let fd = OwnedFd::from(File::open(&root).unwrap());
-    unpack(&tar[..], fd, None, &Digest::of(&tar), Limits { entries_max: 10_000, bytes_max: 10 << 20 })
+    unpack(&tar[..], fd, None, &Digest::of(&tar), limits())
 }
 
 fn untouched(dir: &Path) {
@@ -51,6 +56,48 @@ fn refused() {
     let dir = directory();
     let many = (0..10_001).fold(Layer::new(), |layer, _| layer.file("same", ""));
     assert!(unpack_into(dir.path(), many).unwrap_err().to_string().contains("failed to extract"));
+}
+
+/// As the kernel's: what was not written yet counts.
+fn used(path: &Path) -> u64 {
+    let stat = rustix::fs::statvfs(path).unwrap();
+    (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+}
+
+#[test]
+fn decompression_bombs() {
+    let dir = directory();
+    let root = OwnedFd::from(File::open(dir.path()).unwrap());
+    let tar = Layer::new().file("zeros", &"\0".repeat(4 << 20)).tar();
+    let blob = zstd::encode_all(&tar[..], 3).unwrap();
+    let digest = Digest::of(&blob);
+    let unpack_with = |limits| {
+        let root = root.try_clone().unwrap();
+        unpack(&blob[..], root, Some((&digest, blob.len() as u64)), &Digest::of(&tar), limits)
+    };
+    let error = unpack_with(Limits { ratio_from_bytes: 1 << 20, ..Limits::default() }).unwrap_err();
+    assert!(matches!(error, UnpackError::Ratio { max: 1_048_576, ratio: 200 }), "{error}");
+    unpack_with(Limits { ratio_from_bytes: 1 << 20, ratio_max: 100_000, ..Limits::default() }).unwrap();
+}
+
+#[test]
+fn the_disk_is_not_filled() {
+    let dir = directory();
+    let at = dir.path().join("small");
+    std::fs::create_dir(&at).unwrap();
+    let size = c"size=64m,nr_inodes=20000";
+    rustix::mount::mount("tmpfs", &at, "tmpfs", rustix::mount::MountFlags::empty(), size).unwrap();
+    let reserve = Reserve { percent: 50, bytes_max: u64::MAX };
+    let layer = (0..4).fold(Layer::new(), |layer, seed| layer.noise(&format!("f{seed}"), 20 << 20, seed));
+    let tar = layer.tar();
+    let fd = OwnedFd::from(File::open(&at).unwrap());
+    let limits = Limits { reserve, ..Limits::default() };
+    let result = unpack(&tar[..], fd, None, &Digest::of(&tar), limits);
+    let (left, message) = (used(&at), result.map(|_| ()).map_err(|error| with_causes(&error)));
+    rustix::mount::unmount(&at, rustix::mount::UnmountFlags::DETACH).unwrap();
+    let message = message.unwrap_err();
+    assert!(message.contains("bytes left, of which 33554") && message.contains("remove images"), "{message}");
+    assert!(left < 48 << 20, "{left}");
 }
 
 #[test]

@@ -14,6 +14,9 @@ use crate::observe::{ContainerView, Observed, State};
 use crate::pod::resources;
 use crate::probe::Verdicts;
 
+/// The reason of a pod that was ended for the sake of the node.
+pub(crate) const EVICTED: &str = "Evicted";
+
 /// Why the kubelet itself ends a pod: pressure on the node, a deadline, no room.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Eviction {

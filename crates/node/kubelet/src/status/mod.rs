@@ -18,7 +18,7 @@ mod tests;
 mod writer;
 
 pub(crate) use generate::{generate, terminated};
-pub(crate) use input::{Eviction, StatusInput};
+pub(crate) use input::{EVICTED, Eviction, StatusInput};
 pub(crate) use writer::{StatusWriter, Wanted};
 
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use windlass_api::k8s::api::core::v1::Pod;
 
 use crate::pod::PodView;
@@ -28,6 +28,8 @@ pub(crate) struct Mail {
     /// The API has no such pod any more.
     pub(crate) gone: bool,
     pub(crate) ending: Option<Ending>,
+    /// The node needs what an ended pod still has of its disk.
+    pub(crate) reclaim: bool,
 }
 
 /// What of a pod's end interrupts its worker: that it must end, within how many seconds, and that the API has no such pod.
@@ -62,13 +64,21 @@ pub(crate) struct Mailbox {
     news: Notify,
     /// Interrupts what is under way.
     ending: Notify,
+    /// The pod has given back what it had of the node.
+    cleaned: watch::Sender<bool>,
 }
 
 impl Mailbox {
     pub(crate) fn new(pod: Arc<Pod>) -> Self {
-        let mail = Mail { pod, inputs_changed: true, gone: false, ending: None };
+        let mail = Mail { pod, inputs_changed: true, gone: false, ending: None, reclaim: false };
         let known = Mutex::new(mail.end());
-        Self { mail: Mutex::new(mail), known, news: Notify::new(), ending: Notify::new() }
+        Self {
+            mail: Mutex::new(mail),
+            known,
+            news: Notify::new(),
+            ending: Notify::new(),
+            cleaned: watch::Sender::new(false),
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Mail)) {
@@ -128,17 +138,35 @@ impl Mailbox {
         self.mail.lock().pod.clone()
     }
 
-    /// What is there now. Changed inputs are told once.
+    /// What is there now. Changed inputs and a call for the disk are told once.
     pub(crate) fn take(&self) -> Mail {
         let mut mail = self.mail.lock();
         let copy = mail.clone();
         mail.inputs_changed = false;
+        mail.reclaim = false;
         *self.known.lock() = mail.end();
         copy
     }
 
     pub(crate) fn peek(&self) -> Mail {
         self.mail.lock().clone()
+    }
+
+    /// Has the worker of an ended pod remove what its containers have left, which stays for its logs otherwise.
+    pub(crate) fn reclaim(&self) {
+        self.cleaned.send_replace(false);
+        self.change(|mail| mail.reclaim = true);
+    }
+
+    /// The worker has given back what the pod had of the node.
+    pub(crate) fn set_cleaned(&self) {
+        self.cleaned.send_replace(true);
+    }
+
+    /// Waits for that.
+    pub(crate) async fn cleaned(&self) {
+        // The sender is in `self`.
+        let _ = self.cleaned.subscribe().wait_for(|cleaned| *cleaned).await;
     }
 
     /// Waits for news since the last time.

@@ -24,14 +24,14 @@ use windlass_volumes::SetUp;
 use super::kill::{self, KillOrder};
 use super::mailbox::{Ending, Mail, Mailbox};
 use super::start::{self, StartFailure, Starting};
-use crate::files;
 use crate::observe::{Observed, Observer, State};
 use crate::plan::{self, BackOff, Input, Plan, SandboxPlan, Wait, container_hash};
 use crate::pod::{ContainerKind, PodView, phase};
 use crate::probe::{Kind, ProbeContext, Probers};
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
-use crate::status::{self, Eviction, StatusInput, Wanted};
+use crate::status::{self, EVICTED, Eviction, StatusInput, Wanted};
+use crate::{files, logs};
 
 /// After a failure that is nobody's business to announce (the runtime is busy, a mount is held).
 const RETRY: Duration = Duration::from_secs(1);
@@ -103,6 +103,8 @@ pub(crate) struct Worker {
     volume_retry: Duration,
     sandbox_retry: Option<Timestamp>,
     user: Option<UserNamespace>,
+    /// What an ended pod has left is to be removed.
+    reclaiming: bool,
     /// The last round has killed containers.
     killed: bool,
     /// When the pod came; until it runs.
@@ -147,6 +149,7 @@ impl Worker {
             volume_retry: VOLUME_RETRY_FIRST,
             sandbox_retry: None,
             user: None,
+            reclaiming: false,
             killed: false,
             seen: fresh.then(Instant::now),
         }
@@ -194,6 +197,7 @@ impl Worker {
     async fn round(&mut self) -> Next {
         let mail = self.mailbox.take();
         self.allocate(&mail.pod);
+        self.reclaiming |= mail.reclaim;
         if self.stage == Stage::Running && mail.must_end() {
             self.stage = Stage::Ending;
         }
@@ -210,6 +214,13 @@ impl Worker {
             Stage::Waiting if mail.gone => self.remove().await,
             Stage::Waiting => {
                 self.want(true, true);
+                if self.reclaiming {
+                    if let Err(next) = self.remove_content().await {
+                        return next;
+                    }
+                    self.reclaiming = false;
+                    self.mailbox.set_cleaned();
+                }
                 Next::Idle
             }
         }
@@ -624,8 +635,11 @@ impl Worker {
             if *count <= 2 || !dead {
                 continue;
             }
-            if self.shared.runtime.remove_container(&view.id).await.is_ok() && !view.log_path.is_empty() {
-                let _ = tokio::fs::remove_file(&view.log_path).await;
+            if self.shared.runtime.remove_container(&view.id).await.is_ok()
+                && !view.log_path.is_empty()
+                && let Err(error) = logs::remove(view.log_path.clone().into()).await
+            {
+                tracing::warn!(path = view.log_path, %error, "the log of a container that is gone cannot be removed");
             }
         }
         for sandbox in observed.sandboxes.iter().skip(1).filter(|sandbox| !sandbox.ready) {
@@ -716,6 +730,11 @@ impl Worker {
             tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), %error, "the pod's cgroups cannot be removed yet");
             return self.retry();
         }
+        // Of an evicted pod nothing stays: what filled the node may have been its writable layers or its logs.
+        let is_evicted = self.record.lock().status.reason.as_deref() == Some(EVICTED);
+        if is_evicted && let Err(next) = self.remove_content().await {
+            return next;
+        }
         shared.objects.release(&uid);
         shared.images.forget(&uid);
         shared.node.user_namespaces().release(&uid);
@@ -726,32 +745,41 @@ impl Worker {
             record.status.clone()
         };
         shared.status.set(Wanted { pod: self.pod.clone(), status, finished: true, cleaned: true });
+        self.mailbox.set_cleaned();
         self.stage = Stage::Waiting;
         if mail.gone { Next::Again } else { Next::Idle }
     }
 
-    /// Removes what the runtime and the disk still have of the pod.
-    async fn remove(&mut self) -> Next {
-        let Some(observed) = self.observe().await else { return self.retry() };
+    /// Removes sandboxes, containers and logs.
+    async fn remove_content(&mut self) -> Result<(), Next> {
+        let Some(observed) = self.observe().await else { return Err(self.retry()) };
         for sandbox in &observed.sandboxes {
             if let Err(error) = self.shared.runtime.remove_sandbox(&sandbox.id).await {
                 tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), %error, "a sandbox cannot be removed yet");
-                return self.retry();
+                return Err(self.retry());
             }
         }
         for container in &observed.containers {
             if let Err(error) = self.shared.runtime.remove_container(&container.id).await {
                 tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), %error, "a container cannot be removed yet");
-                return self.retry();
+                return Err(self.retry());
             }
-        }
-        if let Err(error) = self.shared.volumes.remove_pod(self.pod.uid()).await {
-            tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), error = %with_causes(&error), "the pod's directory cannot be removed yet");
-            return self.retry();
         }
         let logs = self.shared.log_directory(&self.pod);
         if let Err(error) = files::remove_tree(logs.clone()).await {
             tracing::warn!(path = %logs.display(), %error, "a pod's logs cannot be removed yet");
+            return Err(self.retry());
+        }
+        Ok(())
+    }
+
+    /// Removes what the runtime and the disk still have of the pod.
+    async fn remove(&mut self) -> Next {
+        if let Err(next) = self.remove_content().await {
+            return next;
+        }
+        if let Err(error) = self.shared.volumes.remove_pod(self.pod.uid()).await {
+            tracing::warn!(pod = self.pod.name(), namespace = self.pod.namespace(), error = %with_causes(&error), "the pod's directory cannot be removed yet");
             return self.retry();
         }
         self.shared.status.forget(&self.pod.key(), self.pod.uid());

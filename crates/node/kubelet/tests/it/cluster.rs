@@ -42,7 +42,7 @@ pub(crate) struct Cluster {
     kubelet: Option<Kubelet>,
     cgroup: String,
     /// What the kubelet is told when it starts.
-    pub(crate) eviction: EvictionOptions,
+    pub(crate) options: Options,
 }
 
 /// Runs `test` on a cluster of its own.
@@ -115,6 +115,15 @@ impl Cluster {
         let _ = admin.create(&SERVICE_ACCOUNTS, "default", &json!({"metadata": {"name": "default"}})).await;
         std::fs::create_dir_all(directory.join("images")).unwrap();
         let images = Arc::new(Images::build(&directory.join("images")));
+        let cgroup = format!("windlass-kubeletit-{}-{number}-node", std::process::id());
+        let options = Options {
+            cgroup_root: format!("/{cgroup}"),
+            static_pods: Some(directory.join("manifests")),
+            cluster_dns: vec!["10.96.0.10".to_owned()],
+            // How full the disk of the machine is must not matter.
+            eviction: EvictionOptions { hard: Vec::new(), ..EvictionOptions::default() },
+            ..Options::new(NODE, vec!["192.0.2.10".parse().unwrap()], directory)
+        };
         let mut cluster = Self {
             admin,
             directory: directory.to_owned(),
@@ -122,22 +131,11 @@ impl Cluster {
             runtime: None,
             images,
             kubelet: None,
-            // How full the disk of the machine is must not matter.
-            eviction: EvictionOptions { hard: Vec::new(), ..EvictionOptions::default() },
-            cgroup: format!("windlass-kubeletit-{}-{number}-node", std::process::id()),
+            options,
+            cgroup,
         };
         cluster.start().await;
         cluster
-    }
-
-    pub(crate) fn options(&self) -> Options {
-        Options {
-            cgroup_root: format!("/{}", self.cgroup),
-            static_pods: Some(self.directory.join("manifests")),
-            cluster_dns: vec!["10.96.0.10".to_owned()],
-            eviction: self.eviction.clone(),
-            ..Options::new(NODE, vec!["192.0.2.10".parse().unwrap()], &self.directory)
-        }
     }
 
     /// Starts runtime and kubelet, again if they were stopped before.
@@ -147,7 +145,7 @@ impl Cluster {
         let runtime = Runtime::open(options, self.images.clone(), Arc::new(NoNetwork)).await.expect("a runtime");
         let runtime = Arc::new(runtime);
         self.runtime = Some(runtime.clone());
-        let options = self.options();
+        let options = self.options.clone();
         let client =
             client(&self.server, User::new(format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]));
         let context = Context {
@@ -238,10 +236,15 @@ impl Cluster {
         .await;
     }
 
+    /// Where the logs of a pod are, below those of all.
+    pub(crate) fn logs(&self, pod: &Value) -> PathBuf {
+        let directory = format!("default_{}_{}", text(&pod["metadata"]["name"]), text(&pod["metadata"]["uid"]));
+        self.directory.join("pod-logs").join(directory)
+    }
+
     /// What a pod's container has written.
     pub(crate) fn log(&self, pod: &Value, container: &str, attempt: u32) -> String {
-        let directory = format!("default_{}_{}", text(&pod["metadata"]["name"]), text(&pod["metadata"]["uid"]));
-        let path = self.directory.join("pod-logs").join(directory).join(container).join(format!("{attempt}.log"));
+        let path = self.logs(pod).join(container).join(format!("{attempt}.log"));
         let log = std::fs::read_to_string(&path).unwrap_or_default();
         log.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default().to_owned() + "\n").collect()
     }
@@ -280,7 +283,7 @@ impl Cluster {
         let runtime = Arc::into_inner(runtime).ok_or("the runtime is in use")?;
         let wiped = tokio::time::timeout(PATIENCE, runtime.wipe()).await.map_err(|error| error.to_string())?;
         wiped.map_err(|error| error.to_string())?;
-        let volumes = Volumes::new(self.options().root, Clock::system());
+        let volumes = Volumes::new(&self.options.root, Clock::system());
         if let Some((uid, error)) = volumes.remove_orphans(&std::collections::HashSet::new()).await.into_iter().next() {
             return Err(format!("{uid}: {error}"));
         }

@@ -9,6 +9,7 @@ mod images;
 
 mod containers;
 mod lifecycle;
+mod limits;
 mod node;
 mod resize;
 mod restart;

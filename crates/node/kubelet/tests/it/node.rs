@@ -45,7 +45,7 @@ fn a_node_without_memory_evicts() {
             // There is always less than all of the memory left.
             let threshold = Threshold { signal: Signal::MemoryAvailable, value: ThresholdValue::Fraction(1.0) };
             cluster.stop().await;
-            cluster.eviction.soft = vec![SoftThreshold { threshold, grace: Duration::from_secs(1) }];
+            cluster.options.eviction.soft = vec![SoftThreshold { threshold, grace: Duration::from_secs(1) }];
             cluster.start().await;
             until("the node is under pressure", || async {
                 let node = cluster.find(&NODES, "", NODE).await?;

@@ -32,7 +32,6 @@ pub(crate) async fn remove(core: &Arc<Core>, container: &Arc<Container>) -> Resu
     let (cgroup, erased, here) = (container.cgroup(core), container.clone(), core.clone());
     blocking("remove the container's cgroup", move || cgroup.remove()).await?;
     blocking("remove the container's writable layer", move || erased.erase(&here)).await?;
-    core.layers.forget(&container.id);
     core.registry.remove_container(container);
     core.events.send(&container.id, &container.sandbox_id, &container.pod_uid, ContainerEventKind::Deleted);
     Ok(())

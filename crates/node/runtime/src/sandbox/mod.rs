@@ -50,6 +50,18 @@ impl Sandbox {
         blocking("save the sandbox's state", move || sandbox.save(&core)).await
     }
 
+    /// Changes the state of a sandbox that ends, which must not need room on the disk: who finds the old state ends it once more, and
+    /// any number of times is fine.
+    pub(crate) async fn update_ending(
+        self: &std::sync::Arc<Self>,
+        core: &std::sync::Arc<Core>,
+        change: impl FnOnce(&mut SandboxState),
+    ) {
+        if let Err(error) = self.update(core, change).await {
+            tracing::warn!(sandbox = self.id, %error, "that a sandbox has ended is not on the disk");
+        }
+    }
+
     pub(crate) fn network_request(&self, core: &Core) -> NetworkRequest {
         let state = self.state.lock();
         NetworkRequest {

@@ -34,7 +34,7 @@ pub(super) async fn stop_held(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Resul
     let layout = core.layout.sandbox(&sandbox.id);
     blocking("unpin the sandbox's namespaces", move || namespaces::unpin(&layout)).await?;
     if was_ready {
-        sandbox.update(core, |_| {}).await?;
+        sandbox.update_ending(core, |_| {}).await;
         core.events.send(&sandbox.id, &sandbox.id, &sandbox.pod_uid(), ContainerEventKind::Stopped);
     }
     Ok(())
@@ -57,5 +57,6 @@ async fn leave_network(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {
         return Ok(());
     }
     core.network.teardown(&sandbox.network_request(core)).await?;
-    sandbox.update(core, |state| state.networked = false).await
+    sandbox.update_ending(core, |state| state.networked = false).await;
+    Ok(())
 }

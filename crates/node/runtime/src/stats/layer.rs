@@ -1,88 +1,43 @@
 //! What writable layers take of the disk.
 //!
-//! Counting walks the whole layer, so it happens on blocking threads, one or two at a time, and an answer is good for a while: who
-//! asks again meanwhile gets the last one, who asks later gets it too and has a fresh count made.
+//! Counting walks the whole layer, which its container may have made as large as it could: it is done in the background, and who asks
+//! waits no longer than for a small one.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use windlass_cri::FilesystemUsage;
+use windlass_tree::Meter;
 
-use super::counts::{Counted, LayerUsage};
+use crate::container::Container;
 use crate::core::Core;
 
 const GOOD_FOR: Duration = Duration::from_secs(10);
-impl LayerUsage {
-    pub(crate) fn forget(&self, container: &str) {
-        self.counted.lock().remove(container);
-    }
+const PATIENCE: Duration = Duration::from_millis(500);
 
-    /// What the layer of a container takes; `None` when it is gone. Waits only the first time.
-    pub(super) async fn of(core: &Arc<Core>, container: &str) -> Option<FilesystemUsage> {
-        let known = {
-            let mut counted = core.layers.counted.lock();
-            counted.get_mut(container).map(|known| {
-                let stale = known.at.elapsed() > GOOD_FOR && !known.renewing;
-                known.renewing |= stale;
-                (known.usage.clone(), stale)
-            })
-        };
-        match known {
-            Some((usage, stale)) => {
-                if stale {
-                    let (core, container) = (core.clone(), container.to_owned());
-                    tokio::spawn(async move { Self::count(&core, &container).await });
-                }
-                Some(usage)
-            }
-            None => Self::count(core, container).await,
-        }
-    }
-
-    async fn count(core: &Arc<Core>, container: &str) -> Option<FilesystemUsage> {
-        let permit = core.layers.walks.clone().acquire_owned().await.ok()?;
-        let upper = core.container_directory(container).join("upper");
-        let mountpoint = core.layout.root().to_string_lossy().into_owned();
-        let timestamp = core.clock.now_nanos();
-        let walked = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            walk(&upper)
-        });
-        let Ok(Some((used_bytes, inodes_used))) = walked.await else {
-            core.layers.forget(container);
-            return None;
-        };
-        let usage = FilesystemUsage { timestamp, mountpoint, used_bytes, inodes_used };
-        // Not for a container that was removed during the walk.
-        if core.registry.container(container).is_some() {
-            let counted = Counted { usage: usage.clone(), at: Instant::now(), renewing: false };
-            core.layers.counted.lock().insert(container.to_owned(), counted);
-        }
-        Some(usage)
-    }
+/// Counts layers.
+pub(crate) fn meter() -> Meter {
+    Meter::new(GOOD_FOR)
 }
 
-/// Bytes on the disk and files of a directory's tree, each file once whatever its names.
-fn walk(directory: &Path) -> Option<(u64, u64)> {
-    let usage = windlass_tree::usage(directory).ok()?;
-    Some((usage.bytes, usage.inodes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_counted_once() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir(root.path().join("d")).unwrap();
-        std::fs::write(root.path().join("d/file"), vec![1; 100_000]).unwrap();
-        std::fs::hard_link(root.path().join("d/file"), root.path().join("again")).unwrap();
-        let (bytes, inodes) = walk(root.path()).unwrap();
-        assert_eq!(inodes, 3, "two directories and one file");
-        assert!((100_000..200_000).contains(&bytes), "{bytes}");
-        assert!(walk(&root.path().join("absent")).is_none());
-    }
+/// What the layers of containers take, in their order; `None` for one that is gone.
+pub(super) async fn of(core: &Core, containers: &[Arc<Container>]) -> Vec<Option<FilesystemUsage>> {
+    let layers: Vec<PathBuf> =
+        containers.iter().map(|container| core.container_directory(&container.id).join("upper")).collect();
+    let meter = core.layers.clone();
+    let count = move || {
+        meter.refresh(&layers, PATIENCE);
+        layers.iter().map(|layer| meter.usage(layer)).collect::<Vec<_>>()
+    };
+    let Ok(counted) = tokio::task::spawn_blocking(count).await else { return vec![None; containers.len()] };
+    let mountpoint = core.layout.root().to_string_lossy();
+    let timestamp = core.clock.now_nanos();
+    let shown = |usage: windlass_tree::Usage| FilesystemUsage {
+        timestamp,
+        mountpoint: mountpoint.to_string(),
+        used_bytes: usage.bytes,
+        inodes_used: usage.inodes,
+    };
+    counted.into_iter().map(|usage| usage.map(shown)).collect()
 }

@@ -4,10 +4,9 @@
 //! - [`layer`]: what writable layers take of the disk
 //! - [`interfaces`]: what has gone through a sandbox's network
 
-mod counts;
 mod interfaces;
 mod layer;
 mod report;
 
-pub(crate) use counts::LayerUsage;
+pub(crate) use layer::meter;
 pub(crate) use report::{container_stats, sandbox_stats};

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use windlass_cri::{ContainerState, ContainerStats, CpuUsage, InterfaceUsage, MemoryUsage, Result, SandboxStats};
 
-use super::counts::LayerUsage;
-use super::interfaces;
+use super::{interfaces, layer};
 use crate::cgroup::usage::Usage;
 use crate::container::Container;
 use crate::core::Core;
@@ -15,7 +14,7 @@ use crate::sandbox::Sandbox;
 pub(crate) async fn container_stats(core: &Arc<Core>, container: &Arc<Container>) -> Result<ContainerStats> {
     let cgroup = container.cgroup(core);
     let usage = tokio::task::spawn_blocking(move || cgroup.usage()).await.internal("read the container's cgroup")?;
-    let writable_layer = LayerUsage::of(core, &container.id).await;
+    let writable_layer = layer::of(core, std::slice::from_ref(container)).await.pop().flatten();
     Ok(container_line(core, container, &usage, writable_layer))
 }
 
@@ -69,12 +68,14 @@ pub(crate) async fn sandbox_stats(core: &Arc<Core>, sandboxes: Vec<Arc<Sandbox>>
         .collect();
     let of_groups = read_groups(core, &groups);
     let (interfaces, usages) = tokio::join!(interfaces::read(namespaces), of_groups);
+    let everything: Vec<Arc<Container>> = groups.iter().flat_map(|(_, containers)| containers).cloned().collect();
+    let mut layers = layer::of(core, &everything).await.into_iter();
     let mut all = Vec::with_capacity(groups.len());
     for (((sandbox, containers), interfaces), (usage, of_containers)) in groups.into_iter().zip(interfaces).zip(usages?)
     {
         let mut lines = Vec::with_capacity(containers.len());
         for (container, usage) in containers.iter().zip(&of_containers) {
-            let layer = LayerUsage::of(core, &container.id).await;
+            let layer = layers.next().flatten();
             lines.push(container_line(core, container, usage, layer));
         }
         all.push(sandbox_line(core, &sandbox, &usage, interfaces, lines));

@@ -75,18 +75,19 @@ async fn paths_of_the_node() {
 }
 
 #[tokio::test]
-async fn usage_is_measured() {
+async fn what_takes_the_disk() {
     let kubelet = Kubelet::new();
-    let volumes = kubelet.mounted(&pod(json!({"emptyDir": {}}))).await;
-    let path = path_of(&volumes["v"]);
-    std::fs::write(path.join("file"), vec![1; 1 << 20]).unwrap();
-    std::fs::File::open(path.join("file")).unwrap().sync_all().unwrap();
-    let stats = kubelet.volumes.stats(&volumes["v"]).await.unwrap().unwrap();
-    assert!((1 << 20..(1 << 20) + 16_384).contains(&stats.usage.bytes), "{stats:?}");
-    assert_eq!(stats.usage.inodes, 2);
-    assert!(stats.file_system.capacity_bytes > stats.usage.bytes);
-    let elsewhere = Mounted::Path { path: "/usr".into(), read_only: false, name: "v".into() };
-    assert!(kubelet.volumes.stats(&elsewhere).await.is_none(), "the node's own files are not walked");
+    for (source, is_on_disk) in [
+        (json!({"emptyDir": {}}), true),
+        (json!({"emptyDir": {"medium": "Memory"}}), false),
+        (json!({"hostPath": {"path": "/usr"}}), false),
+    ] {
+        let pod = pod(source.clone());
+        let mounted = kubelet.mounted(&pod).await;
+        let found = kubelet.volumes.on_disk(&pod);
+        assert_eq!(found.get("v"), is_on_disk.then(|| path_of(&mounted["v"])).as_ref(), "{source}");
+        kubelet.volumes.tear_down(pod.metadata.uid.as_deref().unwrap()).await.unwrap();
+    }
 }
 
 #[tokio::test]
