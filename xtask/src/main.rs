@@ -7,6 +7,7 @@ mod check;
 mod circles;
 mod cluster;
 mod conformance;
+mod deny;
 mod fuzz;
 mod needs;
 mod nightly;
@@ -19,7 +20,7 @@ mod unused;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused
+cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused, deny.toml
 cargo xtask test [ARGS…]             installs what tests need, and runs all of them to the end (as root); ARGS go to cargo test
 cargo xtask simulate [--seeds A..B]  the simulation of the control plane
 cargo xtask fuzz [TARGET…] [--seconds N]  makes up what strangers could send, a minute for each target; without a name all targets
