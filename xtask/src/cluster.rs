@@ -26,7 +26,13 @@ impl Cluster {
         let namespace = format!("windlass-{}", std::process::id());
         let data_dir = out.join("data");
         run(Command::new("ip").args(["netns", "add", &namespace]))?;
-        let mut cluster = Self { namespace, program: program.to_owned(), data_dir, log: out.join("windlass.log"), children: Vec::new() };
+        let mut cluster = Self {
+            namespace,
+            program: program.to_owned(),
+            data_dir,
+            log: out.join("windlass.log"),
+            children: Vec::new(),
+        };
         let mut registry = cluster.inside(Path::new("python3"));
         registry.arg(root().join("conformance/registry.py")).arg(images).args(["--listen", REGISTRY]);
         registry.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -28,7 +28,9 @@ fn program() -> Result<PathBuf, String> {
     install.arg("--root").arg(&tools).env("CARGO_PROFILE_DEV_DEBUG", "0").env_remove("CARGO_TARGET_DIR");
     match install.status() {
         Ok(status) if status.success() => Ok(own),
-        Ok(status) => Err(format!("cargo-deny cannot be built: {status}; cargo install --locked cargo-deny may say why")),
+        Ok(status) => {
+            Err(format!("cargo-deny cannot be built: {status}; cargo install --locked cargo-deny may say why"))
+        }
         Err(error) => Err(format!("cargo cannot be run: {error}")),
     }
 }

@@ -83,7 +83,15 @@ fn build(target_dir: &Path) -> Result<PathBuf, String> {
     let host = host()?;
     let mut command = Command::new(cargo_program());
     // With a target named, build scripts and macros are left as they are.
-    command.current_dir(root()).args(["build", "--profile", "fuzz", "--package", "windlass-fuzz", "--features", "engine"]);
+    command.current_dir(root()).args([
+        "build",
+        "--profile",
+        "fuzz",
+        "--package",
+        "windlass-fuzz",
+        "--features",
+        "engine",
+    ]);
     command.args(["--target", &host]).arg("--target-dir").arg(target_dir).env("RUSTFLAGS", FLAGS);
     match command.status() {
         Ok(status) if status.success() => Ok(target_dir.join(host).join("fuzz/windlass-fuzz")),

@@ -134,7 +134,8 @@ fn manifests(round: usize) -> String {
         ));
     }
     for number in 0..2 {
-        documents.push(format!("{{apiVersion: v1, kind: Pod, metadata: {{name: pod-{round}-{number}}}, spec: {spec}}}"));
+        documents
+            .push(format!("{{apiVersion: v1, kind: Pod, metadata: {{name: pod-{round}-{number}}}, spec: {spec}}}"));
     }
     let labels = format!("{{app: web-{round}}}");
     documents.push(format!(

@@ -11,11 +11,13 @@ use std::time::Instant;
 
 use crate::{conformance, fuzz, process, simulate};
 
-pub(crate) use options::USAGE;
 use options::Options;
+pub(crate) use options::USAGE;
 
-/// A part, and what it does.
-const PARTS: [(&str, fn(&Options) -> Result<(), String>); 5] = [
+/// What a part does.
+type Part = fn(&Options) -> Result<(), String>;
+
+const PARTS: [(&str, Part); 5] = [
     ("conformance", serial_conformance),
     ("fuzz", fuzzing),
     ("store", store_seeds),

@@ -10,7 +10,7 @@
 
 mod memory;
 mod object;
-mod target;
+mod targets;
 
 pub use memory::Counting;
-pub use target::{Target, all};
+pub use targets::{Target, all};

@@ -65,8 +65,13 @@ pub(crate) fn survives(id: TypeId, object: &Value) {
     let json = serde_json::to_vec(object).expect("a tree is written as JSON");
     assert_eq!(&decode::from_json(schema, id, &json).expect("JSON is read again").value, object, "by JSON");
     let text = yaml::write(object);
-    let document = yaml::parse(text.as_bytes()).unwrap_or_else(|error| panic!("YAML is not read again: {error}\n{text}"));
-    assert_eq!(&decode::from_value(schema, id, document.value).expect("YAML holds it").value, object, "by YAML:\n{text}");
+    let document =
+        yaml::parse(text.as_bytes()).unwrap_or_else(|error| panic!("YAML is not read again: {error}\n{text}"));
+    assert_eq!(
+        &decode::from_value(schema, id, document.value).expect("YAML holds it").value,
+        object,
+        "by YAML:\n{text}"
+    );
     let bytes = protobuf::encode(schema, id, &json).expect("an object is written as protobuf");
     let tree = protobuf::decode(schema, id, &bytes).expect("protobuf is read again");
     assert_eq!(&decode::from_value(schema, id, tree).expect("protobuf holds it").value, object, "by protobuf");
