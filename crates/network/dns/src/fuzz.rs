@@ -16,11 +16,15 @@ use crate::wire::{Read, Request, Response};
 
 static CLUSTER: LazyLock<(Zone, Index)> = LazyLock::new(|| {
     let ranges = ["10.96.0.0/16", "10.244.0.0/16"].map(|range| range.parse().expect("a range"));
-    let zone = Zone::new(zone_name("cluster.local"), vec!["10.96.0.10".parse().expect("an address")], 5, ranges.to_vec());
+    let zone =
+        Zone::new(zone_name("cluster.local"), vec!["10.96.0.10".parse().expect("an address")], 5, ranges.to_vec());
     let mut index = Index::default();
     index.initialized = true;
     let services = [
-        ("web", r#"{"clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1","fd00::1"],"ports":[{"name":"http","port":80}]}"#),
+        (
+            "web",
+            r#"{"clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1","fd00::1"],"ports":[{"name":"http","port":80}]}"#,
+        ),
         ("db", r#"{"clusterIP":"None"}"#),
         ("out", r#"{"type":"ExternalName","externalName":"www.example.com"}"#),
     ];
