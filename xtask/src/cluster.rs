@@ -14,6 +14,7 @@ pub(crate) struct Cluster {
     namespace: String,
     program: PathBuf,
     data_dir: PathBuf,
+    log: PathBuf,
     /// The registry that the node pulls from, and the server.
     children: Vec<Child>,
 }
@@ -25,7 +26,13 @@ impl Cluster {
         let namespace = format!("windlass-{}", std::process::id());
         let data_dir = out.join("data");
         run(Command::new("ip").args(["netns", "add", &namespace]))?;
-        let mut cluster = Self { namespace, program: program.to_owned(), data_dir, children: Vec::new() };
+        let mut cluster = Self {
+            namespace,
+            program: program.to_owned(),
+            data_dir,
+            log: out.join("windlass.log"),
+            children: Vec::new(),
+        };
         let mut registry = cluster.inside(Path::new("python3"));
         registry.arg(root().join("conformance/registry.py")).arg(images).args(["--listen", REGISTRY]);
         registry.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -34,7 +41,7 @@ impl Cluster {
         let mirror =
             format!("images: {{registries: {{registry.k8s.io: {{mirrors: [{{address: 'http://{REGISTRY}'}}]}}}}}}\n");
         std::fs::write(&config, mirror).map_err(|error| format!("{} cannot be written: {error}", config.display()))?;
-        let log = std::fs::File::create(out.join("windlass.log")).map_err(|error| error.to_string())?;
+        let log = std::fs::File::create(&cluster.log).map_err(|error| error.to_string())?;
         let mut server = cluster.inside(&cluster.program);
         server.args(["server", "--data-dir"]).arg(&cluster.data_dir).arg("--config").arg(&config);
         server.stdin(Stdio::null()).stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
@@ -54,7 +61,7 @@ impl Cluster {
         {
             let ended = self.children.last_mut().and_then(|server| server.try_wait().ok().flatten());
             if ended.is_some() || since.elapsed() > START_MAX {
-                return Err("the server did not start; its log is conformance/out/windlass.log".to_owned());
+                return Err(format!("the server did not start; its log is {}", self.log.display()));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -73,6 +80,10 @@ impl Cluster {
         let mut command = self.inside(&self.program);
         command.args(args).env("WINDLASS_DATA_DIR", &self.data_dir);
         command
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {

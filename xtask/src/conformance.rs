@@ -18,13 +18,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let out = root().join("conformance/out");
     fs::create_dir_all(&out).map_err(|error| format!("{} cannot be made: {error}", out.display()))?;
     let kit = kit(&out)?;
-    process::cargo(["build", "--release", "--package", "windlass"])?;
+    let (program, args) = program(args)?;
     let mode = args.first().map(String::as_str);
     let rest = match mode {
         Some("--ratchet" | "--update") => &args[1..],
-        _ => args,
+        _ => &args,
     };
-    let cluster = Cluster::start(&root().join("target/release/windlass"), &out, &kit.join("images"))?;
+    let cluster = Cluster::start(&program, &out, &kit.join("images"))?;
     for archive in archives(&kit)? {
         cluster.import(&archive)?;
     }
@@ -38,6 +38,16 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     };
     drop(cluster);
     result
+}
+
+/// The binary that is tried, and the arguments without it: the one of `--program`, or a release that is built.
+fn program(args: &[String]) -> Result<(PathBuf, Vec<String>), String> {
+    let Some(at) = args.iter().position(|arg| arg == "--program") else {
+        process::cargo(["build", "--release", "--package", "windlass"])?;
+        return Ok((process::target_dir().join("release/windlass"), args.to_vec()));
+    };
+    let program = args.get(at + 1).ok_or("--program takes a path")?;
+    Ok((program.into(), [&args[..at], &args[at + 2..]].concat()))
 }
 
 struct Suite<'a> {
@@ -70,12 +80,15 @@ impl Suite<'_> {
         Ok(vec!["--list".to_owned(), path.display().to_string()])
     }
 
-    /// Runs what has passed before; with `--parallel`, without the tests that run one after the other. What fails is run once more by
+    /// Runs what has passed before; with `--parallel`, without the tests that run one after the other, with `--serial` only those. What fails is run once more by
     /// itself, and named even when it passes then: a test that depends on what else runs has a cause to be found.
     fn ratchet(&self, args: &[String]) -> Result<(), String> {
-        let (parallel, args): (Vec<String>, Vec<String>) = args.iter().cloned().partition(|arg| arg == "--parallel");
+        let only = |flag: &str| args.iter().any(|arg| arg == flag);
+        let (parallel, serial) = (only("--parallel"), only("--serial"));
+        let mut args = args.to_vec();
+        args.retain(|arg| arg != "--parallel" && arg != "--serial");
         let mut expected = names(&root().join(PASSING));
-        expected.retain(|name| parallel.is_empty() || !name.contains("[Serial]"));
+        expected.retain(|name| if name.contains("[Serial]") { !parallel } else { !serial });
         self.run("report", &[self.list("list.txt", &expected)?, args.clone()].concat())?;
         let mut passed = names(&self.out.join("report/passed.txt"));
         let unsteady: BTreeSet<String> = expected.difference(&passed).cloned().collect();
@@ -95,7 +108,7 @@ impl Suite<'_> {
 }
 
 /// Where the suite and its images are: `CONFORMANCE_KIT`, or built here.
-fn kit(out: &Path) -> Result<PathBuf, String> {
+pub(crate) fn kit(out: &Path) -> Result<PathBuf, String> {
     if let Some(kit) = std::env::var_os("CONFORMANCE_KIT") {
         return Ok(kit.into());
     }

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask check | test | simulate | bench | conformance | facts`.
+//! Developer commands: `cargo xtask check | test | simulate | fuzz | nightly | bench | conformance | facts`.
 
 #![allow(clippy::disallowed_methods, reason = "developer commands run programs and read the environment")]
 
@@ -7,7 +7,10 @@ mod check;
 mod circles;
 mod cluster;
 mod conformance;
+mod deny;
+mod fuzz;
 mod needs;
+mod nightly;
 mod process;
 mod simulate;
 mod sources;
@@ -17,11 +20,12 @@ mod unused;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused
+cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused, deny.toml
 cargo xtask test [ARGS…]             installs what tests need, and runs all of them to the end (as root); ARGS go to cargo test
 cargo xtask simulate [--seeds A..B]  the simulation of the control plane
+cargo xtask fuzz [TARGET…] [--seconds N]  makes up what strangers could send, a minute for each target; without a name all targets
 cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
-cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones)
+cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones; --serial: only those)
 cargo xtask conformance --update     the whole suite; what passes is added to conformance/passing.txt
 cargo xtask bench [ARGS…]            side by side with upstream; ARGS go to bench/run.sh
 cargo xtask facts                    derives the tables of facts about upstream anew (conformance/facts)";
@@ -33,10 +37,12 @@ fn main() -> ExitCode {
         "check" => check::run(),
         "test" => test::run(rest),
         "simulate" => simulate::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "nightly" => nightly::run(rest),
         "conformance" => conformance::run(rest),
         "bench" => process::run(process::root().join("bench/run.sh"), rest),
         "facts" => process::run(process::root().join("conformance/facts/derive.sh"), rest),
-        _ => Err(format!("usage:\n{USAGE}")),
+        _ => Err(format!("usage:\n{USAGE}\n{}", nightly::USAGE)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     }
 }
 
-fn is_range(text: &str) -> bool {
+pub(crate) fn is_range(text: &str) -> bool {
     let number = |text: &str| text.parse::<u64>().ok();
     text.split_once("..").and_then(|(start, end)| Some(number(start)? < number(end)?)).unwrap_or(false)
 }

@@ -18,6 +18,8 @@ mod context;
 pub mod direct;
 mod encode;
 mod escalation;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 pub mod http;
 mod list_token;

@@ -14,6 +14,8 @@ mod answer;
 mod cache;
 mod clients;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 mod index;
 mod metrics;
 pub mod object;

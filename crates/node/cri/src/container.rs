@@ -122,7 +122,8 @@ pub struct SecurityContext {
     pub masked_paths: Vec<String>,
     pub readonly_paths: Vec<String>,
     pub seccomp: SecurityProfile,
-    pub apparmor: SecurityProfile,
+    /// `None` asks for nothing: the default profile, where the node has AppArmor.
+    pub apparmor: Option<SecurityProfile>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,8 @@
 
 mod answer;
 mod auth;
+#[doc(hidden)]
+pub mod fuzz;
 mod logs;
 mod node;
 mod options;

@@ -12,9 +12,9 @@ use windlass_api::taint::{Taint, Toleration};
 use windlass_api::well_known::taint;
 
 use crate::node::Pressure;
-use crate::pod::PodView;
 use crate::pod::qos::class_of;
 use crate::pod::resources::PODS;
+use crate::pod::{PodView, apparmor};
 
 /// Sysctls that are namespaced and can do no harm to others.
 const SAFE_SYSCTLS: [&str; 14] = [
@@ -53,6 +53,8 @@ pub(crate) struct Input<'a> {
     pub(crate) allocatable: &'a BTreeMap<String, Quantity>,
     pub(crate) pressure: Pressure,
     pub(crate) allowed_unsafe_sysctls: &'a [String],
+    /// Whether the kernel can enforce AppArmor profiles.
+    pub(crate) apparmor: bool,
 }
 
 pub(crate) fn admit(input: &Input<'_>) -> Result<(), Rejection> {
@@ -63,6 +65,9 @@ pub(crate) fn admit(input: &Input<'_>) -> Result<(), Rejection> {
     }
     pressure(input)?;
     sysctls(input)?;
+    if let Some(problem) = apparmor::problem(pod, input.apparmor) {
+        return reject("AppArmor", format!("Cannot enforce AppArmor: {problem}"));
+    }
     if let Some(node) = input.node
         && !pod.is_static()
     {
@@ -201,6 +206,7 @@ mod tests {
             allocatable: &allocatable,
             pressure,
             allowed_unsafe_sysctls: &["kernel.msg*".to_owned()],
+            apparmor: false,
         });
         result.err().map(|rejection| rejection.reason).unwrap_or_default()
     }
@@ -237,6 +243,11 @@ mod tests {
                 json!({"containers": [], "securityContext": {"sysctls": [{"name": "vm.swappiness", "value": "1"}]}}),
                 "SysctlForbidden",
             ),
+            (
+                with(json!({"name": "c", "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}})),
+                "AppArmor",
+            ),
+            (with(json!({"name": "c", "securityContext": {"appArmorProfile": {"type": "Unconfined"}}})), ""),
         ];
         for (spec, expected) in cases {
             assert_eq!(reason(spec.clone(), none), expected, "{spec}");

@@ -16,7 +16,7 @@ use windlass_cri::{ContainerEventKind, SandboxFilter};
 use crate::admission::{self, Rejection};
 use crate::files;
 use crate::labels;
-use crate::pod::PodView;
+use crate::pod::{PodView, apparmor};
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
 use crate::status::Eviction;
@@ -143,6 +143,7 @@ impl Pods {
             allocatable: self.shared.node.allocatable(),
             pressure: self.shared.node.pressure(),
             allowed_unsafe_sysctls: &self.shared.options.allowed_unsafe_sysctls,
+            apparmor: apparmor::is_enabled(),
         })
     }
 

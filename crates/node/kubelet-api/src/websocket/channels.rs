@@ -62,7 +62,7 @@ pub(crate) const PORT_FORWARD: [Protocol; 3] = [
 
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Incoming {
+pub(crate) enum Incoming {
     Data(usize, Bytes),
     /// Nothing more will come on the channel.
     Finished(usize),
@@ -71,7 +71,7 @@ enum Incoming {
     Malformed,
 }
 
-fn read(protocol: Protocol, message: Message) -> Incoming {
+pub(crate) fn read(protocol: Protocol, message: Message) -> Incoming {
     let bytes: Bytes = match message {
         Message::Binary(bytes) => bytes,
         Message::Text(text) => text.into(),

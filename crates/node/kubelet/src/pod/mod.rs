@@ -3,10 +3,12 @@
 //! - [`view`]: names, containers of all three kinds, and what defaulting would have filled in
 //! - [`restart`]: whether a container that has ended is started again
 //! - [`resources`]: requests and limits of containers as cgroups count them
+//! - [`apparmor`]: profiles that containers ask for
 //! - [`qos`]: what follows from the quality-of-service class
 //!
 //! What the whole pod takes of the node is computed in `windlass_api::pod`.
 
+pub(crate) mod apparmor;
 pub(crate) mod qos;
 pub(crate) mod resources;
 pub(crate) mod restart;

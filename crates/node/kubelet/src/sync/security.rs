@@ -5,7 +5,7 @@ use std::path::Path;
 use windlass_api::k8s::api::core::v1::{Container, Pod, SeccompProfile};
 use windlass_cri::{Image, Namespaces, SecurityContext, SecurityProfile, SupplementalGroupsPolicy};
 
-use crate::pod::PodView;
+use crate::pod::{PodView, apparmor};
 use crate::shared::Shared;
 
 /// Paths that hide the node from containers, unless `procMount` is Unmasked.
@@ -114,7 +114,7 @@ pub(super) fn context(
         masked_paths: paths(&MASKED),
         readonly_paths: paths(&READ_ONLY),
         seccomp: if privileged { SecurityProfile::Unconfined } else { seccomp(profile, seccomp_default, seccomp_root) },
-        apparmor: SecurityProfile::Unconfined,
+        apparmor: apparmor::profile(pod, container),
     }
 }
 

@@ -11,7 +11,7 @@ use windlass_cri::{
 };
 
 use super::plan::{self, Inputs};
-use super::{Container, Phase};
+use super::{Container, Phase, apparmor};
 use crate::cgroup::Hierarchies;
 use crate::core::Core;
 use crate::error::{During, blocking};
@@ -171,7 +171,9 @@ impl Decide<'_> {
             available_capabilities: self.core.available_capabilities,
         })?;
         launch.process.seccomp = self.filter(&config, launch.process.capabilities)?;
-        launch.process.apparmor = apparmor(&config)?;
+        let host = apparmor::Host::look();
+        launch.process.apparmor = apparmor::profile(&config.security, &host)?;
+        apparmor::load(launch.process.apparmor.as_deref(), &host)?;
         check_sources(&launch)?;
         Ok(ContainerFile {
             id: self.id.to_owned(),
@@ -243,20 +245,6 @@ fn read_user_files(root: &OwnedFd) -> UserFiles {
         String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
     };
     UserFiles { passwd: read("/etc/passwd"), group: read("/etc/group") }
-}
-
-/// The profile to change to. `RuntimeDefault` is no profile: none is loaded by us.
-fn apparmor(config: &ContainerConfig) -> Result<Option<String>> {
-    match &config.security.apparmor {
-        SecurityProfile::Localhost(profile) if !config.security.privileged => {
-            let enabled = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
-            if enabled.starts_with('Y') {
-                return Ok(Some(profile.trim_start_matches("localhost/").to_owned()));
-            }
-            Err(Error::invalid(format!("apparmor is not supported on this node, but profile {profile:?} is asked for")))
-        }
-        _ => Ok(None),
-    }
 }
 
 /// Directories of the node that are to be mounted are made when they are missing, as every runtime does for the kubelet; and

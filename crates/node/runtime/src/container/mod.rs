@@ -3,6 +3,7 @@
 //! States: *created* (everything is decided, nothing runs), *starting*, *running*, *exited*; and *unknown* for a container whose
 //! supervisor has died, until its processes have been ended. Only the supervisor's word makes a container running or exited.
 
+mod apparmor;
 pub(crate) mod attach;
 pub(crate) mod create;
 pub(crate) mod exec;

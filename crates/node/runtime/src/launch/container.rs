@@ -113,8 +113,11 @@ fn start(
     become_program(&launch.process, streams)
 }
 
-/// Forgets what came from the supervisor: signals, raised limits, descriptors.
+/// Forgets what came from the supervisor: signals, raised limits, descriptors. And hides from neighbours: until `execve`, which
+/// undoes it, nobody but who may trace everything on the node gets at this process's root, descriptors, memory and program
+/// by way of /proc, although a shared pid namespace shows it.
 pub(super) fn be_fresh(child: &Child, keep: &[i32]) -> Result<()> {
+    process::prctl(libc::PR_SET_DUMPABLE, 0).step(|| "hide from neighbours".to_owned())?;
     process::reset_signals();
     let mut keep = keep.to_vec();
     keep.push(child.reporter.as_raw_fd());
@@ -260,4 +263,51 @@ fn open_null() -> Result<File> {
         return Err(Failure::new(FailureKind::Setup, "/dev/null in the container is not the null device"));
     }
     Ok(null)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::wait::{WaitStatus, waitpid};
+
+    use super::*;
+    use crate::sys::process::exit_now;
+
+    /// In a child, since it gives up this process's descriptors.
+    fn in_child(work: impl FnOnce(Child) -> i32) -> i32 {
+        let (_socket, child_socket) = message::message_pair().unwrap();
+        let open_files = (1024, 1024);
+        // SAFETY: the child makes system calls alone, and takes no lock that another thread could hold.
+        match unsafe { process::fork(&Clone::default()) }.unwrap() {
+            Forked::Child => exit_now(work(Child { reporter: Reporter::new(child_socket), open_files })),
+            Forked::Parent { child } => match waitpid(nix::unistd::Pid::from_raw(child), None).unwrap() {
+                WaitStatus::Exited(_, code) => code,
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
+    #[test]
+    fn a_process_that_starts_is_hidden_from_its_neighbours() {
+        let dumpable = || {
+            // SAFETY: takes and returns numbers.
+            unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) }
+        };
+        assert_eq!(
+            in_child(|child| {
+                let fresh = be_fresh(&child, &[]).is_ok();
+                if fresh { dumpable() } else { 99 }
+            }),
+            0
+        );
+        // What it forks is hidden too.
+        assert_eq!(
+            in_child(|child| {
+                if be_fresh(&child, &[]).is_err() {
+                    return 99;
+                }
+                in_child(|_| dumpable())
+            }),
+            0
+        );
+    }
 }

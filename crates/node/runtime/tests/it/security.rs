@@ -253,14 +253,13 @@ fn apparmor_is_asked_for_in_vain() {
     on_node(|node| {
         Box::pin(async move {
             let sandbox = node.sandbox().await;
-            let localhost = SecurityContext {
-                apparmor: SecurityProfile::Localhost("mine".to_owned()),
-                namespaces: own_pids(),
-                ..SecurityContext::default()
-            };
-            let config = ContainerConfig { security: localhost, ..shell("c", "true") };
-            let error = node.runtime().create_container(&sandbox, config).await.unwrap_err();
-            assert!(error.message.contains("apparmor is not supported"), "{error}");
+            for profile in [SecurityProfile::Localhost("mine".to_owned()), SecurityProfile::RuntimeDefault] {
+                let apparmor = Some(profile);
+                let security = SecurityContext { apparmor, namespaces: own_pids(), ..SecurityContext::default() };
+                let config = ContainerConfig { security, ..shell("c", "true") };
+                let error = node.runtime().create_container(&sandbox, config).await.unwrap_err();
+                assert!(error.message.contains("apparmor is not supported"), "{error}");
+            }
         })
     });
 }

@@ -1,11 +1,11 @@
 //! Pods with a user namespace: root inside, nobody outside.
 
 use windlass_cri::{
-    ContainerConfig, IdMapping, Mount, NamespaceMode, Namespaces, RuntimeService, SandboxConfig, SecurityContext,
-    SecurityProfile, UserNamespace,
+    ContainerConfig, ContainerMetadata, IdMapping, Mount, NamespaceMode, Namespaces, RuntimeService, SandboxConfig,
+    SecurityContext, SecurityProfile, UserNamespace,
 };
 
-use crate::support::{Node, container, on_node, own_pids, strings};
+use crate::support::{Node, container, log_text, on_node, own_pids, strings, until};
 
 const HOST_ID: u32 = 1_000_000;
 
@@ -109,6 +109,44 @@ fn shared_process_ids_and_terminals() {
             let error = node.runtime().create_container(&sandbox, wrong).await.unwrap_err();
             assert_eq!(error.message, "user namespace config for sandbox is different from container");
             node.runtime().remove_container(&id).await.unwrap();
+        })
+    });
+}
+
+/// Between the fork in the pod's pid namespace and the change of roots, a starting process still has the node's files. A neighbour who may
+/// trace everything in the pod's user namespace must not get at them.
+#[test]
+fn neighbours_cannot_enter_a_process_that_starts() {
+    on_node(|node| {
+        Box::pin(async move {
+            let sandbox = node.sandbox_of(config(node, "pod", NamespaceMode::Pod)).await;
+            let in_pod =
+                || SecurityContext { namespaces: namespaces(NamespaceMode::Pod), ..SecurityContext::default() };
+            let tracing = SecurityContext { add_capabilities: strings(&["SYS_PTRACE"]), ..in_pod() };
+            // The node's root has it, and the image has not.
+            let marker = "/usr/bin/nsenter";
+            assert!(std::path::Path::new(marker).exists());
+            let script = format!(
+                "echo watching; while :; do for p in /proc/[0-9]*; do \
+                 for link in root cwd; do test -e $p/$link{marker} && echo entered $link; done; done; done"
+            );
+            let watcher = ContainerConfig {
+                metadata: ContainerMetadata { name: "watcher".to_owned(), attempt: 0 },
+                command: strings(&["sh", "-c", &script]),
+                log_path: "watcher.log".to_owned(),
+                ..with(tracing)
+            };
+            let watcher = node.start(&sandbox, watcher).await;
+            let log = node.logs().join("watcher.log");
+            until("the watcher watches", || async { log_text(&log).contains("watching").then_some(()) }).await;
+            for number in 0..30 {
+                let metadata = ContainerMetadata { name: format!("c{number}"), attempt: 0 };
+                let starting = ContainerConfig { metadata, command: strings(&["true"]), ..with(in_pod()) };
+                let id = node.start(&sandbox, starting).await;
+                node.ended(&id).await;
+                node.runtime().exec_sync(&watcher, strings(&["true"]), None).await.unwrap();
+            }
+            assert_eq!(log_text(&log), "watching\n");
         })
     });
 }

@@ -1,0 +1,52 @@
+//! What holds of any request's path and query. Only the fuzzer and the replay of its corpus call it.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::http::path::{self, ResourcePath};
+use crate::http::query::Query;
+
+/// Reads a path with a query, and panics when what it means depends on how it is spelt.
+pub fn request(target: &str) {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    if let Some(found) = path::parse(path) {
+        assert!(path.ends_with(&found.rest), "what is behind a proxy is not decoded");
+        assert_eq!(path::parse(&spelt(&found)), Some(found.clone()), "{:?}", spelt(&found));
+    }
+    let query = Query::parse(query);
+    if let Ok(options) = query.options() {
+        assert!(options.field_manager == query.get("fieldManager").unwrap_or_default());
+        assert_eq!(options.dry_run, query.all("dryRun").any(|value| value == "All"));
+    }
+    let _ = query.delete_options();
+}
+
+/// The path with everything encoded that can be.
+fn spelt(path: &ResourcePath) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let resource = &path.resource;
+    // `/apis//v1` leads to the same resources as `/api/v1`.
+    let mut out = match resource.group.as_ref() {
+        "" => "/api".to_owned(),
+        group => format!("/apis/{}", encode(group)),
+    };
+    out.push('/');
+    out.push_str(&encode(&resource.version));
+    if path.watch {
+        out.push_str("/watch");
+    }
+    let named_namespace = resource.resource == "namespaces" && path.namespace.is_empty();
+    if !path.namespace.is_empty() {
+        out.push_str(&format!("/namespaces/{}", encode(&path.namespace)));
+    }
+    let resource = if named_namespace { "namespaces".to_owned() } else { encode(&resource.resource) };
+    out.push_str(&format!("/{resource}"));
+    for part in [&path.name, &path.subresource] {
+        out.push('/');
+        out.push_str(&encode(part));
+    }
+    if !path.rest.is_empty() {
+        out.push('/');
+        out.push_str(&path.rest);
+    }
+    out
+}
