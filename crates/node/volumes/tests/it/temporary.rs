@@ -2,7 +2,6 @@
 
 use rustix::mount::{UnmountFlags, unmount};
 use serde_json::json;
-use windlass_volumes::Mounted;
 
 use crate::support::{Kubelet, is_tmpfs, look, path_of, pod, pod_with};
 
