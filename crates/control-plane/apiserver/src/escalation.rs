@@ -41,21 +41,20 @@ impl Gate {
             Grants::Rules { rules, aggregates } => {
                 let before = old.and_then(|old| strategy.grants(old));
                 let aggregates = aggregates || matches!(before, Some(Grants::Rules { aggregates: true, .. }));
-                self.lacking_for_role(&context.user, request, rules, aggregates)
+                self.lacking_for_role(&context.user, request, &read::<Vec<Rule>>(rules)?, aggregates)
             }
-            Grants::Role(role) => self.lacking_for_binding(&context.user, request, role)?,
+            Grants::Role(role) => self.lacking_for_binding(&context.user, request, read(role)?)?,
         };
         let name = text(&new["metadata"], "name");
         lacking.map_or(Ok(()), |why| Err(Status::forbidden(&served.resource.group_resource(), name, why)))
     }
 
     /// Why the user may not write a role with these rules.
-    fn lacking_for_role(&self, user: &User, request: &Request, rules: &Value, aggregates: bool) -> Option<String> {
+    fn lacking_for_role(&self, user: &User, request: &Request, rules: &[Rule], aggregates: bool) -> Option<String> {
         if self.may(user, "escalate", &request.resource.resource, &request.namespace, &request.name) {
             return None;
         }
-        let rules: Vec<Rule> = serde_json::from_value(rules.clone()).unwrap_or_default();
-        let lacking = self.lacking(user, &request.namespace, &rules);
+        let lacking = self.lacking(user, &request.namespace, rules);
         // An aggregated role gathers whatever there will be.
         lacking.or_else(|| {
             let all = aggregates && self.lacking(user, &request.namespace, &everything()).is_some();
@@ -64,8 +63,7 @@ impl Gate {
     }
 
     /// Why the user may not bind this role.
-    fn lacking_for_binding(&self, user: &User, request: &Request, role: &Value) -> Result<Option<String>, Status> {
-        let role: RoleRef = serde_json::from_value(role.clone()).unwrap_or_default();
+    fn lacking_for_binding(&self, user: &User, request: &Request, role: RoleRef) -> Result<Option<String>, Status> {
         let (resource, namespace) = match &*role.kind {
             "Role" => ("roles", Some(request.namespace.clone())),
             "ClusterRole" => ("clusterroles", None),
@@ -102,6 +100,13 @@ impl Gate {
     }
 }
 
+/// Reads what is given away; nothing is when it is not there. What cannot be read is no smaller for that.
+fn read<T: serde::de::DeserializeOwned + Default>(given: &Value) -> Result<T, Status> {
+    let read: Option<T> = serde_json::from_value(given.clone())
+        .map_err(|error| Status::bad_request(format!("the rights cannot be read: {error}")))?;
+    Ok(read.unwrap_or_default())
+}
+
 fn everything() -> [Rule; 2] {
     let all = || vec!["*".to_owned()];
     let resources = Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() };
@@ -122,6 +127,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_not_nothing() {
+        assert!(read::<Vec<Rule>>(&Value::Null).unwrap().is_empty());
+        assert_eq!(read::<Vec<Rule>>(&json!([{"verbs": ["get"]}])).unwrap().len(), 1);
+        assert!(read::<Vec<Rule>>(&json!([{"verbs": ["*"]}, {"verbs": [null]}])).is_err());
+        assert!(read::<RoleRef>(&json!({"kind": "ClusterRole", "name": 1})).is_err());
+    }
 
     #[test]
     fn changes_for_deletion() {
