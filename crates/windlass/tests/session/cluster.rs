@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// A small disk of its own for the cluster's data, so that it can be filled.
+const DISK_SIZE: &str = "size=1g";
+
 /// How long anything in the session may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -22,6 +25,8 @@ impl Cluster {
         let namespace = format!("windlass-session-{}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &namespace]));
         let mut cluster = Self { namespace, directory, devices: Vec::new() };
+        std::fs::create_dir(cluster.disk()).unwrap();
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", DISK_SIZE, "windlass-session"]).arg(cluster.disk()));
         cluster.devices = cluster.network_devices();
         std::fs::create_dir_all(cluster.kubeconfig().parent().unwrap()).unwrap();
         let other = "apiVersion: v1\nkind: Config\ncurrent-context: work\ncontexts: [{name: work, context: {cluster: w, user: u}}]\n";
@@ -44,8 +49,23 @@ impl Cluster {
         self.directory.path()
     }
 
+    fn disk(&self) -> PathBuf {
+        self.directory().join("disk")
+    }
+
     fn data_dir(&self) -> PathBuf {
-        self.directory().join("data")
+        self.disk().join("data")
+    }
+
+    /// Leaves not a byte on the cluster's disk; returns what took them.
+    fn fill_disk(&self) -> PathBuf {
+        let path = self.disk().join("filler");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let chunk = vec![1; 1 << 20];
+        for size in [chunk.len(), 1] {
+            while file.write(&chunk[..size]).is_ok_and(|wrote| wrote > 0) {}
+        }
+        path
     }
 
     fn kubeconfig(&self) -> PathBuf {
@@ -106,13 +126,25 @@ impl Cluster {
         kubectl.ok(&["wait", "--for=condition=Ready", "pod/survivor", "--timeout=60s"]);
     }
 
-    /// `down --wipe` removes everything but what was the user's before.
+    /// A full disk keeps the cluster neither from ending nor from starting.
+    pub(crate) fn starts_on_a_full_disk(&mut self, client: &Client) {
+        let filler = self.fill_disk();
+        self.windlass(&["down"]);
+        self.windlass(&["up"]);
+        let kubectl = self.kubectl(client);
+        assert_eq!(kubectl.ok(&["get", "configmap", "kept", "-o", "jsonpath={.data.a}"]), "b");
+        std::fs::remove_file(filler).unwrap();
+        kubectl.until(&["create", "configmap", "room", "--from-literal=a=b"], |_| true);
+    }
+
+    /// `down --wipe` removes everything but what was the user's before, also from a full disk.
     pub(crate) fn leaves_nothing_behind(&mut self) {
         let data = self.data_dir();
         let entries = std::fs::read_dir(data.join("kubelet/pods")).unwrap().flatten();
         let pods: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         assert!(!pods.is_empty(), "pods still run");
         assert_ne!(run(self.inside("nft").args(["list", "tables"])), "");
+        self.fill_disk();
         self.windlass(&["down", "--wipe"]);
         assert!(!data.exists());
         assert_eq!(run(self.inside("nft").args(["list", "tables"])), "");
@@ -141,6 +173,7 @@ impl Drop for Cluster {
         // Whatever goes wrong here must not hide what went wrong before.
         let _ = self.inside(env!("CARGO_BIN_EXE_windlass")).args(["down", "--wipe"]).output();
         let _ = Command::new("ip").args(["netns", "del", &self.namespace]).output();
+        let _ = Command::new("umount").arg(self.disk()).output();
     }
 }
 

@@ -40,5 +40,6 @@ fn the_everyday_session() {
     steps::bad_input(&kubectl);
     cluster.survives_a_kill(newest);
     cluster.goes_down_and_comes_back(newest);
+    cluster.starts_on_a_full_disk(newest);
     cluster.leaves_nothing_behind();
 }

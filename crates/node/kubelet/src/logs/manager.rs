@@ -138,6 +138,8 @@ impl Manager {
                 Ok(Some(_)) => Ok(()),
                 // Somebody has removed it: what is said from now on is not lost.
                 Ok(None) => self.shared.runtime.reopen_container_log(&id).await.map_err(io::Error::other),
+                // The container has gone, and its logs with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(error),
             };
             if let Err(error) = result {

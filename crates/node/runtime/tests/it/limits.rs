@@ -1,6 +1,7 @@
 //! Cgroups: limits, the OOM killer, usage. In the node's own layout, and as far as it goes in a hierarchy of version 2.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use windlass_cri::{
     ContainerConfig, ContainerState, Device, Resources, RuntimeService, SandboxFilter, SandboxResources,
@@ -240,6 +241,55 @@ fn a_hierarchy_of_version_2() {
             })
             .await;
             assert_eq!(node.status(&id).await.container.state, ContainerState::Running);
+        })
+    });
+}
+
+/// A pod that has filled the disk of a node whose runtime is on a small one.
+async fn fill(node: &Node) -> (String, String) {
+    let sandbox = node.sandbox().await;
+    let config = shell("c", "cat /dev/zero > /fill; echo full; sleep 1000");
+    let id = node.start(&sandbox, config).await;
+    let log = node.logs().join("c.log");
+    until("the disk is full", || async { crate::support::log_text(&log).ends_with("full\n").then_some(()) }).await;
+    std::fs::remove_file(log).unwrap();
+    // To the last byte.
+    let mut rest = std::fs::File::create(node.options.root.join("rest")).unwrap();
+    while std::io::Write::write(&mut rest, &[1]).is_ok_and(|wrote| wrote > 0) {}
+    (sandbox, id)
+}
+
+/// A pod fills the disk on which the runtime has its state: it can be ended and removed all the same, also by a runtime that comes
+/// new, and so can everything.
+#[test]
+fn a_full_disk_is_emptied() {
+    on_node(|node| {
+        Box::pin(async move {
+            node.shut_down().await;
+            let small = node.directory.join("small");
+            std::fs::create_dir(&small).unwrap();
+            let none: Option<&str> = None;
+            let size = Some("size=16m");
+            nix::mount::mount(none, &small, Some("tmpfs"), nix::mount::MsFlags::empty(), size).unwrap();
+            node.options.root = small.join("runtime");
+            node.open().await;
+            let (sandbox, id) = fill(node).await;
+            node.runtime().stop_container(&id, Duration::ZERO).await.unwrap();
+            node.runtime().stop_sandbox(&sandbox).await.unwrap();
+            node.runtime().remove_sandbox(&sandbox).await.unwrap();
+            std::fs::write(node.options.root.join("more"), [1; 1 << 20]).unwrap();
+            let (sandbox, _) = fill(node).await;
+            // With a supervisor that comes new as well.
+            drop(node.runtime.take());
+            node.end_supervisor().await;
+            node.open().await;
+            node.runtime().remove_sandbox(&sandbox).await.unwrap();
+            fill(node).await;
+            drop(node.runtime.take());
+            node.open().await;
+            node.runtime.take().unwrap().wipe().await.unwrap();
+            assert!(!node.options.root.exists());
+            nix::mount::umount(&small).unwrap();
         })
     });
 }
