@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 23] = [
+const SIBLINGS: [(&str, &str); 24] = [
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),
     ("control-plane/apiserver", "control-plane/resources"),
@@ -36,6 +36,8 @@ const SIBLINGS: [(&str, &str); 23] = [
     // The pod network and Services are programmed by the same drivers.
     ("network/cni", "network/dataplane"),
     ("network/cni", "network/ipam"),
+    // Reads files that may have become a pipe or a link.
+    ("network/cni", "node/tree"),
     ("network/service-proxy", "network/dataplane"),
 ];
 

@@ -12,6 +12,7 @@ mod fuzz;
 mod needs;
 mod nightly;
 mod process;
+mod recursion;
 mod simulate;
 mod sources;
 mod test;
@@ -20,7 +21,7 @@ mod unused;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask check                    formatting, clippy, directions of dependencies, circles, what is unused, deny.toml
+cargo xtask check                    formatting, clippy, directions of dependencies, circles, recursion, what is unused, deny.toml
 cargo xtask test [ARGS…]             installs what tests need, and runs all of them to the end (as root); ARGS go to cargo test
 cargo xtask simulate [--seeds A..B]  the simulation of the control plane
 cargo xtask fuzz [TARGET…] [--seconds N]  makes up what strangers could send, a minute for each target; without a name all targets

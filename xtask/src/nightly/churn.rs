@@ -32,15 +32,16 @@ pub(super) fn run(program: &Path, duration: Duration) -> Result<(), String> {
     let churn = Churn { cluster: &cluster, kubectl: kit.join("bin/kubectl") };
     churn.kubectl(&["create", "namespace", NAMESPACE], "")?;
     let (since, mut samples) = (Instant::now(), Vec::new());
+    let file = out.join("samples.tsv");
     let mut table = format!("seconds\t{}\n", heading());
     while since.elapsed() < duration {
         churn.round(samples.len())?;
         let sample = Sample::take(program, cluster.data_dir())?;
         table.push_str(&format!("{}\t{sample}\n", since.elapsed().as_secs()));
         samples.push(sample);
+        // As it grows, so that a run that breaks off leaves what it saw.
+        std::fs::write(&file, &table).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    let file = out.join("samples.tsv");
-    std::fs::write(&file, table).map_err(|error| format!("{}: {error}", file.display()))?;
     say(format_args!("{} rounds; every sample is in {}", samples.len(), file.display()));
     judge(&samples).map(say)
 }

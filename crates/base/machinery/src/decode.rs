@@ -215,7 +215,8 @@ impl Seed<'_, '_> {
                 number.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
             }
             Shape::Scalar(Scalar::Int64) => number.as_i64().is_some(),
-            Shape::Scalar(Scalar::Double | Scalar::Json) => true,
+            Shape::Scalar(Scalar::Double) => return Ok(Some(double(&number))),
+            Shape::Scalar(Scalar::Json) => true,
             Shape::Scalar(Scalar::Quantity) => return self.quantity(&number.to_string()),
             _ => return Err(self.refuse("number")),
         };
@@ -479,6 +480,14 @@ fn fill(schema: &Schema, t: &Type, object: &mut Map<String, Value>) {
     }
 }
 
+/// The JSON of a Go float: one without a fraction is written without one.
+fn double(number: &serde_json::Number) -> Value {
+    /// From here on a float is no exact `i64`.
+    const INTEGER_MAX: f64 = 9_223_372_036_854_774_784.0;
+    let value = number.as_f64().unwrap_or_default();
+    if value.fract() == 0.0 && value.abs() <= INTEGER_MAX { Value::from(value as i64) } else { Value::from(value) }
+}
+
 /// The JSON of Go's zero value.
 fn zero(schema: &Schema, shape: &Shape) -> Value {
     match shape {
@@ -491,7 +500,7 @@ fn zero(schema: &Schema, shape: &Shape) -> Value {
         Shape::Scalar(scalar) => match scalar {
             Scalar::String | Scalar::Bytes => Value::from(""),
             Scalar::Int32 | Scalar::Int64 | Scalar::IntOrString => Value::from(0),
-            Scalar::Double => Value::from(0.0),
+            Scalar::Double => Value::from(0),
             Scalar::Bool => Value::from(false),
             Scalar::Quantity => Value::from("0"),
             Scalar::Duration => Value::from("0s"),
@@ -509,6 +518,28 @@ mod tests {
     fn decode(kind: &str, text: &str) -> Result<Decoded, DecodeError> {
         let id = Schema::object_type("", "v1", kind).or_else(|| Schema::object_type("apps", "v1", kind)).unwrap();
         from_json(Schema::builtin(), id, text.as_bytes())
+    }
+
+    /// Found by the fuzzer: a reader that is not exact to the last digit makes another number each time.
+    #[test]
+    fn floats_are_read_as_they_are_written() {
+        let id = Schema::object_type("apiextensions.k8s.io", "v1", "CustomResourceDefinition").unwrap();
+        let maximum_of = |number: &str| {
+            let schema = format!(r#"{{"openAPIV3Schema":{{"maximum":{number}}}}}"#);
+            let text = format!(r#"{{"spec":{{"versions":[{{"name":"v","schema":{schema}}}]}}}}"#);
+            let read = from_json(Schema::builtin(), id, text.as_bytes()).unwrap().value;
+            read.pointer("/spec/versions/0/schema/openAPIV3Schema/maximum").cloned().unwrap()
+        };
+        // As Go writes them, which knows floats alone here.
+        let cases = [("1.0", json!(1)), ("1e3", json!(1000)), ("-0", json!(0))];
+        for (sent, kept) in cases.into_iter().chain([("9007199254740993", json!(9_007_199_254_740_992_u64))]) {
+            assert_eq!(maximum_of(sent), kept, "{sent}");
+        }
+        for number in ["1.5624999999563443", "0.1", "2.2250738585072014e-308", "4503599627370495.5", "1e300"] {
+            let read = maximum_of(number);
+            assert_eq!(read.as_f64(), number.parse().ok(), "{number}");
+            assert_eq!(maximum_of(&read.to_string()), read);
+        }
     }
 
     #[test]

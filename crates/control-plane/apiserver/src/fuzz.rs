@@ -10,7 +10,9 @@ pub fn request(target: &str) {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     if let Some(found) = path::parse(path) {
         assert!(path.ends_with(&found.rest), "what is behind a proxy is not decoded");
-        assert_eq!(path::parse(&spelt(&found)), Some(found.clone()), "{:?}", spelt(&found));
+        // Where parts are empty there is more than one way to write it.
+        let is_whole = !path.contains("//") && !path.ends_with('/');
+        assert!(!is_whole || path::parse(&spelt(&found)).as_ref() == Some(&found), "{found:?} {:?}", spelt(&found));
     }
     let query = Query::parse(query);
     if let Ok(options) = query.options() {

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{ConfigError, NetworkConfig, PluginConfig};
 
+/// No configuration is longer than this.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no network config found in {}: cni plugin not initialized", dir.display())]
@@ -64,7 +67,7 @@ fn files(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+    windlass_tree::read_config(path, CONFIG_BYTES_MAX).map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -86,6 +89,9 @@ mod tests {
         let config = load(dir.path()).unwrap();
         assert_eq!(config.plugins.iter().map(|plugin| plugin.kind.as_str()).collect::<Vec<_>>(), ["bridge", "tuning"]);
         assert_eq!(NetworkConfig::from_list(&config.source).unwrap().plugins.len(), 2);
+        // Nothing waits on a pipe.
+        nix::unistd::mkfifo(&dir.path().join("07-pipe.conflist"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(load(dir.path()), Err(Error::Io { .. })));
         write("05-broken.conflist", "{");
         assert!(matches!(load(dir.path()), Err(Error::Config { .. })));
     }

@@ -179,7 +179,7 @@ pub(crate) fn spdy_answer(
     request: &Request<Incoming>,
     known: &[&'static str],
 ) -> Result<(&'static str, Response<Body>), Box<Response<Body>>> {
-    let wanted: Vec<&str> = upgrade::tokens(request.headers(), &STREAM_PROTOCOL).collect();
+    let wanted = windlass_http::header::list(request.headers(), &STREAM_PROTOCOL);
     let chosen = match wanted.as_slice() {
         [] => known.last(),
         wanted => wanted.iter().find_map(|name| known.iter().find(|known| *known == name)),

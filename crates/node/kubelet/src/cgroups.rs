@@ -192,20 +192,25 @@ pub fn remove_cgroups(root: &str, pods: &Path) -> io::Result<()> {
 
 /// Children first; processes in one of them are an error, since the runtime has ended all.
 fn remove(directory: &Path) -> io::Result<()> {
-    let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove(&entry.path())?;
+    let mut all = vec![directory.to_owned()];
+    let mut next = 0;
+    // Containers make as deep ones as they like, so nothing recurses.
+    while let Some(directory) = all.get(next) {
+        let entries = match std::fs::read_dir(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            entries => entries?.collect::<io::Result<Vec<_>>>()?,
+        };
+        let directories = entries.into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        all.extend(directories.map(|entry| entry.path()));
+        next += 1;
+    }
+    for directory in all.into_iter().rev() {
+        match std::fs::remove_dir(directory) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
-    match std::fs::remove_dir(directory) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// A cgroup that is not there has nothing to limit.
@@ -264,6 +269,16 @@ mod tests {
                       34 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                       36 30 0:30 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
                       35 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn deep_cgroups_take_no_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("top");
+        std::fs::create_dir_all(top.join("d/".repeat(1900))).unwrap();
+        let small = std::thread::Builder::new().stack_size(64 << 10);
+        small.spawn(move || (remove(&top).unwrap(), remove(&top).unwrap())).unwrap().join().unwrap();
+        assert!(!dir.path().join("top").exists());
+    }
 
     #[test]
     fn pods_are_limited_where_all_containers_are() {

@@ -13,7 +13,7 @@ mod usage;
 mod walk;
 
 pub use beneath::{Links, clean, is_mount_point, make_dirs, open_dir, open_path};
-pub use file::{open_file, open_file_at, read_file};
+pub use file::{open_file, open_file_at, read_config, read_file};
 pub use meter::Meter;
 pub use remove::{remove, remove_path};
 pub use usage::{FileSystem, Usage, file_system, usage};

@@ -67,12 +67,28 @@ pub(crate) fn survives(id: TypeId, object: &Value) {
     let text = yaml::write(object);
     let document =
         yaml::parse(text.as_bytes()).unwrap_or_else(|error| panic!("YAML is not read again: {error}\n{text}"));
-    assert_eq!(
-        &decode::from_value(schema, id, document.value).expect("YAML holds it").value,
-        object,
-        "by YAML:\n{text}"
-    );
+    let by_yaml = decode::from_value(schema, id, document.value).expect("YAML holds it").value;
+    assert_eq!(as_yaml_knows(by_yaml), as_yaml_knows(object.clone()), "by YAML:\n{text}");
     let bytes = protobuf::encode(schema, id, &json).expect("an object is written as protobuf");
     let tree = protobuf::decode(schema, id, &bytes).expect("protobuf is read again");
     assert_eq!(&decode::from_value(schema, id, tree).expect("protobuf holds it").value, object, "by protobuf");
+}
+
+/// The tree with floats without a fraction as integers: YAML does not tell `1.0` from `1`, which matters where a field has no type.
+fn as_yaml_knows(mut value: Value) -> Value {
+    let mut open = vec![&mut value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(map) => open.extend(map.values_mut()),
+            Value::Number(number) if number.is_f64() => {
+                let float = number.as_f64().unwrap_or_default();
+                if float.fract() == 0.0 && float.abs() < 1e15 {
+                    *value = Value::from(float as i64);
+                }
+            }
+            _ => {}
+        }
+    }
+    value
 }

@@ -1,6 +1,7 @@
 //! What makes Services work on a node: the service proxy and the cluster's DNS, each fed by informers of its own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::settings::Settings;
 
 /// The Service under which pods find the cluster's DNS, by the name that everybody looks for.
 const DNS_SERVICE: &str = "kube-dns";
+const RESOLV_CONF_BYTES_MAX: u64 = 1 << 20;
 const MANAGER: &str = "windlass";
 /// A registration that failed is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
@@ -110,12 +112,13 @@ pub(crate) async fn start_dns(
     let sockets = [udp.local_addr().map_err(failed)?, tcp.local_addr().map_err(failed)?];
     let service_ip = dns_address(settings);
     let own = windlass_dns::own_addresses(&[service_ip.into()], &sockets);
-    let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let resolv_conf =
+        windlass_tree::read_config(Path::new("/etc/resolv.conf"), RESOLV_CONF_BYTES_MAX).unwrap_or_default();
     let options = windlass_dns::Options {
         service_ips: vec![service_ip.into()],
         reverse_ranges: vec![settings.service_cidr.into(), settings.cluster_cidr.into()],
         client_ranges: vec![settings.cluster_cidr.into()],
-        upstreams: windlass_dns::upstreams_of(&resolv_conf, &own),
+        upstreams: windlass_dns::upstreams_of(&String::from_utf8_lossy(&resolv_conf), &own),
         ..windlass_dns::Options::new(settings.cluster_domain.clone())
     };
     let dns = Arc::new(Dns::new(&options, clock, server.metrics()));

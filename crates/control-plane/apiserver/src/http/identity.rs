@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 use windlass_api::Status;
 use windlass_auth::{Attributes, User};
+use windlass_http::header;
 
 use super::path;
 use crate::gate::Gate;
@@ -40,9 +41,8 @@ pub(super) fn authenticate(gate: &Gate, peer: Peer, headers: &HeaderMap) -> Resu
         Peer::Unknown => Ok(Arc::new(User::anonymous())),
         Peer::Refused => Err(Status::unauthorized()),
     };
-    let Some(header) = headers.get(AUTHORIZATION) else { return without };
-    let header = header.to_str().map_err(|_| Status::unauthorized())?.trim();
-    let Some((scheme, token)) = header.split_once(' ') else { return Err(Status::unauthorized()) };
+    let Some(header) = header::first(headers, &AUTHORIZATION) else { return without };
+    let Some((scheme, token)) = header.trim().split_once(' ') else { return Err(Status::unauthorized()) };
     if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
         return Err(Status::unauthorized());
     }

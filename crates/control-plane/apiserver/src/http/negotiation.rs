@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use windlass_api::Status;
 use windlass_client::{Encoding, PatchType};
+use windlass_http::header;
 
 use crate::encode::{Format, Shape};
 use crate::table::IncludeObject;
@@ -13,7 +14,7 @@ const ENCODINGS: &str = "application/json, application/yaml, application/vnd.kub
 /// The first form in the Accept header that the server can give.
 pub(crate) fn accept(headers: &HeaderMap, include: IncludeObject, pretty: bool) -> Result<Format, Status> {
     let mut any = false;
-    for header in headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()) {
+    for header in headers.get_all(ACCEPT).iter().map(header::text) {
         for choice in header.split(',').map(str::trim).filter(|choice| !choice.is_empty()) {
             any = true;
             if let Some(format) = acceptable(choice, include) {
@@ -51,15 +52,13 @@ fn acceptable(choice: &str, include: IncludeObject) -> Option<Format> {
 }
 
 /// The type of the body without its parameters; empty when the client says nothing.
-fn media_type(headers: &HeaderMap) -> Result<&str, Status> {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok("") };
-    let value = value.to_str().map_err(|_| Status::unsupported_media_type(ENCODINGS))?;
-    Ok(value.split(';').next().unwrap_or_default().trim())
+fn media_type(header: Option<&str>) -> &str {
+    header.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
 }
 
 /// How the body of a create or update is written.
 pub(crate) fn content(headers: &HeaderMap) -> Result<Encoding, Status> {
-    match media_type(headers)? {
+    match media_type(header::first(headers, &CONTENT_TYPE).as_deref()) {
         "" | "application/json" => Ok(Encoding::Json),
         "application/yaml" => Ok(Encoding::Yaml),
         "application/vnd.kubernetes.protobuf" => Ok(Encoding::Protobuf),
@@ -69,7 +68,7 @@ pub(crate) fn content(headers: &HeaderMap) -> Result<Encoding, Status> {
 
 /// What kind of patch the body is.
 pub(crate) fn patch(headers: &HeaderMap) -> Result<(PatchType, Encoding), Status> {
-    match media_type(headers)? {
+    match media_type(header::first(headers, &CONTENT_TYPE).as_deref()) {
         "application/json-patch+json" => Ok((PatchType::Json, Encoding::Json)),
         "application/merge-patch+json" => Ok((PatchType::Merge, Encoding::Json)),
         "application/strategic-merge-patch+json" => Ok((PatchType::Strategic, Encoding::Json)),
@@ -119,5 +118,7 @@ mod tests {
         );
         assert_eq!(accepted("text/html, application/yaml"), format(Encoding::Yaml, Shape::Whole));
         assert_eq!(accepted("text/html").unwrap_err().code, 406);
+        // A wish that is not understood is no absence of wishes.
+        assert_eq!(accepted("größe").unwrap_err().code, 406);
     }
 }

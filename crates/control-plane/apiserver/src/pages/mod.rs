@@ -6,6 +6,8 @@ mod openapi;
 mod openid;
 mod version;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Response, StatusCode};
@@ -46,8 +48,8 @@ pub(crate) struct PageRequest<'a> {
 }
 
 impl PageRequest<'_> {
-    fn accept(&self) -> &str {
-        self.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    fn accept(&self) -> Cow<'_, str> {
+        windlass_http::header::first(self.headers, &ACCEPT).unwrap_or_default()
     }
 
     /// An API object in the encoding that the client asks for.

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+use windlass_tree::Links;
 
 const KIND: &str = "cniCacheV1";
+/// A configuration and a result of the longest, and the rest.
+const ENTRY_BYTES_MAX: u64 = 4 << 20;
 
 /// An attachment that was made and not yet deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +97,7 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
+        let directory = fs::File::open(&self.dir)?;
         let mut names = Vec::new();
         for entry in entries {
             names.push(entry?.file_name());
@@ -104,7 +109,7 @@ impl Cache {
             !name.ends_with('~') && part.as_ref().is_none_or(|part| name.contains(part.as_str()))
         });
         let read = wanted.filter_map(|name| {
-            let bytes = fs::read(self.dir.join(name)).ok()?;
+            let bytes = windlass_tree::read_file(&directory, name.as_bytes(), Links::Refused, ENTRY_BYTES_MAX).ok()?;
             let entry: CachedAttachment = serde_json::from_slice(&bytes).ok()?;
             let asked_for = container_id.is_none_or(|id| id == entry.container_id);
             (entry.kind == KIND && asked_for).then_some(entry)
@@ -146,6 +151,7 @@ mod tests {
             r#""ifName":"eth0","networkName":"net","netns":"/run/netns/a","result":{"cniVersion":"1.0.0"}}"#
         ));
         fs::write(dir.path().join("results/net-c-2-eth0"), "damaged").unwrap();
+        nix::unistd::mkfifo(&dir.path().join("results/net-c-3-eth0"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(cache.list(None).unwrap(), std::slice::from_ref(&entry));
         assert_eq!(cache.list(Some("c-1")).unwrap().len(), 1);
         assert_eq!(cache.list(Some("1")).unwrap(), []);

@@ -106,8 +106,8 @@ impl Authorizer {
             // Another request was here first.
             return Ok(Answer::Retry);
         }
-        let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        match challenge::choose(texts) {
+        let texts: Vec<_> = headers.get_all(WWW_AUTHENTICATE).iter().map(windlass_http::header::text).collect();
+        match challenge::choose(texts.iter().map(AsRef::as_ref)) {
             Ok(Challenge::Basic) => match &self.secret {
                 _ if again || used.is_some() => Ok(Answer::GiveUp),
                 Some(Secret::Password { username, password }) => {

@@ -194,6 +194,6 @@ impl<'a> BlobStream<'a> {
 
 /// The first byte of a partial answer: `bytes 100-199/200`.
 fn starts_at(response: &Response<Incoming>) -> Option<u64> {
-    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    let range = windlass_http::header::first(response.headers(), &CONTENT_RANGE)?;
     range.trim().strip_prefix("bytes")?.trim_start().split('-').next()?.parse().ok()
 }

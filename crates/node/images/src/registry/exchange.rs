@@ -14,6 +14,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use windlass_http::exchange::ExchangeError;
+use windlass_http::header;
 
 use super::config::{Host, Proxy};
 use super::dial::Connector;
@@ -158,8 +159,8 @@ fn redirect(
     if !follow || !matches!(*method, Method::GET | Method::HEAD) {
         return Ok(None);
     }
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let next = resolve(uri, location).filter(|next| match next.scheme_str() {
+    let location = header::first(response.headers(), &LOCATION).unwrap_or_default();
+    let next = resolve(uri, &location).filter(|next| match next.scheme_str() {
         Some("https") => true,
         Some("http") => allow_plain || uri.scheme_str() == Some("http"),
         _ => false,
@@ -212,7 +213,7 @@ pub(super) async fn refused(
 ) -> RegistryError {
     let status = response.status();
     let retry_after_seconds =
-        response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        header::first(response.headers(), &http::header::RETRY_AFTER).and_then(|value| value.trim().parse().ok());
     let body = match read_body(response, url, ERROR_BODY_BYTES_MAX as u64, silence_max).await {
         Ok(body) => describe_body(&body),
         Err(_) => String::new(),

@@ -192,7 +192,7 @@ impl Endpoint {
         // Some registries know no HEAD here; a refusal without a body is worth a look at its words.
         if !matches!(head.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::FORBIDDEN) {
             let head = repository.expect_success(head, Method::HEAD, &url).await?;
-            let digest = head.headers().get(DIGEST_HEADER).and_then(|value| value.to_str().ok());
+            let digest = head.headers().get(DIGEST_HEADER).map(windlass_http::header::text);
             if let Some(digest) = digest
                 && head.headers().contains_key(CONTENT_LENGTH)
             {

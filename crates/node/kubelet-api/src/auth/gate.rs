@@ -115,9 +115,11 @@ impl Gate {
     }
 
     async fn by_token<B>(&self, request: &Request<B>) -> Result<Option<User>, Status> {
-        let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token =
-            header.and_then(|value| value.split_once(' ')).filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+        let header = windlass_http::header::first(request.headers(), &header::AUTHORIZATION);
+        let token = header
+            .as_deref()
+            .and_then(|value| value.split_once(' '))
+            .filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
         let Some(token) = token.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()) else {
             return Ok(None);
         };

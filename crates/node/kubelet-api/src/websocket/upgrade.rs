@@ -5,6 +5,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use windlass_http::header::list;
+
 use crate::respond::{Body, empty};
 
 /// Larger messages end the connection. client-go sends at most 32 KiB at once.
@@ -26,23 +28,18 @@ pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// Whether a list header has a token.
 pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(headers, name).any(|have| have.eq_ignore_ascii_case(token))
-}
-
-pub(crate) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+    list(headers, name).iter().any(|have| have.eq_ignore_ascii_case(token))
 }
 
 /// Chooses the client's first subprotocol that we know; a client without wishes gets the empty one, when that is known.
 pub(crate) fn choose(headers: &HeaderMap, known: &[&'static str]) -> Result<&'static str, UpgradeError> {
-    let wanted: Vec<&str> = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL).collect();
+    let wanted = list(headers, &header::SEC_WEBSOCKET_PROTOCOL);
     let found = match wanted.as_slice() {
         [] => known.iter().find(|name| name.is_empty()),
         wanted => wanted.iter().find_map(|name| known.iter().find(|known| *known == name)),
     };
     found.copied().ok_or_else(|| UpgradeError::Protocol {
-        client: wanted.into_iter().map(str::to_owned).collect(),
+        client: wanted,
         server: known.iter().filter(|name| !name.is_empty()).map(|name| (*name).to_owned()).collect(),
     })
 }

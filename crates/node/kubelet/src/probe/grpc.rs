@@ -59,10 +59,10 @@ async fn ask(stream: TcpStream, address: &str, service: &str) -> Result<(), Grpc
             .await
             .map_err(|error| GrpcError::Failed(error.to_string()))?;
         let trailers = body.trailers().cloned().unwrap_or_default();
-        let header = |name: &str| trailers.get(name).or_else(|| head.get(name)).and_then(|value| value.to_str().ok());
-        match header("grpc-status").unwrap_or("0") {
+        let header = |name: &str| trailers.get(name).or_else(|| head.get(name)).map(windlass_http::header::text);
+        match header("grpc-status").as_deref().unwrap_or("0") {
             "0" => {}
-            "12" => return Err(GrpcError::Unimplemented(header("grpc-message").unwrap_or_default().to_owned())),
+            "12" => return Err(GrpcError::Unimplemented(header("grpc-message").unwrap_or_default().into_owned())),
             code => {
                 let message = header("grpc-message").unwrap_or_default();
                 return Err(GrpcError::Failed(format!("rpc error: code = {code} desc = {message}")));

@@ -1,5 +1,6 @@
 //! HTTP requests of probes and hooks: to a pod, over a fresh connection, with no regard for certificates.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -167,8 +168,7 @@ async fn exchange(stream: Stream, request: &Get) -> Result<(StatusCode, Option<S
     let exchange = async {
         let response = sender.send_request(message).await.map_err(broken)?;
         let status = response.status();
-        let location = response.headers().get(http::header::LOCATION);
-        let location = location.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let location = windlass_http::header::first(response.headers(), &http::header::LOCATION).map(Cow::into_owned);
         // A longer body is not an error, only not looked at.
         let body = Limited::new(response.into_body(), BODY_MAX_BYTES).collect().await;
         let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();

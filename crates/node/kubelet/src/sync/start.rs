@@ -23,6 +23,9 @@ use crate::pod::qos::oom_score_adj;
 use crate::pod::{ContainerKind, PodView, resources};
 use crate::shared::Shared;
 
+/// The longest /etc/hosts or /etc/resolv.conf of the node that pods get something of.
+const NODE_FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// Why a container does not run: reason and message of its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StartFailure {
@@ -58,6 +61,13 @@ async fn handler(shared: &Shared, pod: &Pod) -> Result<String, String> {
     }
 }
 
+/// A file of the node's that pods get a copy of; one that cannot be read is empty.
+async fn node_file(path: &Path) -> String {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || windlass_tree::read_config(&path, NODE_FILE_BYTES_MAX)).await;
+    String::from_utf8_lossy(&read.ok().and_then(Result::ok).unwrap_or_default()).into_owned()
+}
+
 /// Makes the sandbox and limits the pod's cgroup; the error is a sentence for an event.
 pub(super) async fn sandbox(
     shared: &Arc<Shared>,
@@ -69,7 +79,7 @@ pub(super) async fn sandbox(
     let handler = handler(shared, pod).await?;
     let hostname = shared.node.hostname();
     let names = sandbox_config::names(pod, &hostname, &options.cluster_domain).map_err(|error| error.to_string())?;
-    let resolv_conf = tokio::fs::read_to_string(&options.resolv_conf).await.unwrap_or_default();
+    let resolv_conf = node_file(&options.resolv_conf).await;
     let node_dns = dns::parse(&resolv_conf);
     let log_directory = shared.log_directory(pod);
     tokio::fs::create_dir_all(&log_directory)
@@ -292,7 +302,7 @@ impl Starting<'_> {
         let (shared, pod) = (self.shared, self.pod);
         let aliases = pod.pod_spec().host_aliases.as_deref().unwrap_or_default();
         if pod.uses_host_network() {
-            let node = tokio::fs::read_to_string("/etc/hosts").await.unwrap_or_default();
+            let node = node_file(Path::new("/etc/hosts")).await;
             return hosts::of_host(&node, aliases);
         }
         let names = sandbox_config::names(pod, &shared.node.hostname(), &shared.options.cluster_domain);

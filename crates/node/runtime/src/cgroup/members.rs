@@ -23,11 +23,26 @@ const BUSY_MAX: Duration = Duration::from_secs(10);
 
 /// Processes in a cgroup's directory and the directories below.
 pub(super) fn below(directory: &Path) -> Vec<i32> {
-    let text = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-    // 0 stands for a process of another pid namespace.
-    let mut pids: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect();
-    pids.extend(children(directory).iter().flat_map(|child| below(child)));
+    let mut pids = Vec::new();
+    for directory in tree(directory) {
+        let text = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        // 0 stands for a process of another pid namespace.
+        pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    }
     pids
+}
+
+/// A directory and those below, parents before children. Containers that may make cgroups make as deep ones as they like, so nothing
+/// recurses.
+fn tree(directory: &Path) -> Vec<PathBuf> {
+    let mut all = vec![directory.to_owned()];
+    let mut next = 0;
+    while let Some(directory) = all.get(next) {
+        let below = children(directory);
+        all.extend(below);
+        next += 1;
+    }
+    all
 }
 
 fn children(directory: &Path) -> Vec<PathBuf> {
@@ -119,12 +134,39 @@ fn remove_tree(directory: &Path) -> Result<()> {
         Ok(()) => return Ok(()),
     }
     // Containers may have made cgroups of their own.
-    for child in children(directory) {
-        remove_tree(&child)?;
+    for path in tree(directory).into_iter().rev() {
+        match std::fs::remove_dir(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(CgroupError::Remove { path, source });
+            }
+            _ => {}
+        }
     }
-    std::fs::remove_dir(directory).map_err(|source| CgroupError::Remove { path: directory.to_owned(), source })
+    Ok(())
 }
 
 fn pause(time: Duration) {
     let _ = poll(&mut [], PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As deep as paths go; a recursion of a few hundred bytes a level would not survive it.
+    #[test]
+    fn deep_cgroups_take_no_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("top");
+        let deep = top.join("d/".repeat(1900));
+        std::fs::create_dir_all(&deep).unwrap();
+        let small = std::thread::Builder::new().stack_size(64 << 10);
+        let walk = move || {
+            assert_eq!((tree(&top).len(), below(&top)), (1901, Vec::new()));
+            remove_tree(&top).unwrap();
+            remove_tree(&top).unwrap();
+        };
+        small.spawn(walk).unwrap().join().unwrap();
+        assert!(!dir.path().join("top").exists());
+    }
 }

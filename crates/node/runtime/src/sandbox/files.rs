@@ -14,6 +14,8 @@ use crate::sys::mount::{self, Attributes};
 /// Size of a pod's /dev/shm, as of every container runtime.
 const SHM_SIZE: &str = "65536k";
 
+const RESOLV_CONF_BYTES_MAX: u64 = 1 << 20;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     #[error("cannot write {path}")]
@@ -40,7 +42,7 @@ pub(super) fn make(config: &SandboxConfig, layout: &SandboxLayout) -> Result<(),
     let resolv_conf = match &config.dns {
         Some(dns) => resolv_conf(dns)?.into_bytes(),
         // A node without the file has no resolver either.
-        None => std::fs::read("/etc/resolv.conf").unwrap_or_default(),
+        None => windlass_tree::read_config(Path::new("/etc/resolv.conf"), RESOLV_CONF_BYTES_MAX).unwrap_or_default(),
     };
     write(&layout.resolv_conf(), &resolv_conf)?;
     if has_own_ipc(config) { mount_shm(config, &layout.shm()) } else { Ok(()) }

@@ -52,7 +52,7 @@ pub(super) fn run(input: &[u8]) {
     fs::create_dir(&root).expect("a directory can be made");
     let before = around();
     let directory: OwnedFd = fs::File::open(&root).expect("the directory can be opened").into();
-    let limits = Limits { entries_max: ENTRIES_MAX, bytes_max: DISK_BYTES_MAX };
+    let limits = Limits { entries_max: ENTRIES_MAX, bytes_max: DISK_BYTES_MAX, ..Limits::default() };
     let unpacked = bounded_by(BYTES_MAX, || unpack(input, directory, None, &diff_id, limits));
     assert_eq!(around(), before, "something came to be outside the layer");
     let usage = windlass_tree::usage(&root).expect("the layer can be measured");

@@ -18,6 +18,7 @@ use windlass_api::Status;
 use windlass_api::status::Reason;
 use windlass_http::dial::{self, DialError, Stream};
 use windlass_http::exchange::ExchangeError;
+use windlass_http::header;
 
 use crate::http::path::ResourcePath;
 use crate::http::response::{Body, full};
@@ -63,8 +64,7 @@ pub(super) fn redirect_to_folder(found: &ResourcePath, request: &Request<Incomin
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.any(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade")))
+    header::list(headers, &CONNECTION).iter().any(|token| token.eq_ignore_ascii_case("upgrade"))
 }
 
 /// Asks the target what the client asks, and answers with what it answers.
@@ -186,13 +186,8 @@ fn outgoing(
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<String> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
+    let named: Vec<String> =
+        header::list(headers, &CONNECTION).into_iter().map(|name| name.to_ascii_lowercase()).collect();
     for name in named.iter().map(String::as_str).chain(HOP_BY_HOP) {
         headers.remove(name);
     }
@@ -223,8 +218,8 @@ where
     let (mut parts, body) = answer.into_parts();
     parts.version = http::Version::default();
     remove_hop_by_hop(&mut parts.headers);
-    if let (Some(prefix), Some(location)) = (&target.prefix, parts.headers.get(LOCATION))
-        && let Some(moved) = location.to_str().ok().and_then(|location| behind_prefix(target, prefix, location))
+    if let (Some(prefix), Some(location)) = (&target.prefix, header::first(&parts.headers, &LOCATION))
+        && let Some(moved) = behind_prefix(target, prefix, &location)
         && let Ok(moved) = HeaderValue::from_str(&moved)
     {
         parts.headers.insert(LOCATION, moved);
@@ -241,7 +236,7 @@ where
 }
 
 fn is_html(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = header::first(headers, &CONTENT_TYPE).unwrap_or_default();
     content_type.starts_with("text/html") && !headers.contains_key(CONTENT_ENCODING)
 }
 
@@ -290,8 +285,11 @@ mod tests {
     #[test]
     fn what_is_about_one_connection_stays_there() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("connection", "Upgrade, X-Own"), ("x-own", "1"), ("upgrade", "h2c"), ("accept", "*/*")] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        // Something in the list that is no text hides nothing of the rest.
+        for (name, value) in
+            [("connection", &b"\xff, Upgrade, X-Own"[..]), ("x-own", b"1"), ("upgrade", b"h2c"), ("accept", b"*/*")]
+        {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
         }
         assert!(is_upgrade(&headers));
         remove_hop_by_hop(&mut headers);

@@ -52,13 +52,8 @@ struct Arg {
 
 /// Reads a profile. Blocks.
 pub(crate) fn load(path: &str) -> Result<Profile, ProfileError> {
-    let read = || {
-        use std::io::Read;
-        let mut text = Vec::new();
-        std::fs::File::open(Path::new(path))?.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    let text = read().map_err(|source| ProfileError::Read { path: path.to_owned(), source })?;
+    let text = windlass_tree::read_config(Path::new(path), FILE_BYTES_MAX)
+        .map_err(|source| ProfileError::Read { path: path.to_owned(), source })?;
     parse(path, &text)
 }
 
