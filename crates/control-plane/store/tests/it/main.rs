@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use windlass_api::time::Clock;
 use windlass_machinery::json::Template;
-use windlass_store::{CommitError, Committed, Expect, Item, OpenError, Options, Range, SecretKey, Store, Txn};
+use windlass_store::{CommitError, Committed, Expect, Item, Lost, OpenError, Options, Range, SecretKey, Store, Txn};
 
 fn options(directory: &Path) -> Options {
     Options {
