@@ -281,7 +281,11 @@ impl<'a> Batch<'a> {
             self.records.push(Record { table: op.table, item: item.clone(), deleted });
             items.push(item);
         }
-        Committed { revision, items }
+        if items.is_empty() {
+            // Nobody may be told of a revision that is not on the disk.
+            self.revision -= 1;
+        }
+        Committed { revision: self.revision, items }
     }
 
     fn finish(self, engine: &mut dyn Engine) {

@@ -46,7 +46,9 @@ pub(super) struct View {
 impl View {
     /// Called by the committer, between batches, so that all tables are at one revision.
     pub(super) fn of(tables: &Tables) -> Self {
-        let all = tables.all().into_iter().map(|table| (table.name.clone(), table.state())).collect();
+        let mut all: Vec<_> = tables.all().into_iter().map(|table| (table.name.clone(), table.state())).collect();
+        // The same tables make the same file.
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self { revision: tables.revision(), tables: all }
     }
 }

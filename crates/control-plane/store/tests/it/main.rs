@@ -1,9 +1,12 @@
-//! The store on a real disk: its semantics, recovery, crashes, a full disk.
+//! The store on a real disk: its semantics, recovery, crashes, a full disk; and on a disk on paper, which fails wherever it can.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
 mod disk_full;
+mod every_call;
+mod model;
+mod paper;
 mod recovery;
 mod semantics;
 
@@ -13,7 +16,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use windlass_api::time::Clock;
 use windlass_machinery::json::Template;
-use windlass_store::{CommitError, Committed, Expect, Item, Lost, OpenError, Options, Range, SecretKey, Store, Txn};
+use windlass_store::{
+    CommitError, Committed, Expect, Item, Lost, OpenError, Options, Range, SecretKey, Sizes, Store, Txn,
+};
 
 fn options(directory: &Path) -> Options {
     Options {
