@@ -8,7 +8,9 @@ mod every_call;
 mod model;
 mod paper;
 mod recovery;
+mod seeds;
 mod semantics;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;

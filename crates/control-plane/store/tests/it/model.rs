@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use windlass_store::Op;
 
 use super::paper::{Image, PaperDisk};
@@ -109,22 +110,23 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 /// the next. Returns the content.
 pub(crate) fn check(image: &Image, allowed: &[Content], story: &dyn Fn() -> String) -> Content {
     runtime().block_on(async {
+        // So long ago that nothing goes by itself.
+        let clock = Clock::paused(Timestamp::UNIX_EPOCH);
         let disk = PaperDisk::new(image.clone());
-        let store = open_paper(&disk, Clock::system()).unwrap_or_else(|error| panic!("{error}\n{}", story()));
+        let store = open_paper(&disk, clock).unwrap_or_else(|error| panic!("{error}\n{}", story()));
         let found = Content::of(&store);
         assert!(allowed.contains(&found), "{found:?}\nis none of\n{allowed:?}\n{}", story());
         // What can be read is not lost any more.
         let unplugged = disk.stop().power_off(|_| paper::Fate::Lost);
-        drop(store);
         let disk = PaperDisk::new(unplugged);
-        let store = open_paper(&disk, Clock::system()).unwrap_or_else(|error| panic!("{error}, again\n{}", story()));
+        let store = open_paper(&disk, clock).unwrap_or_else(|error| panic!("{error}, again\n{}", story()));
         assert_eq!(Content::of(&store), found, "{}", story());
         let write = [put("pods", "z/probe", "probe")];
         store.commit(found.txn(&write)).await.unwrap_or_else(|error| panic!("{error}\n{}", story()));
+        disk.finish_background();
         store.close().await;
-        let unplugged = disk.stop().power_off(|_| paper::Fate::Lost);
-        let store = open_paper(&PaperDisk::new(unplugged), Clock::system())
-            .unwrap_or_else(|error| panic!("{error}, after a commit\n{}", story()));
+        let disk = PaperDisk::new(disk.stop().power_off(|_| paper::Fate::Lost));
+        let store = open_paper(&disk, clock).unwrap_or_else(|error| panic!("{error}, after a commit\n{}", story()));
         assert_eq!(Content::of(&store), found.with(&write), "{}", story());
         store.close().await;
         found

@@ -58,28 +58,6 @@ async fn everything_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_ends_anywhere_gives_back_what_came_before() {
-    let (directory, bytes) = five().await;
-    let path = log_file(directory.path());
-    let mut counts = Vec::new();
-    for end in 8..=bytes.len() {
-        fs::write(&path, &bytes[..end]).unwrap();
-        let store = open(directory.path()).unwrap_or_else(|error| panic!("cut at {end}: {error}"));
-        let found = contents(&store, "pods").len();
-        assert_eq!(store.revision(), found as u64);
-        // Writing goes on where the sound part ends.
-        create(&store, "pods", "new", "").await.unwrap();
-        store.close().await;
-        let store = open(directory.path()).unwrap();
-        assert_eq!(contents(&store, "pods").len(), found + 1);
-        store.close().await;
-        counts.push(found);
-    }
-    assert!(counts.is_sorted());
-    assert_eq!((counts[0], counts[counts.len() - 1]), (0, 5));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn damage_is_not_taken_for_a_torn_tail() {
     let (directory, bytes) = five().await;
     let path = log_file(directory.path());

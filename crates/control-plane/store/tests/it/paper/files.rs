@@ -3,13 +3,13 @@
 use super::*;
 
 pub(super) struct PaperFile {
-    disk: PaperDisk,
+    disk: Handle,
     number: usize,
     path: PathBuf,
 }
 
 impl PaperFile {
-    pub(super) fn new(disk: PaperDisk, number: usize, path: &Path) -> Self {
+    pub(super) fn new(disk: Handle, number: usize, path: &Path) -> Self {
         Self { disk, number, path: path.to_owned() }
     }
 }

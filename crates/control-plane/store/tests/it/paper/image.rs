@@ -125,8 +125,11 @@ impl DataChange {
 }
 
 fn put(data: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
     let end = offset + bytes.len();
-    if data.len() < end && !bytes.is_empty() {
+    if data.len() < end {
         data.resize(end, 0);
     }
     data[offset..end].copy_from_slice(bytes);

@@ -81,9 +81,18 @@ pub(crate) enum Verdict {
 
 type Judge = Box<dyn FnMut(&Call) -> Verdict + Send>;
 
-/// The disk as one process has it open.
+/// The disk as one process has it open. When this goes, the process does.
+pub(crate) struct PaperDisk(Handle);
+
+/// What that process holds of it.
 #[derive(Clone)]
-pub(crate) struct PaperDisk(Arc<Shared>);
+struct Handle(Arc<Shared>);
+
+impl Drop for PaperDisk {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -100,6 +109,8 @@ struct State {
     /// Calls that the thread in the background may still make.
     background_calls: usize,
     background_runs: bool,
+    /// It stands before a call that it may not make yet.
+    background_waits: bool,
     story: Vec<String>,
 }
 
@@ -108,7 +119,7 @@ thread_local! {
 }
 
 impl PaperDisk {
-    /// A process starts on what is there; nothing fails.
+    /// A process starts on what is there; nothing fails. Its threads in the background make the calls that they are let.
     pub(crate) fn new(image: Image) -> Self {
         let state = State {
             image,
@@ -116,84 +127,73 @@ impl PaperDisk {
             calls: 0,
             is_stopped: false,
             is_locked: false,
-            background_calls: usize::MAX,
+            background_calls: 0,
             background_runs: false,
+            background_waits: false,
             story: Vec::new(),
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), turn: Condvar::new() }))
+        Self(Handle(Arc::new(Shared { state: Mutex::new(state), turn: Condvar::new() })))
     }
 
     pub(crate) fn judged_by(self, judge: impl FnMut(&Call) -> Verdict + Send + 'static) -> Self {
-        self.0.state.lock().judge = Box::new(judge);
+        self.0.0.state.lock().judge = Box::new(judge);
         self
     }
 
     pub(crate) fn handle(&self) -> Arc<dyn Disk> {
-        Arc::new(self.clone())
-    }
-
-    pub(crate) fn calls(&self) -> usize {
-        self.0.state.lock().calls
+        Arc::new(self.0.clone())
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        self.0.state.lock().is_stopped
+        self.0.0.state.lock().is_stopped
     }
 
     pub(crate) fn story(&self) -> Vec<String> {
-        self.0.state.lock().story.clone()
+        self.0.0.state.lock().story.clone()
     }
 
     /// Ends the process, wherever it is, and returns what it leaves: the kernel's memory is still there.
     pub(crate) fn stop(&self) -> Image {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.0.state.lock();
         state.is_stopped = true;
-        self.0.turn.notify_all();
+        self.0.0.turn.notify_all();
         state.image.clone()
     }
 
-    /// Threads in the background make no call from now on but those that they are let.
-    pub(crate) fn hold_background(&self) {
-        self.0.state.lock().background_calls = 0;
-    }
-
-    /// Lets the thread in the background make so many calls, and waits for them.
+    /// Lets the thread in the background make so many calls, and waits until it wants to make one more.
     pub(crate) fn let_background(&self, calls: usize) {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.0.state.lock();
         if !state.background_runs {
             return;
         }
         state.background_calls = calls;
-        self.0.turn.notify_all();
-        self.0
-            .turn
-            .wait_while(&mut state, |state| state.background_runs && state.background_calls > 0 && !state.is_stopped);
+        self.0.0.turn.notify_all();
+        self.0.0.turn.wait_while(&mut state, |state| {
+            let is_held = state.background_waits && state.background_calls == 0;
+            state.background_runs && !is_held && !state.is_stopped
+        });
+        state.background_calls = 0;
     }
 
     /// Lets it run to its end.
     pub(crate) fn finish_background(&self) {
-        let mut state = self.0.state.lock();
-        state.background_calls = usize::MAX;
-        self.0.turn.notify_all();
-        self.0.turn.wait_while(&mut state, |state| state.background_runs && !state.is_stopped);
+        self.let_background(usize::MAX);
     }
+}
 
-    /// Lets it go on as it likes, for somebody else waits for it.
-    pub(crate) fn release_background(&self) {
-        self.0.state.lock().background_calls = usize::MAX;
-        self.0.turn.notify_all();
-    }
-
+impl Handle {
     /// Decides about a call; on success the caller carries it out under the lock.
     fn begin(&self, kind: Kind, path: &Path, length: usize) -> io::Result<(MutexGuard<'_, State>, Verdict)> {
         let in_background = IN_BACKGROUND.get();
         let mut state = self.0.state.lock();
         if in_background {
+            state.background_waits = true;
+            self.0.turn.notify_all();
             self.0.turn.wait_while(&mut state, |state| state.background_calls == 0 && !state.is_stopped);
+            state.background_waits = false;
             if state.background_calls != usize::MAX {
                 state.background_calls = state.background_calls.saturating_sub(1);
             }
-            self.0.turn.notify_all();
         }
         if state.is_stopped {
             return Err(Errno::EIO.into());
@@ -221,7 +221,7 @@ impl PaperDisk {
 }
 
 /// Ends what a thread in the background has begun, also when it panics.
-struct Background(PaperDisk);
+struct Background(Handle);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -230,7 +230,7 @@ impl Drop for Background {
     }
 }
 
-struct Locked(PaperDisk);
+struct Locked(Handle);
 
 impl Drop for Locked {
     fn drop(&mut self) {
@@ -238,7 +238,7 @@ impl Drop for Locked {
     }
 }
 
-impl Disk for PaperDisk {
+impl Disk for Handle {
     fn make_directory(&self, path: &Path) -> io::Result<()> {
         let (mut state, _) = self.begin(Kind::MakeDirectory, path, 0)?;
         state.image.make_directory(path)
