@@ -30,6 +30,7 @@ struct Due {
 }
 
 /// All objects that have an end, the first to go first.
+#[expect(clippy::mutable_key_type, reason = "an item's cache is no part of its order")]
 #[derive(Debug)]
 pub(crate) struct Expiring {
     due: Mutex<BTreeSet<Due>>,
@@ -51,6 +52,7 @@ impl Changes {
 
 impl Expiring {
     pub(crate) fn new(loaded: &HashMap<String, TableState>) -> Self {
+        #[expect(clippy::mutable_key_type, reason = "an item's cache is no part of its order")]
         let mut due = BTreeSet::new();
         for (name, state) in loaded {
             let table: Arc<str> = name.as_str().into();

@@ -66,7 +66,8 @@ pub(super) fn push_frame<'a>(
     out[start + 4..start + HEADER].copy_from_slice(&checksum.to_le_bytes());
 }
 
-fn checksum(length: &[u8], payload: &[u8]) -> u32 {
+/// The checksum of a frame, of its length and its payload.
+pub(super) fn checksum(length: &[u8], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(length), payload)
 }
 

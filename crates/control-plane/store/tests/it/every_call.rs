@@ -222,7 +222,7 @@ fn a_file_that_is_cut_anywhere_is_either_read_or_refused() {
     }
     let mut all: BTreeMap<_, _> = files(&outcome.disk.stop());
     all.retain(|path, _| path.file_name().unwrap() != "lock");
-    let last = all.keys().filter(|path| path.to_str().unwrap().contains("log-")).next_back().unwrap().clone();
+    let last = all.keys().rfind(|path| path.to_str().unwrap().contains("log-")).unwrap().clone();
     assert_eq!(all.len(), 3, "a snapshot and two logs: {:?}", all.keys());
     for (path, bytes) in &all {
         let written = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;

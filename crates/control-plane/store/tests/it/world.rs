@@ -118,11 +118,11 @@ impl World {
             18 => self.close().await,
             _ => self.restart().await,
         }
-        if self.disk.is_stopped() || self.store.health().is_err() {
+        while self.disk.is_stopped() || self.store.health().is_err() {
             if let Err(failure) = self.store.health() {
                 assert_eq!(self.store.failed().await, failure);
-                let late = self.store.commit(Txn::default()).await;
-                assert!(late.is_ok(), "a transaction of nothing needs no disk");
+                let late = self.store.commit(self.content.txn(&[model::put("pods", "a/late", "")])).await;
+                assert!(matches!(late, Err(CommitError::Broken(reason)) if reason == failure));
             }
             self.restart().await;
         }
@@ -212,6 +212,7 @@ impl World {
 
     async fn pass_time(&mut self) {
         let seconds = 1 + self.chance.below(30) as u64;
+        self.uncertain.clear();
         self.tell(format!("{seconds} seconds pass"));
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         self.settle().await;

@@ -1,6 +1,6 @@
 //! What is on a disk on paper, and what is in the kernel's memory only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -105,21 +105,37 @@ impl DataChange {
         }
     }
 
-    fn apply_part(&self, data: &mut Vec<u8>, part: &Part) {
-        match (self, part) {
-            (Self::Write(offset, bytes), Part::First(length)) => put(data, *offset, &bytes[..*length]),
-            (Self::Write(offset, bytes), Part::Sectors(kept)) => {
-                let end = offset + bytes.len();
-                let mut at = *offset;
-                while at < end {
-                    let next = ((at / SECTOR + 1) * SECTOR).min(end);
-                    if kept >> (at / SECTOR % 64) & 1 == 1 {
-                        put(data, at, &bytes[at - offset..next - offset]);
+    /// Applies what `fate` leaves of it. A sector that has not taken a change takes none of the later ones: they are in the same place of
+    /// the kernel's memory, and are written together.
+    fn apply_with(&self, data: &mut Vec<u8>, fate: &Fate, stale: &mut BTreeSet<usize>) {
+        let (offset, bytes) = match (self, fate) {
+            (Self::Cut(_), Fate::Lost) => return,
+            (Self::Cut(_), _) => return self.apply(data),
+            (Self::Write(offset, bytes), _) => (*offset, bytes),
+        };
+        let end = offset + bytes.len();
+        let mut at = offset;
+        while at < end {
+            let sector = at / SECTOR;
+            let next = ((sector + 1) * SECTOR).min(end);
+            let kept = match fate {
+                _ if stale.contains(&sector) => at,
+                Fate::Lost => at,
+                Fate::Kept => next,
+                Fate::Partly(Part::First(length)) => (offset + length).clamp(at, next),
+                Fate::Partly(Part::Sectors(kept)) => {
+                    if kept >> (sector % 64) & 1 == 1 {
+                        next
+                    } else {
+                        at
                     }
-                    at = next;
                 }
+            };
+            put(data, at, &bytes[at - offset..kept - offset]);
+            if kept < next {
+                stale.insert(sector);
             }
-            (Self::Cut(_), _) => self.apply(data),
+            at = next;
         }
     }
 }
@@ -167,6 +183,7 @@ impl Image {
             }
         }
         for file in &mut self.files {
+            let mut stale = BTreeSet::new();
             for change in std::mem::take(&mut file.changes) {
                 let seen = match &change {
                     DataChange::Cut(_) => Change::Cut,
@@ -174,11 +191,7 @@ impl Image {
                         Change::Write { length: bytes.len(), is_zero: bytes.iter().all(|byte| *byte == 0) }
                     }
                 };
-                match fate(seen) {
-                    Fate::Lost => {}
-                    Fate::Kept => change.apply(&mut file.durable),
-                    Fate::Partly(part) => change.apply_part(&mut file.durable, &part),
-                }
+                change.apply_with(&mut file.durable, &fate(seen), &mut stale);
             }
             file.content = file.durable.clone();
         }
