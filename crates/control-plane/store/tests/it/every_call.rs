@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nix::errno::Errno;
 
-use super::model::{Content, Write, check, open_paper, put, remove, runtime};
+use super::model::{Content, Write, check, check_once, open_paper, put, remove, runtime};
 use super::paper::{Call, Change, Fate, Image, Kind, PaperDisk, Part, Verdict, files};
 use super::*;
 
@@ -83,9 +83,8 @@ fn run(mut judge: impl FnMut(&Call) -> Verdict + Send + 'static) -> Outcome {
     Outcome { disk, allowed, calls }
 }
 
-/// What a power failure may leave: nothing of what no sync has covered, all of it, all but one change, and all with the last
-/// write cut at every byte.
-fn unplugged(image: &Image, last_call: Option<&Call>) -> Vec<(String, Image)> {
+/// What a power failure may leave: nothing of what no sync has covered, all of it, all but one change, or one change alone.
+fn unplugged(image: &Image) -> Vec<(String, Image)> {
     let pending = image.pending();
     let only = |fate_of: &dyn Fn(usize) -> Fate| {
         let mut number = 0;
@@ -102,17 +101,26 @@ fn unplugged(image: &Image, last_call: Option<&Call>) -> Vec<(String, Image)> {
         let image = only(&|number| if number == missing { Fate::Kept } else { Fate::Lost });
         left.push((format!("nothing is kept but change {missing} of {pending:?}"), image));
     }
-    // Nobody reads half a snapshot.
-    let is_log = last_call.is_some_and(|call| call.path.to_string_lossy().contains("log-"));
-    if let Some((last, Change::Write { length, is_zero: false })) = pending.iter().enumerate().next_back()
-        && is_log
-    {
-        for cut in 1..*length {
-            let image = only(&|number| if number == last { Fate::Partly(Part::First(cut)) } else { Fate::Kept });
-            left.push((format!("the last write is cut at {cut}"), image));
-        }
-    }
     left
+}
+
+/// The same with the last write cut at every byte, when it went to the log; half a snapshot nobody reads.
+fn torn(image: &Image, last_call: &Call) -> Vec<Image> {
+    let pending = image.pending();
+    let Some((last, Change::Write { length, is_zero: false })) = pending.iter().enumerate().next_back() else {
+        return Vec::new();
+    };
+    if last_call.kind != Kind::Write || !last_call.path.to_string_lossy().contains("log-") {
+        return Vec::new();
+    }
+    let cut_at = |cut| {
+        let mut number = 0;
+        image.clone().power_off(|_| {
+            number += 1;
+            if number > last { Fate::Partly(Part::First(cut)) } else { Fate::Kept }
+        })
+    };
+    (1..*length).map(cut_at).collect()
 }
 
 #[test]
@@ -133,8 +141,15 @@ fn a_crash_before_every_call_loses_nothing() {
         let outcome = run(move |call| if call.number == number { Verdict::Stop } else { Verdict::Succeed });
         let image = outcome.disk.stop();
         check(&image, &outcome.allowed, &|| outcome.story("the process is killed"));
-        for (what, image) in unplugged(&image, outcome.calls.len().checked_sub(2).map(|last| &outcome.calls[last])) {
+        for (what, image) in unplugged(&image) {
             check(&image, &outcome.allowed, &|| outcome.story(&format!("the power goes: {what}")));
+        }
+        let Some(before) = number.checked_sub(1) else { continue };
+        for (cut, image) in torn(&image, &outcome.calls[before]).into_iter().enumerate() {
+            let story = || outcome.story(&format!("the power goes: the last write is cut at {}", cut + 1));
+            // What is done about a torn write does not depend on where it is torn.
+            let check = if cut % 50 == 0 { check } else { check_once };
+            check(&image, &outcome.allowed, &story);
         }
     }
 }

@@ -106,8 +106,20 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
-/// Opens what is left, whose content must be one of those allowed, and opens it again, after a commit and without: faults of one start show at
-/// the next. Returns the content.
+/// Opens what is left, whose content must be one of those allowed. Returns the content.
+pub(crate) fn check_once(image: &Image, allowed: &[Content], story: &dyn Fn() -> String) -> Content {
+    runtime().block_on(async {
+        // So long ago that nothing goes by itself.
+        let disk = PaperDisk::new(image.clone());
+        let store = open_paper(&disk, Clock::paused(Timestamp::UNIX_EPOCH))
+            .unwrap_or_else(|error| panic!("{error}\n{}", story()));
+        let found = Content::of(&store);
+        assert!(allowed.contains(&found), "{found:?}\nis none of\n{allowed:?}\n{}", story());
+        found
+    })
+}
+
+/// The same, and opens it again, after a commit and without: faults of one start show at the next.
 pub(crate) fn check(image: &Image, allowed: &[Content], story: &dyn Fn() -> String) -> Content {
     runtime().block_on(async {
         // So long ago that nothing goes by itself.
