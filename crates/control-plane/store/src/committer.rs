@@ -8,12 +8,15 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use windlass_machinery::json::Template;
 
-use crate::engine::{Engine, EngineError, Record};
+use crate::engine::{Engine, EngineError, FRAME_MAX, Record};
+use crate::expiry::Changes;
+use crate::health::{Failure, Health};
 use crate::item::Item;
 use crate::store::Tables;
 use crate::table::TableState;
@@ -24,6 +27,11 @@ pub(crate) const QUEUE_MAX: usize = 4096;
 const BATCH_BYTES_MAX: usize = 4 << 20;
 /// etcd's limit of one transaction, in operations.
 const OPS_MAX: usize = 128;
+/// Bytes of one transaction; far more than the API lets through, and with a full batch less than what can be read back.
+const TXN_BYTES_MAX: usize = 32 << 20;
+/// More than what an operation takes in a record beside its key, its value and the name of its table.
+const OP_BYTES: usize = 128;
+const _: () = assert!(BATCH_BYTES_MAX + TXN_BYTES_MAX < FRAME_MAX, "a batch is one frame");
 
 /// What must be true of an object for an operation to go ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +51,7 @@ pub struct Op {
     pub put: Option<Template>,
     /// For a deletion: the object as watchers see it go, when it differs from the stored one.
     pub last: Option<Template>,
-    /// Seconds since the epoch when the object goes by itself; 0 is never.
+    /// Seconds since the epoch when the object goes by itself; 0 leaves it as it is, which for a new object is never.
     pub expires: i64,
 }
 
@@ -60,7 +68,7 @@ pub struct Committed {
     pub items: Vec<Arc<Item>>,
 }
 
-/// Nothing has happened.
+/// Why a transaction has not happened.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
     /// The operation at `op` found another state than it expected: this one.
@@ -68,12 +76,14 @@ pub enum CommitError {
     Conflict { op: usize, current: Option<Arc<Item>> },
     #[error("a transaction of {0} operations is too large; {OPS_MAX} are allowed")]
     TooManyOps(usize),
+    #[error("a transaction of {0} bytes is too large; {TXN_BYTES_MAX} are allowed")]
+    TooManyBytes(usize),
     /// The disk is full: writes fail until there is space again, reads go on.
     #[error("the store's disk is full: free some space in {0}; until then every write fails, reads go on")]
     DiskFull(String),
-    /// The disk failed; what is on it is not known any more, so no write is taken until a restart.
-    #[error("the store cannot write any more: {0}; reads go on; mend the disk and restart")]
-    Broken(String),
+    /// The store has failed. Of a transaction that was under way when it did, only the next start can tell.
+    #[error(transparent)]
+    Broken(Failure),
     #[error("the store is shutting down")]
     Closed,
 }
@@ -108,24 +118,54 @@ pub(crate) enum Work {
     Close,
 }
 
-/// Works until it is told to close, or every sender has gone. Blocks: a thread of its own does this.
-pub(crate) fn run(tables: &Tables, engine: &mut dyn Engine, mut queue: mpsc::Receiver<Work>) {
-    let mut next = queue.blocking_recv();
-    while let Some(work) = next.take() {
-        let ControlFlow::Continue(more) = carry_out(tables, engine, work, &mut queue) else { return };
-        next = more.or_else(|| queue.blocking_recv());
-    }
+/// The committer's own: what it works with until it ends.
+pub(crate) struct Committer {
+    pub tables: Arc<Tables>,
+    pub engine: Box<dyn Engine>,
+    pub queue: mpsc::Receiver<Work>,
+    pub health: Arc<Health>,
 }
 
-/// The same as a task of the runtime, for an engine that never blocks.
-pub(crate) async fn run_as_task(tables: &Tables, engine: &mut dyn Engine, mut queue: mpsc::Receiver<Work>) {
-    let mut next = queue.recv().await;
-    while let Some(work) = next.take() {
-        let ControlFlow::Continue(more) = carry_out(tables, engine, work, &mut queue) else { return };
-        next = match more {
-            Some(work) => Some(work),
-            None => queue.recv().await,
-        };
+impl Committer {
+    /// Works until it is told to close, or every sender has gone. Blocks: a thread of its own does this.
+    pub(crate) fn run(mut self) {
+        let mut next = self.queue.blocking_recv();
+        while let Some(work) = next.take() {
+            let ControlFlow::Continue(more) = self.carry_out_safely(work) else { break };
+            next = more.or_else(|| self.queue.blocking_recv());
+        }
+        self.end();
+    }
+
+    /// The same as a task of the runtime, for an engine that never blocks.
+    pub(crate) async fn run_as_task(mut self) {
+        let mut next = self.queue.recv().await;
+        while let Some(work) = next.take() {
+            let ControlFlow::Continue(more) = self.carry_out_safely(work) else { break };
+            next = match more {
+                Some(work) => Some(work),
+                None => self.queue.recv().await,
+            };
+        }
+        self.end();
+    }
+
+    /// A panic is the end: nobody knows what it left behind. Who waits for an answer is told when the health says why.
+    fn carry_out_safely(&mut self, work: Work) -> ControlFlow<(), Option<Work>> {
+        let Self { tables, engine, queue, health } = self;
+        match catch_unwind(AssertUnwindSafe(|| carry_out(tables, &mut **engine, work, queue))) {
+            Ok(next) => next,
+            Err(panic) => {
+                health.fail(Failure::of_panic("the committer", &*panic));
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// The engine goes first: who has waited for the end can open the store again.
+    fn end(self) {
+        drop(self.engine);
+        self.health.close();
     }
 }
 
@@ -166,14 +206,22 @@ struct Batch<'a> {
     /// Tables as they will be.
     working: HashMap<Arc<str>, TableState>,
     records: Vec<Record>,
+    expiring: Changes,
     bytes: usize,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 impl<'a> Batch<'a> {
     fn new(tables: &'a Tables) -> Self {
-        let revision = tables.revision();
-        Self { tables, revision, working: HashMap::new(), records: Vec::new(), bytes: 0, answers: Vec::new() }
+        Self {
+            tables,
+            revision: tables.revision(),
+            working: HashMap::new(),
+            records: Vec::new(),
+            expiring: Changes::default(),
+            bytes: 0,
+            answers: Vec::new(),
+        }
     }
 
     fn add(&mut self, request: Request) {
@@ -185,6 +233,12 @@ impl<'a> Batch<'a> {
     fn judge(&mut self, txn: &Txn) -> Result<(), CommitError> {
         if txn.ops.len() > OPS_MAX {
             return Err(CommitError::TooManyOps(txn.ops.len()));
+        }
+        let bytes = txn.ops.iter().map(bytes_of).sum();
+        // Who is refused counts as well, so that a batch ends in any case.
+        self.bytes += bytes;
+        if bytes > TXN_BYTES_MAX {
+            return Err(CommitError::TooManyBytes(bytes));
         }
         for (index, op) in txn.ops.iter().enumerate() {
             let current = self.table(&op.table).get(&op.key);
@@ -213,20 +267,25 @@ impl<'a> Batch<'a> {
             let state = self.table(&op.table);
             let before = state.get(&op.key).cloned();
             let created = before.as_ref().map_or(revision, |item| item.created);
+            let expires = if op.expires == 0 { before.as_ref().map_or(0, |item| item.expires) } else { op.expires };
             let (item, deleted) = match (&op.put, &op.last, &before) {
-                (Some(template), ..) => (Item::new(&op.key, template, revision, created, op.expires), false),
+                (Some(template), ..) => (Item::new(&op.key, template, revision, created, expires), false),
                 (None, Some(template), _) => (Item::new(&op.key, template, revision, created, 0), true),
                 (None, None, Some(before)) => (before.tombstone(revision), true),
                 // `judge` saw the object a moment ago; a transaction that names a key twice can take it away.
                 (None, None, None) => continue,
             };
             let item = Arc::new(item);
-            state.apply(item.clone(), deleted);
-            self.bytes += item.value.len();
+            let event = state.apply(item.clone(), deleted);
+            self.expiring.add(&op.table, event);
             self.records.push(Record { table: op.table, item: item.clone(), deleted });
             items.push(item);
         }
-        Committed { revision, items }
+        if items.is_empty() {
+            // Nobody may be told of a revision that is not on the disk.
+            self.revision -= 1;
+        }
+        Committed { revision: self.revision, items }
     }
 
     fn finish(self, engine: &mut dyn Engine) {
@@ -234,7 +293,7 @@ impl<'a> Batch<'a> {
         match written {
             Ok(()) => {
                 if !self.records.is_empty() {
-                    self.tables.publish(self.working, self.revision);
+                    self.tables.publish(self.working, self.revision, self.expiring);
                     engine.after_append(self.tables);
                 }
                 for (answer, result) in self.answers {
@@ -254,11 +313,16 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// What an operation may take in a record.
+fn bytes_of(op: &Op) -> usize {
+    OP_BYTES + op.table.len() + op.key.len() + op.put.as_ref().map_or(0, Template::len)
+}
+
 impl From<EngineError> for CommitError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::DiskFull { directory } => Self::DiskFull(directory),
-            EngineError::Broken { reason } => Self::Broken(reason),
+            EngineError::Broken(failure) => Self::Broken(failure),
         }
     }
 }

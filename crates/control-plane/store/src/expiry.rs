@@ -1,39 +1,145 @@
 //! Objects that go away by themselves: events, after their time to live.
+//!
+//! Which object goes when is part of what a commit publishes, so nothing that has an end is forgotten, whoever waits for the commit
+//! or does not, and nothing is kept of an object that has been changed or is gone.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use windlass_api::time::Clock;
 
 use crate::committer::{CommitError, Txn};
-use crate::item::Item;
+use crate::item::{Event, EventKind, Item};
 use crate::store::Store;
+use crate::table::{Range, TableState};
 
 /// At most this many deletions are under way at once.
 const CHUNK: usize = 64;
+/// Between two attempts while the disk takes no deletion.
+const RETRY: Duration = Duration::from_secs(10);
 
-pub(crate) struct Due {
-    pub table: Arc<str>,
-    pub item: Arc<Item>,
+/// An object with an end.
+#[derive(Clone, Debug)]
+struct Due {
+    table: Arc<str>,
+    item: Arc<Item>,
+}
+
+/// All objects that have an end, the first to go first.
+#[expect(clippy::mutable_key_type, reason = "an item's cache is no part of its order")]
+#[derive(Debug)]
+pub(crate) struct Expiring {
+    due: Mutex<BTreeSet<Due>>,
+    /// When the first goes.
+    earliest: watch::Sender<Option<i64>>,
+}
+
+/// Changes of objects that have, or had, an end.
+#[derive(Debug, Default)]
+pub(crate) struct Changes(Vec<(Arc<str>, Arc<Event>)>);
+
+impl Changes {
+    pub(crate) fn add(&mut self, table: &Arc<str>, event: Arc<Event>) {
+        if event.item.expires != 0 || event.before.as_ref().is_some_and(|before| before.expires != 0) {
+            self.0.push((table.clone(), event));
+        }
+    }
+}
+
+impl Expiring {
+    pub(crate) fn new(loaded: &HashMap<String, TableState>) -> Self {
+        #[expect(clippy::mutable_key_type, reason = "an item's cache is no part of its order")]
+        let mut due = BTreeSet::new();
+        for (name, state) in loaded {
+            let table: Arc<str> = name.as_str().into();
+            let expiring = state.iter(&Range::default()).filter(|item| item.expires != 0);
+            due.extend(expiring.map(|item| Due { table: table.clone(), item: item.clone() }));
+        }
+        let earliest = watch::Sender::new(due.first().map(|due| due.item.expires));
+        Self { due: Mutex::new(due), earliest }
+    }
+
+    /// Called when the changes are published, by the committer alone.
+    pub(crate) fn apply(&self, changes: Changes) {
+        if changes.0.is_empty() {
+            return;
+        }
+        let mut due = self.due.lock();
+        for (table, event) in changes.0 {
+            if let Some(before) = event.before.as_ref().filter(|before| before.expires != 0) {
+                due.remove(&Due { table: table.clone(), item: before.clone() });
+            }
+            if event.kind != EventKind::Deleted && event.item.expires != 0 {
+                due.insert(Due { table, item: event.item.clone() });
+            }
+        }
+        let first = due.first().map(|due| due.item.expires);
+        self.earliest.send_if_modified(|earliest| std::mem::replace(earliest, first) != first);
+    }
+
+    /// What is due at `now`, the first of it.
+    fn due(&self, now: i64) -> Vec<Due> {
+        let due = self.due.lock();
+        due.iter().take_while(|due| due.item.expires <= now).take(CHUNK).cloned().collect()
+    }
+
+    pub(crate) fn earliest(&self) -> watch::Receiver<Option<i64>> {
+        self.earliest.subscribe()
+    }
+}
+
+impl Due {
+    fn order(&self) -> (i64, &str, &str) {
+        (self.item.expires, &self.table, &self.item.key)
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
 }
 
 /// Deletes what is due until the store has gone. Times are rounded to whole seconds, so that objects that were made together go
 /// together.
-pub(crate) async fn run(store: std::sync::Weak<Store>, clock: Clock, mut queue: mpsc::UnboundedReceiver<Due>) {
-    let mut due: BTreeMap<i64, Vec<Due>> = BTreeMap::new();
+pub(crate) async fn run(store: Weak<Store>, clock: Clock, mut earliest: watch::Receiver<Option<i64>>) {
     loop {
         let now = clock.now().as_second();
-        let later = due.split_off(&(now + 1));
-        for chunk in due.into_values().flatten().collect::<Vec<_>>().chunks(CHUNK) {
-            let Some(store) = store.upgrade() else { return };
-            expire(&store, chunk).await;
-        }
-        due = later;
-        let wait = due.keys().next().map(|at| Duration::from_secs((at - now).max(1) as u64));
-        let next = async {
+        let first = *earliest.borrow_and_update();
+        let wait = match first {
+            Some(at) if at <= now => {
+                let Some(store) = store.upgrade() else { return };
+                match expire(&store, store.expiring().due(now)).await {
+                    Ok(()) => continue,
+                    Err(CommitError::Closed | CommitError::Broken(_)) => return,
+                    Err(error) => {
+                        tracing::warn!(%error, "expired objects cannot be deleted yet");
+                        Some(RETRY)
+                    }
+                }
+            }
+            Some(at) => Some(Duration::from_secs((at - now) as u64)),
+            None => None,
+        };
+        let pause = async {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => std::future::pending().await,
@@ -41,31 +147,29 @@ pub(crate) async fn run(store: std::sync::Weak<Store>, clock: Clock, mut queue: 
         };
         tokio::select! {
             biased;
-            () = next => {}
-            more = queue.recv() => match more {
-                Some(more) => due.entry(more.item.expires).or_default().push(more),
-                None => return,
-            }
+            () = pause => {}
+            // The sender goes with the store.
+            changed = earliest.changed() => if changed.is_err() { return },
         }
     }
 }
 
 /// Deletes objects, each in a transaction of its own: who has been told of a revision goes on after it, so one revision may not stand for
-/// two events of a table. The committer writes them together all the same.
-async fn expire(store: &Arc<Store>, due: &[Due]) {
+/// two events of a table. The committer writes them together all the same. Fails when any could not be deleted, and that not because it
+/// has changed.
+async fn expire(store: &Arc<Store>, due: Vec<Due>) -> Result<(), CommitError> {
     let mut deletions = JoinSet::new();
     for Due { table, item } in due {
-        // One that was changed since has its own entry here.
-        if store.table(table).get(&item.key).is_some_and(|current| current.revision == item.revision) {
-            let (store, txn) = (store.clone(), Txn::delete(table, &item.key, item.revision, None));
-            deletions.spawn(async move { store.commit(txn).await });
-        }
+        let (store, txn) = (store.clone(), Txn::delete(&table, &item.key, item.revision, None));
+        deletions.spawn(async move { store.commit(txn).await });
     }
+    let mut outcome = Ok(());
     while let Some(result) = deletions.join_next().await {
         match result {
             Ok(Ok(_) | Err(CommitError::Conflict { .. })) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "an expired object could not be deleted"),
+            Ok(Err(error)) => outcome = Err(error),
             Err(error) => tracing::error!(%error, "an expired object could not be deleted"),
         }
     }
+    outcome
 }

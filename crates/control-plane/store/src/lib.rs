@@ -8,7 +8,8 @@
 //!   [`TableState`](table::TableState) that readers take without a lock. It is the watch cache as well.
 //! - [`Store`] owns the tables and the committer, a thread that groups many writers into one write and one sync
 //!   ([`committer`]), and publishes to the tables only afterwards: nobody can see what a crash could take back.
-//! - [`engine`] is the durable side: a log of records and snapshots that bound it.
+//! - [`engine`] is the durable side: a log of records and snapshots that bound it, over a [`Disk`] that tests can make fail.
+//! - When the disk or the committer fails for good, [`Store::health`] says so, and [`Store::failed`] tells who waits to end the process.
 //!
 //! The store knows objects as bytes with a place for the revision ([`windlass_machinery::json::Template`]); it does not know
 //! kinds, selectors, users or HTTP.
@@ -16,12 +17,14 @@
 mod committer;
 mod engine;
 mod expiry;
+mod health;
 mod item;
 mod store;
 mod table;
 mod watch;
 
-pub use engine::{OpenError, SecretKey};
+pub use engine::{Disk, DiskFile, Lost, OpenError, SecretKey, Sizes};
+pub use health::Failure;
 pub use item::{Attributes, Event, EventKind, Item};
 pub use store::{Options, Store};
 pub use table::{Expired, Page, Range, Table, TableState};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,15 +12,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use windlass_api::time::Clock;
 
-use crate::committer::{self, CommitError, Committed, Request, Txn, Work};
-use crate::engine::{self, OpenError, SecretKey};
-use crate::expiry;
+use crate::committer::{self, CommitError, Committed, Committer, Request, Txn, Work};
+use crate::engine::{self, Disk, Engine, OpenError, SecretKey, Sizes, SystemDisk};
+use crate::expiry::{self, Changes, Expiring};
+use crate::health::{Failure, Health};
 use crate::item::Item;
 use crate::table::{Expired, Table, TableState};
 
 /// What happened longer ago may be forgotten. (kube-apiserver compacts etcd every five minutes to where it was five minutes before,
 /// so that between five and ten minutes are kept.)
 const PAST_KEPT: Duration = Duration::from_secs(300);
+/// Bytes that the events of all tables together may hold; the table that holds most gives way.
+const EVENT_BYTES_MAX: usize = 256 << 20;
 /// How often older revisions are let go.
 const COMPACTION_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -44,6 +47,9 @@ pub(crate) struct Tables {
     reached: watch::Sender<u64>,
     /// Held while a table is added to `by_name`.
     adding: Mutex<()>,
+    /// What the events of all tables hold.
+    event_bytes: AtomicUsize,
+    expiring: Expiring,
 }
 
 /// The store. Dropping the last handle ends the committer after the transactions that wait.
@@ -52,12 +58,13 @@ pub struct Store {
     tables: Arc<Tables>,
     queue: mpsc::Sender<Work>,
     compacted: AtomicU64,
-    expiring: mpsc::UnboundedSender<expiry::Due>,
-    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    health: Arc<Health>,
 }
 
 impl Tables {
     pub(crate) fn new(loaded: HashMap<String, TableState>, revision: u64) -> Self {
+        let expiring = Expiring::new(&loaded);
+        let event_bytes = loaded.values().map(TableState::log_bytes).sum();
         let by_name =
             loaded.into_iter().map(|(name, state)| (name.as_str().into(), Arc::new(Table::new(&name, state))));
         Self {
@@ -65,6 +72,8 @@ impl Tables {
             revision: AtomicU64::new(revision),
             reached: watch::Sender::new(revision),
             adding: Mutex::new(()),
+            event_bytes: AtomicUsize::new(event_bytes),
+            expiring,
         }
     }
 
@@ -93,16 +102,34 @@ impl Tables {
         for table in self.all() {
             let mut state = (*table.state()).clone();
             state.compact(revision);
-            table.publish(state);
+            self.replace(&table, state);
         }
     }
 
-    pub(crate) fn publish(&self, working: HashMap<Arc<str>, TableState>, revision: u64) {
+    pub(crate) fn publish(&self, working: HashMap<Arc<str>, TableState>, revision: u64, expiring: Changes) {
         for (name, state) in working {
-            self.table(&name).publish(state);
+            self.replace(&self.table(&name), state);
         }
+        self.bound_events();
         self.revision.store(revision, Ordering::Release);
         self.reached.send_replace(revision);
+        self.expiring.apply(expiring);
+    }
+
+    /// Only the committer calls this, so nothing comes between the two loads and stores.
+    fn replace(&self, table: &Table, state: TableState) {
+        let others = self.event_bytes.load(Ordering::Relaxed) - table.state().log_bytes();
+        self.event_bytes.store(others + state.log_bytes(), Ordering::Relaxed);
+        table.publish(state);
+    }
+
+    fn bound_events(&self) {
+        while self.event_bytes.load(Ordering::Relaxed) > EVENT_BYTES_MAX {
+            let Some(largest) = self.all().into_iter().max_by_key(|table| table.state().log_bytes()) else { return };
+            let mut state = (*largest.state()).clone();
+            state.trim_half();
+            self.replace(&largest, state);
+        }
     }
 }
 
@@ -110,13 +137,21 @@ impl Store {
     /// Opens the store and reads everything into memory. Blocks; must be called within a tokio runtime, which does the
     /// housekeeping.
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
-        let (mut engine, loaded) = engine::open(&options)?;
-        let (store, tables, requests) = Self::over(loaded, options.clock);
-        let committer = std::thread::Builder::new()
-            .name("store-committer".to_owned())
-            .spawn(move || committer::run(&tables, &mut *engine, requests))
-            .map_err(OpenError::Thread)?;
-        *store.committer.lock() = Some(committer);
+        let health = Arc::new(Health::new());
+        let (engine, loaded) = engine::open(&options, Arc::new(SystemDisk), Sizes::default(), health.clone())?;
+        let (store, committer) = Self::over(loaded, engine, options.clock, health);
+        let thread = std::thread::Builder::new().name("store-committer".to_owned());
+        thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;
+        Ok(store)
+    }
+
+    /// Opens the store on a disk that a test has made and that does not block. A task of the runtime commits, as in
+    /// [`Store::in_memory`].
+    pub fn open_on(options: Options, disk: Arc<dyn Disk>, sizes: Sizes) -> Result<Arc<Self>, OpenError> {
+        let health = Arc::new(Health::new());
+        let (engine, loaded) = engine::open(&options, disk, sizes, health.clone())?;
+        let (store, committer) = Self::over(loaded, engine, options.clock, health);
+        tokio::spawn(committer.run_as_task());
         Ok(store)
     }
 
@@ -133,30 +168,39 @@ impl Store {
     }
 
     fn in_memory_over(loaded: Loaded, clock: Clock) -> Arc<Self> {
-        let (store, tables, requests) = Self::over(loaded, clock);
-        tokio::spawn(async move { committer::run_as_task(&tables, &mut engine::Memory, requests).await });
+        let (store, committer) = Self::over(loaded, Box::new(engine::Memory), clock, Arc::new(Health::new()));
+        tokio::spawn(committer.run_as_task());
         store
     }
 
-    /// A store over what was loaded, and what its committer needs.
-    fn over(loaded: Loaded, clock: Clock) -> (Arc<Self>, Arc<Tables>, mpsc::Receiver<Work>) {
-        let expiring: Vec<_> = loaded.expiring();
+    /// A store over what was loaded, and its committer.
+    fn over(loaded: Loaded, engine: Box<dyn Engine>, clock: Clock, health: Arc<Health>) -> (Arc<Self>, Committer) {
         let tables = Arc::new(Tables::new(loaded.tables, loaded.revision));
-        let (queue, requests) = mpsc::channel(committer::QUEUE_MAX);
-        let (expiring_sender, due) = mpsc::unbounded_channel();
-        for entry in expiring {
-            let _ = expiring_sender.send(entry);
-        }
+        let (sender, queue) = mpsc::channel(committer::QUEUE_MAX);
         let store = Arc::new(Self {
             tables: tables.clone(),
-            queue,
+            queue: sender,
             compacted: AtomicU64::new(0),
-            expiring: expiring_sender,
-            committer: Mutex::new(None),
+            health: health.clone(),
         });
-        tokio::spawn(expiry::run(Arc::downgrade(&store), clock, due));
+        tokio::spawn(expiry::run(Arc::downgrade(&store), clock, tables.expiring.earliest()));
         tokio::spawn(compact_regularly(Arc::downgrade(&store)));
-        (store, tables, requests)
+        (store, Committer { tables, engine, queue, health })
+    }
+
+    /// An error when the store takes no more writes because its disk or its committer has failed. It stays one: the process has to end,
+    /// and the next start finds out what is on the disk.
+    pub fn health(&self) -> Result<(), Failure> {
+        self.health.failure().map_or(Ok(()), Err)
+    }
+
+    /// Waits until the store has failed; for ever when it is closed in order.
+    pub async fn failed(&self) -> Failure {
+        self.health.failed().await
+    }
+
+    pub(crate) fn expiring(&self) -> &Expiring {
+        &self.tables.expiring
     }
 
     /// The revision up to which everything can be read.
@@ -198,24 +242,22 @@ impl Store {
         table.state_at(revision)
     }
 
-    /// Makes a transaction durable and visible; when this returns, both are true. Waits while the queue is full.
+    /// Makes a transaction durable and visible; when this returns, both are true. Waits while the queue is full. Who stops waiting does
+    /// not stop the transaction.
     pub async fn commit(&self, txn: Txn) -> Result<Committed, CommitError> {
-        let expiring: Vec<(usize, Arc<str>)> = txn
-            .ops
-            .iter()
-            .enumerate()
-            .filter(|(_, op)| op.expires != 0)
-            .map(|(index, op)| (index, op.table.clone()))
-            .collect();
         let (answer, result) = oneshot::channel();
-        self.queue.send(Work::Commit(Request { txn, answer })).await.map_err(|_| CommitError::Closed)?;
-        let committed = result.await.map_err(|_| CommitError::Closed)??;
-        for (index, table) in expiring {
-            if let Some(item) = committed.items.get(index) {
-                let _ = self.expiring.send(expiry::Due { table, item: item.clone() });
-            }
+        if self.queue.send(Work::Commit(Request { txn, answer })).await.is_err() {
+            return Err(self.ended().await);
         }
-        Ok(committed)
+        match result.await {
+            Ok(result) => result,
+            Err(_) => Err(self.ended().await),
+        }
+    }
+
+    /// Why a committer that is gone, or going, gives no answer.
+    async fn ended(&self) -> CommitError {
+        self.health.ended().await.map_or(CommitError::Closed, CommitError::Broken)
     }
 
     /// Forgets the past before `revision`.
@@ -227,12 +269,10 @@ impl Store {
 
     /// Takes no more transactions and waits for those that are under way.
     pub async fn close(&self) {
-        let committer = self.committer.lock().take();
         // A committer that has ended needs not be told.
         let _ = self.queue.send(Work::Close).await;
-        if let Some(committer) = committer {
-            let _ = tokio::task::spawn_blocking(move || committer.join()).await;
-        }
+        self.queue.closed().await;
+        let _ = self.health.ended().await;
     }
 }
 
@@ -266,15 +306,5 @@ impl Loaded {
         if let Some(state) = self.tables.get_mut(table) {
             state.load(Arc::new(item), deleted);
         }
-    }
-
-    fn expiring(&self) -> Vec<expiry::Due> {
-        let mut due = Vec::new();
-        for (name, state) in &self.tables {
-            let table: Arc<str> = name.as_str().into();
-            let expiring = state.iter(&crate::table::Range::default()).filter(|item| item.expires != 0);
-            due.extend(expiring.map(|item| expiry::Due { table: table.clone(), item: item.clone() }));
-        }
-        due
     }
 }

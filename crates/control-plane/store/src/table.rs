@@ -12,6 +12,11 @@ use crate::watch::Watch;
 
 /// At most this many events are kept for each table.
 const EVENTS_MAX: usize = 8192;
+/// Bytes that the events of one table may hold. So many that objects of 4 KB, which is what pods have, meet the bound on events first
+/// (an event holds two versions); so few that objects of the largest size that the API takes still have a past of ten changes.
+const EVENT_BYTES_MAX: usize = 64 << 20;
+/// What an event takes beside the versions that it holds.
+const EVENT_BYTES: usize = 256;
 /// Compaction leaves this many, so that a watch on a quiet table can go on after a pause.
 const EVENTS_KEPT: usize = 128;
 
@@ -29,6 +34,8 @@ pub struct Table {
 pub struct TableState {
     objects: OrdSet<Keyed>,
     log: Vector<Arc<Event>>,
+    /// What the log's events hold.
+    log_bytes: usize,
     /// The revision of the last change; 0 when there was none.
     last: u64,
     /// Events up to this revision are no longer in the log.
@@ -132,9 +139,8 @@ impl TableState {
         };
         let event = Arc::new(Event::new(kind, item, before.map(|keyed| keyed.0)));
         self.log.push_back(event.clone());
-        if self.log.len() > EVENTS_MAX {
-            self.trim_front();
-        }
+        self.log_bytes += bytes_of(&event);
+        self.trim(EVENTS_MAX, EVENT_BYTES_MAX);
         event
     }
 
@@ -156,11 +162,34 @@ impl TableState {
         }
     }
 
+    /// Bytes that the log of events holds. What somebody else holds as well counts in full.
+    pub(crate) fn log_bytes(&self) -> usize {
+        self.log_bytes
+    }
+
+    /// Forgets the oldest half of the events, by their bytes.
+    pub(crate) fn trim_half(&mut self) {
+        self.trim(self.log.len().saturating_sub(1), self.log_bytes / 2);
+    }
+
+    fn trim(&mut self, events_max: usize, bytes_max: usize) {
+        while self.log.len() > events_max || self.log_bytes > bytes_max {
+            self.trim_front();
+        }
+    }
+
     fn trim_front(&mut self) {
         if let Some(event) = self.log.pop_front() {
             self.trimmed = event.revision();
+            self.log_bytes -= bytes_of(&event);
         }
     }
+}
+
+/// The memory that goes when an event is forgotten: a version is held by the event that made it and the one that replaced it.
+fn bytes_of(event: &Event) -> usize {
+    let before = event.before.as_ref().map_or(0, |before| before.value.len());
+    EVENT_BYTES + event.item.value.len() + before
 }
 
 fn partition_point(log: &Vector<Arc<Event>>, before: impl Fn(&Event) -> bool) -> usize {
@@ -276,6 +305,27 @@ mod tests {
         state.compact(u64::MAX);
         assert_eq!(state.log.len(), EVENTS_KEPT);
         assert_eq!(state.events_after(state.last).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_log_of_large_objects_is_trimmed_by_bytes() {
+        let text = "x".repeat(1 << 20);
+        let template = Template::new(&json!({"metadata": {}, "data": text}));
+        let mut state = TableState::default();
+        for revision in 1..=200 {
+            state.apply(Arc::new(Item::new("a", &template, revision, 1, 0)), false);
+            assert!(state.log_bytes <= EVENT_BYTES_MAX);
+        }
+        assert_eq!(state.log.len(), 31, "of a megabyte twice");
+        assert_eq!(state.events_after(168).err(), Some(Expired::TooOld { asked: 168, oldest: 169 }));
+        assert_eq!(state.events_after(169).unwrap().count(), 31);
+        state.compact(u64::MAX);
+        state.trim_half();
+        assert_eq!((state.log.len(), state.trimmed), (15, 185));
+        while state.log_bytes > 0 {
+            state.trim_half();
+        }
+        assert!(state.log.is_empty());
     }
 
     proptest! {

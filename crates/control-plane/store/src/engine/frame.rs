@@ -1,7 +1,8 @@
 //! The form of what is on the disk: frames with a checksum, each holding the records of one batch.
 //!
 //! A frame is `length: u32, crc32c: u32, payload`, little-endian; the checksum covers the length and the payload. A payload is
-//! the revision before it and then records, so that frames form a chain without gaps. A length of zero is unwritten space.
+//! the revision before it and then records, so that frames form a chain without gaps, and a last byte that is never zero, so that
+//! a frame whose end was not written is told from one that was damaged later. A length of zero is unwritten space.
 
 use std::sync::Arc;
 
@@ -11,13 +12,17 @@ use super::cipher::Cipher;
 use crate::item::Item;
 
 /// First in every file, with the version of the format.
-pub(super) const MAGIC: &[u8; 8] = b"WLSTORE1";
+pub(super) const MAGIC: &[u8; 8] = b"WLSTORE2";
+/// The version before, whose payloads have no [`END`].
+pub(super) const MAGIC_1: &[u8; 8] = b"WLSTORE1";
 pub(super) const HEADER: usize = 8;
 /// A frame is one batch: its transactions and at most one more.
-pub(super) const FRAME_MAX: usize = 64 << 20;
+pub(crate) const FRAME_MAX: usize = 64 << 20;
 
 const DELETED: u8 = 1;
 const SEALED: u8 = 2;
+/// After the last record, in the place of flags. One flipped bit does not make it zero.
+const END: u8 = 0xE5;
 
 /// One write of a batch.
 #[derive(Clone, Debug)]
@@ -54,13 +59,15 @@ pub(super) fn push_frame<'a>(
             out.extend_from_slice(part);
         }
     }
+    out.push(END);
     let length = (out.len() - start - HEADER) as u32;
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     let checksum = checksum(&out[start..start + 4], &out[start + HEADER..]);
     out[start + 4..start + HEADER].copy_from_slice(&checksum.to_le_bytes());
 }
 
-fn checksum(length: &[u8], payload: &[u8]) -> u32 {
+/// The checksum of a frame, of its length and its payload.
+pub(super) fn checksum(length: &[u8], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(length), payload)
 }
 
@@ -72,13 +79,23 @@ pub(super) fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     let (payload, rest) = rest.split_at_checked(length)?;
-    let expected = u32::from_le_bytes(header[4..].try_into().ok()?);
-    (checksum(&header[..4], payload) == expected).then_some((payload, rest))
+    is_sound(header.first_chunk()?, payload).then_some((payload, rest))
+}
+
+/// Whether a payload matches the checksum in its frame's header.
+pub(super) fn is_sound(header: &[u8; HEADER], payload: &[u8]) -> bool {
+    let (length, expected) = header.split_at(4);
+    checksum(length, payload).to_le_bytes() == expected
 }
 
 /// The revision before a frame's records.
 pub(super) fn revision_before(payload: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*payload.first_chunk()?))
+}
+
+/// Whether a payload has no records.
+pub(super) fn is_empty(payload: &[u8]) -> bool {
+    matches!(payload.get(8..), Some([] | [END]))
 }
 
 /// Why a payload with a right checksum cannot be read.
@@ -97,6 +114,9 @@ pub(super) fn read_records(
     let mut rest = payload.get(8..).ok_or(PayloadError::Malformed)?;
     while !rest.is_empty() {
         let flags = take_array::<1>(&mut rest)?[0];
+        if flags == END && rest.is_empty() {
+            return Ok(());
+        }
         let revision = u64::from_le_bytes(take_array(&mut rest)?);
         let created = u64::from_le_bytes(take_array(&mut rest)?);
         let expires = i64::from_le_bytes(take_array(&mut rest)?);

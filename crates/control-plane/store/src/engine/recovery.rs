@@ -1,24 +1,42 @@
-//! Reading everything back at start-up, and judging the end of the log.
+//! Reading everything back at start-up. [`super`] enumerates what can be found; [`tail`] judges the end of a log file.
 //!
-//! A write is acknowledged only after its sync, and the next one starts only then. So at most one frame, the last, can be torn
-//! by a crash, and nothing sound can follow it. A frame that does not read and is followed by one that does, or a gap
-//! between revisions, means that acknowledged writes are gone: that is damage, and the store does not open over it.
+//! Recovery changes nothing but temporary files, which it removes. Older files beside a snapshot stay until the next snapshot: if the
+//! sync of the directory failed after the rename, only the kernel knows the snapshot.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::cipher::Cipher;
-use super::frame::{HEADER, MAGIC, PayloadError, read_records, revision_before, split_frame};
-use super::{OpenError, snapshot};
+use super::damage::{Lost, OpenError};
+use super::disk::Disk;
+use super::frame::{HEADER, MAGIC, MAGIC_1, PayloadError, is_empty, read_records, revision_before, split_frame};
+use super::home::Home;
+use super::tail::{self, Tail};
 use crate::store::Loaded;
 
 /// What was found.
 pub(super) struct Recovered {
     pub loaded: Loaded,
-    /// The last file of the log, and where its frames end.
-    pub last_segment: Option<(PathBuf, u64)>,
+    /// The file in which the log goes on; none when it begins anew.
+    pub last: Option<LastLog>,
     pub snapshot_bytes: u64,
     pub log_bytes: u64,
+}
+
+/// The last file of the log that has a frame.
+pub(super) struct LastLog {
+    pub path: PathBuf,
+    pub header: [u8; HEADER],
+    /// The last frame.
+    pub frame: Vec<u8>,
+    /// Where it ends.
+    pub end: u64,
+    /// Something that is not zero follows it.
+    pub is_torn: bool,
+}
+
+impl LastLog {
+    pub(super) fn is_current_format(&self) -> bool {
+        self.header == *MAGIC
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,123 +56,192 @@ pub(super) fn revision_in_name(path: &Path) -> Option<(FileKind, u64)> {
     Some((kind, u64::from_str_radix(revision, 16).ok()?))
 }
 
-pub(super) fn recover(directory: &Path, cipher: &Cipher) -> Result<Recovered, OpenError> {
-    let fail = |what| {
-        let path = directory.to_owned();
-        move |source| OpenError::Io { what, path, source }
-    };
+pub(super) fn recover(home: &Home) -> Result<Recovered, OpenError> {
     let (mut snapshots, mut logs) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(directory).map_err(fail("read"))? {
-        let path = entry.map_err(fail("read"))?.path();
+    let directory = &home.directory;
+    let paths = home.disk.list(directory);
+    for path in paths.map_err(|source| OpenError::Io { what: "read", path: directory.clone(), source })? {
         match revision_in_name(&path) {
             Some((FileKind::Snapshot, revision)) => snapshots.push((revision, path)),
             Some((FileKind::Log, revision)) => logs.push((revision, path)),
             None if path.extension().is_some_and(|e| e == "tmp") => {
-                fs::remove_file(&path).map_err(fail("tidy up"))?;
+                if let Err(error) = home.disk.remove(&path) {
+                    tracing::warn!(file = %path.display(), %error, "a temporary file of the store cannot be removed");
+                }
             }
             None => {}
         }
     }
     snapshots.sort();
     logs.sort();
-    let mut recovered = Recovered { loaded: Loaded::default(), last_segment: None, snapshot_bytes: 0, log_bytes: 0 };
+    let mut recovered = Recovered { loaded: Loaded::default(), last: None, snapshot_bytes: 0, log_bytes: 0 };
     if let Some((revision, path)) = snapshots.last() {
-        let bytes = read(path)?;
-        recovered.snapshot_bytes = bytes.len() as u64;
-        load_snapshot(path, &bytes, cipher, &mut recovered.loaded)?;
+        recovered.snapshot_bytes = load_snapshot(home, path, &mut recovered.loaded)?;
         recovered.loaded.revision = *revision;
-        // A crash may have come between the snapshot's rename and the removal of what it replaces.
-        snapshot::remove_before(directory, *revision).map_err(fail("tidy up"))?;
         logs.retain(|(first, _)| first >= revision);
     }
-    for (index, (first, path)) in logs.iter().enumerate() {
-        if *first != recovered.loaded.revision {
-            return Err(damaged(path, 0, "the log file before it is missing or shortened"));
-        }
-        let bytes = read(path)?;
-        let end = load_log(path, &bytes, index + 1 == logs.len(), cipher, &mut recovered.loaded)?;
-        recovered.log_bytes += end;
-        recovered.last_segment = Some((path.clone(), end));
+    let mut rest = logs.as_slice();
+    while let Some(((first, path), later)) = rest.split_first() {
+        load_log(home, path, *first, later, &mut recovered)?;
+        rest = later;
     }
     Ok(recovered)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
-    let bytes = fs::read(path).map_err(|source| OpenError::Io { what: "read", path: path.to_owned(), source })?;
-    match bytes.first_chunk::<HEADER>() {
-        Some(header) if header == MAGIC => Ok(bytes),
-        // A file that was being made when the machine stopped.
-        _ if bytes.iter().all(|byte| *byte == 0) => Ok(bytes),
-        _ => Err(OpenError::Version { path: path.to_owned() }),
+struct File<'a> {
+    path: &'a Path,
+    bytes: Vec<u8>,
+}
+
+impl<'a> File<'a> {
+    fn read(disk: &dyn Disk, path: &'a Path) -> Result<Self, OpenError> {
+        let bytes = disk.read(path).map_err(|source| OpenError::Io { what: "read", path: path.to_owned(), source })?;
+        let file = Self { path, bytes };
+        if file.has_known_header() {
+            return Ok(file);
+        }
+        let is_ours = file.bytes.starts_with(&MAGIC[..HEADER - 1]);
+        if !is_ours && split_frame(file.frames()).is_some() {
+            return Err(file.damaged(0, "it does not begin as it must, and what follows is sound", Lost::Header));
+        }
+        Err(OpenError::Version { path: path.to_owned() })
+    }
+
+    /// Whether it begins with the header, or with a part of it: then a crash came while an older release made the file.
+    fn has_known_header(&self) -> bool {
+        let header = &self.bytes[..self.bytes.len().min(HEADER)];
+        let written = header.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        header == MAGIC || header == MAGIC_1 || (written < HEADER && MAGIC.starts_with(&header[..written]))
+    }
+
+    fn frames(&self) -> &[u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+
+    fn damaged(&self, offset: usize, problem: &'static str, lost: Lost) -> OpenError {
+        OpenError::Damaged { path: self.path.to_owned(), offset: offset as u64, problem, lost }
+    }
+
+    fn payload_error(&self, offset: usize, error: PayloadError) -> OpenError {
+        match error {
+            PayloadError::Malformed => self.damaged(offset, "a record is of an unknown form", Lost::Nothing),
+            PayloadError::Key => OpenError::Key { path: self.path.to_owned() },
+        }
     }
 }
 
-fn damaged(path: &Path, offset: usize, problem: &'static str) -> OpenError {
-    OpenError::Damaged { path: path.to_owned(), offset: offset as u64, problem }
-}
-
-fn payload_error(path: &Path, offset: usize, error: PayloadError) -> OpenError {
-    match error {
-        PayloadError::Malformed => damaged(path, offset, "a record cannot be read"),
-        PayloadError::Key => OpenError::Key { path: path.to_owned() },
-    }
-}
-
-fn load_snapshot(path: &Path, bytes: &[u8], cipher: &Cipher, loaded: &mut Loaded) -> Result<(), OpenError> {
-    let mut rest = bytes.get(HEADER..).unwrap_or_default();
+/// Loads a snapshot; returns its size.
+fn load_snapshot(home: &Home, path: &Path, loaded: &mut Loaded) -> Result<u64, OpenError> {
+    let file = File::read(&*home.disk, path)?;
+    let mut rest = file.frames();
     let mut count: u64 = 0;
     loop {
-        let offset = bytes.len() - rest.len();
-        let (payload, after) = split_frame(rest).ok_or_else(|| damaged(path, offset, "the snapshot ends or breaks"))?;
-        if payload.len() == 8 && after.is_empty() {
-            let expected = revision_before(payload);
-            return if expected == Some(count) {
-                Ok(())
-            } else {
-                Err(damaged(path, offset, "objects are missing from the snapshot"))
-            };
+        let offset = file.bytes.len() - rest.len();
+        let broken = |problem| file.damaged(offset, problem, Lost::Snapshot { objects: count });
+        let (payload, after) = split_frame(rest).ok_or_else(|| broken("the snapshot ends or breaks"))?;
+        if is_empty(payload) && after.is_empty() {
+            let is_whole = revision_before(payload) == Some(count);
+            return if is_whole { Ok(file.bytes.len() as u64) } else { Err(broken("the snapshot has a gap")) };
         }
-        read_records(payload, cipher, |table, item, deleted| {
+        read_records(payload, &home.cipher, |table, item, deleted| {
             count += 1;
             loaded.apply(table, item, deleted);
         })
-        .map_err(|error| payload_error(path, offset, error))?;
+        .map_err(|error| file.payload_error(offset, error))?;
         rest = after;
     }
 }
 
-/// Applies a log file's frames; returns where they end.
-fn load_log(path: &Path, bytes: &[u8], is_last: bool, cipher: &Cipher, loaded: &mut Loaded) -> Result<u64, OpenError> {
-    let mut rest = bytes.get(HEADER..).unwrap_or_default();
-    while let Some((payload, after)) = split_frame(rest) {
-        let offset = bytes.len() - rest.len();
-        if revision_before(payload) != Some(loaded.revision) {
-            return Err(damaged(path, offset, "revisions are missing before it"));
+/// Applies a log file that begins after `first`; `later` are the files after it.
+fn load_log(
+    home: &Home,
+    path: &Path,
+    first: u64,
+    later: &[(u64, PathBuf)],
+    recovered: &mut Recovered,
+) -> Result<(), OpenError> {
+    let file = File::read(&*home.disk, path)?;
+    let loaded = &mut recovered.loaded;
+    if first > loaded.revision {
+        // The name alone says that everything before has been acknowledged.
+        let lost = Lost::Before { after: loaded.revision, until: first };
+        return Err(file.damaged(0, "what comes before it is in no file", lost));
+    }
+    if first < loaded.revision {
+        // Where a full disk stopped an older release from going on in a new file, that one is empty.
+        let has_frames = split_frame(file.frames()).is_some();
+        let error = || file.damaged(0, "it begins before the file before it ends", Lost::Nothing);
+        return if has_frames { Err(error()) } else { Ok(()) };
+    }
+    let (mut last, mut end) = (HEADER, HEADER);
+    while let Some((payload, after)) = split_frame(file.bytes.get(end..).unwrap_or_default()) {
+        match revision_before(payload) {
+            Some(before) if before == loaded.revision => {}
+            Some(before) if before > loaded.revision => {
+                let lost = Lost::Before { after: loaded.revision, until: before };
+                return Err(file.damaged(end, "a record does not follow the one before it", lost));
+            }
+            _ => return Err(file.damaged(end, "a record goes back in time", Lost::Nothing)),
         }
-        read_records(payload, cipher, |table, item, deleted| loaded.apply(table, item, deleted))
-            .map_err(|error| payload_error(path, offset, error))?;
-        rest = after;
+        read_records(payload, &home.cipher, |table, item, deleted| loaded.apply(table, item, deleted))
+            .map_err(|error| file.payload_error(end, error))?;
+        (last, end) = (end, file.bytes.len() - after.len());
     }
-    let end = bytes.len() - rest.len();
-    if rest.iter().all(|byte| *byte == 0) {
-        return Ok(end.max(HEADER) as u64);
+    let is_torn = check_tail(home, &file, end, loaded.revision, later)?;
+    if end > HEADER {
+        recovered.log_bytes += end as u64;
+        recovered.last = Some(LastLog {
+            path: path.to_owned(),
+            header: *file.bytes.first_chunk().unwrap_or(&[0; HEADER]),
+            frame: file.bytes[last..end].to_vec(),
+            end: end as u64,
+            is_torn,
+        });
     }
-    if !is_last || sound_frame_within(rest, loaded.revision) {
-        return Err(damaged(path, end, "a record does not match its checksum, and others follow"));
-    }
-    tracing::warn!(
-        file = %path.display(), offset = end, revision = loaded.revision,
-        "the last record of the store's log was torn by a crash and is dropped; it had not been acknowledged"
-    );
-    Ok(end as u64)
+    Ok(())
 }
 
-/// Whether a whole frame of a later revision stands anywhere in `bytes`.
-fn sound_frame_within(bytes: &[u8], revision: u64) -> bool {
-    (1..bytes.len()).any(|at| {
-        let tail = &bytes[at..];
-        // The revision is looked at first: a checksum at every byte of a long tail would take minutes.
-        let before = tail.get(HEADER..).and_then(revision_before);
-        before.is_some_and(|before| before >= revision && before - revision < 1 << 32) && split_frame(tail).is_some()
-    })
+/// Whether something harmless follows the last frame, which ends at `end`; an error when it is damage.
+fn check_tail(
+    home: &Home,
+    file: &File<'_>,
+    end: usize,
+    revision: u64,
+    later: &[(u64, PathBuf)],
+) -> Result<bool, OpenError> {
+    if file.bytes.len() < end {
+        return Ok(false);
+    }
+    let found = tail::judge(home, &file.bytes, end, revision);
+    if found == Tail::Unwritten {
+        return Ok(false);
+    }
+    let next = first_with_frames(home, later)?;
+    let lost = match found {
+        Tail::Followed { next, until } => Lost::Between { after: revision, until: next, sound_until: until },
+        Tail::Unwritten | Tail::Torn | Tail::Damaged => match next {
+            // The log goes on without a gap, so this was never acknowledged.
+            Some(next) if next <= revision => return Ok(true),
+            Some(next) => Lost::Before { after: revision, until: next },
+            None if found == Tail::Damaged => Lost::Last { after: revision },
+            None => {
+                tracing::warn!(
+                    file = %file.path.display(), offset = end, revision,
+                    "the last record of the store's log was torn by a crash and is dropped; it had not been acknowledged"
+                );
+                return Ok(true);
+            }
+        },
+    };
+    Err(file.damaged(end, "a record does not match its checksum", lost))
+}
+
+/// The revision after which the next file begins that has a frame.
+fn first_with_frames(home: &Home, later: &[(u64, PathBuf)]) -> Result<Option<u64>, OpenError> {
+    for (first, path) in later {
+        if split_frame(File::read(&*home.disk, path)?.frames()).is_some() {
+            return Ok(Some(*first));
+        }
+    }
+    Ok(None)
 }

@@ -1,11 +1,16 @@
-//! The store on a real disk: its semantics, recovery, crashes, a full disk.
+//! The store on a real disk: its semantics, recovery, crashes, a full disk; and on a disk on paper, which fails wherever it can.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
 mod disk_full;
+mod every_call;
+mod model;
+mod paper;
 mod recovery;
+mod seeds;
 mod semantics;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +18,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use windlass_api::time::Clock;
 use windlass_machinery::json::Template;
-use windlass_store::{CommitError, Committed, Expect, Item, OpenError, Options, Range, SecretKey, Store, Txn};
+use windlass_store::{
+    CommitError, Committed, Expect, Item, Lost, OpenError, Options, Range, SecretKey, Sizes, Store, Txn,
+};
 
 fn options(directory: &Path) -> Options {
     Options {

@@ -58,48 +58,42 @@ async fn everything_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_ends_anywhere_gives_back_what_came_before() {
-    let (directory, bytes) = five().await;
-    let path = log_file(directory.path());
-    let mut counts = Vec::new();
-    for end in 8..=bytes.len() {
-        fs::write(&path, &bytes[..end]).unwrap();
-        let store = open(directory.path()).unwrap_or_else(|error| panic!("cut at {end}: {error}"));
-        let found = contents(&store, "pods").len();
-        assert_eq!(store.revision(), found as u64);
-        // Writing goes on where the sound part ends.
-        create(&store, "pods", "new", "").await.unwrap();
-        store.close().await;
-        let store = open(directory.path()).unwrap();
-        assert_eq!(contents(&store, "pods").len(), found + 1);
-        store.close().await;
-        counts.push(found);
-    }
-    assert!(counts.is_sorted());
-    assert_eq!((counts[0], counts[counts.len() - 1]), (0, 5));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn damage_is_not_taken_for_a_torn_tail() {
     let (directory, bytes) = five().await;
     let path = log_file(directory.path());
-    let frame = (bytes.len() - 8) / 5;
-    for at in 8..bytes.len() {
+    let last = 8 + 4 * (bytes.len() - 8) / 5;
+    for bit in 8 * 8..bytes.len() * 8 {
+        let (at, mask) = (bit / 8, 1 << (bit % 8));
         let mut damaged = bytes.clone();
-        damaged[at] ^= 0x01;
+        damaged[at] ^= mask;
         fs::write(&path, &damaged).unwrap();
-        let opened = open(directory.path());
-        if at < 8 + 4 * frame {
-            let error = opened.err().unwrap_or_else(|| panic!("a flipped bit at {at} goes unnoticed")).to_string();
-            assert!(error.contains(&path.display().to_string()) && error.contains("byte"), "{error}");
+        let error = open(directory.path()).err().unwrap_or_else(|| panic!("a flipped bit at {at} goes unnoticed"));
+        let text = error.to_string();
+        let OpenError::Damaged { path: named, offset, lost, .. } = error else { panic!("{text}") };
+        assert_eq!(named, path);
+        let frame = (at - 8) / ((bytes.len() - 8) / 5);
+        assert_eq!(offset as usize, 8 + frame * (bytes.len() - 8) / 5, "{text}");
+        let after = frame as u64;
+        if at < last {
+            assert_eq!(lost, Lost::Between { after, until: after + 1, sound_until: 5 }, "{text}");
+            assert!(text.contains("Do not cut") && !text.contains("truncate"), "{text}");
         } else {
-            let store = opened.unwrap();
-            assert_eq!(contents(&store, "pods").len(), 4);
-            store.close().await;
+            assert_eq!(lost, Lost::Last { after: 4 }, "{text}");
+            assert!(text.contains(&format!("truncate -s {offset} {}", path.display())), "{text}");
         }
     }
+    // The advice for a damaged last record is good.
+    fs::write(&path, &bytes[..last]).unwrap();
+    let store = open(directory.path()).unwrap();
+    assert_eq!(contents(&store, "pods").len(), 4);
+    store.close().await;
+
     fs::write(&path, b"something else entirely").unwrap();
     assert!(matches!(open(directory.path()), Err(OpenError::Version { .. })));
+    let mut headless = bytes.clone();
+    headless[1] ^= 0x10;
+    fs::write(&path, &headless).unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::Damaged { lost: Lost::Header, .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

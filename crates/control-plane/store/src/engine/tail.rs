@@ -1,0 +1,151 @@
+//! Judging what follows the last sound frame of a log file: unwritten space, a frame that a crash tore, or damage.
+//!
+//! A frame is written over zeros, or at the end of the file, and acknowledged after its sync; the next one is written only then. A crash
+//! in between leaves some of its sectors, each from its start to somewhere, and zeros in the place of the rest. So what another sound
+//! frame follows, what has no sector that ends in zeros, and what is one bit away from a sound frame was written whole, and has been damaged
+//! later.
+
+use super::frame::{HEADER, checksum, is_sound, read_records, revision_before, split_frame};
+use super::home::Home;
+
+/// What a disk writes at once.
+const SECTOR: usize = 512;
+/// In a longer payload a bit that would mend a torn frame by chance is no longer out of the question.
+const MENDED_BYTES_MAX: usize = 4096;
+/// The polynomial of CRC-32C, its bits reversed.
+const CASTAGNOLI: u32 = 0x82F6_3B78;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    Unwritten,
+    /// Part of a frame whose writing a crash ended. It had not been acknowledged.
+    Torn,
+    /// A whole frame that does not match its checksum, the last of the file.
+    Damaged,
+    /// Something that is no frame, and then sound ones: they begin after `next` and reach `until`.
+    Followed {
+        next: u64,
+        until: u64,
+    },
+}
+
+/// Judges `bytes[end..]`; the frames before reach `revision`.
+pub(super) fn judge(home: &Home, bytes: &[u8], end: usize, revision: u64) -> Tail {
+    let rest = &bytes[end..];
+    let Some(last) = rest.iter().rposition(|byte| *byte != 0) else { return Tail::Unwritten };
+    if let Some((at, next)) = sound_frame(rest, last, revision) {
+        return Tail::Followed { next, until: reached(home, &rest[at..], next) };
+    }
+    let is_whole = !has_hole(rest, last + 1, end) && ends_by(rest, last + 1);
+    let is_damaged = is_whole || length_has_flipped(rest) || bit_has_flipped(rest);
+    if is_damaged { Tail::Damaged } else { Tail::Torn }
+}
+
+/// The first whole frame of a later revision that begins before `last`: where, and the revision before it.
+fn sound_frame(bytes: &[u8], last: usize, revision: u64) -> Option<(usize, u64)> {
+    (1..last).find_map(|at| {
+        let tail = &bytes[at..];
+        // The revision is looked at first: a checksum at every byte of a long tail would take minutes.
+        let before = tail.get(HEADER..).and_then(revision_before)?;
+        let is_near = before >= revision && before - revision < 1 << 32;
+        (is_near && split_frame(tail).is_some()).then_some((at, before))
+    })
+}
+
+/// How far a chain of frames reaches.
+fn reached(home: &Home, mut bytes: &[u8], mut revision: u64) -> u64 {
+    while let Some((payload, after)) = split_frame(bytes) {
+        if revision_before(payload) != Some(revision) {
+            break;
+        }
+        let take = |_: &str, item: crate::item::Item, _| revision = revision.max(item.revision);
+        if read_records(payload, &home.cipher, take).is_err() {
+            break;
+        }
+        bytes = after;
+    }
+    revision
+}
+
+/// Whether the frame is sound but for one bit of its length.
+fn length_has_flipped(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.first_chunk::<HEADER>() else { return false };
+    (0..32).any(|bit| {
+        let mut mended = *header;
+        mended[bit / 8] ^= 1 << (bit % 8);
+        let length = u32::from_le_bytes([mended[0], mended[1], mended[2], mended[3]]) as usize;
+        let Some(payload) = bytes.get(HEADER..).and_then(|rest| rest.get(..length)) else { return false };
+        is_sound(&mended, payload)
+    })
+}
+
+/// Whether the frame is sound but for one bit after its length. The checksum of a difference depends on its place alone, so the
+/// payload is gone through once, from its end.
+fn bit_has_flipped(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.first_chunk::<HEADER>() else { return false };
+    let [a, b, c, d, expected @ ..] = *header;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let Some(payload) = bytes[HEADER..].get(..length).filter(|payload| (1..=MENDED_BYTES_MAX).contains(&payload.len()))
+    else {
+        return false;
+    };
+    let difference = checksum(&header[..4], payload) ^ u32::from_le_bytes(expected);
+    if difference.count_ones() == 1 {
+        return true;
+    }
+    // What the last bit adds to a checksum; with each bit that follows it is divided once more.
+    let mut added = CASTAGNOLI;
+    (0..payload.len() * 8).any(|_| {
+        let is_found = added == difference;
+        added = (added >> 1) ^ if added & 1 == 1 { CASTAGNOLI } else { 0 };
+        is_found
+    })
+}
+
+/// Whether a sector, or the part of one at an end, of `bytes[..length]` ends in zeros; `offset` is where `bytes` begin in the file.
+fn has_hole(bytes: &[u8], length: usize, offset: usize) -> bool {
+    let first = (SECTOR - offset % SECTOR).min(length);
+    let (head, others) = bytes[..length].split_at(first);
+    std::iter::once(head).chain(others.chunks(SECTOR)).any(|sector| sector.last() == Some(&0))
+}
+
+/// Whether the frame that begins here, if one does, ends at `length` or before.
+fn ends_by(bytes: &[u8], length: usize) -> bool {
+    let announced = bytes.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+    announced > 0 && HEADER + announced <= length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::cipher::Cipher;
+    use crate::engine::frame::push_frame;
+
+    #[test]
+    fn one_bit_is_found_in_any_place() {
+        let template = windlass_machinery::json::Template::new(&serde_json::json!({"data": "x".repeat(60)}));
+        let item = crate::item::Item::new("a", &template, 2, 2, 0);
+        let mut frame = Vec::new();
+        push_frame(&mut frame, 1, [("pods", &item, false)].into_iter(), &Cipher::new(None, &[]));
+        for bit in 0..frame.len() * 8 {
+            let mut flipped = frame.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!((length_has_flipped(&flipped), bit_has_flipped(&flipped)), (bit < 32, bit >= 32), "{bit}");
+        }
+        for cut in 0..frame.len() {
+            let mut torn = frame.clone();
+            torn[cut..].fill(0);
+            assert!(!length_has_flipped(&torn) && !bit_has_flipped(&torn), "{cut}");
+        }
+    }
+
+    #[test]
+    fn holes() {
+        let mut bytes = vec![1; 2000];
+        assert!(!has_hole(&bytes, 2000, 100));
+        bytes[411] = 0;
+        assert!(has_hole(&bytes, 2000, 100));
+        assert!(!has_hole(&bytes, 2000, 101));
+        assert!(has_hole(&bytes, 412, 0));
+    }
+}
