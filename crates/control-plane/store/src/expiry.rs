@@ -173,3 +173,30 @@ async fn expire(store: &Arc<Store>, due: Vec<Due>) -> Result<(), CommitError> {
     }
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use windlass_machinery::json::Template;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_what_was_replaced() {
+        let table: Arc<str> = "events".into();
+        let (mut state, expiring) = (TableState::default(), Expiring::new(&HashMap::new()));
+        let mut change = |revision: u64, expires: i64, deleted: bool| {
+            let item = Item::new("a", &Template::new(&json!({})), revision, 1, expires);
+            let mut changes = Changes::default();
+            changes.add(&table, state.apply(Arc::new(item), deleted));
+            expiring.apply(changes);
+            (expiring.due.lock().len(), *expiring.earliest().borrow())
+        };
+        for revision in 1..=1000 {
+            assert_eq!(change(revision, 500 + revision as i64, false), (1, Some(500 + revision as i64)));
+        }
+        assert_eq!(change(1001, 20, false), (1, Some(20)));
+        assert_eq!(change(1002, 0, true), (0, None));
+        assert_eq!(change(1003, 30, false), (1, Some(30)));
+    }
+}

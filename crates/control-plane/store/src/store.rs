@@ -110,7 +110,7 @@ impl Tables {
         for (name, state) in working {
             self.replace(&self.table(&name), state);
         }
-        self.bound_events();
+        self.bound_events(EVENT_BYTES_MAX);
         self.revision.store(revision, Ordering::Release);
         self.reached.send_replace(revision);
         self.expiring.apply(expiring);
@@ -123,8 +123,8 @@ impl Tables {
         table.publish(state);
     }
 
-    fn bound_events(&self) {
-        while self.event_bytes.load(Ordering::Relaxed) > EVENT_BYTES_MAX {
+    fn bound_events(&self, bytes_max: usize) {
+        while self.event_bytes.load(Ordering::Relaxed) > bytes_max {
             let Some(largest) = self.all().into_iter().max_by_key(|table| table.state().log_bytes()) else { return };
             let mut state = (*largest.state()).clone();
             state.trim_half();
@@ -306,5 +306,37 @@ impl Loaded {
         if let Some(state) = self.tables.get_mut(table) {
             state.load(Arc::new(item), deleted);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use windlass_machinery::json::Template;
+
+    use super::*;
+
+    #[test]
+    fn the_table_with_most_events_gives_way() {
+        let tables = Tables::new(HashMap::new(), 0);
+        let mut revision = 0;
+        for (name, count) in [("quiet", 10), ("busy", 300)] {
+            let mut state = TableState::default();
+            for _ in 0..count {
+                revision += 1;
+                state.apply(Arc::new(Item::new("a", &Template::new(&json!({})), revision, 1, 0)), false);
+            }
+            tables.publish(HashMap::from([(name.into(), state)]), revision, Changes::default());
+        }
+        let events = |name: &str| tables.table(name).state().events_after(0).map(Iterator::count);
+        let bytes = || tables.all().iter().map(|table| table.state().log_bytes()).sum::<usize>();
+        assert_eq!(tables.event_bytes.load(Ordering::Relaxed), bytes());
+        let bytes_max = bytes() / 3;
+        tables.bound_events(bytes_max);
+        assert_eq!(tables.event_bytes.load(Ordering::Relaxed), bytes());
+        assert!(bytes() <= bytes_max && bytes() > bytes_max / 4);
+        assert_eq!(events("quiet"), Ok(10));
+        assert!(matches!(events("busy"), Err(Expired::TooOld { asked: 0, .. })));
+        assert_eq!(tables.table("busy").state().len(), 1);
     }
 }

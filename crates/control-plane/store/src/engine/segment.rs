@@ -7,7 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{DiskFile, write_all};
+use super::disk::{DiskFile, is_full, write_all};
 use super::frame::{HEADER, MAGIC};
 use super::home::{Home, Sizes};
 use super::recovery::LastLog;
@@ -100,10 +100,12 @@ impl Segment {
     pub(super) fn write(&mut self, frame: &[u8]) -> Result<(), WriteError> {
         let end = self.end + frame.len() as u64;
         if end > self.zeroed {
-            if self.zero_until(end + self.ahead).is_err() {
+            match self.zero_until(end + self.ahead) {
                 // Near the end of the disk there may still be space for just this frame.
-                self.zero_until(end).map_err(WriteError::Refused)?;
+                Err(error) if is_full(&error) => self.zero_until(end),
+                result => result,
             }
+            .map_err(WriteError::Refused)?;
             self.ahead = (self.ahead * 4).min(self.ahead_max);
         }
         if let Err(error) = write_all(&*self.file, frame, self.end) {

@@ -5,7 +5,9 @@
 mod crash;
 mod disk_full;
 mod every_call;
+mod health;
 mod model;
+mod older;
 mod paper;
 mod recovery;
 mod seeds;

@@ -142,6 +142,56 @@ async fn objects_with_a_time_to_live_go_away() {
     assert!(store.table("events").get("a/stays").is_some());
 }
 
+fn leased(key: &str, revision: u64, expires: i64) -> Txn {
+    let expect = if revision == 0 { Expect::Absent } else { Expect::Revision(revision) };
+    let mut put = Txn::put(&"events".into(), key, expect, object(key, ""));
+    put.ops[0].expires = expires;
+    put
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_outlives_who_asked_for_it() {
+    let clock = Clock::paused(Timestamp::from_second(1_000_000).unwrap());
+    let store = Store::in_memory(clock);
+    let events = store.table("events");
+    let expires = clock.now().as_second() + 100;
+    // The client goes away when its transaction is in the queue.
+    tokio::select! {
+        biased;
+        _ = store.commit(leased("a/abandoned", 0, expires)) => panic!("it is not committed at once"),
+        () = std::future::ready(()) => {}
+    }
+    // A write that says nothing of an end leaves it as it is, one that does sets another.
+    store.commit(leased("a/kept", 0, expires)).await.unwrap();
+    let kept = events.get("a/kept").unwrap();
+    let kept = store.commit(leased("a/kept", kept.revision, 0)).await.unwrap();
+    assert_eq!(kept.items[0].expires, expires);
+    let later = store.commit(leased("a/later", 0, expires)).await.unwrap();
+    store.commit(leased("a/later", later.revision, expires + 100)).await.unwrap();
+    assert_eq!(events.state().len(), 3);
+    let mut watch = events.watch(store.revision()).unwrap();
+    while events.state().len() > 1 {
+        watch.next().await.unwrap();
+    }
+    assert_eq!(clock.now().as_second(), expires);
+    assert!(events.get("a/later").is_some());
+    while !events.state().is_empty() {
+        watch.next().await.unwrap();
+    }
+    assert_eq!(clock.now().as_second(), expires + 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn transactions_are_bounded() {
+    let store = Store::in_memory(Clock::system());
+    let large = object("large", &"x".repeat(33 << 20));
+    let refused = store.commit(Txn::put(&"pods".into(), "a/large", Expect::Absent, large)).await;
+    assert!(matches!(refused, Err(CommitError::TooManyBytes(_))));
+    // A transaction of nothing makes no revision that the next start would not know.
+    assert_eq!(store.commit(Txn::default()).await.unwrap().revision, 0);
+    assert_eq!(store.revision(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_process_at_a_time() {
     let directory = tempdir().unwrap();
