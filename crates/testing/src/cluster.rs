@@ -55,9 +55,9 @@ impl Cluster {
     }
 
     /// A server without any object, on real time: for tests with sockets. Clients reach it at `address`.
-    pub fn on_real_time(address: &str) -> Self {
+    pub fn on_real_time(store: Arc<Store>, address: &str) -> Self {
         let clock = Clock::system();
-        Self::over(Store::in_memory(clock), clock, Chance::system(), new_ca(clock), address)
+        Self::over(store, clock, Chance::system(), new_ca(clock), address)
     }
 
     /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another

@@ -7,6 +7,7 @@
 //! - [`History`] keeps every change of every object, and holds what watches and acknowledgements said against it.
 //! - [`repeatable`] is what makes a run the same again; [`Dice`] make choices.
 //!
+//! - [`FailingDisk`] is a disk under a store until the test breaks it.
 //! - [`Way`] is how a component reaches the API: `Cluster::controllers` and `Cluster::scheduler` run over one.
 //!
 //! No product code may depend on this crate.
@@ -17,6 +18,7 @@ mod cluster;
 mod component;
 mod control_plane;
 mod dice;
+mod disk;
 mod faults;
 mod faulty;
 mod history;
@@ -31,6 +33,7 @@ pub use cluster::{Cluster, admin};
 pub use component::{Component, Life};
 pub use control_plane::{Running, Way};
 pub use dice::Dice;
+pub use disk::FailingDisk;
 pub use faults::{Faults, Rates};
 pub use history::{Acknowledged, History, Record};
 pub use kubelet::{Kubelet, NodeShape};

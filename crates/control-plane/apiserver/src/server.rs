@@ -60,10 +60,14 @@ impl Server {
     pub fn new(options: Options) -> Arc<Self> {
         let Options { store, clock, chance, resources, service_cidr, node_ports, .. } = options;
         let registry = Registry::new(resources, &store);
+        let pages = Pages::new(options.metrics, options.advertised_address);
+        let checked = store.clone();
+        // The name that operators know: what keeps the objects.
+        pages.health.add("etcd", Box::new(move || checked.health().map_err(|failure| failure.to_string())));
         let storage = Arc::new(Storage::new(store, clock, chance, registry, service_cidr, node_ports));
         Arc::new(Self {
             gate: Gate::new(storage.clone(), options.admission, options.tokens),
-            pages: Pages::new(options.metrics, options.advertised_address),
+            pages,
             connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
             storage,
         })

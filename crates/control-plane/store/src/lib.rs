@@ -23,7 +23,7 @@ mod store;
 mod table;
 mod watch;
 
-pub use engine::{Disk, DiskFile, Lost, OpenError, SecretKey, Sizes};
+pub use engine::{Disk, DiskFile, Lost, OpenError, SecretKey, Sizes, SystemDisk};
 pub use health::Failure;
 pub use item::{Attributes, Event, EventKind, Item};
 pub use store::{Options, Store};

@@ -78,21 +78,25 @@ pub(crate) async fn run(
         }
         progress.ready();
     };
-    let end_pods = {
+    let store = server.store().clone();
+    let ended = {
         let asked = async { asks.wait_for(Option::is_some).await.ok().and_then(|asked| asked.clone()) };
         let until = async {
             tokio::select! {
-                () = shutdown => false,
-                asked = asked => asked.is_some_and(|stop: control::Stop| stop.pods),
+                () = shutdown => Ok(false),
+                asked = asked => Ok(asked.is_some_and(|stop: control::Stop| stop.pods)),
+                failure = store.failed() => Err(failure),
             }
         };
         tokio::pin!(until);
         tokio::select! {
-            end_pods = &mut until => end_pods,
+            ended = &mut until => ended,
             () = ready => until.await,
         }
     };
 
+    // Without its store the server is none; pods go on, and the next start tells what is on the disk.
+    let end_pods = ended.as_ref().is_ok_and(|end_pods| *end_pods);
     tracing::info!(pods = if end_pods { "end" } else { "go on" }, "shutting down");
     stop.send_replace(true);
     if let Some(node) = node {
@@ -102,5 +106,5 @@ pub(crate) async fn run(
     control_plane.stop().await;
     // Nobody answers there any more.
     let _ = std::fs::remove_file(control::socket_path(&settings.data_dir));
-    Ok(())
+    ended.map(drop).map_err(|failure| Failure::during("the server had to end", failure))
 }

@@ -15,12 +15,14 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use windlass_api::GroupVersionResource;
+use windlass_api::time::Clock;
 use windlass_apiserver::Server;
 use windlass_apiserver::http::{Frontend, Listener, Peer, REQUEST_TIMEOUT, serve};
 use windlass_auth::User;
 use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
 use windlass_http::serve::Limits;
+use windlass_store::Store;
 use windlass_testing::Cluster;
 
 /// One CA for all tests of the process.
@@ -53,9 +55,14 @@ impl TestServer {
 
     /// A server whose clients with a certificate are `user`, who may do everything by a role.
     pub(crate) async fn start_with(request_timeout: Duration, user: User) -> Self {
+        Self::start_over(Store::in_memory(Clock::system()), request_timeout, user).await
+    }
+
+    /// The same over a store that the test has opened.
+    pub(crate) async fn start_over(store: Arc<Store>, request_timeout: Duration, user: User) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
-        let cluster = Cluster::on_real_time(&address);
+        let cluster = Cluster::on_real_time(store, &address);
         let server = cluster.server.clone();
         let peer = Arc::new(user.clone());
         let listener = Listener {

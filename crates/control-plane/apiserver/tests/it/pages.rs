@@ -1,6 +1,13 @@
 //! Discovery, OpenAPI, health.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
+use windlass_api::time::Clock;
+use windlass_apiserver::http::REQUEST_TIMEOUT;
+use windlass_auth::User;
+use windlass_store::{Sizes, Store};
+use windlass_testing::FailingDisk;
 
 use crate::harness::{TestServer, json as read};
 
@@ -54,6 +61,29 @@ async fn openapi() {
     let response = server.send(Method::GET, "/openapi/v2", &[accept], "").await;
     // The name that clients ask for is no media type that they could parse.
     assert_eq!(response.headers()["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_has_failed_is_no_health() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), FailingDisk::default());
+    let directory = directory.path().join("store");
+    let options = windlass_store::Options { directory, clock: Clock::system(), key: None, secret_tables: Vec::new() };
+    let store = Store::open_on(options, Arc::new(disk.clone()), Sizes::default()).unwrap();
+    let admin = User::new("admin", &["system:masters"]);
+    let server = TestServer::start_over(store.clone(), REQUEST_TIMEOUT, admin).await;
+    assert_eq!(server.get("/livez/etcd").await, (StatusCode::OK, "ok".into()));
+    disk.fail();
+    let map = r#"{"metadata": {"name": "settings"}}"#;
+    let response = server.send(Method::POST, "/api/v1/namespaces/default/configmaps", &[], map).await;
+    let (code, refusal) = read(response).await;
+    assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR, "{refusal}");
+    assert!(refusal["message"].as_str().unwrap().contains("the store takes no more writes"), "{refusal}");
+    assert!(store.failed().await.to_string().contains("the disk is broken"));
+    for page in ["/livez", "/readyz", "/healthz/etcd"] {
+        assert_eq!(server.get(page).await.0, StatusCode::INTERNAL_SERVER_ERROR, "{page}");
+    }
+    // What is there can still be read.
+    assert_eq!(server.get("/api/v1/namespaces/default").await.0, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 }
 
 /// The machine's own file systems.
-pub(crate) struct SystemDisk;
+pub struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn make_directory(&self, path: &Path) -> io::Result<()> {

@@ -55,8 +55,7 @@ use std::sync::Arc;
 
 pub use cipher::SecretKey;
 pub use damage::{Lost, OpenError};
-pub(crate) use disk::SystemDisk;
-pub use disk::{Disk, DiskFile};
+pub use disk::{Disk, DiskFile, SystemDisk};
 pub(crate) use frame::{FRAME_MAX, Record};
 pub use home::Sizes;
 use log::LogEngine;
