@@ -298,10 +298,7 @@ impl LayerError {
             Self::Fetch { source, .. } => source.code(),
             Self::Directory { source, .. } => io(source),
             Self::Fixup { source, .. } => io(&source.source),
-            Self::Unpack {
-                source: UnpackError::Extract(ExtractError::NoRoom { .. } | ExtractError::NoInodes { .. }),
-                ..
-            } => Code::ResourceExhausted,
+            Self::Unpack { source: UnpackError::Extract(ExtractError::Room(_)), .. } => Code::ResourceExhausted,
             Self::Unpack { source, .. } => source.io().map_or(Code::Internal, io),
         }
     }

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use windlass_tree::{Links, clean, open_dir};
 
-use super::room::{Reserve, Room};
+use super::room::{Reserve, Room, RoomError};
 use super::{OPAQUE_XATTR, attributes};
 use crate::tar::{Entry, Kind, TarError, TarReader, Timestamp};
 
@@ -67,13 +67,8 @@ pub enum ExtractError {
     TooManyEntries(u64),
     #[error("the layer unpacks to more than {0} bytes: split it into several, or have the image made smaller")]
     TooLarge(u64),
-    #[error(
-        "the image file system has {available} bytes left, of which {reserve} are kept free: remove images that nobody uses, or give \
-         it more room"
-    )]
-    NoRoom { available: u64, reserve: u64 },
-    #[error("the image file system has only {free} inodes left: remove images that nobody uses, or give it more room")]
-    NoInodes { free: u64 },
+    #[error(transparent)]
+    Room(RoomError),
     #[error("failed to {action} {path:?}")]
     File { action: &'static str, path: String, source: std::io::Error },
 }
@@ -127,7 +122,7 @@ impl Extractor {
     }
 
     pub(super) fn run(mut self, archive: &mut TarReader<impl Read>) -> Result<Written, ExtractError> {
-        self.room.look(0)?;
+        self.room.look(0).map_err(ExtractError::Room)?;
         while let Some(entry) = archive.next_entry().map_err(ExtractError::Archive)? {
             self.entries += 1;
             if self.entries > self.limits.entries_max {
@@ -354,7 +349,7 @@ impl Extractor {
     fn write(&mut self, file: &OwnedFd, entry: &Entry, data: &mut impl Read) -> Result<(), ExtractError> {
         let stored = entry.extents.as_ref().map_or(entry.size, |extents| extents.iter().map(|e| e.len).sum());
         self.count_bytes(stored)?;
-        self.room.writes(stored)?;
+        self.room.writes(stored).map_err(ExtractError::Room)?;
         match &entry.extents {
             None => self.copy(file, 0, entry.size, entry, data),
             Some(extents) => {
@@ -392,7 +387,7 @@ impl Extractor {
                 rest = &rest[wrote..];
             }
             left -= read as u64;
-            self.room.wrote(read as u64)?;
+            self.room.wrote(read as u64).map_err(ExtractError::Room)?;
         }
         Ok(())
     }
@@ -400,7 +395,7 @@ impl Extractor {
     /// A file of any kind; a directory takes a block.
     fn count_inode(&mut self, directory: bool) -> Result<(), ExtractError> {
         self.written.inodes += 1;
-        self.room.made()?;
+        self.room.made().map_err(ExtractError::Room)?;
         self.count_bytes(u64::from(directory))
     }
 

@@ -14,7 +14,7 @@ pub use decompress::{Compression, Decoder};
 pub use extract::{ExtractError, Limits};
 pub use implied::{FixupError, repair_implied_directories};
 pub use layer::{UnpackError, Unpacked, unpack};
-pub use room::Reserve;
+pub use room::{Reserve, RoomError};
 
 /// Overlayfs' mark for a directory that hides what lower layers have in it.
 const OPAQUE_XATTR: &str = "trusted.overlay.opaque";

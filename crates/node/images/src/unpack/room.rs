@@ -5,13 +5,23 @@ use std::path::PathBuf;
 
 use windlass_tree::FileSystem;
 
-use super::extract::ExtractError;
-
 /// So much may be written between two looks.
 const LOOK_EVERY_BYTES: u64 = 16 << 20;
 const LOOK_EVERY_INODES: u64 = 1000;
 /// Of inodes, the reserve is never more than this.
 const INODES_MAX: u64 = 10_000;
+
+/// The disk has too little left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RoomError {
+    #[error(
+        "the image file system has {available} bytes left, of which {reserve} are kept free: remove images that nobody uses, or give \
+         it more room"
+    )]
+    Bytes { available: u64, reserve: u64 },
+    #[error("the image file system has only {free} inodes left: remove images that nobody uses, or give it more room")]
+    Inodes { free: u64 },
+}
 
 /// What must stay free of the image file system: a share of it, but no more than a number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +39,15 @@ impl Default for Reserve {
 
 impl Reserve {
     /// Whether `bytes` more fit in, and one inode.
-    fn allows(self, system: FileSystem, bytes: u64) -> Result<(), ExtractError> {
+    fn allows(self, system: FileSystem, bytes: u64) -> Result<(), RoomError> {
         let share = |of: u64, max: u64| (of / 100).saturating_mul(self.percent).min(max);
         let reserve = share(system.capacity_bytes, self.bytes_max);
         if system.available_bytes.saturating_sub(bytes) < reserve {
-            return Err(ExtractError::NoRoom { available: system.available_bytes, reserve });
+            return Err(RoomError::Bytes { available: system.available_bytes, reserve });
         }
         // Some file systems make inodes as they need them, and say that there are none.
         if system.inodes > 0 && system.inodes_free < share(system.inodes, INODES_MAX) {
-            return Err(ExtractError::NoInodes { free: system.inodes_free });
+            return Err(RoomError::Inodes { free: system.inodes_free });
         }
         Ok(())
     }
@@ -58,7 +68,7 @@ impl Room {
     }
 
     /// Looks whether `bytes` more fit in.
-    pub(super) fn look(&mut self, bytes: u64) -> Result<(), ExtractError> {
+    pub(super) fn look(&mut self, bytes: u64) -> Result<(), RoomError> {
         (self.bytes, self.inodes) = (0, 0);
         match windlass_tree::file_system(&self.place) {
             Ok(system) => self.reserve.allows(system, bytes),
@@ -68,18 +78,18 @@ impl Room {
     }
 
     /// So much of a file is about to be written: the room for a large one is looked for first.
-    pub(super) fn writes(&mut self, bytes: u64) -> Result<(), ExtractError> {
+    pub(super) fn writes(&mut self, bytes: u64) -> Result<(), RoomError> {
         if bytes >= LOOK_EVERY_BYTES { self.look(bytes) } else { Ok(()) }
     }
 
     /// A file of any kind was made.
-    pub(super) fn made(&mut self) -> Result<(), ExtractError> {
+    pub(super) fn made(&mut self) -> Result<(), RoomError> {
         self.inodes += 1;
         if self.inodes >= LOOK_EVERY_INODES { self.look(0) } else { Ok(()) }
     }
 
     /// So much of a file has been written: others write, too.
-    pub(super) fn wrote(&mut self, bytes: u64) -> Result<(), ExtractError> {
+    pub(super) fn wrote(&mut self, bytes: u64) -> Result<(), RoomError> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes >= LOOK_EVERY_BYTES { self.look(0) } else { Ok(()) }
     }
