@@ -17,8 +17,10 @@ use crate::process::{root, say};
 const IMAGE: &str = "registry.k8s.io/e2e-test-images/busybox:1.37.0-2";
 const ARCHIVE: &str = "images/e2e-test-images_busybox_1.37.0-2.tar";
 const NAMESPACE: &str = "churn";
-const CONFIG_MAPS: usize = 20;
-const EVENTS: usize = 20;
+const CONFIG_MAPS: usize = 50;
+const EVENTS: usize = 50;
+const PODS: usize = 4;
+const REPLICAS: usize = 8;
 /// What `timeout` gives one kubectl, in seconds.
 const COMMAND_SECONDS_MAX: &str = "180";
 
@@ -134,13 +136,13 @@ fn manifests(round: usize) -> String {
              involvedObject: {{kind: Pod, namespace: {NAMESPACE}, name: pod-{round}-0}}}}"
         ));
     }
-    for number in 0..2 {
+    for number in 0..PODS {
         documents
             .push(format!("{{apiVersion: v1, kind: Pod, metadata: {{name: pod-{round}-{number}}}, spec: {spec}}}"));
     }
     let labels = format!("{{app: web-{round}}}");
     documents.push(format!(
-        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web-{round}}}, spec: {{replicas: 2, \
+        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web-{round}}}, spec: {{replicas: {REPLICAS}, \
          selector: {{matchLabels: {labels}}}, template: {{metadata: {{labels: {labels}}}, spec: {spec}}}}}}}"
     ));
     documents.push(format!(

@@ -1,14 +1,14 @@
 //! What a server and its supervisor take of the machine, and whether that grows.
 //!
-//! Samples are taken when everything that a round made has gone again. The first tenth of a run is left aside: caches fill, the
-//! allocator finds its size. The medians of the second tenth and of the last are compared, since single samples catch a
-//! connection or a thread on its way out.
+//! Samples are taken when everything that a round made has gone again. The first half of a run is left aside: what is bounded fills (histories of
+//! watches, caches), and the allocator finds its size; on a server of 60 MiB that took twenty minutes and 40 MiB, half of them pages of the program. Of the second half the
+//! medians of the second tenth and of the last are compared, since single samples catch a connection or a thread on its way out.
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// The fewest samples that have tenths.
+/// The fewest samples of which half has tenths.
 const SAMPLES_MIN: usize = 20;
 
 /// Something that is measured, in its unit, and how much more of it is no growth yet.
@@ -21,13 +21,13 @@ struct Measure {
     more: u64,
 }
 
-/// Memory has room for what still fills when the second tenth begins and is bounded: the watch history of resources that change rarely
-/// (8,192 changes of each, of some hundred bytes) and the allocator's fragments. A leak of one kilobyte for each pod of an hour is
-/// beyond it. Descriptors and threads have room for connections that have just ended, and for threads that wait for more to do
-/// (ten seconds). Mounts belong to containers, and none of those is left.
+/// Anonymous memory has room for the allocator's fragments. All of it also counts the pages of the program's own file, some 35 MiB, which come and go
+/// as the machine likes, and so has twice the room. A leak of ten kilobytes for each pod of an hour (some thousand)
+/// is beyond it. Descriptors and threads have room for connections that have just ended, and for threads that wait for more to do (ten
+/// seconds). Mounts belong to containers, and none of those is left.
 const MEASURES: [Measure; 5] = [
-    Measure { name: "PSS", unit: " KiB", of: |sample| sample.pss_kib, more_percent: 5, more: 8 << 10 },
-    Measure { name: "RSS", unit: " KiB", of: |sample| sample.rss_kib, more_percent: 5, more: 8 << 10 },
+    Measure { name: "PSS", unit: " KiB", of: |sample| sample.pss_kib, more_percent: 10, more: 8 << 10 },
+    Measure { name: "anonymous PSS", unit: " KiB", of: |sample| sample.anonymous_kib, more_percent: 5, more: 8 << 10 },
     Measure { name: "descriptors", unit: "", of: |sample| sample.descriptors, more_percent: 0, more: 8 },
     Measure { name: "threads", unit: "", of: |sample| sample.threads, more_percent: 0, more: 8 },
     Measure { name: "mounts", unit: "", of: |sample| sample.mounts, more_percent: 0, more: 2 },
@@ -38,7 +38,8 @@ const MEASURES: [Measure; 5] = [
 pub(super) struct Sample {
     /// Resident memory, what is shared divided among those who share it.
     pss_kib: u64,
-    rss_kib: u64,
+    /// What of it is no file's: heaps and stacks.
+    anonymous_kib: u64,
     descriptors: u64,
     threads: u64,
     /// Mounts below the data directory.
@@ -75,7 +76,7 @@ impl Sample {
         };
         let entries = |folder: &str| fs::read_dir(process.join(folder)).map_or(0, |entries| entries.count() as u64);
         self.pss_kib += kib("Pss:");
-        self.rss_kib += kib("Rss:");
+        self.anonymous_kib += kib("Pss_Anon:");
         self.descriptors += entries("fd");
         self.threads += entries("task");
     }
@@ -93,12 +94,13 @@ pub(super) fn heading() -> String {
     MEASURES.map(|measure| measure.name).join("\t")
 }
 
-/// Compares the second tenth with the last: a line for each measure, and as an error those that grew.
+/// Compares the second tenth with the last, of the second half: a line for each measure, and as an error those that grew.
 pub(super) fn judge(samples: &[Sample]) -> Result<String, String> {
-    let tenth = samples.len() / 10;
     if samples.len() < SAMPLES_MIN {
         return Err(format!("{} rounds say nothing of growth: {SAMPLES_MIN} are needed", samples.len()));
     }
+    let samples = &samples[samples.len() / 2..];
+    let tenth = samples.len() / 10;
     let (early, late) = (&samples[tenth..2 * tenth], &samples[samples.len() - tenth..]);
     let (mut lines, mut grown) = (Vec::new(), false);
     for measure in MEASURES {
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn warming_up_and_single_samples_are_no_growth() {
         let steady = run(|round| Sample {
-            pss_kib: if round < 8 { round * 1000 } else { 80_000 + round % 7 * 100 },
+            anonymous_kib: if round < 45 { round * 1000 } else { 80_000 + round % 7 * 100 },
             descriptors: if round == 95 { 500 } else { 60 },
             threads: 12,
             ..Sample::default()
@@ -140,9 +142,9 @@ mod tests {
 
     #[test]
     fn what_each_round_leaves_is_growth() {
-        let leaking = run(|round| Sample { pss_kib: 80_000 + round * 200, ..Sample::default() });
-        assert!(leaking.unwrap_err().contains("PSS: 83000 KiB, then 99000 KiB of 95342 allowed: GREW"));
-        let open = run(|round| Sample { descriptors: 60 + round / 5, ..Sample::default() });
+        let leaking = run(|round| Sample { anonymous_kib: 80_000 + round * 400, ..Sample::default() });
+        assert!(leaking.unwrap_err().contains("anonymous PSS: 102800 KiB, then 118800 KiB of 116132 allowed: GREW"));
+        let open = run(|round| Sample { descriptors: 60 + round / 4, ..Sample::default() });
         assert!(open.unwrap_err().contains("descriptors"));
         assert!(judge(&[Sample::default(); 19]).is_err(), "too few to tell");
     }
@@ -153,7 +155,7 @@ mod tests {
         // Its own path stands in its arguments.
         let folder = std::env::args().next().map(|program| Path::new(&program).parent().unwrap().to_owned()).unwrap();
         let sample = Sample::take(&program, &folder).unwrap();
-        assert!(sample.rss_kib >= sample.pss_kib && sample.pss_kib > 0, "{sample:?}");
+        assert!(sample.pss_kib >= sample.anonymous_kib && sample.anonymous_kib > 0, "{sample:?}");
         assert!(sample.descriptors > 2 && sample.threads > 0, "{sample:?}");
     }
 }

@@ -10,7 +10,12 @@ const JSON: &[&str] = &["content-type: application/json"];
 /// Sends an object; gives the code, the answer and the texts of its warnings.
 async fn send(server: &TestServer, method: Method, path: &str, object: &Value) -> (StatusCode, Value, Vec<String>) {
     let response = server.send(method, path, JSON, &object.to_string()).await;
-    let headers = response.headers().get_all("warning").iter().map(|text| text.to_str().unwrap().to_owned()).collect();
+    let headers = response
+        .headers()
+        .get_all("warning")
+        .iter()
+        .map(|text| windlass_http::header::text(text).into_owned())
+        .collect();
     let (code, answer) = read(response).await;
     (code, answer, headers)
 }

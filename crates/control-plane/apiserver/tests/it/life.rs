@@ -51,7 +51,7 @@ async fn repeated_owners_are_dropped_with_a_warning() {
     let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "o", "uid": "u"});
     let map = json!({"metadata": {"name": "m", "ownerReferences": [owner, owner]}});
     let response = server.send(Method::POST, &format!("{NAMESPACE}/configmaps"), JSON, &map.to_string()).await;
-    let warning = response.headers()["warning"].to_str().unwrap().to_owned();
+    let warning = windlass_http::header::text(&response.headers()["warning"]).into_owned();
     assert!(warning.contains("duplicate UID(s) observed: [u]"), "{warning}");
     let (_, created) = read(response).await;
     assert_eq!(created["metadata"]["ownerReferences"].as_array().unwrap().len(), 1);

@@ -124,7 +124,7 @@ async fn unknown_fields_are_warned_of_or_refused() {
     );
     let response = server.send(Method::POST, MAPS, JSON, body).await;
     let warnings: Vec<_> =
-        response.headers().get_all("warning").iter().map(|w| w.to_str().unwrap().to_owned()).collect();
+        response.headers().get_all("warning").iter().map(|w| windlass_http::header::text(w).into_owned()).collect();
     assert_eq!(warnings, [r#"299 - "duplicate field \"metadata.labels.a\"""#, r#"299 - "unknown field \"spec\"""#]);
     let (_, created) = read(response).await;
     assert!(created.get("spec").is_none());
@@ -294,7 +294,7 @@ async fn a_long_list() {
         server.create(MAPS, &json!({"metadata": {"name": format!("m{number:02}")}, "data": data})).await;
     }
     let response = server.send(Method::GET, MAPS, &[], "").await;
-    let length: usize = response.headers().get("content-length").unwrap().to_str().unwrap().parse().unwrap();
+    let length: usize = windlass_http::header::text(&response.headers()["content-length"]).parse().unwrap();
     let (_, list) = read(response).await;
     assert!(length > 400_000, "{length}");
     let names: Vec<&str> =

@@ -26,7 +26,7 @@ async fn discovery() {
         response.headers()["content-type"],
         "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
     );
-    let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+    let tag = windlass_http::header::text(&response.headers()["etag"]).into_owned();
     let (_, groups) = read(response).await;
     assert!(groups["items"].as_array().unwrap().iter().any(|group| group["metadata"]["name"] == "apps"));
     let again = server.send(Method::GET, "/apis", &[accept, &format!("if-none-match: {tag}")], "").await;

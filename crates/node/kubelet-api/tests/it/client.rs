@@ -103,7 +103,7 @@ pub(crate) async fn websocket(
     }
     let (response, io) = upgrade(node, path, &headers).await?;
     assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    let chosen = response.headers().get("sec-websocket-protocol").map_or("", |value| value.to_str().unwrap());
+    let chosen = response.headers().get("sec-websocket-protocol").map(windlass_http::header::text).unwrap_or_default();
     assert_eq!(chosen, protocol);
     Ok(WebSocketStream::from_raw_socket(io, Role::Client, None).await)
 }

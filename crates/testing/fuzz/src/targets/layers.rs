@@ -1,10 +1,10 @@
 //! Layers of images, unpacked into a scratch directory: nothing comes to be outside it, and no more than the bounds say.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use windlass_images::Digest;
 use windlass_images::unpack::{Decoder, Limits, unpack};
@@ -19,21 +19,20 @@ const DISK_BYTES_MAX: u64 = 8 << 20;
 const EXPANDED_BYTES_MAX: u64 = 16 << 20;
 
 /// In memory, where there is such a place.
-static SCRATCH: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     tempfile::Builder::new().prefix("windlass-fuzz-").tempdir_in(parent).expect("a scratch directory can be made")
-});
+}
 
 /// The names in the directory that is around the layer's, and in the root of the file system.
-fn around() -> Vec<Vec<std::ffi::OsString>> {
-    let names = |path: &Path| {
+fn around(scratch: &Path) -> [Vec<OsString>; 2] {
+    [scratch, Path::new("/")].map(|path| {
         let entries = fs::read_dir(path).expect("a directory can be read");
         let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
         names.sort();
         names
-    };
-    [SCRATCH.path(), Path::new("/")].map(names).into()
+    })
 }
 
 pub(super) fn run(input: &[u8]) {
@@ -47,14 +46,14 @@ pub(super) fn run(input: &[u8]) {
     }
     let diff_id = Digest::of(&tar);
     drop(tar);
-    let root = SCRATCH.path().join("layer");
-    windlass_tree::remove_path(&root).expect("the last layer can be removed");
+    let scratch = scratch();
+    let root = scratch.path().join("layer");
     fs::create_dir(&root).expect("a directory can be made");
-    let before = around();
+    let before = around(scratch.path());
     let directory: OwnedFd = fs::File::open(&root).expect("the directory can be opened").into();
     let limits = Limits { entries_max: ENTRIES_MAX, bytes_max: DISK_BYTES_MAX, ..Limits::default() };
     let unpacked = bounded_by(BYTES_MAX, || unpack(input, directory, None, &diff_id, limits));
-    assert_eq!(around(), before, "something came to be outside the layer");
+    assert_eq!(around(scratch.path()), before, "something came to be outside the layer");
     let usage = windlass_tree::usage(&root).expect("the layer can be measured");
     if unpacked.is_ok() {
         assert!(usage.bytes <= DISK_BYTES_MAX + 4096 * ENTRIES_MAX, "{} bytes of the disk are taken", usage.bytes);

@@ -132,7 +132,7 @@ pub(crate) fn once_each(part: &str, replies: Vec<Reply>) -> impl FnMut(&Seen) ->
 }
 
 async fn answer(contents: Arc<Mutex<Contents>>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = |name: &str| request.headers().get(name).map(|value| windlass_http::header::text(value).into_owned());
     let mut target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let seen = Seen {
         method: request.method().clone(),
