@@ -289,7 +289,7 @@ fn a_full_disk_is_emptied() {
             node.open().await;
             node.runtime.take().unwrap().wipe().await.unwrap();
             assert!(!node.options.root.exists());
-    XX
+            XX
         })
     });
 }
