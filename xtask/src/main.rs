@@ -24,6 +24,7 @@ const USAGE: &str = "\
 cargo xtask check                    formatting, clippy, directions of dependencies, circles, recursion, what is unused, deny.toml
 cargo xtask test [ARGS…]             installs what tests need, and runs all of them to the end (as root); ARGS go to cargo test
 cargo xtask simulate [--seeds A..B]  the simulation of the control plane
+cargo xtask simulate store [--seeds A..B]  the store on a disk that fails
 cargo xtask fuzz [TARGET…] [--seconds N]  makes up what strangers could send, a minute for each target; without a name all targets
 cargo xtask conformance [ARGS…]      upstream's suite against a fresh cluster; ARGS go to conformance/run.sh
 cargo xtask conformance --ratchet    only the tests of conformance/passing.txt; none may fail (--parallel: without [Serial] ones; --serial: only those)

@@ -1,18 +1,25 @@
-//! `cargo xtask simulate`: the seeded simulation of the control plane, for any seeds.
+//! `cargo xtask simulate`: the seeded simulations, of the control plane and of the store on a disk that fails, for any seeds.
 
 use std::process::Command;
 
 use crate::process::{cargo_program, root};
 
+const CONTROL_PLANE: [&str; 4] = ["-p", "windlass-testing", "--test", "simulation"];
+const STORE: [&str; 4] = ["-p", "windlass-store", "--test", "it"];
+
 /// Runs the seeds of `--seeds A..B`; without it, those of the tests.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let (what, rest) = match args {
+        [first, rest @ ..] if first == "store" => (STORE, rest),
+        _ => (CONTROL_PLANE, args),
+    };
     let mut command = Command::new(cargo_program());
-    command.current_dir(root()).args(["test", "--profile", "simulation", "-p", "windlass-testing"]);
-    command.args(["--test", "simulation", "--", "--nocapture", "seeds_find_nothing"]);
-    match args {
+    command.current_dir(root()).args(["test", "--profile", "simulation"]).args(what);
+    command.args(["--", "--nocapture", "seeds_find_nothing"]);
+    match rest {
         [] => {}
         [flag, seeds] if flag == "--seeds" && is_range(seeds) => _ = command.env("WINDLASS_SEEDS", seeds),
-        _ => return Err("usage: cargo xtask simulate [--seeds A..B], where A is below B".to_owned()),
+        _ => return Err("usage: cargo xtask simulate [store] [--seeds A..B], where A is below B".to_owned()),
     }
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -57,16 +57,8 @@ fn fuzzing(options: &Options) -> Result<(), String> {
     fuzz::run(&["--seconds".to_owned(), options.fuzz_seconds.to_string()])
 }
 
-/// The store's crash tests with many seeds; its other tests run along.
 fn store_seeds(options: &Options) -> Result<(), String> {
-    let mut command = std::process::Command::new(process::cargo_program());
-    command.current_dir(process::root()).args(["test", "--profile", &options.profile, "--package", "windlass-store"]);
-    command.env("WINDLASS_SEEDS", options.store_seeds());
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("a seed has failed: {status}")),
-        Err(error) => Err(format!("cargo cannot be run: {error}")),
-    }
+    simulate::run(&["store".to_owned(), "--seeds".to_owned(), options.store_seeds()])
 }
 
 fn simulation_seeds(options: &Options) -> Result<(), String> {

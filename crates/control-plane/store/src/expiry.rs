@@ -30,7 +30,6 @@ struct Due {
 }
 
 /// All objects that have an end, the first to go first.
-#[expect(clippy::mutable_key_type, reason = "an item's cache is no part of its order")]
 #[derive(Debug)]
 pub(crate) struct Expiring {
     due: Mutex<BTreeSet<Due>>,

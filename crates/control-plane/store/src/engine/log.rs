@@ -40,8 +40,6 @@ impl LogEngine {
         })?;
         let found = recovery::recover(&home)?;
         let revision = found.loaded.revision;
-        // What was read may be in the kernel's memory only, if the process before was killed. It is made durable before anybody sees it.
-        home.disk.sync_directory(&directory).map_err(fail("write in", &directory))?;
         let mut segment = None;
         if let Some(last) = &found.last {
             let reopened = Segment::reopen(&home, last).map_err(fail("write to", &last.path))?;

@@ -202,6 +202,59 @@ fn every_call_that_fails_loses_nothing() {
     }
 }
 
+/// What a start finds after a crash in the middle of a snapshot and of an append.
+fn after_a_crash() -> (Image, Vec<Content>) {
+    let mut snapshots = 0;
+    let outcome = run(move |call| {
+        snapshots += usize::from(call.kind == Kind::Spawn);
+        let ends = snapshots == 2 && call.kind == Kind::SyncData;
+        if ends { Verdict::Stop } else { Verdict::Succeed }
+    });
+    // The frame that was not synced is cut.
+    let image = outcome.disk.stop().power_off(|change| match change {
+        Change::Write { length, is_zero: false } => Fate::Partly(Part::First(length / 2)),
+        _ => Fate::Kept,
+    });
+    let names: Vec<_> = image.names().iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    for part in ["snapshot-", ".tmp", "log-"] {
+        assert!(names.iter().any(|name| name.contains(part)), "{part}: {names:?}");
+    }
+    (image, outcome.allowed)
+}
+
+#[test]
+fn a_start_that_fails_at_any_call_loses_nothing() {
+    let (image, allowed) = after_a_crash();
+    let start = |judge: Box<dyn FnMut(&Call) -> Verdict + Send>| {
+        let disk = PaperDisk::new(image.clone()).judged_by(judge);
+        let found = runtime().block_on(async { open_paper(&disk, Clock::system()).map(|store| Content::of(&store)) });
+        (disk, found)
+    };
+    let calls = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let seen = calls.clone();
+    let (_, found) = start(Box::new(move |call| {
+        seen.lock().push(call.clone());
+        Verdict::Succeed
+    }));
+    let allowed: Vec<_> = allowed.into_iter().filter(|content| *content == *found.as_ref().unwrap()).collect();
+    let calls = std::mem::take(&mut *calls.lock());
+    assert!(calls.len() > 10, "{calls:?}");
+    for call in &calls {
+        for verdict in failures(call).into_iter().chain([Verdict::Stop]) {
+            let number = call.number;
+            let (disk, found) =
+                start(Box::new(move |call| if call.number == number { verdict } else { Verdict::Succeed }));
+            let what = format!("call {number} of the start failed: {verdict:?}\n{}", disk.story().join("\n"));
+            match found {
+                Ok(found) => assert!(allowed.contains(&found), "{what}"),
+                Err(error) => assert!(matches!(error, OpenError::Io { .. }), "{error}: {what}"),
+            }
+            let outcome = Outcome { disk, allowed: allowed.clone(), calls: Vec::new() };
+            check_all_ends(&outcome, &what);
+        }
+    }
+}
+
 #[test]
 fn a_disk_that_is_full_from_any_call_on_loses_nothing() {
     let calls = run(|_| Verdict::Succeed).calls;
