@@ -10,7 +10,7 @@ cargo xtask nightly [PART…] [OPTIONS]  what the gate has no time for: conforma
     --churn 60m      how long objects come and go, in minutes or seconds (90s)
     --seconds 60     how long each target is fuzzed
     --seeds A..B     seeds of the store's crash tests (0..10000) and of the simulation (300..3000)
-    --profile NAME   how the binary and the store's tests are built (release)
+    --profile NAME   how the binary is built (release)
     --program PATH   a binary that is there already";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
