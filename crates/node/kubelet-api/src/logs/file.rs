@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// How much is read at once when the end of a file is searched for lines.
@@ -36,6 +36,34 @@ pub(super) fn start(path: &Path, tail_lines: Option<u64>) -> io::Result<Start> {
         }
     }
     Ok(Start { files, offset: 0 })
+}
+
+/// The file that goes on where this one of a log's ends, opened; `None` while this is the one that is written. Blocks.
+pub(super) fn successor(file: &File, path: &Path) -> io::Result<Option<File>> {
+    let ours = identity(&file.metadata()?);
+    match std::fs::symlink_metadata(path) {
+        Ok(written) if identity(&written) != ours => {}
+        Ok(_) => return Ok(None),
+        // Renamed just now: a new one comes.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let mut files = rotated(path)?;
+    files.push(path.to_owned());
+    let is_ours = |file: &PathBuf| std::fs::symlink_metadata(file).is_ok_and(|metadata| identity(&metadata) == ours);
+    // The oldest are compressed and removed first: where ours is gone, all that are left are newer.
+    let newer = files.iter().position(is_ours).map_or(0, |at| at + 1);
+    for file in &files[newer..] {
+        match windlass_tree::open_file_at(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// `0.log.20261121-062000` beside `0.log`, the oldest first.
@@ -117,6 +145,27 @@ mod tests {
         for (lines, files, offset) in cases {
             assert_eq!(start(&path, lines).unwrap(), Start { files, offset }, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn no_file_is_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("0.log");
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        let text = |file: Option<File>| file.map(|file| std::io::read_to_string(file).unwrap());
+        write("0.log", "a");
+        let ours = File::open(&path).unwrap();
+        assert_eq!(text(successor(&ours, &path).unwrap()), None);
+        std::fs::rename(&path, directory.path().join("0.log.20261121-062000")).unwrap();
+        assert_eq!(text(successor(&ours, &path).unwrap()), None, "the new one is not there yet");
+        write("0.log", "c");
+        assert_eq!(text(successor(&ours, &path).unwrap()).as_deref(), Some("c"));
+        write("0.log.20261121-063000", "b");
+        assert_eq!(text(successor(&ours, &path).unwrap()).as_deref(), Some("b"), "rotated twice meanwhile");
+        std::fs::remove_file(directory.path().join("0.log.20261121-062000")).unwrap();
+        assert_eq!(text(successor(&ours, &path).unwrap()).as_deref(), Some("b"));
+        let next = File::open(directory.path().join("0.log.20261121-063000")).unwrap();
+        assert_eq!(text(successor(&next, &path).unwrap()).as_deref(), Some("c"));
     }
 
     #[test]

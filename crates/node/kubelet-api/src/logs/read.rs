@@ -1,7 +1,6 @@
 //! Reads a log for a client, and follows it until the container ends.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use tokio::sync::mpsc;
 use windlass_cri::{ContainerEvent, ContainerEventKind, ContainerState, RuntimeService};
 
 use super::entry::Entry;
-use super::file::{Start, start};
+use super::file::{self, Start, start};
 use super::follow::Changes;
 use super::options::LogOptions;
 
@@ -193,16 +192,11 @@ async fn open(path: &Path) -> io::Result<File> {
     opened.map_err(io::Error::other)?.map(File::from_std)
 }
 
-/// The file that has taken the place of this one.
+/// The file that goes on where this one ends.
 async fn successor(file: &File, path: &Path) -> io::Result<Option<File>> {
-    let identity = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-    let ours = identity(&file.metadata().await?);
-    match tokio::fs::metadata(path).await {
-        Ok(there) if identity(&there) != ours => open(path).await.map(Some),
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let (file, path) = (file.try_clone().await?.into_std().await, path.to_owned());
+    let found = tokio::task::spawn_blocking(move || file::successor(&file, &path)).await;
+    Ok(found.map_err(io::Error::other)??.map(File::from_std))
 }
 
 /// What a follower waits for.
