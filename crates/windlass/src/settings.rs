@@ -8,6 +8,7 @@ use ipnet::Ipv4Net;
 use serde::Deserialize;
 
 use windlass_admission::plugins::PodSecurityConfiguration;
+use windlass_api::Quantity;
 use windlass_images::Registries;
 
 use crate::error::Failure;
@@ -55,6 +56,18 @@ pub(crate) struct ServerFlags {
     /// The cluster's DNS domain [default: cluster.local].
     #[arg(long, env = "WINDLASS_CLUSTER_DOMAIN", value_name = "DOMAIN")]
     pub cluster_domain: Option<String>,
+    /// Pods that the node takes [default: 110].
+    #[arg(long, env = "WINDLASS_MAX_PODS", value_name = "NUMBER")]
+    pub max_pods: Option<u32>,
+    /// Processes and threads that a pod may have; -1 for any number [default: 4096].
+    #[arg(long, env = "WINDLASS_POD_MAX_PIDS", value_name = "NUMBER", allow_negative_numbers = true)]
+    pub pod_max_pids: Option<i64>,
+    /// Size at which a container's log is rotated; a negative one for never [default: 10Mi].
+    #[arg(long, env = "WINDLASS_CONTAINER_LOG_MAX_SIZE", value_name = "SIZE", allow_negative_numbers = true)]
+    pub container_log_max_size: Option<String>,
+    /// Files that a container's log has at most [default: 5].
+    #[arg(long, env = "WINDLASS_CONTAINER_LOG_MAX_FILES", value_name = "NUMBER")]
+    pub container_log_max_files: Option<usize>,
     /// Also write the administrator's kubeconfig here.
     #[arg(long, env = "WINDLASS_WRITE_KUBECONFIG", value_name = "FILE")]
     pub write_kubeconfig: Option<PathBuf>,
@@ -118,6 +131,10 @@ pub(crate) struct Settings {
     pub allow_service_external_ips: bool,
     pub pod_security: PodSecurityConfiguration,
     pub cluster_domain: String,
+    pub max_pods: Option<u32>,
+    pub pod_max_pids: Option<i64>,
+    pub container_log_max_size: Option<Quantity>,
+    pub container_log_max_files: Option<usize>,
     pub write_kubeconfig: Option<PathBuf>,
     pub log_level: String,
     pub registries: Registries,
@@ -138,6 +155,10 @@ impl ServerFlags {
             allow_service_external_ips: self.allow_service_external_ips.or(file.allow_service_external_ips),
             admission_control_config_file: self.admission_control_config_file.or(file.admission_control_config_file),
             cluster_domain: self.cluster_domain.or(file.cluster_domain),
+            max_pods: self.max_pods.or(file.max_pods),
+            pod_max_pids: self.pod_max_pids.or(file.pod_max_pids),
+            container_log_max_size: self.container_log_max_size.or(file.container_log_max_size),
+            container_log_max_files: self.container_log_max_files.or(file.container_log_max_files),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
             log_level: self.log_level.or(file.log_level),
             images: self.images.or(file.images),
@@ -182,6 +203,10 @@ impl Settings {
                 .transpose()?
                 .unwrap_or_default(),
             cluster_domain: flags.cluster_domain.unwrap_or_else(|| "cluster.local".to_owned()),
+            max_pods: flags.max_pods,
+            pod_max_pids: flags.pod_max_pids,
+            container_log_max_size: flags.container_log_max_size.as_deref().map(size).transpose()?,
+            container_log_max_files: flags.container_log_max_files,
             write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
             registries: registries(flags.images.unwrap_or_default()),
@@ -210,6 +235,14 @@ impl Settings {
             return Err(Failure::new(format!("--cluster-cidr {pods} is too large or too small"))
                 .hint("each node takes a /24 of it: choose a prefix between /8 and /24"));
         }
+        if let Some(pids) = self.pod_max_pids.filter(|pids| *pids < -1 || *pids == 0) {
+            return Err(Failure::new(format!("--pod-max-pids {pids} would let no pod start"))
+                .hint("choose a number above 0, or -1 for no limit"));
+        }
+        if let Some(files) = self.container_log_max_files.filter(|files| *files < 2) {
+            return Err(Failure::new(format!("--container-log-max-files {files} must be greater than 1"))
+                .hint("one file is written, and at least one is kept behind it"));
+        }
         if let Some(ip) = self.node_ip.filter(|ip| ip.is_loopback() || ip.is_unspecified() || ip.is_multicast()) {
             return Err(Failure::new(format!("--node-ip {ip} is no address that pods could reach")));
         }
@@ -219,6 +252,12 @@ impl Settings {
     pub(crate) fn runs(&self, component: Component) -> bool {
         !self.disable.contains(&component)
     }
+}
+
+fn size(text: &str) -> Result<Quantity, Failure> {
+    text.parse().map_err(|error| {
+        Failure::during(format!("--container-log-max-size {text:?} is no size"), error).hint("write 10Mi, for example")
+    })
 }
 
 /// Reads an AdmissionConfiguration; files that it names lie beside it.
@@ -295,6 +334,11 @@ mod tests {
             ("service-cidr: 10.0.0.0/30", "too small"),
             ("cluster-cidr: 10.244.0.0/28", "too small"),
             ("node-ip: 127.0.0.1", "no address"),
+            ("pod-max-pids: 0", "no pod start"),
+            ("pod-max-pids: -2", "no pod start"),
+            ("container-log-max-size: 10Mb", "is no size"),
+            ("container-log-max-files: 1", "greater than 1"),
+            ("admission-control-config-file: /absent/file", "cannot be used"),
         ] {
             let given = flags(yaml);
             let given = ServerFlags { node_name: given.node_name.clone().or(Some("n".to_owned())), ..given };

@@ -195,6 +195,11 @@ impl OwnNode {
 }
 
 fn kubelet_options(settings: &Settings, node_ip: Ipv4Addr) -> windlass_kubelet::Options {
+    let defaults = windlass_kubelet::Options::new(
+        settings.node_name.clone(),
+        vec![IpAddr::V4(node_ip)],
+        settings.data_dir.clone(),
+    );
     windlass_kubelet::Options {
         root: settings.data_dir.join("kubelet"),
         pod_logs: settings.data_dir.join("logs/pods"),
@@ -206,11 +211,11 @@ fn kubelet_options(settings: &Settings, node_ip: Ipv4Addr) -> windlass_kubelet::
         cgroup_root: CGROUP_ROOT.to_owned(),
         // Containers are confined unless they ask not to be.
         seccomp_default: true,
-        ..windlass_kubelet::Options::new(
-            settings.node_name.clone(),
-            vec![IpAddr::V4(node_ip)],
-            settings.data_dir.clone(),
-        )
+        max_pods: settings.max_pods.unwrap_or(defaults.max_pods),
+        pod_pids_limit: settings.pod_max_pids.unwrap_or(defaults.pod_pids_limit),
+        container_log_max_size: settings.container_log_max_size.unwrap_or(defaults.container_log_max_size),
+        container_log_max_files: settings.container_log_max_files.unwrap_or(defaults.container_log_max_files),
+        ..defaults
     }
 }
 
