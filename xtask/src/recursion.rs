@@ -1,7 +1,7 @@
 //! Recursion over what a stranger shaped ends on the stack's last page. So each function that calls itself stands in xtask/recursion.tsv with
 //! what bounds its depth; another one fails the check, and so does a row whose function recurses no more.
 //!
-//! The check is textual: it sees functions that call themselves by name, not circles of several. rustfmt's layout tells where a function ends.
+//! The check is textual: it sees functions that call themselves by name, not those that do by way of another function or another value. rustfmt's layout tells where a function ends.
 
 use std::collections::BTreeSet;
 

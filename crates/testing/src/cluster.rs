@@ -8,7 +8,7 @@ use windlass_api::time::{Clock, parse_rfc3339};
 use windlass_api::well_known::{group, namespace};
 use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{Bootstrap, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
 use windlass_pki::{Ca, PrivateKey, TokenSigner};
@@ -43,7 +43,7 @@ impl Cluster {
         let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS);
         cluster.is_paused = true;
         let ca_pem = cluster.ca.certificate().to_pem();
-        let bootstrap = Bootstrap {
+        let bootstrap = ApiServer {
             address: "192.0.2.1".parse().unwrap(),
             port: 6443,
             client_ca_pem: ca_pem.clone(),

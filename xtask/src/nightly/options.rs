@@ -40,7 +40,9 @@ impl Options {
             match arg.as_str() {
                 "--churn" => options.churn = duration(value()?).ok_or_else(usage)?,
                 "--seconds" => options.fuzz_seconds = value()?.parse().map_err(|_| usage())?,
-                "--seeds" => options.seeds = Some(value()?.clone()).filter(|seeds| is_range(seeds)),
+                "--seeds" => {
+                    options.seeds = Some(Some(value()?.clone()).filter(|seeds| is_range(seeds)).ok_or_else(usage)?);
+                }
                 "--profile" => options.profile.clone_from(value()?),
                 "--program" => options.program = Some(value()?.into()),
                 part if known.contains(&part) => options.parts.push(part.to_owned()),
@@ -95,7 +97,14 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for bad in [&["bench"][..], &["--churn"], &["--churn", "1h"], &["--churn", "0m"], &["--seconds", "x"]] {
+        for bad in [
+            &["bench"][..],
+            &["--churn"],
+            &["--churn", "1h"],
+            &["--churn", "0m"],
+            &["--seconds", "x"],
+            &["--seeds", "5"],
+        ] {
             assert!(read(bad).unwrap_err().starts_with("usage"), "{bad:?}");
         }
     }

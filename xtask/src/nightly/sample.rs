@@ -22,8 +22,8 @@ struct Measure {
 }
 
 /// Anonymous memory has room for the allocator's fragments. All of it also counts the pages of the program's own file, some 35 MiB, which come and go
-/// as the machine likes, and so has twice the room. A leak of ten kilobytes for each pod of an hour (some thousand)
-/// is beyond it. Descriptors and threads have room for connections that have just ended, and for threads that wait for more to do (ten
+/// as the machine likes, and so has twice the room. An hour has about a thousand pods, so a leak
+/// of some thirty kilobytes for each is beyond it, and a smaller one needs more hours. Descriptors and threads have room for connections that have just ended, and for threads that wait for more to do (ten
 /// seconds). Mounts belong to containers, and none of those is left.
 const MEASURES: [Measure; 5] = [
     Measure { name: "PSS", unit: " KiB", of: |sample| sample.pss_kib, more_percent: 10, more: 8 << 10 },

@@ -10,7 +10,7 @@ use crate::plugins::pod_security::{self, Configuration, Written};
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
-    #[error("{path}: {source}")]
+    #[error("cannot read {path}")]
     Read { path: String, source: std::io::Error },
     #[error("{0}")]
     Syntax(String),
@@ -146,7 +146,7 @@ mod tests {
             ),
             (own("    exemptions: {namespaces: [A]}\n"), "exemptions.namespaces[0]: Invalid value: \"A\": a lowercase"),
             (own("    default: {enforce: baseline}\n"), "unknown field `default`"),
-            (file("  path: absent.yaml\n"), "absent.yaml: entity not found"),
+            (file("  path: absent.yaml\n"), "cannot read absent.yaml"),
             (file("- name: PodSecurity\n"), "configured twice"),
             (file("- name: EventRateLimit\n"), "\"EventRateLimit\" takes no configuration here"),
             ("kind: Pod\napiVersion: v1\n".to_owned(), "it is a Pod of v1, where AdmissionConfiguration"),

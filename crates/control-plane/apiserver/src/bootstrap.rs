@@ -4,7 +4,6 @@
 //! is left alone, but for what belongs to the cluster (the address of the API server), and for roles and bindings that have lost
 //! something: they get it back, unless their annotation says no.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -16,7 +15,7 @@ use windlass_auth::rbac::{Rule, bootstrap, uncovered};
 use windlass_client::{Client, PatchType, STATUS};
 use windlass_machinery::tree::{items, text};
 use windlass_resources::Grants;
-use windlass_resources::first::{Cluster, First};
+use windlass_resources::first::{ApiServer, Beginnings, First};
 
 use crate::direct::Direct;
 use crate::registry::Served;
@@ -25,34 +24,20 @@ use crate::server::Server;
 /// Creations under way at once: they share their writes to the disk.
 const AT_ONCE: usize = 256;
 
-/// What the cluster's first objects say about this server.
-#[derive(Clone, Debug)]
-pub struct Bootstrap {
-    /// Where the Service `kubernetes` leads.
-    pub address: IpAddr,
-    pub port: u16,
-    /// The authorities of clients and of front proxies, for API servers that extend this one.
-    pub client_ca_pem: String,
-    pub front_proxy_ca_pem: String,
-}
-
 /// Makes what is missing. The server can answer requests meanwhile.
-pub async fn bootstrap(server: &Arc<Server>, facts: &Bootstrap) -> Result<(), Status> {
+pub async fn bootstrap(server: &Arc<Server>, facts: &ApiServer) -> Result<(), Status> {
     let user = User::new("system:apiserver", &[group::MASTERS]);
     let client = Client::new(Arc::new(Direct::new(server.clone(), user, "windlass-apiserver")));
-    let cluster = Cluster {
+    let beginnings = Beginnings {
+        server: facts.clone(),
         service_cidr: server.storage.service_cidr,
-        address: facts.address,
-        port: facts.port,
-        client_ca_pem: facts.client_ca_pem.clone(),
-        front_proxy_ca_pem: facts.front_proxy_ca_pem.clone(),
         roles: bootstrap::objects(),
         now: server.storage.clock.now(),
     };
     let registry = server.storage.registry();
-    let all = registry
-        .iter()
-        .flat_map(|served| served.resource.strategy.first(&cluster).into_iter().map(|first| (served.clone(), first)));
+    let all = registry.iter().flat_map(|served| {
+        served.resource.strategy.first(&beginnings).into_iter().map(|first| (served.clone(), first))
+    });
     // What lies in namespaces comes after them.
     let (namespaced, of_cluster): (Vec<_>, Vec<_>) = all.partition(|(served, _)| served.resource.is_namespaced());
     for objects in [of_cluster, namespaced] {

@@ -36,10 +36,11 @@ mod tokens;
 mod verbs;
 mod watcher;
 
-pub use bootstrap::{Bootstrap, bootstrap};
+pub use bootstrap::bootstrap;
 pub use context::Context;
 pub use outcome::{Listed, Outcome, Payload};
 pub use pages::VERSION;
 pub use registry::{Registry, Served};
 pub use server::{Options, Server};
 pub use tokens::Tokens;
+pub use windlass_resources::first::ApiServer;

@@ -7,23 +7,29 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// What the first objects say about their cluster.
+/// What the first objects say about the API server.
 #[derive(Clone, Debug)]
-pub struct Cluster {
-    pub service_cidr: Ipv4Net,
-    /// Where the Service `kubernetes` leads: the API server.
+pub struct ApiServer {
+    /// Where the Service `kubernetes` leads.
     pub address: IpAddr,
     pub port: u16,
     /// The authorities of clients and of front proxies, for API servers that extend this one.
     pub client_ca_pem: String,
     pub front_proxy_ca_pem: String,
+}
+
+/// What the first objects say about their cluster.
+#[derive(Clone, Debug)]
+pub struct Beginnings {
+    pub server: ApiServer,
+    pub service_cidr: Ipv4Net,
     /// Default roles and bindings, of all four kinds.
     pub roles: Vec<Value>,
     pub now: Timestamp,
 }
 
-/// An object that a cluster begins with. What is there already is left as it is, but for what its fields here say, and for
-/// rights that a default role has lost.
+/// An object that a cluster begins with. One that is there already is left as it is, but for the fields in `follows`, for a status
+/// without conditions, and for rights and subjects that a default role or binding has lost.
 #[derive(Clone, Debug)]
 pub struct First {
     pub object: Value,
@@ -40,7 +46,7 @@ impl First {
     }
 }
 
-impl Cluster {
+impl Beginnings {
     /// The first address of the range is the API server's, by convention.
     pub(crate) fn service_ip(&self) -> String {
         self.service_cidr.hosts().next().unwrap_or_else(|| self.service_cidr.addr()).to_string()

@@ -12,7 +12,7 @@ use windlass_machinery::{Schema, decode};
 
 use crate::allocation::Allocation;
 use crate::columns::{Column, default_cells, default_columns};
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -120,7 +120,7 @@ pub struct Moment {
 /// nothing special. [`life`](crate::life) says in which order they are called, and where admission stands between them.
 pub trait Strategy: Send + Sync + 'static {
     /// The objects of this kind that every cluster has from its first moment.
-    fn first(&self, _cluster: &Cluster) -> Vec<First> {
+    fn first(&self, _beginnings: &Beginnings) -> Vec<First> {
         Vec::new()
     }
 

@@ -8,9 +8,7 @@ use tokio::sync::watch;
 
 /// Why a store takes no more writes; final, for what is on the disk is not known any more, or who writes is gone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the store takes no more writes: {0}; reads go on until the process is started again, which tells what is on the disk"
-)]
+#[error("the store takes no more writes: {0}")]
 pub struct Failure(Arc<str>);
 
 impl Failure {

@@ -1,4 +1,5 @@
-//! The kubelet's loops, and whether they go round: what `/healthz` and the node's Ready condition say of the kubelet itself.
+//! The kubelet's loops: whether they run, and whether changes of pods get through. That is what `/healthz` and the node's Ready
+//! condition say of the kubelet itself.
 //!
 //! A loop never ends. One that does has panicked: that is a bug, and the rest of the kubelet goes on without what the loop did, so it
 //! has to be said until somebody restarts it.

@@ -6,6 +6,7 @@
 //! large as that.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,9 +31,17 @@ pub struct Meter {
     shared: Arc<Shared>,
 }
 
+/// Starts a thread.
+type Spawn = fn(Box<dyn FnOnce() + Send>) -> io::Result<()>;
+
+fn spawn(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    std::thread::Builder::new().name("disk-usage".to_owned()).spawn(work).map(drop)
+}
+
 struct Shared {
     good_for: Duration,
     small_max: u64,
+    spawn: Spawn,
     state: Mutex<State>,
     /// Something was counted.
     counted: Condvar,
@@ -65,11 +74,11 @@ struct Known {
 impl Meter {
     /// A count is good for `good_for` at least.
     pub fn new(good_for: Duration) -> Self {
-        Self::with(good_for, SMALL_MAX)
+        Self::with(good_for, SMALL_MAX, spawn)
     }
 
-    fn with(good_for: Duration, small_max: u64) -> Self {
-        let shared = Shared { good_for, small_max, state: Mutex::default(), counted: Condvar::new() };
+    fn with(good_for: Duration, small_max: u64, spawn: Spawn) -> Self {
+        let shared = Shared { good_for, small_max, spawn, state: Mutex::default(), counted: Condvar::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -106,21 +115,26 @@ impl Meter {
         if !known.counting && known.is_due(now, self.shared.good_for) {
             known.counting = true;
             known.so_far = Usage::default();
-            let (lane, is_large) = if known.is_large { (large, true) } else { (small, false) };
+            let lane = if known.is_large { &mut *large } else { &mut *small };
             lane.waiting.push_back(path.to_owned());
-            if !lane.running {
+        }
+        self.start_lanes([(small, false), (large, true)]);
+        known
+    }
+
+    /// Starts the threads of lanes where something waits; one that could not be started is tried again by whoever asks next.
+    fn start_lanes(&self, lanes: [(&mut Lane, bool); 2]) {
+        for (lane, is_large) in lanes {
+            if !lane.running && !lane.waiting.is_empty() {
                 lane.running = self.start(is_large);
             }
         }
-        known
     }
 
     /// Starts the thread of a lane; it ends when nothing waits any more. Says whether it runs.
     fn start(&self, is_large: bool) -> bool {
         let meter = self.clone();
-        let thread = std::thread::Builder::new().name("disk-usage".to_owned());
-        // Without a thread the next one who asks tries again.
-        thread.spawn(move || meter.run(is_large)).is_ok()
+        (self.shared.spawn)(Box::new(move || meter.run(is_large))).is_ok()
     }
 
     fn run(&self, is_large: bool) {
@@ -157,9 +171,8 @@ impl Meter {
         if counted == Err(Errno::CANCELED) {
             known.is_large = true;
             state.large.waiting.push_back(path);
-            if !state.large.running {
-                state.large.running = self.start(true);
-            }
+            let State { small, large, .. } = &mut *state;
+            self.start_lanes([(small, false), (large, true)]);
             return;
         }
         let usage = match counted {
@@ -204,6 +217,9 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering::SeqCst;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -252,7 +268,7 @@ mod tests {
         for number in 0..20 {
             std::fs::write(dir.path().join(number.to_string()), "").unwrap();
         }
-        let meter = Meter::with(Duration::ZERO, 10);
+        let meter = Meter::with(Duration::ZERO, 10, spawn);
         meter.refresh(&[dir.path().to_owned()], PATIENCE);
         let state = meter.shared.state.lock();
         let known = &state.known[dir.path()];
@@ -260,6 +276,22 @@ mod tests {
         let (usage, at, took) = known.whole.unwrap();
         assert_eq!(usage.inodes, 21);
         assert!(!known.is_due(at + took * 9, Duration::ZERO) && known.is_due(at + took * 10, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_thread_that_could_not_be_started_is_tried_again() {
+        static REFUSALS: AtomicU32 = AtomicU32::new(2);
+        fn reluctant(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+            if REFUSALS.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            spawn(work)
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let meter = Meter::with(PATIENCE, SMALL_MAX, reluctant);
+        assert_eq!((meter.usage(dir.path()), meter.usage(dir.path())), (None, None));
+        meter.refresh(&[dir.path().to_owned()], PATIENCE);
+        assert_eq!(meter.usage(dir.path()).map(|usage| usage.inodes), Some(1));
     }
 
     #[test]

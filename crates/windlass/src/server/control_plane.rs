@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
-use windlass_apiserver::{Bootstrap, Options, Server, Tokens, bootstrap};
+use windlass_apiserver::{ApiServer, Options, Server, Tokens, bootstrap};
 use windlass_auth::User;
 use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
@@ -93,7 +93,7 @@ impl ControlPlane {
             // An error means that the sender has gone, which is the same.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }));
-        let facts = Bootstrap {
+        let facts = ApiServer {
             address: IpAddr::V4(node_ip),
             port,
             client_ca_pem: keys.ca.certificate().to_pem(),

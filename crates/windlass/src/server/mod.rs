@@ -106,5 +106,7 @@ pub(crate) async fn run(
     control_plane.stop().await;
     // Nobody answers there any more.
     let _ = std::fs::remove_file(control::socket_path(&settings.data_dir));
-    ended.map(drop).map_err(|failure| Failure::during("the server had to end", failure))
+    ended.map(drop).map_err(|failure| {
+        Failure::during("the server had to end", failure).hint("start it again: the start tells what is on the disk")
+    })
 }

@@ -6,14 +6,14 @@ use windlass_api::resource::{
 };
 use windlass_api::well_known::namespace;
 use windlass_api::{GroupVersionResource, ObjectKey};
-use windlass_apiserver::{Bootstrap, bootstrap};
+use windlass_apiserver::{ApiServer, bootstrap};
 use windlass_testing::Cluster;
 
 const BINDINGS: GroupVersionResource =
     GroupVersionResource::of("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
 
 async fn restart(cluster: &Cluster, address: &str) {
-    let facts = Bootstrap {
+    let facts = ApiServer {
         address: address.parse().unwrap(),
         port: 6443,
         client_ca_pem: "a new authority".to_owned(),

@@ -9,7 +9,7 @@ use windlass_api::k8s::api::core::v1::ConfigMap as Typed;
 use windlass_api::names;
 
 use crate::columns::{self, Column};
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::{Resource, Strategy};
 use windlass_api::well_known::namespace;
 use windlass_machinery::tree::view;
@@ -28,13 +28,13 @@ struct ConfigMap;
 
 impl Strategy for ConfigMap {
     /// How servers that extend this one recognize its users.
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
         let object = json!({
             "metadata": {"name": "extension-apiserver-authentication", "namespace": namespace::KUBE_SYSTEM},
             "data": {
-                "client-ca-file": cluster.client_ca_pem,
+                "client-ca-file": beginnings.server.client_ca_pem,
                 "requestheader-allowed-names": "[\"front-proxy-client\"]",
-                "requestheader-client-ca-file": cluster.front_proxy_ca_pem,
+                "requestheader-client-ca-file": beginnings.server.front_proxy_ca_pem,
                 "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
                 "requestheader-group-headers": "[\"X-Remote-Group\"]",
                 "requestheader-uid-headers": "[\"X-Remote-Uid\"]",

@@ -8,7 +8,7 @@ use windlass_api::well_known::{label, namespace};
 use windlass_machinery::tree::{items, items_mut, number, set_text, text};
 
 use crate::columns;
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::rules::{app_protocol, at, complain, endpoint_ip, ip, named_port};
 use crate::{Resource, Strategy};
 
@@ -26,11 +26,11 @@ struct Endpoints;
 
 impl Strategy for Endpoints {
     /// The API server's, which no controller may copy into a slice: it has one.
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
-        let ports = json!([{"name": "https", "port": cluster.port, "protocol": "TCP"}]);
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
+        let ports = json!([{"name": "https", "port": beginnings.server.port, "protocol": "TCP"}]);
         let object = json!({
             "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT, "labels": {label::SKIP_MIRROR: "true"}},
-            "subsets": [{"addresses": [{"ip": cluster.address.to_string()}], "ports": ports}],
+            "subsets": [{"addresses": [{"ip": beginnings.server.address.to_string()}], "ports": ports}],
         });
         vec![First { object, status: None, follows: &["subsets"] }]
     }

@@ -8,7 +8,7 @@ use windlass_api::names;
 use windlass_api::well_known::{finalizer, label, namespace};
 
 use crate::columns::{self, Column};
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::{Moment, Resource, Strategy, Subresource, metadata};
 use windlass_machinery::tree::{child, items, keep, put, set_text, text};
 
@@ -29,7 +29,7 @@ pub(crate) fn resource() -> Resource {
 struct Namespace;
 
 impl Strategy for Namespace {
-    fn first(&self, _cluster: &Cluster) -> Vec<First> {
+    fn first(&self, _beginnings: &Beginnings) -> Vec<First> {
         let names = [namespace::DEFAULT, namespace::KUBE_SYSTEM, namespace::KUBE_PUBLIC, namespace::KUBE_NODE_LEASE];
         names.map(|name| First::once(json!({"metadata": {"name": name}}))).to_vec()
     }

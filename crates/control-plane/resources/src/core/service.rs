@@ -13,7 +13,7 @@ use super::service_allocation::ServiceAllocation;
 use super::service_validation::{self, is_external};
 use crate::allocation::Allocation;
 use crate::columns;
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 /// Sessions last for three hours, if their length is not given.
@@ -35,12 +35,12 @@ struct Service;
 
 impl Strategy for Service {
     /// The Service by which pods reach the API server.
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
-        let ports = json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": cluster.port}]);
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
+        let ports = json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": beginnings.server.port}]);
         vec![First::once(json!({
             "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT,
                 "labels": {"component": "apiserver", "provider": "kubernetes"}},
-            "spec": {"type": "ClusterIP", "clusterIP": cluster.service_ip(), "ports": ports, "sessionAffinity": "None"},
+            "spec": {"type": "ClusterIP", "clusterIP": beginnings.service_ip(), "ports": ports, "sessionAffinity": "None"},
         }))]
     }
 

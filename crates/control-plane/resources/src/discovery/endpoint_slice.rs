@@ -10,7 +10,7 @@ use windlass_api::well_known::{label, namespace};
 use windlass_machinery::tree::{items, items_mut, remove, set, text};
 
 use crate::columns::{self, first_three};
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::resource::content_differs;
 use crate::rules::{
     self, NameRule, app_protocol, complain, endpoint_ip, labels, object_at, supported, texts, unchanged,
@@ -28,13 +28,13 @@ struct EndpointSlice;
 
 impl Strategy for EndpointSlice {
     /// The API server's.
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
         let object = json!({
             "metadata": {"name": "kubernetes", "namespace": namespace::DEFAULT,
                 "labels": {label::SERVICE_NAME: "kubernetes"}},
-            "addressType": if cluster.address.is_ipv4() { "IPv4" } else { "IPv6" },
-            "endpoints": [{"addresses": [cluster.address.to_string()], "conditions": {"ready": true}}],
-            "ports": [{"name": "https", "port": cluster.port, "protocol": "TCP"}],
+            "addressType": if beginnings.server.address.is_ipv4() { "IPv4" } else { "IPv6" },
+            "endpoints": [{"addresses": [beginnings.server.address.to_string()], "conditions": {"ready": true}}],
+            "ports": [{"name": "https", "port": beginnings.server.port, "protocol": "TCP"}],
         });
         vec![First { object, status: None, follows: &["endpoints", "ports"] }]
     }

@@ -6,7 +6,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::items;
 
 use crate::columns;
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::rules::{IMMUTABLE, texts};
 use crate::{Resource, Strategy, Subresource, rules};
 
@@ -20,10 +20,11 @@ pub(crate) fn resource() -> Resource {
 struct ServiceCidr;
 
 impl Strategy for ServiceCidr {
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
-        let object = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cluster.service_cidr.to_string()]}});
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
+        let object =
+            json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [beginnings.service_cidr.to_string()]}});
         let ready = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "",
-            "message": "Kubernetes default Service CIDR is ready", "lastTransitionTime": windlass_api::time::rfc3339(cluster.now)}]});
+            "message": "Kubernetes default Service CIDR is ready", "lastTransitionTime": windlass_api::time::rfc3339(beginnings.now)}]});
         vec![First { object, status: Some(ready), follows: &[] }]
     }
 

@@ -6,7 +6,7 @@ use windlass_api::names;
 
 use super::{GROUP, role, validate_rules};
 use crate::columns::default_cells;
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::rules::{label_selector, object_at};
 use crate::{Grants, Resource, Strategy};
 use windlass_machinery::tree::items;
@@ -21,8 +21,8 @@ pub(crate) fn resource() -> Resource {
 struct ClusterRole;
 
 impl Strategy for ClusterRole {
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
-        cluster.roles_of("ClusterRole")
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
+        beginnings.roles_of("ClusterRole")
     }
 
     fn validate(&self, object: &Value) -> Errors {

@@ -6,7 +6,7 @@ use windlass_api::names;
 
 use super::{GROUP, validate_rules};
 use crate::columns::{Column, default_cells};
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -24,8 +24,8 @@ pub(super) fn role_columns() -> Vec<Column> {
 struct Role;
 
 impl Strategy for Role {
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
-        cluster.roles_of("Role")
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
+        beginnings.roles_of("Role")
     }
 
     fn validate(&self, object: &Value) -> Errors {

@@ -9,7 +9,7 @@ use super::{
     GROUP, binding_columns, role_cell, set_binding_defaults, subject_cells, validate_binding, validate_binding_update,
 };
 use crate::columns;
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -22,8 +22,8 @@ pub(crate) fn resource() -> Resource {
 struct RoleBinding;
 
 impl Strategy for RoleBinding {
-    fn first(&self, cluster: &Cluster) -> Vec<First> {
-        cluster.roles_of("RoleBinding")
+    fn first(&self, beginnings: &Beginnings) -> Vec<First> {
+        beginnings.roles_of("RoleBinding")
     }
 
     fn set_defaults(&self, object: &mut Value) {

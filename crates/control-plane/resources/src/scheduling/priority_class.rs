@@ -6,7 +6,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{number, set};
 
 use crate::columns::{self, count, word};
-use crate::first::{Cluster, First};
+use crate::first::{Beginnings, First};
 use crate::rules::{immutable, is_true, required_of};
 use crate::{Resource, Strategy};
 
@@ -21,7 +21,7 @@ pub(crate) fn resource() -> Resource {
 struct PriorityClass;
 
 impl Strategy for PriorityClass {
-    fn first(&self, _cluster: &Cluster) -> Vec<First> {
+    fn first(&self, _beginnings: &Beginnings) -> Vec<First> {
         let all = OF_THE_SYSTEM.map(|(name, value, description)| {
             First::once(json!({"metadata": {"name": name}, "value": value, "description": description}))
         });

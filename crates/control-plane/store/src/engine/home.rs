@@ -41,10 +41,9 @@ impl Default for Sizes {
 }
 
 impl Home {
-    /// Takes no more writes: a sync has failed, so what is on the disk is not known any more.
-    pub(super) fn lose_trust(&self, path: &Path, error: &io::Error) -> Failure {
-        self.health
-            .fail(Failure::new(&format_args!("the disk did not keep what was written to {}: {error}", path.display())));
+    /// Ends all writing after an error that leaves unknown what is on the disk, or that no space would mend.
+    pub(super) fn fail(&self, path: &Path, error: &io::Error) -> Failure {
+        self.health.fail(Failure::new(&format_args!("writing to {} failed: {error}", path.display())));
         self.health.failure().unwrap_or_else(|| Failure::new(error))
     }
 

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::is_full;
+use windlass_api::io::is_full;
+
 use super::frame::{FRAME_MAX, Record, push_frame};
 use super::home::Home;
 use super::recovery;
@@ -43,7 +44,7 @@ impl LogEngine {
         let mut segment = None;
         if let Some(last) = &found.last {
             let reopened = Segment::reopen(&home, last).map_err(fail("write to", &last.path))?;
-            // A file of an older format is left as it is.
+            // To a file of an older format nothing is appended.
             segment = last.is_current_format().then_some(reopened);
         }
         let segment = match segment {
@@ -64,7 +65,7 @@ impl LogEngine {
                 EngineError::DiskFull { directory: self.home.directory.display().to_string() }
             }
             WriteError::Refused(error) | WriteError::Unknown(error) => {
-                EngineError::Broken(self.home.lose_trust(&self.segment.path, error))
+                EngineError::Broken(self.home.fail(&self.segment.path, error))
             }
         }
     }
@@ -106,7 +107,7 @@ impl Engine for LogEngine {
                 self.snapshots.put_off();
             }
             Err(MakeError::Unknown(error)) => {
-                let _: Failure = self.home.lose_trust(&self.home.directory, &error);
+                let _: Failure = self.home.fail(&self.home.directory, &error);
             }
         }
     }

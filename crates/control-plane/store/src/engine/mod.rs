@@ -22,7 +22,7 @@
 //! | make the folder: mkdir, sync of the one above | no folder, or an empty one | no folder | begins anew, and syncs the folder above again |
 //! | make a log: create `log-R.tmp`, zeros, header, sync | the temporary file, of any content | nothing: it is removed, and the log goes on in the old file | removes it |
 //! | rename to `log-R`, sync of the folder | `log-R` without a frame, or not | the same, and the store is [failed](crate::Failure) | goes on in the file before, or makes `log-R` anew |
-//! | append: zeros, frame | a torn frame | nothing: it is cut off, and the next append comes in its place; when that fails, the store is failed | drops what is torn ([`tail`]) |
+//! | append: zeros, frame | a torn frame | on a full disk nothing: it is cut off, and the next append comes in its place; after any other error, or when it cannot be cut off, the store is failed | drops what is torn ([`tail`]) |
 //! | sync of the frame | the frame, torn, whole or not at all | the same, and the store is failed | takes a whole one, and writes it again before anybody sees it |
 //! | write a snapshot: create `snapshot-R.tmp`, frames, sync | the temporary file, of any content | nothing: it is removed, and tried again when the log has grown | removes it |
 //! | rename to `snapshot-R`, sync of the folder | `snapshot-R` or not, beside all that it replaces | the same, and the store is failed | takes the newest snapshot; older files stay until the next one |

@@ -7,7 +7,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{DiskFile, is_full, write_all};
+use windlass_api::io::is_full;
+
+use super::disk::{DiskFile, write_all};
 use super::frame::{HEADER, MAGIC};
 use super::home::{Home, Sizes};
 use super::recovery::LastLog;

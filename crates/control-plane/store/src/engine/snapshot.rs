@@ -136,7 +136,7 @@ fn write(home: &Home, view: &View, is_cancelled: &AtomicBool) -> io::Result<u64>
         let _ = home.disk.remove(&temporary);
     })?;
     if let Err(error) = home.disk.sync_directory(&home.directory) {
-        home.lose_trust(&home.directory, &error);
+        home.fail(&home.directory, &error);
         return Err(error);
     }
     remove_before(home, view.revision);

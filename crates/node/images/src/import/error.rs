@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use windlass_api::io::is_full;
 use windlass_api::text::with_causes;
 use windlass_cri::{Code, Error};
 
@@ -41,10 +42,9 @@ pub enum ImportError {
 
 impl From<ImportError> for Error {
     fn from(error: ImportError) -> Self {
-        let full = |source: &std::io::Error| source.kind() == std::io::ErrorKind::StorageFull;
         let code = match &error {
             ImportError::Image(source) => source.code(),
-            ImportError::Spool(source) if full(source) => Code::ResourceExhausted,
+            ImportError::Spool(source) if is_full(source) => Code::ResourceExhausted,
             ImportError::Read(_) | ImportError::Spool(_) => Code::Internal,
             _ => Code::InvalidArgument,
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
+use windlass_api::io::is_full;
 use windlass_api::text::with_causes;
 use windlass_cri::{AuthConfig, Code, Error, ProgressSink};
 
@@ -50,7 +51,7 @@ impl ImageError {
             }
             Self::NoPlatform { .. } => Code::NotFound,
             Self::Layer(source) => source.code(),
-            Self::Store(source) if source.kind() == std::io::ErrorKind::StorageFull => Code::ResourceExhausted,
+            Self::Store(source) if is_full(source) => Code::ResourceExhausted,
             Self::Store(_) => Code::Internal,
         }
     }

@@ -22,6 +22,7 @@ use crate::manifest::Descriptor;
 use crate::pull::{Counted, Progress};
 use crate::registry::{BlobStream, RegistryError, Repository};
 use crate::unpack::{self, ExtractError, FixupError, UnpackError, Unpacked};
+use windlass_api::io::is_full;
 
 /// How many pieces of a download wait for the unpacking; a piece is what one read of the connection gave.
 const PIECES_MAX: usize = 4;
@@ -290,10 +291,7 @@ impl LayerError {
 
     pub(crate) fn code(&self) -> windlass_cri::Code {
         use windlass_cri::Code;
-        let io = |error: &io::Error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::ResourceExhausted,
-            _ => Code::Internal,
-        };
+        let io = |error: &io::Error| if is_full(error) { Code::ResourceExhausted } else { Code::Internal };
         match self {
             Self::Fetch { source, .. } => source.code(),
             Self::Directory { source, .. } => io(source),

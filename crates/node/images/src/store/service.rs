@@ -1,6 +1,7 @@
 //! The store as the CRI sees it.
 
 use async_trait::async_trait;
+use windlass_api::io::is_full;
 use windlass_api::text::with_causes;
 use windlass_cri::{
     AuthConfig, Code, Error, FilesystemUsage, Image, ImageRootfs, ImageService, ImageSource, ImageSpec, ProgressSink,
@@ -50,7 +51,7 @@ impl ImageService for ImageStore {
             .map_err(|source| StoreError::Reference { text: text.clone(), source })?;
         if removed {
             match self.core.persist().await {
-                Err(error) if error.kind() != std::io::ErrorKind::StorageFull => Err(StoreError::Write(error))?,
+                Err(error) if !is_full(&error) => Err(StoreError::Write(error))?,
                 // What is removed makes room, and the index is written then.
                 Err(_) | Ok(()) => self.core.collect_soon(),
             }
@@ -101,10 +102,8 @@ impl From<StoreError> for Error {
         let code = match &error {
             StoreError::Reference { .. } => Code::InvalidArgument,
             StoreError::NotFound(_) => Code::NotFound,
-            StoreError::Write(source) | StoreError::Collect(source) => match source.kind() {
-                std::io::ErrorKind::StorageFull => Code::ResourceExhausted,
-                _ => Code::Internal,
-            },
+            StoreError::Write(source) | StoreError::Collect(source) if is_full(source) => Code::ResourceExhausted,
+            StoreError::Write(_) | StoreError::Collect(_) => Code::Internal,
         };
         Self::new(code, with_causes(&error))
     }

@@ -57,7 +57,8 @@ fn kubectl_speaks_spdy_in_a_websocket() {
                             Ok(count) => socket.send(Message::Binary(chunk[..count].to_vec().into())).await.unwrap(),
                         },
                         message = socket.next() => match message {
-                            Some(Ok(Message::Binary(bytes))) => to.write_all(&bytes).await.unwrap(),
+                            // The client is content and has gone.
+                            Some(Ok(Message::Binary(bytes))) if to.write_all(&bytes).await.is_err() => return,
                             Some(Ok(_)) => {}
                             _ => return,
                         },

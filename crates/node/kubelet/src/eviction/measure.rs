@@ -1,11 +1,12 @@
 //! Measuring what pods take of the node's disk: writable layers as the runtime counts them, logs and emptyDirs as we do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_api::k8s::api::core::v1::Pod;
+use windlass_cri::{ContainerStats, SandboxFilter};
 use windlass_tree::{Meter, Usage};
 
 use super::disk::Disk;
@@ -53,26 +54,35 @@ pub(super) async fn measure(
         trees.iter().map(|it| Disk { containers: known(&it.logs), volumes: known(&it.volumes) }).collect::<Vec<_>>()
     };
     let counted = tokio::task::spawn_blocking(count).await.unwrap_or_default();
-    let mut measured = Vec::with_capacity(pods.len());
-    for (pod, mut disk) in pods.into_iter().zip(counted) {
-        add_layers(shared, registry, &pod, &mut disk).await;
-        measured.push((pod, disk));
-    }
-    measured
+    let layers = layers(shared).await;
+    let with_layers = |(pod, mut disk): (Arc<Pod>, Disk)| {
+        add_layers(registry, &layers, &pod, &mut disk);
+        (pod, disk)
+    };
+    pods.into_iter().zip(counted).map(with_layers).collect()
 }
 
-async fn add_layers(shared: &Shared, registry: &Registry, pod: &Pod, disk: &mut Disk) {
-    let Some(entry) = registry.get(pod.uid()) else { return };
-    let running: Vec<(String, String)> = {
-        let record = entry.record.lock();
-        record.observed.running().map(|view| (view.name.clone(), view.id.clone())).collect()
+/// Writable layers of all running containers, by the containers' IDs. They are asked for together, so that the wait for large ones is one.
+async fn layers(shared: &Shared) -> HashMap<String, Usage> {
+    let stats = shared.runtime.list_sandbox_stats(SandboxFilter::default()).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the runtime does not tell what writable layers take");
+        Vec::new()
+    });
+    let containers = stats.into_iter().flat_map(|sandbox| sandbox.containers);
+    let of = |container: ContainerStats| {
+        let layer = container.writable_layer?;
+        Some((container.id, Usage { bytes: layer.used_bytes, inodes: layer.inodes_used }))
     };
-    for (name, id) in running {
-        // It may have ended just now.
-        let Ok(stats) = shared.runtime.container_stats(&id).await else { continue };
-        if let Some(layer) = stats.writable_layer {
-            let own = disk.containers.entry(name).or_default();
-            *own = *own + Usage { bytes: layer.used_bytes, inodes: layer.inodes_used };
+    containers.filter_map(of).collect()
+}
+
+fn add_layers(registry: &Registry, layers: &HashMap<String, Usage>, pod: &Pod, disk: &mut Disk) {
+    let Some(entry) = registry.get(pod.uid()) else { return };
+    let record = entry.record.lock();
+    for view in record.observed.running() {
+        if let Some(layer) = layers.get(&view.id) {
+            let own = disk.containers.entry(view.name.clone()).or_default();
+            *own = *own + *layer;
         }
     }
 }

@@ -101,7 +101,7 @@ impl Cluster {
             advertised_address: "127.0.0.1:6443".to_owned(),
             kubelets: None,
         });
-        let bootstrap = windlass_apiserver::Bootstrap {
+        let bootstrap = windlass_apiserver::ApiServer {
             address: "192.0.2.10".parse().unwrap(),
             port: 6443,
             client_ca_pem: String::new(),

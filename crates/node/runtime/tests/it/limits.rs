@@ -248,8 +248,10 @@ fn a_hierarchy_of_version_2() {
 /// A pod that has filled the disk of a node whose runtime is on a small one.
 async fn fill(node: &Node) -> (String, String) {
     let sandbox = node.sandbox().await;
-    let config = shell("c", "cat /dev/zero > /fill; echo full; sleep 1000");
+    // Not before it is told to: a container that cannot be noted as started has not started.
+    let config = shell("c", "while ! test -e /begin; do sleep 0.1; done; cat /dev/zero > /fill; echo full; sleep 1000");
     let id = node.start(&sandbox, config).await;
+    node.runtime().exec_sync(&id, strings(&["touch", "/begin"]), None).await.unwrap();
     let log = node.logs().join("c.log");
     until("the disk is full", || async { crate::support::log_text(&log).ends_with("full\n").then_some(()) }).await;
     std::fs::remove_file(log).unwrap();
