@@ -60,7 +60,11 @@ async fn everybody_hears(kind: Kind, verdict: Verdict, text: &str) {
 #[test]
 fn a_sync_that_fails_is_the_end() {
     let failed = Verdict::FailSync { durable: 0 };
-    runtime().block_on(everybody_hears(Kind::SyncData, failed, "/data/store/log-0000000000000000 failed: Input/output error"));
+    runtime().block_on(everybody_hears(
+        Kind::SyncData,
+        failed,
+        "/data/store/log-0000000000000000 failed: Input/output error",
+    ));
 }
 
 #[test]

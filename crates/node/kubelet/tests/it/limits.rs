@@ -25,7 +25,9 @@ fn logs_are_rotated() {
             cluster.options.container_log_max_size = Quantity::from_bytes(256 << 10);
             cluster.options.container_log_max_files = 3;
             cluster.start().await;
-            let script = "while [ ! -e /go/on ]; do yes 0123456789 | head -n 1000; done; echo end; sleep 1000";
+            // Not so much that files go before they could be compressed.
+            let script =
+                "while [ ! -e /go/on ]; do yes 0123456789 | head -n 5000; sleep 0.1; done; echo end; sleep 1000";
             let mut main = shell("c", script);
             main["volumeMounts"] = json!([{"name": "go", "mountPath": "/go"}]);
             let spec = json!({"containers": [main], "volumes": [{"name": "go", "emptyDir": {}}]});
