@@ -127,9 +127,16 @@ impl Server {
     }
 }
 
+/// Refuses a namespace in front of what is in none. A right in a namespace is a right to what is in it: whoever may write
+/// ClusterRoleBindings "in" a namespace may not write one for the cluster.
+pub(crate) fn check_scope(resource: &Resource, namespace: &str) -> Result<(), Status> {
+    if resource.is_namespaced() || namespace.is_empty() { Ok(()) } else { Err(Status::no_such_path()) }
+}
+
 /// Refuses what the resource does not offer; returns the subresource that the request is for.
 fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>, Status> {
     let resource = &served.resource;
+    check_scope(resource, &request.namespace)?;
     let refuse = || Err(Status::method_not_allowed(&resource.group_resource(), request.verb.name()));
     if !request.subresource.is_empty() {
         let found = resource.subresources.iter().find(|s| s.name() == request.subresource);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use windlass_api::time::Clock;
+use windlass_auth::rbac::bootstrap::KUBELET_CLIENT;
 use windlass_pki::{Ca, ClientCert, Identity, Issue, PkiError, Rotating, ServerCert, TokenSigner};
 use windlass_store::SecretKey;
 
@@ -127,7 +128,7 @@ impl Keys {
 
     /// Whom the API server is to kubelets.
     pub(crate) fn kubelet_client(&self) -> Result<Arc<Rotating>, Failure> {
-        self.identity("apiserver-kubelet-client", Self::client("kube-apiserver-kubelet-client", &["system:masters"]))
+        self.identity("apiserver-kubelet-client", Self::client(KUBELET_CLIENT, &[]))
     }
 
     /// A kubelet's face to the API server.

@@ -46,7 +46,7 @@ impl Labels {
         let Some(target) = target else {
             return Self { verb: method_name(method), ..Self::default() };
         };
-        let watch = target.watch || query.flag("watch").unwrap_or(false);
+        let watch = (target.watch || query.flag("watch").unwrap_or(false)) && target.subresource.is_empty();
         let connects = matches!(&*target.subresource, "exec" | "attach" | "portforward" | "proxy");
         let verb = match *method {
             _ if connects => "CONNECT",

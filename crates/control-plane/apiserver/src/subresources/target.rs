@@ -1,6 +1,8 @@
 //! Where connections go: to the kubelet of a pod's node, to a pod, to an endpoint of a Service. All of it is read from the store, as
 //! of now.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use windlass_api::resource::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
@@ -18,7 +20,7 @@ pub(crate) enum Security {
     Plain,
     /// TLS; it may be anybody.
     Any,
-    /// TLS; it must be a kubelet of this cluster, and we say who we are.
+    /// TLS; it must be the kubelet of the node, and we say who we are.
     Kubelet,
 }
 
@@ -35,6 +37,8 @@ pub(crate) enum Purpose {
 /// The other end, and what to ask it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
+    /// The node whose kubelet it is, where it is one.
+    pub node: String,
     pub host: String,
     pub port: u16,
     pub security: Security,
@@ -194,18 +198,20 @@ fn read<T: DeserializeOwned>(
 
 /// The kubelet of a node, and the path that it is asked for.
 fn kubelet(storage: &Storage, node: &str, path: String, purpose: Purpose) -> Result<Target, Status> {
-    let node: Node = read(storage, &NODES, "", node)?;
-    let of = |kind: &str| node.status.addresses.iter().find(|address| address.kind == kind);
+    let found: Node = read(storage, &NODES, "", node)?;
+    let of = |kind: &str| found.status.addresses.iter().find(|address| address.kind == kind);
     let preferred = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS"];
     let address = preferred
         .iter()
         .find_map(|kind| of(kind))
         .ok_or_else(|| Status::internal(format_args!("no preferred addresses found; known addresses: []")))?;
-    let port = match node.status.daemon_endpoints.kubelet_endpoint.port {
+    check_address(&address.address)?;
+    let port = match found.status.daemon_endpoints.kubelet_endpoint.port {
         0 => 10250,
         port => port,
     };
-    Ok(Target { host: address.address.clone(), port, security: Security::Kubelet, purpose, path, prefix: None })
+    let (node, host) = (node.to_owned(), address.address.clone());
+    Ok(Target { node, host, port, security: Security::Kubelet, purpose, path, prefix: None })
 }
 
 /// The container that is meant: the one that is named, or the only one.
@@ -326,6 +332,27 @@ fn host<'a>(pod: &'a Pod, name: &str) -> Result<&'a str, Status> {
     Ok(&pod.spec.node_name)
 }
 
+/// Whether requests may be carried to an address: to nobody's loopback, and to no link, for there are those who trust everything from
+/// there. Who writes a Node's or a pod's status chooses its addresses.
+pub(crate) fn is_proxyable(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || is_link_local)
+}
+
+pub(crate) fn not_allowed() -> Status {
+    Status::bad_request("address not allowed")
+}
+
+/// Refuses an address that requests are not carried to; what a name leads to is seen when it is connected to.
+fn check_address(host: &str) -> Result<(), Status> {
+    let address: Option<IpAddr> = host.parse().ok();
+    if address.is_none_or(is_proxyable) { Ok(()) } else { Err(not_allowed()) }
+}
+
 /// `[scheme:]name[:port]`.
 fn split_name(name: &str) -> Result<(Security, &str, &str), Status> {
     let refuse = || Status::bad_request(format!("invalid service request {name:?}"));
@@ -353,7 +380,8 @@ fn prefix(found: &ResourcePath) -> String {
 
 fn behind(found: &ResourcePath, host: String, port: u16, security: Security) -> Target {
     let path = format!("/{}", found.rest);
-    Target { host, port, security, purpose: Purpose::Proxy, path, prefix: Some(prefix(found)) }
+    let node = String::new();
+    Target { node, host, port, security, purpose: Purpose::Proxy, path, prefix: Some(prefix(found)) }
 }
 
 fn node_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> {
@@ -364,7 +392,7 @@ fn node_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status>
         port => port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))?,
     };
     let security = if port == target.port { Security::Kubelet } else { security };
-    Ok(behind(found, target.host, port, security))
+    Ok(Target { node: target.node, ..behind(found, target.host, port, security) })
 }
 
 fn pod_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> {
@@ -375,8 +403,9 @@ fn pod_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> 
         port => Some(port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))?),
     };
     if pod.status.pod_ip.is_empty() {
-        return Err(Status::bad_request("address not allowed"));
+        return Err(not_allowed());
     }
+    check_address(&pod.status.pod_ip)?;
     let port = port.unwrap_or(if security == Security::Plain { 80 } else { 443 });
     Ok(behind(found, pod.status.pod_ip, port, security))
 }
@@ -409,6 +438,7 @@ fn service_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Stat
         return Err(Status::service_unavailable(format!("no endpoints available for service {:?}", found.name)));
     }
     let (host, port) = candidates.swap_remove(storage.chance.below(candidates.len()));
+    check_address(&host)?;
     Ok(behind(found, host, port, security))
 }
 
@@ -433,6 +463,29 @@ mod tests {
             "a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]"
         );
         assert_eq!(container(&one, "p", "x").unwrap_err().message, "container x is not valid for pod p");
+    }
+
+    #[test]
+    fn where_requests_go() {
+        for address in ["10.244.0.7", "192.168.1.2", "192.0.0.8", "fd00::7"] {
+            assert!(check_address(address).is_ok(), "{address}");
+        }
+        for address in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "169.254.169.254",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+        ] {
+            assert_eq!(check_address(address).unwrap_err().message, "address not allowed", "{address}");
+        }
+        assert!(check_address("localhost").is_ok(), "what it leads to is seen later");
     }
 
     #[test]

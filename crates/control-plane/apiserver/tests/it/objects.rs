@@ -326,6 +326,52 @@ async fn updates_that_need_a_version() {
 }
 
 /// Who may write roles gives away no more than what they have.
+/// What is in no namespace is not to be reached by a path with one: whoever may do everything in a namespace would do it everywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_of_the_cluster_are_in_no_namespace() {
+    let server = TestServer::start().await;
+    let rules = json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]);
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    server.create(&format!("{rbac}/roles"), &json!({"metadata": {"name": "all-here"}, "rules": rules})).await;
+    let binding = |role: &str, kind: &str| {
+        json!({"metadata": {"name": "bobs"}, "subjects": [{"kind": "User", "name": "bob"}],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}})
+    };
+    server.create(&format!("{rbac}/rolebindings"), &binding("all-here", "Role")).await;
+    let mut tried = 0;
+    for served in server.server.registry().iter().filter(|served| !served.resource.is_namespaced()) {
+        let (kind, plural) = (&served.resource.kind, &served.resource.plural);
+        let root = if kind.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", kind.group) };
+        let collection = format!("{root}/{}/namespaces/default/{plural}", kind.version);
+        if *plural == "namespaces" {
+            // The path of a namespace itself.
+            continue;
+        }
+        for user in ["impersonate-user: bob", "impersonate-user: bob\nimpersonate-group: system:masters"] {
+            let mut headers: Vec<&str> = user.lines().collect();
+            headers.push("content-type: application/json");
+            let mut ask = async |method: Method, path: String, body: &str| {
+                let (code, _) = read(server.send(method.clone(), &path, &headers, body).await).await;
+                assert_eq!(code, StatusCode::NOT_FOUND, "{user} {method} {path}");
+                tried += 1;
+            };
+            let object = binding("all-here", "ClusterRole").to_string();
+            for method in [Method::GET, Method::POST, Method::DELETE] {
+                ask(method, collection.clone(), &object).await;
+            }
+            for method in [Method::GET, Method::PUT, Method::DELETE] {
+                ask(method, format!("{collection}/bobs"), &object).await;
+            }
+            for part in served.resource.subresources.iter().filter(|part| part.verbs().contains(&"get")) {
+                ask(Method::GET, format!("{collection}/bobs/{}", part.name()), "").await;
+            }
+        }
+    }
+    assert!(tried > 200, "{tried}");
+    let bindings = server.get("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/bobs").await;
+    assert_eq!(bindings.0, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_are_not_escalated() {
     const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";

@@ -14,16 +14,19 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
 use windlass_api::Status;
 use windlass_api::status::Reason;
+use windlass_api::well_known::group;
 use windlass_http::dial::{self, DialError, Stream};
 use windlass_http::exchange::ExchangeError;
 use windlass_http::header;
+use windlass_pki::client_identity;
 
 use crate::http::path::ResourcePath;
 use crate::http::response::{Body, full};
 use crate::server::Server;
-use crate::subresources::target::{Purpose, Security, Target};
+use crate::subresources::target::{Purpose, Security, Target, is_proxyable, not_allowed};
 
 /// How long the other end may take to accept, and to finish its handshake; as Go's default transport.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,7 +77,7 @@ pub(super) async fn forward(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
     let broken = |error: hyper::Error| unreachable(&target, &ExchangeError::of(&error));
-    let stream = connect(server, &target).await.map_err(|error| unreachable(&target, &error))?;
+    let stream = connect(server, &target).await?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .handshake::<_, Incoming>(TokioIo::new(stream))
         .await
@@ -99,14 +102,33 @@ pub(super) async fn forward(
     }
 }
 
-async fn connect(server: &Server, target: &Target) -> Result<Stream, DialError> {
-    let stream = dial::tcp(&target.host, target.port, DIAL_TIMEOUT).await?;
+async fn connect(server: &Server, target: &Target) -> Result<Stream, Status> {
+    let failed = |error: DialError| unreachable(target, &error);
+    let stream = dial::tcp(&target.host, target.port, DIAL_TIMEOUT).await.map_err(failed)?;
+    // A name may lead anywhere.
+    if !is_proxyable(stream.peer_addr().map_err(Status::internal)?.ip()) {
+        return Err(not_allowed());
+    }
     let tls = match target.security {
         Security::Plain => return Ok(stream.into()),
         Security::Any => server.connector.anybody.clone(),
         Security::Kubelet => server.connector.kubelets.clone(),
     };
-    Ok(dial::tls(tls, &target.host, stream, HANDSHAKE_TIMEOUT).await?.into())
+    let stream = dial::tls(tls, &target.host, stream, HANDSHAKE_TIMEOUT).await.map_err(failed)?;
+    if target.security == Security::Kubelet && !is_kubelet_of(&target.node, stream.get_ref().1.peer_certificates()) {
+        let why = format!("tls: the other end is not the kubelet of node {:?}", target.node);
+        return Err(unreachable(target, &why));
+    }
+    Ok(stream.into())
+}
+
+/// Whether a certificate, which our authority has signed, is that of a node's kubelet. Our own and those of other servers are signed as
+/// well, and a Node's address is what the node says.
+fn is_kubelet_of(node: &str, chain: Option<&[CertificateDer<'_>]>) -> bool {
+    let identity = chain.and_then(<[_]>::first).and_then(|first| client_identity(first).ok().flatten());
+    identity.is_some_and(|identity| {
+        identity.name == format!("system:node:{node}") && identity.groups.iter().any(|group| group == group::NODES)
+    })
 }
 
 /// Why there is no answer, as upstream words it: for a proxy, for a log, and for a session.
@@ -153,8 +175,7 @@ fn outgoing(
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     parts.version = http::Version::HTTP_11;
-    // The client's credentials are for us.
-    parts.headers.remove(http::header::AUTHORIZATION);
+    remove_identity(&mut parts.headers);
     let protocol = parts.headers.get(UPGRADE).cloned();
     let length = parts.headers.get(CONTENT_LENGTH).cloned();
     remove_hop_by_hop(&mut parts.headers);
@@ -183,6 +204,17 @@ fn outgoing(
         }
     }
     Ok((Request::from_parts(parts, body), client))
+}
+
+/// Takes off the client's credentials, and whom it says to be or to act as: they were for us.
+fn remove_identity(headers: &mut HeaderMap) {
+    headers.remove(http::header::AUTHORIZATION);
+    let of_identity =
+        |name: &&HeaderName| name.as_str().starts_with("impersonate-") || name.as_str().starts_with("x-remote-");
+    let names: Vec<HeaderName> = headers.keys().filter(of_identity).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -267,8 +299,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nobody_is_acted_as_behind_the_proxy() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "authorization",
+            "impersonate-user",
+            "impersonate-group",
+            "impersonate-extra-scopes",
+            "x-remote-user",
+            "accept",
+        ] {
+            headers.append(name, HeaderValue::from_static("a"));
+            headers.append(name, HeaderValue::from_static("b"));
+        }
+        remove_identity(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
     fn redirects_stay_behind_the_proxy() {
         let target = Target {
+            node: String::new(),
             host: "10.244.0.2".to_owned(),
             port: 80,
             security: Security::Plain,

@@ -10,6 +10,7 @@ mod html;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use windlass_api::Status;
+use windlass_api::status::Reason;
 use windlass_auth::Attributes;
 use windlass_resources::Subresource;
 
@@ -17,6 +18,7 @@ use super::frontend::{Asked, Frontend};
 use super::path::ResourcePath;
 use super::response::Body;
 use crate::context::Context;
+use crate::server::check_scope;
 use crate::subresources::target::target;
 
 /// Whether this subresource is a connection.
@@ -40,7 +42,13 @@ impl Frontend {
             Method::PUT => "update",
             Method::PATCH => "patch",
             Method::DELETE => "delete",
-            _ => "get",
+            Method::GET | Method::HEAD => "get",
+            // A verb of no role but those that allow everything.
+            Method::OPTIONS => "",
+            _ => {
+                let text = format!("{} is not supported", request.method());
+                return Err(Status::new(405, Reason::MethodNotAllowed, text));
+            }
         };
         self.authorize_connection(context, found, verb)?;
         // A WebSocket is opened by GET, and yet it does more than reading.
@@ -49,6 +57,7 @@ impl Frontend {
         }
         let _seat = self.seat(asked)?;
         let served = self.server.storage.find(&found.resource)?;
+        check_scope(&served.resource, &found.namespace)?;
         let subresource = served.resource.subresources.iter().find(|s| s.name() == found.subresource);
         let subresource = *subresource.ok_or_else(Status::no_such_path)?;
         if subresource == Subresource::Log && *request.method() != Method::GET {
