@@ -1,5 +1,7 @@
 //! Which fields two versions of an object differ in, and which fields an object has.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::set::FieldSet;
@@ -144,11 +146,16 @@ impl Walk {
     fn lists(&mut self, kind: Kind<'_>, old: &[Value], new: &[Value]) {
         let steps = |items: &[Value]| items.iter().map(|item| kind.step(item)).collect::<Vec<_>>();
         let (old_steps, new_steps) = (steps(old), steps(new));
+        let mut counterparts: HashMap<&String, &Value> = HashMap::with_capacity(new.len());
+        for (step, item) in new_steps.iter().zip(new) {
+            counterparts.entry(step).or_insert(item);
+        }
         for (step, item) in old_steps.iter().zip(old) {
-            let counterpart = new_steps.iter().position(|s| s == step).map(|at| &new[at]);
+            let counterpart = counterparts.get(step).copied();
             self.step(step.clone(), |walk| walk.pair(kind.item(), Some(item), counterpart));
         }
-        for (step, item) in new_steps.iter().zip(new).filter(|(step, _)| !old_steps.contains(step)) {
+        let known: HashSet<&String> = old_steps.iter().collect();
+        for (step, item) in new_steps.iter().zip(new).filter(|(step, _)| !known.contains(step)) {
             self.step(step.clone(), |walk| walk.pair(kind.item(), None, Some(item)));
         }
     }

@@ -1,5 +1,7 @@
 //! Laying a configuration over an object, and taking fields out of one.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::diff::Kind;
@@ -35,29 +37,33 @@ fn lay_over(kind: Kind<'_>, object: &mut Value, configuration: &Value) {
 /// Items of both lists: those of the configuration in its order, and the others where they stood between them.
 fn merge_lists(kind: Kind<'_>, object: Vec<Value>, configuration: &[Value]) -> Vec<Value> {
     let steps: Vec<String> = configuration.iter().map(|item| kind.step(item)).collect();
-    let mut current: Vec<(String, Option<Value>)> =
-        object.into_iter().map(|item| (kind.step(&item), Some(item))).collect();
+    let wanted: HashSet<&String> = steps.iter().collect();
+    let steps_now: Vec<String> = object.iter().map(|item| kind.step(item)).collect();
+    let mut places: HashMap<&String, usize> = HashMap::with_capacity(steps_now.len());
+    for (place, step) in steps_now.iter().enumerate() {
+        places.entry(step).or_insert(place);
+    }
+    let mut current: Vec<Option<Value>> = object.into_iter().map(Some).collect();
     let mut merged = Vec::with_capacity(current.len() + steps.len());
     let mut at = 0;
     for (step, item) in steps.iter().zip(configuration) {
-        let place = current.iter().position(|(s, _)| s == step);
-        let Some(place) = place else {
+        let Some(place) = places.get(step).copied() else {
             merged.push(item.clone());
             continue;
         };
         // What stands before the counterpart and is not in the configuration stays before it.
         while at < place {
-            if !steps.contains(&current[at].0) {
-                merged.extend(current[at].1.take());
+            if !wanted.contains(&steps_now[at]) {
+                merged.extend(current[at].take());
             }
             at += 1;
         }
-        if let Some(mut counterpart) = current[place].1.take() {
+        if let Some(mut counterpart) = current[place].take() {
             lay_over(kind.item(), &mut counterpart, item);
             merged.push(counterpart);
         }
     }
-    merged.extend(current.into_iter().filter_map(|(_, item)| item));
+    merged.extend(current.into_iter().flatten());
     merged
 }
 
