@@ -30,6 +30,11 @@ const AUFS_PREFIX: &[u8] = b".wh..wh.";
 const COPY_BUFFER_BYTES: usize = 128 << 10;
 /// What a file takes of the disk is counted in blocks of this size.
 const DISK_BLOCK: u64 = 4096;
+/// What the paths of directories may take of memory, which have to be known to the end: twenty times what the largest images known need.
+/// An entry of four kilobytes can make a thousand directories with paths as long.
+const PATHS_BYTES_MAX: usize = 64 << 20;
+/// What a path takes beside its bytes.
+const PATH_BYTES: usize = 64;
 
 /// What one layer may unpack to.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +70,8 @@ pub enum ExtractError {
     Whiteout { path: String },
     #[error("the layer has more than {0} entries: split it into several, or have the image made smaller")]
     TooManyEntries(u64),
+    #[error("the layer's directories have {PATHS_BYTES_MAX} bytes of paths, and more: have the image made less deep")]
+    TooManyPaths,
     #[error("the layer unpacks to more than {0} bytes: split it into several, or have the image made smaller")]
     TooLarge(u64),
     #[error(transparent)]
@@ -96,6 +103,8 @@ pub(super) struct Extractor {
     limits: Limits,
     written: Written,
     entries: u64,
+    /// What the paths take that are remembered.
+    paths_bytes: usize,
     /// How many files made way for later entries of the same name.
     replaced: u64,
     /// Set when everything else is done, for each entry put into a directory moves its time.
@@ -114,6 +123,7 @@ impl Extractor {
             limits,
             written: Written::default(),
             entries: 0,
+            paths_bytes: 0,
             replaced: 0,
             directory_times: BTreeMap::new(),
             parent: None,
@@ -124,10 +134,7 @@ impl Extractor {
     pub(super) fn run(mut self, archive: &mut TarReader<impl Read>) -> Result<Written, ExtractError> {
         self.room.look(0).map_err(ExtractError::Room)?;
         while let Some(entry) = archive.next_entry().map_err(ExtractError::Archive)? {
-            self.entries += 1;
-            if self.entries > self.limits.entries_max {
-                return Err(ExtractError::TooManyEntries(self.limits.entries_max));
-            }
+            self.count_entry()?;
             self.entry(&entry, archive)?;
         }
         for (path, mtime) in std::mem::take(&mut self.directory_times) {
@@ -197,6 +204,9 @@ impl Extractor {
                         Ok((made, real))
                     };
                     let (made, real) = make().map_err(|e| failed("make directory", &path, e))?;
+                    // It has no entry of its own, and counts like one.
+                    self.count_entry()?;
+                    self.count_path(&real)?;
                     self.written.implied.insert(PathBuf::from(OsString::from_vec(real)));
                     self.count_inode(true)?;
                     made
@@ -310,6 +320,7 @@ impl Extractor {
         if !self.written.implied.is_empty() {
             self.written.implied.remove(Path::new(OsStr::from_bytes(&real)));
         }
+        self.count_path(&real)?;
         self.directory_times.insert(real, entry.mtime);
         Ok(())
     }
@@ -393,6 +404,20 @@ impl Extractor {
     }
 
     /// A file of any kind; a directory takes a block.
+    fn count_entry(&mut self) -> Result<(), ExtractError> {
+        self.entries += 1;
+        if self.entries > self.limits.entries_max {
+            return Err(ExtractError::TooManyEntries(self.limits.entries_max));
+        }
+        Ok(())
+    }
+
+    /// The path of a directory is remembered. One that comes again counts again: honest archives name a directory once.
+    fn count_path(&mut self, path: &[u8]) -> Result<(), ExtractError> {
+        self.paths_bytes += path.len() + PATH_BYTES;
+        if self.paths_bytes > PATHS_BYTES_MAX { Err(ExtractError::TooManyPaths) } else { Ok(()) }
+    }
+
     fn count_inode(&mut self, directory: bool) -> Result<(), ExtractError> {
         self.written.inodes += 1;
         self.room.made().map_err(ExtractError::Room)?;

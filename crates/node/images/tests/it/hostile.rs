@@ -58,6 +58,25 @@ fn refused() {
     assert!(unpack_into(dir.path(), many).unwrap_err().to_string().contains("failed to extract"));
 }
 
+/// Directories that no entry names take inodes and memory like others.
+#[test]
+fn directories_without_entries_count() {
+    let dir = directory();
+    let deep = |number: usize| format!("{number}/{}f", "a/".repeat(900));
+    let file = |layer: Layer, path: String| layer.pax(&[("path", path.as_bytes())]).file("f", "");
+    let unpack_with = |tar: &[u8], limits| {
+        let root = OwnedFd::from(File::open(dir.path()).unwrap());
+        with_causes(&unpack(tar, root, None, &Digest::of(tar), limits).unwrap_err())
+    };
+    let tar = (0..12).fold(Layer::new(), |layer, number| file(layer, deep(number))).tar();
+    let error = unpack_with(&tar, Limits { entries_max: 10_000, ..Limits::default() });
+    assert!(error.contains("more than 10000 entries"), "{error}");
+    let long = |number: usize| format!("{number}/{}f", format!("{}/", "a".repeat(250)).repeat(15));
+    let tar = (0..2500).fold(Layer::new(), |layer, number| file(layer, long(number))).tar();
+    let error = unpack_with(&tar, Limits::default());
+    assert!(error.contains("have the image made less deep"), "{error}");
+}
+
 /// As the kernel's: what was not written yet counts.
 fn used(path: &Path) -> u64 {
     let stat = rustix::fs::statvfs(path).unwrap();
