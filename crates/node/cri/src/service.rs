@@ -7,8 +7,8 @@ use futures::stream::BoxStream;
 
 use crate::{
     AttachRequest, AuthConfig, Connection, Container, ContainerConfig, ContainerFilter, ContainerStats,
-    ContainerStatus, ExecOutput, ExecRequest, FilesystemUsage, Image, ImageSpec, ProgressSink, Resources, Result,
-    Sandbox, SandboxConfig, SandboxFilter, SandboxResources, SandboxStats, SandboxStatus, Session,
+    ContainerStatus, DiskUsage, ExecOutput, ExecRequest, FilesystemUsage, Image, ImageSpec, ProgressSink, Resources,
+    Result, Sandbox, SandboxConfig, SandboxFilter, SandboxResources, SandboxStats, SandboxStatus, Session,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +102,8 @@ pub trait RuntimeService: Send + Sync {
 
     async fn container_stats(&self, id: &str) -> Result<ContainerStats>;
     async fn list_sandbox_stats(&self, filter: SandboxFilter) -> Result<Vec<SandboxStats>>;
+    /// What pods take of the disk by way of the runtime. Of layers that are still being counted, as much as was found.
+    async fn disk_usage(&self) -> Result<DiskUsage>;
 
     /// Events from now on. A consumer that falls too far behind gets the end of the stream and must list again.
     fn events(&self) -> BoxStream<'static, ContainerEvent>;

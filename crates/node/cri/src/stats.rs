@@ -33,6 +33,15 @@ pub struct FilesystemUsage {
     pub inodes_used: u64,
 }
 
+/// What the runtime keeps on the disk that pods write to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiskUsage {
+    /// Writable layers of all containers, of those that have ended too, by the containers' IDs.
+    pub layers: BTreeMap<String, FilesystemUsage>,
+    /// Files that a sandbox lends to its containers (hostname, resolv.conf), by the sandboxes' IDs.
+    pub sandboxes: BTreeMap<String, FilesystemUsage>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InterfaceUsage {
     pub name: String,

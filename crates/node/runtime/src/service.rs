@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use windlass_cri::{
     AttachRequest, Connection, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerStats,
-    ContainerStatus, Error, ExecOutput, ExecRequest, Resources, Result, RuntimeCondition, RuntimeHandler,
+    ContainerStatus, DiskUsage, Error, ExecOutput, ExecRequest, Resources, Result, RuntimeCondition, RuntimeHandler,
     RuntimeService, RuntimeStatus, Sandbox, SandboxConfig, SandboxFilter, SandboxResources, SandboxStats,
     SandboxStatus, Session, Version,
 };
@@ -164,6 +164,10 @@ impl RuntimeService for Runtime {
         let mut sandboxes = self.core.registry.sandboxes();
         sandboxes.retain(|sandbox| sandbox::status::matches(&sandbox::status::line(sandbox), &filter));
         stats::sandbox_stats(&self.core, sandboxes).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        Ok(stats::disk_usage(&self.core).await)
     }
 
     fn events(&self) -> BoxStream<'static, ContainerEvent> {

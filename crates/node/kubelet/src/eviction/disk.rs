@@ -13,10 +13,12 @@ pub(super) const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
 /// The disk's share of a pod, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Disk {
-    /// Writable layers and logs.
+    /// Writable layers, logs and termination messages. Of a container that was started again, the newest layer.
     pub(super) containers: BTreeMap<String, Usage>,
     /// Those emptyDirs that are on the disk.
     pub(super) volumes: BTreeMap<String, Usage>,
+    /// Older layers, and files that all containers may write to (hosts, hostname, resolv.conf).
+    pub(super) others: Usage,
 }
 
 /// A limit that a pod is beyond.
@@ -29,7 +31,7 @@ pub(super) struct Exceeded {
 
 impl Disk {
     pub(super) fn total(&self) -> Usage {
-        self.containers.values().chain(self.volumes.values()).copied().sum()
+        self.containers.values().chain(self.volumes.values()).copied().chain([self.others]).sum()
     }
 }
 
@@ -106,7 +108,7 @@ mod tests {
         let by_name = |list: &[(&str, u64)]| {
             list.iter().map(|(name, mib)| ((*name).to_owned(), Usage { bytes: mib * MIB, inodes: 1 })).collect()
         };
-        Disk { containers: by_name(containers), volumes: by_name(volumes) }
+        Disk { containers: by_name(containers), volumes: by_name(volumes), others: Usage::default() }
     }
 
     #[test]
@@ -121,6 +123,7 @@ mod tests {
             (disk(&[], &[("v", 2)]), Some(volume)),
             (disk(&[("c", 3)], &[]), Some(container)),
             (disk(&[("c", 2), ("d", 5)], &[("w", 4)]), Some(all)),
+            (Disk { others: Usage { bytes: 11 * MIB, inodes: 1 }, ..disk(&[], &[]) }, Some(all)),
             (disk(&[("c", 30)], &[("v", 2)]), Some(volume)),
             (disk(&[("c", 30)], &[]), Some(all)),
         ] {

@@ -1,15 +1,17 @@
 //! Measuring what pods take of the node's disk: writable layers as the runtime counts them, logs and emptyDirs as we do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_api::k8s::api::core::v1::Pod;
-use windlass_cri::{ContainerStats, SandboxFilter};
+use windlass_cri::{DiskUsage, FilesystemUsage};
 use windlass_tree::{Meter, Usage};
 
 use super::disk::Disk;
+use crate::observe::Observed;
 use crate::pod::{ContainerKind, PodView};
 use crate::registry::Registry;
 use crate::shared::Shared;
@@ -19,19 +21,47 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The trees of one pod.
 struct Trees {
-    /// By container.
-    logs: BTreeMap<String, PathBuf>,
+    /// Logs and termination messages, by container.
+    containers: BTreeMap<String, [PathBuf; 2]>,
     volumes: BTreeMap<String, PathBuf>,
+    /// Mounted into every container.
+    hosts: PathBuf,
 }
 
 impl Trees {
     fn of(shared: &Shared, pod: &Pod) -> Self {
-        let directory = shared.log_directory(pod);
+        let (logs, own) = (shared.log_directory(pod), shared.pod_directory(pod.uid()));
         let kinds = [ContainerKind::Init, ContainerKind::App, ContainerKind::Ephemeral];
         let names =
             kinds.into_iter().flat_map(|kind| pod.containers(kind).into_owned()).map(|container| container.name);
-        let logs = names.map(|name| (name.clone(), directory.join(name))).collect();
-        Self { logs, volumes: shared.volumes.on_disk(pod) }
+        let of_container = |name: String| {
+            let trees = [logs.join(&name), own.join("containers").join(&name)];
+            (name, trees)
+        };
+        Self {
+            containers: names.map(of_container).collect(),
+            volumes: shared.volumes.on_disk(pod),
+            hosts: own.join("etc-hosts"),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = PathBuf> {
+        self.containers.values().flatten().chain(self.volumes.values()).cloned()
+    }
+
+    /// What is known of them by now.
+    fn counted(&self, meter: &Meter) -> Disk {
+        let of = |path: &PathBuf| meter.usage(path).unwrap_or_default();
+        let hosts = std::fs::symlink_metadata(&self.hosts);
+        Disk {
+            containers: self
+                .containers
+                .iter()
+                .map(|(name, trees)| (name.clone(), trees.iter().map(of).sum()))
+                .collect(),
+            volumes: self.volumes.iter().map(|(name, path)| (name.clone(), of(path))).collect(),
+            others: hosts.map_or(Usage::default(), |file| Usage { bytes: file.blocks() * 512, inodes: 1 }),
+        }
     }
 }
 
@@ -45,44 +75,36 @@ pub(super) async fn measure(
     let trees: Vec<Trees> = pods.iter().map(|pod| Trees::of(shared, pod)).collect();
     let meter = meter.clone();
     let count = move || {
-        let all: Vec<PathBuf> =
-            trees.iter().flat_map(|it| it.logs.values().chain(it.volumes.values())).cloned().collect();
+        let all: Vec<PathBuf> = trees.iter().flat_map(Trees::all).collect();
         meter.refresh(&all, PATIENCE);
-        let known = |of: &BTreeMap<String, PathBuf>| -> BTreeMap<String, Usage> {
-            of.iter().map(|(name, path)| (name.clone(), meter.usage(path).unwrap_or_default())).collect()
-        };
-        trees.iter().map(|it| Disk { containers: known(&it.logs), volumes: known(&it.volumes) }).collect::<Vec<_>>()
+        trees.iter().map(|it| it.counted(&meter)).collect::<Vec<_>>()
     };
-    let counted = tokio::task::spawn_blocking(count).await.unwrap_or_default();
-    let layers = layers(shared).await;
-    let with_layers = |(pod, mut disk): (Arc<Pod>, Disk)| {
-        add_layers(registry, &layers, &pod, &mut disk);
+    let (counted, kept) = tokio::join!(tokio::task::spawn_blocking(count), shared.runtime.disk_usage());
+    let kept = kept.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the runtime does not tell what it keeps on the disk");
+        DiskUsage::default()
+    });
+    let with_kept = |(pod, mut disk): (Arc<Pod>, Disk)| {
+        if let Some(entry) = registry.get(pod.uid()) {
+            add(&entry.record.lock().observed, &kept, &mut disk);
+        }
         (pod, disk)
     };
-    pods.into_iter().zip(counted).map(with_layers).collect()
+    pods.into_iter().zip(counted.unwrap_or_default()).map(with_kept).collect()
 }
 
-/// Writable layers of all running containers, by the containers' IDs. They are asked for together, so that the wait for large ones is one.
-async fn layers(shared: &Shared) -> HashMap<String, Usage> {
-    let stats = shared.runtime.list_sandbox_stats(SandboxFilter::default()).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the runtime does not tell what writable layers take");
-        Vec::new()
-    });
-    let containers = stats.into_iter().flat_map(|sandbox| sandbox.containers);
-    let of = |container: ContainerStats| {
-        let layer = container.writable_layer?;
-        Some((container.id, Usage { bytes: layer.used_bytes, inodes: layer.inodes_used }))
-    };
-    containers.filter_map(of).collect()
-}
-
-fn add_layers(registry: &Registry, layers: &HashMap<String, Usage>, pod: &Pod, disk: &mut Disk) {
-    let Some(entry) = registry.get(pod.uid()) else { return };
-    let record = entry.record.lock();
-    for view in record.observed.running() {
-        if let Some(layer) = layers.get(&view.id) {
-            let own = disk.containers.entry(view.name.clone()).or_default();
-            *own = *own + *layer;
-        }
+/// Adds what the runtime keeps for a pod: layers of containers that have ended as well, until they are removed.
+fn add(observed: &Observed, kept: &DiskUsage, disk: &mut Disk) {
+    let of = |usage: &FilesystemUsage| Usage { bytes: usage.used_bytes, inodes: usage.inodes_used };
+    let mut newest = HashSet::new();
+    for view in &observed.containers {
+        let layer = kept.layers.get(&view.id).map(of).unwrap_or_default();
+        let place = match newest.insert(&view.name) {
+            true => disk.containers.entry(view.name.clone()).or_default(),
+            false => &mut disk.others,
+        };
+        *place = *place + layer;
     }
+    let lent = observed.sandboxes.iter().filter_map(|sandbox| kept.sandboxes.get(&sandbox.id));
+    disk.others = disk.others + lent.map(of).sum();
 }

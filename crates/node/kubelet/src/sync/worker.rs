@@ -635,8 +635,13 @@ impl Worker {
             if *count <= 2 || !dead {
                 continue;
             }
-            if self.shared.runtime.remove_container(&view.id).await.is_ok()
-                && !view.log_path.is_empty()
+            if self.shared.runtime.remove_container(&view.id).await.is_err() {
+                continue;
+            }
+            // Its message has been read.
+            let messages = self.shared.pod_directory(self.pod.uid()).join("containers").join(&view.name);
+            let _ = tokio::fs::remove_file(messages.join(view.attempt.to_string())).await;
+            if !view.log_path.is_empty()
                 && let Err(error) = logs::remove(view.log_path.clone().into()).await
             {
                 tracing::warn!(path = view.log_path, %error, "the log of a container that is gone cannot be removed");

@@ -8,5 +8,6 @@ mod interfaces;
 mod layer;
 mod report;
 
+pub(crate) use layer::disk_usage;
 pub(crate) use layer::meter;
 pub(crate) use report::{container_stats, sandbox_stats};
