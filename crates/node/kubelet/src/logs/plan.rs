@@ -32,7 +32,8 @@ impl Retired {
         for name in names {
             let Some(suffix) = name.strip_prefix(log).and_then(|rest| rest.strip_prefix('.')) else { continue };
             let stamp = [COMPRESSED, UNFINISHED].iter().find_map(|kind| suffix.strip_suffix(kind)).unwrap_or(suffix);
-            if let Ok(at) = DateTime::strptime(STAMP, stamp) {
+            // After the last year no log could follow; a stranger has made that file.
+            if let Some(at) = DateTime::strptime(STAMP, stamp).ok().filter(|at| at.year() < DateTime::MAX.year()) {
                 files.entry(at).or_default().push(name.to_owned());
             }
         }

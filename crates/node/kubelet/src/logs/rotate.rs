@@ -63,12 +63,12 @@ impl Log {
 
     /// Removes all but the newest `keep` retired files.
     pub(super) fn trim(&self, keep: usize) -> io::Result<()> {
-        self.retired()?.excess(keep).into_iter().try_for_each(|name| self.unlink(name))
+        self.clear(self.retired()?.excess(keep))
     }
 
     /// Compresses what is to be, after removing what an interrupted compression has left. One at a time for each log.
     pub(super) fn compress(&self) -> io::Result<()> {
-        self.retired()?.unused().into_iter().try_for_each(|name| self.unlink(name))?;
+        self.clear(self.retired()?.unused())?;
         for compression in self.retired()?.compressions() {
             match self.compress_one(&compression) {
                 // Removed meanwhile, because there are too many.
@@ -96,9 +96,16 @@ impl Log {
         Ok(unlinkat(&self.directory, &names.source, AtFlags::empty())?)
     }
 
+    /// Removes what has these names, all of it that can be, and tells of the first that cannot.
+    fn clear<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+        names.into_iter().map(|name| self.unlink(name)).fold(Ok(()), io::Result::and)
+    }
+
+    /// A container that sees the directory may have put anything in a log's place.
     fn unlink(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.directory, name, AtFlags::empty()) {
             Err(Errno::NOENT) | Ok(()) => Ok(()),
+            Err(Errno::ISDIR) => Ok(windlass_tree::remove(&self.directory, name)?),
             Err(error) => Err(error.into()),
         }
     }
@@ -111,7 +118,7 @@ pub(crate) async fn remove(path: PathBuf) -> io::Result<()> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             log => log?,
         };
-        log.retired()?.all().chain([log.name.as_str()]).try_for_each(|name| log.unlink(name))
+        log.clear(log.retired()?.all().chain([log.name.as_str()]))
     };
     tokio::task::spawn_blocking(remove).await.map_err(io::Error::other)?
 }
@@ -190,6 +197,22 @@ mod tests {
         fs::write(place.join("0.log.19700101-000002"), "").unwrap();
         assert!(log.compress().is_err());
         assert_eq!(names(&place), ["0.log", "0.log.19700101-000001", "0.log.19700101-000002"]);
+    }
+
+    #[test]
+    fn what_stands_in_a_logs_place_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::find(&directory.path().join("0.log")).unwrap();
+        for name in ["0.log.19700101-000001/deep/er", "0.log.99991231-235959"] {
+            fs::create_dir_all(directory.path().join(name)).unwrap();
+        }
+        for second in 5..9 {
+            fs::write(directory.path().join("0.log"), "x").unwrap();
+            log.retire(at(second)).unwrap();
+            log.trim(2).unwrap();
+        }
+        let left = ["0.log.19700101-000007", "0.log.19700101-000008", "0.log.99991231-235959"];
+        assert_eq!(names(directory.path()), left);
     }
 
     #[tokio::test]

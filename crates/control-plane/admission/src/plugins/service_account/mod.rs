@@ -1,4 +1,6 @@
-//! ServiceAccount: every pod runs as one, and gets a token of it as a volume.
+//! ServiceAccount: every pod runs as one, and gets a token of it as a volume; an account may limit which Secrets its pods use.
+
+mod mountable_secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use windlass_machinery::tree::{child, items, items_mut, put, set, text};
 
 use super::{created, forbidden, is_mirror};
 use crate::chain::Plugin;
-use crate::review::{Cluster, Review};
+use crate::review::{Cluster, Operation, Review};
 
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Upstream's hour and seven seconds, by which its own tokens are told from those that people ask for.
@@ -58,6 +60,21 @@ impl Plugin for ServiceAccount {
             }
         }
         Ok(())
+    }
+
+    async fn validate(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
+        let is_pod = review.resource.group.is_empty() && review.resource.resource == "pods";
+        let check = match (review.operation, review.subresource) {
+            (Operation::Create, "") => mountable_secrets::problem_of_pod,
+            (Operation::Update, "ephemeralcontainers") => mountable_secrets::problem_of_ephemeral_containers,
+            _ => return Ok(()),
+        };
+        let Some(pod) = review.object.as_deref().filter(|pod| is_pod && !is_mirror(pod)) else { return Ok(()) };
+        // It was found when the pod was admitted; should it have gone since, the pod gets nothing of it.
+        let account = cluster.object("serviceaccounts", review.namespace, text(&pod["spec"], "serviceAccountName"));
+        let problem = account.filter(|account| mountable_secrets::are_enforced(account));
+        let problem = problem.and_then(|account| check(&account, &pod["spec"]));
+        problem.map_or(Ok(()), |why| Err(forbidden(review, why)))
     }
 }
 
