@@ -8,7 +8,7 @@ use windlass_api::time::{Clock, parse_rfc3339};
 use windlass_api::well_known::{group, namespace};
 use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{ApiServer, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
 use windlass_pki::{Ca, PrivateKey, TokenSigner};
@@ -49,7 +49,7 @@ impl Cluster {
             client_ca_pem: ca_pem.clone(),
             front_proxy_ca_pem: ca_pem,
         };
-        windlass_apiserver::bootstrap(&cluster.server, &bootstrap).await.unwrap();
+        FirstObjects::new(&cluster.server, &bootstrap).provide().await.unwrap();
         cluster.begun = clock.now();
         cluster
     }

@@ -5,6 +5,7 @@
 //! something: they get it back, unless their annotation says no.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
@@ -23,39 +24,84 @@ use crate::server::Server;
 
 /// Creations under way at once: they share their writes to the disk.
 const AT_ONCE: usize = 256;
+/// Between two looks whether all of it is there.
+const LOOK: Duration = Duration::from_secs(10);
 
-/// Makes what is missing. The server can answer requests meanwhile.
-pub async fn bootstrap(server: &Arc<Server>, facts: &ApiServer) -> Result<(), Status> {
-    let user = User::new("system:apiserver", &[group::MASTERS]);
-    let client = Client::new(Arc::new(Direct::new(server.clone(), user, "windlass-apiserver")));
-    let beginnings = Beginnings {
-        server: facts.clone(),
-        service_cidr: server.storage.service_cidr,
-        roles: bootstrap::objects(),
-        now: server.storage.clock.now(),
-    };
-    let registry = server.storage.registry();
-    let all = registry.iter().flat_map(|served| {
-        served.resource.strategy.first(&beginnings).into_iter().map(|first| (served.clone(), first))
-    });
-    // What lies in namespaces comes after them.
-    let (namespaced, of_cluster): (Vec<_>, Vec<_>) = all.partition(|(served, _)| served.resource.is_namespaced());
-    for objects in [of_cluster, namespaced] {
-        let client = &client;
-        stream::iter(objects)
-            .map(|(served, first)| async move { provide(client, &served, &first).await })
+/// Makes what is missing, and looks after it as long as the server lives ([`FirstObjects::keep`]).
+pub struct FirstObjects {
+    client: Client,
+    objects: Vec<(Arc<Served>, First)>,
+}
+
+impl FirstObjects {
+    pub fn new(server: &Arc<Server>, facts: &ApiServer) -> Self {
+        let user = User::new("system:apiserver", &[group::MASTERS]);
+        let client = Client::new(Arc::new(Direct::new(server.clone(), user, "windlass-apiserver")));
+        let beginnings = Beginnings {
+            server: facts.clone(),
+            service_cidr: server.storage.service_cidr,
+            roles: bootstrap::objects(),
+            now: server.storage.clock.now(),
+        };
+        let registry = server.storage.registry();
+        let first = |served: &Arc<Served>| {
+            let first = served.resource.strategy.first(&beginnings);
+            first.into_iter().map(|first| (served.clone(), first)).collect::<Vec<_>>()
+        };
+        let mut objects: Vec<_> = registry.iter().flat_map(first).collect();
+        // What lies in namespaces comes after them.
+        objects.sort_by_key(|(served, _)| served.resource.is_namespaced());
+        Self { client, objects }
+    }
+
+    /// Makes what is missing, and brings the rest up to date. The server can answer requests meanwhile. Without what is in no namespace
+    /// (namespaces, roles) there is no cluster. What is in one may be hindered by who works there (a quota, an address that is taken):
+    /// [`Self::keep`] tries again.
+    pub async fn provide(&self) -> Result<(), Status> {
+        let (namespaced, of_cluster): (Vec<_>, Vec<_>) =
+            self.objects.iter().partition(|(served, _)| served.resource.is_namespaced());
+        stream::iter(of_cluster)
+            .map(|(served, first)| provide(&self.client, served, first))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
+        stream::iter(namespaced)
+            .map(|(served, first)| async move {
+                if let Err(status) = provide(&self.client, served, first).await {
+                    tracing::warn!(object = %key(first), error = %status, "one of the cluster's first objects is missing");
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
+        Ok(())
     }
-    Ok(())
+
+    /// Makes anew what somebody has deleted, and what could not be made yet, for ever. Looks as often as upstream.
+    pub async fn keep(self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            for (served, first) in &self.objects {
+                let key = key(first);
+                if served.table.get(&served.key(&key.namespace, &key.name)).is_none()
+                    && let Err(status) = provide(&self.client, served, first).await
+                {
+                    tracing::warn!(object = %key, error = %status, "one of the cluster's first objects is missing");
+                }
+            }
+        }
+    }
+}
+
+fn key(first: &First) -> ObjectKey {
+    let metadata = &first.object["metadata"];
+    ObjectKey::new(text(metadata, "namespace"), text(metadata, "name"))
 }
 
 /// Creates an object, or brings the one that is there up to date.
 async fn provide(client: &Client, served: &Served, first: &First) -> Result<(), Status> {
     let resource = served.resource.group_version_resource();
-    let metadata = &first.object["metadata"];
-    let key = ObjectKey::new(text(metadata, "namespace"), text(metadata, "name"));
+    let key = key(first);
     let found = match served.table.get(&served.key(&key.namespace, &key.name)) {
         Some(_) => client.get(&resource, &key).await?,
         None => match client.create(&resource, &key.namespace, &first.object).await {

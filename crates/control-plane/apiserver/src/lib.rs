@@ -36,7 +36,7 @@ mod tokens;
 mod verbs;
 mod watcher;
 
-pub use bootstrap::bootstrap;
+pub use bootstrap::FirstObjects;
 pub use context::Context;
 pub use outcome::{Listed, Outcome, Payload};
 pub use pages::VERSION;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
-use windlass_apiserver::{ApiServer, Options, Server, Tokens, bootstrap};
+use windlass_apiserver::{ApiServer, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
@@ -40,6 +40,8 @@ pub(crate) struct ControlPlane {
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
+    /// Looks after the cluster's first objects.
+    first: JoinHandle<()>,
 }
 
 impl ControlPlane {
@@ -99,16 +101,20 @@ impl ControlPlane {
             client_ca_pem: keys.ca.certificate().to_pem(),
             front_proxy_ca_pem: keys.front_proxy_ca.certificate().to_pem(),
         };
-        bootstrap(&server, &facts)
+        let first = FirstObjects::new(&server, &facts);
+        first
+            .provide()
             .await
             .map_err(|status| Failure::during("the cluster's first objects cannot be made", status))?;
         bootstrapped.store(true, Ordering::Release);
+        let first = tokio::spawn(first.keep());
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
-        Ok(Self { server, keys, kubeconfig, stop, listener })
+        Ok(Self { server, keys, kubeconfig, stop, listener, first })
     }
 
     /// Lets requests finish, then closes the store.
     pub(crate) async fn stop(self) {
+        self.first.abort();
         self.stop.send_replace(true);
         if let Err(error) = self.listener.await {
             tracing::warn!(%error, "the listener ended badly");
@@ -206,8 +212,16 @@ fn write_kubeconfigs(settings: &Settings, keys: &Keys) -> Result<PathBuf, Failur
     let text = windlass_machinery::yaml::write(&config);
     let path = settings.data_dir.join(kubeconfig::FILE);
     for path in std::iter::once(&path).chain(&settings.write_kubeconfig) {
-        windlass_pki::write_private(path, text.as_bytes())
-            .map_err(|error| Failure::during("the kubeconfig cannot be written", error))?;
+        // A full disk keeps no cluster from starting that has started before.
+        if std::fs::read(path).is_ok_and(|written| written == text.as_bytes()) {
+            continue;
+        }
+        match windlass_pki::write_private(path, text.as_bytes()) {
+            Err(error) if path.exists() => {
+                tracing::warn!(path = %path.display(), %error, "the kubeconfig cannot be written anew and stays as it is");
+            }
+            written => written.map_err(|error| Failure::during("the kubeconfig cannot be written", error))?,
+        }
     }
     Ok(path)
 }

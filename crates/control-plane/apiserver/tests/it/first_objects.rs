@@ -6,20 +6,44 @@ use windlass_api::resource::{
 };
 use windlass_api::well_known::namespace;
 use windlass_api::{GroupVersionResource, ObjectKey};
-use windlass_apiserver::{ApiServer, bootstrap};
+use windlass_apiserver::{ApiServer, FirstObjects};
 use windlass_testing::Cluster;
 
 const BINDINGS: GroupVersionResource =
     GroupVersionResource::of("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
 
-async fn restart(cluster: &Cluster, address: &str) {
+fn first_objects(cluster: &Cluster, address: &str) -> FirstObjects {
     let facts = ApiServer {
         address: address.parse().unwrap(),
         port: 6443,
         client_ca_pem: "a new authority".to_owned(),
         front_proxy_ca_pem: "another".to_owned(),
     };
-    bootstrap(&cluster.server, &facts).await.unwrap();
+    FirstObjects::new(&cluster.server, &facts)
+}
+
+async fn restart(cluster: &Cluster, address: &str) {
+    first_objects(cluster, address).provide().await.unwrap();
+}
+
+/// Whoever may work in a namespace must not be able to keep the server from starting.
+#[tokio::test(start_paused = true)]
+async fn what_is_hindered_is_made_later() {
+    let cluster = Cluster::start().await;
+    let kubernetes = ObjectKey::new(namespace::DEFAULT, "kubernetes");
+    cluster.delete(&SERVICES, &kubernetes).await;
+    let mine = json!({"metadata": {"name": "mine"}, "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]}});
+    cluster.create(&SERVICES, namespace::DEFAULT, mine).await;
+    restart(&cluster, "192.0.2.1").await;
+    assert!(cluster.lacks(&SERVICES, &kubernetes).await);
+    let keeper = tokio::spawn(first_objects(&cluster, "192.0.2.1").keep());
+    cluster.delete(&SERVICES, &ObjectKey::new(namespace::DEFAULT, "mine")).await;
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert_eq!(cluster.get(&SERVICES, &kubernetes).await["spec"]["clusterIP"], "10.96.0.1");
+    cluster.delete(&SERVICES, &kubernetes).await;
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert!(!cluster.lacks(&SERVICES, &kubernetes).await, "and what somebody deletes is made anew");
+    keeper.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -107,7 +107,10 @@ impl Cluster {
             client_ca_pem: String::new(),
             front_proxy_ca_pem: String::new(),
         };
-        windlass_apiserver::bootstrap(&server, &bootstrap).await.expect("the API server's first objects");
+        windlass_apiserver::FirstObjects::new(&server, &bootstrap)
+            .provide()
+            .await
+            .expect("the API server's first objects");
         let admin = client(&server, User::new("admin", &["system:masters"]));
         for namespace in ["default", "kube-node-lease"] {
             let _ = admin.create(&NAMESPACES, "", &json!({"metadata": {"name": namespace}})).await;
