@@ -98,6 +98,41 @@ pub(super) fn is_empty(payload: &[u8]) -> bool {
     matches!(payload.get(8..), Some([] | [END]))
 }
 
+/// Whether a payload, which need not match its checksum, has every byte of its records: they reach from the start to [`END`], and nowhere
+/// in them are the zeros that an unwritten sector has. What is encrypted may have a zero, but no row of them.
+pub(super) fn has_all_records(payload: &[u8]) -> bool {
+    const FIXED: usize = 28;
+    const ZEROS: [u8; 16] = [0; 16];
+    let is_text = |bytes: &[u8]| !bytes.is_empty() && !bytes.contains(&0);
+    let Some(mut rest) = payload.get(8..) else { return false };
+    while let Some((&flags, after)) = rest.split_first() {
+        if flags == END {
+            return after.is_empty();
+        }
+        let mut read = || -> Option<bool> {
+            rest = after.get(FIXED..)?;
+            let mut part = || {
+                let (length, after) = rest.split_first_chunk::<4>()?;
+                let (part, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+                rest = after;
+                Some(part)
+            };
+            let (table, key, value) = (part()?, part()?, part()?);
+            let is_value = match flags {
+                DELETED => value.is_empty(),
+                SEALED => !value.windows(ZEROS.len()).any(|window| window == ZEROS),
+                0 => is_text(value),
+                _ => return None,
+            };
+            Some(is_text(table) && is_text(key) && is_value)
+        };
+        if read() != Some(true) {
+            return false;
+        }
+    }
+    false
+}
+
 /// Why a payload with a right checksum cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PayloadError {

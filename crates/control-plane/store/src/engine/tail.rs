@@ -2,16 +2,16 @@
 //!
 //! A frame is written over zeros, or at the end of the file, and acknowledged after its sync; the next one is written only then. A crash
 //! in between leaves some of its sectors, each from its start to somewhere, and zeros in the place of the rest. So what another sound
-//! frame follows, what has no sector that ends in zeros, and what is one bit away from a sound frame was written whole, and has been damaged
-//! later.
+//! frame follows, what has no sector that ends in zeros, what has all its records, and what is one bit away from a sound frame with all its
+//! records was written whole, and has been damaged later.
 
-use super::frame::{HEADER, checksum, is_sound, read_records, revision_before, split_frame};
+use super::frame::{
+    FRAME_MAX, HEADER, checksum, has_all_records, is_sound, read_records, revision_before, split_frame,
+};
 use super::home::Home;
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
-/// In a longer payload a bit that would mend a torn frame by chance is no longer out of the question.
-const MENDED_BYTES_MAX: usize = 4096;
 /// The polynomial of CRC-32C, its bits reversed.
 const CASTAGNOLI: u32 = 0x82F6_3B78;
 
@@ -37,7 +37,8 @@ pub(super) fn judge(home: &Home, bytes: &[u8], end: usize, revision: u64) -> Tai
         return Tail::Followed { next, until: reached(home, &rest[at..], next) };
     }
     let is_whole = !has_hole(rest, last + 1, end) && ends_by(rest, last + 1);
-    let is_damaged = is_whole || length_has_flipped(rest) || bit_has_flipped(rest);
+    let has_all = announced(rest).is_some_and(has_all_records);
+    let is_damaged = is_whole || has_all || length_has_flipped(rest) || bit_has_flipped(rest);
     if is_damaged { Tail::Damaged } else { Tail::Torn }
 }
 
@@ -79,26 +80,33 @@ fn length_has_flipped(bytes: &[u8]) -> bool {
     })
 }
 
+/// The payload of the frame that begins here, as long as its header says.
+fn announced(bytes: &[u8]) -> Option<&[u8]> {
+    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    bytes.get(HEADER..)?.get(..length).filter(|payload| (1..=FRAME_MAX).contains(&payload.len()))
+}
+
 /// Whether the frame is sound but for one bit after its length. The checksum of a difference depends on its place alone, so the
-/// payload is gone through once, from its end.
+/// payload is gone through once, from its end. In a long payload there may be such a bit by chance: mended, the frame must have all its
+/// records as well.
 fn bit_has_flipped(bytes: &[u8]) -> bool {
-    let Some(header) = bytes.first_chunk::<HEADER>() else { return false };
-    let [a, b, c, d, expected @ ..] = *header;
-    let length = u32::from_le_bytes([a, b, c, d]) as usize;
-    let Some(payload) = bytes[HEADER..].get(..length).filter(|payload| (1..=MENDED_BYTES_MAX).contains(&payload.len()))
-    else {
-        return false;
-    };
-    let difference = checksum(&header[..4], payload) ^ u32::from_le_bytes(expected);
-    if difference.count_ones() == 1 {
+    let (Some(header), Some(payload)) = (bytes.first_chunk::<HEADER>(), announced(bytes)) else { return false };
+    let (length, expected) = header.split_at(4);
+    let expected = expected.first_chunk().map_or(0, |expected| u32::from_le_bytes(*expected));
+    let difference = checksum(length, payload) ^ expected;
+    if difference.count_ones() == 1 && has_all_records(payload) {
         return true;
     }
     // What the last bit adds to a checksum; with each bit that follows it is divided once more.
     let mut added = CASTAGNOLI;
-    (0..payload.len() * 8).any(|_| {
+    (0..payload.len() * 8).any(|from_end| {
         let is_found = added == difference;
         added = (added >> 1) ^ if added & 1 == 1 { CASTAGNOLI } else { 0 };
-        is_found
+        is_found && {
+            let mut mended = payload.to_vec();
+            mended[payload.len() - 1 - from_end / 8] ^= 0x80 >> (from_end % 8);
+            has_all_records(&mended)
+        }
     })
 }
 
@@ -136,6 +144,42 @@ mod tests {
             let mut torn = frame.clone();
             torn[cut..].fill(0);
             assert!(!length_has_flipped(&torn) && !bit_has_flipped(&torn), "{cut}");
+        }
+    }
+
+    /// Batches of any size: a flipped bit is damage, and what a crash leaves, sector by sector, is torn.
+    #[test]
+    fn large_batches() {
+        let home = Home {
+            disk: std::sync::Arc::new(crate::engine::SystemDisk),
+            directory: "/none".into(),
+            cipher: Cipher::new(None, &[]),
+            sizes: crate::engine::Sizes::default(),
+            health: std::sync::Arc::new(crate::health::Health::new()),
+        };
+        let judged = |bytes: &[u8], end: usize| judge(&home, bytes, end, 1);
+        for (records, bytes) in [(1, 5_000), (12, 1_200), (40, 500)] {
+            let template = windlass_machinery::json::Template::new(&serde_json::json!({"data": "x".repeat(bytes)}));
+            let items: Vec<_> =
+                (0..records).map(|n| crate::item::Item::new(&format!("a/{n}"), &template, 2 + n, 2 + n, 0)).collect();
+            for end in [8, 8 + 137] {
+                let mut file = vec![1; end];
+                push_frame(&mut file, 1, items.iter().map(|item| ("pods", item, false)), &Cipher::new(None, &[]));
+                let whole = file.len();
+                for bit in (end * 8..whole * 8).step_by(611) {
+                    let mut flipped = file.clone();
+                    flipped[bit / 8] ^= 1 << (bit % 8);
+                    flipped.extend([0; 700]);
+                    assert_eq!(judged(&flipped, end), Tail::Damaged, "{records} {bit}");
+                }
+                for sector in 0..whole / SECTOR {
+                    let mut torn = file.clone();
+                    let from = (sector * SECTOR).max(end);
+                    torn[from..((sector + 1) * SECTOR).min(whole)].fill(0);
+                    torn.extend([0; 700]);
+                    assert_eq!(judged(&torn, end), Tail::Torn, "{records} {sector}");
+                }
+            }
         }
     }
 
