@@ -11,6 +11,7 @@ use windlass_store::{Disk, DiskFile, SystemDisk};
 /// A disk that works until [`FailingDisk::fail`]; from then on no sync of a file succeeds.
 #[derive(Clone, Default)]
 pub struct FailingDisk {
+    disk: Arc<SystemDisk>,
     fails: Arc<AtomicBool>,
 }
 
@@ -26,47 +27,47 @@ impl FailingDisk {
 
 impl Disk for FailingDisk {
     fn make_directory(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.make_directory(path)
+        self.disk.make_directory(path)
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.remove_directory(path)
+        self.disk.remove_directory(path)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.sync_directory(path)
+        self.disk.sync_directory(path)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        SystemDisk.list(directory)
+        self.disk.list(directory)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        SystemDisk.read(path)
+        self.disk.read(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.file(SystemDisk.create(path))
+        self.file(self.disk.create(path))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.file(SystemDisk.open(path))
+        self.file(self.disk.open(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        SystemDisk.rename(from, to)
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        SystemDisk.remove(path)
+        self.disk.remove(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send>> {
-        SystemDisk.lock(path)
+        self.disk.lock(path)
     }
 
     fn spawn(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
-        SystemDisk.spawn(name, work)
+        self.disk.spawn(name, work)
     }
 }
 

@@ -138,7 +138,8 @@ impl Store {
     /// housekeeping.
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let health = Arc::new(Health::new());
-        let (engine, loaded) = engine::open(&options, Arc::new(SystemDisk), Sizes::default(), health.clone())?;
+        let (engine, loaded) =
+            engine::open(&options, Arc::new(SystemDisk::default()), Sizes::default(), health.clone())?;
         let (store, committer) = Self::over(loaded, engine, options.clock, health);
         let thread = std::thread::Builder::new().name("store-committer".to_owned());
         thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;

@@ -3,13 +3,16 @@
 //!
 //! Nothing here retries, syncs or tidies up by itself; what a failed call leaves behind is the caller's affair.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 
 /// A file system with the engine's folder on it.
 pub trait Disk: Send + Sync {
@@ -66,7 +69,12 @@ pub(super) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut offset: u64) 
 }
 
 /// The machine's own file systems.
-pub struct SystemDisk;
+#[derive(Debug, Default)]
+pub struct SystemDisk {
+    /// Those that have been synced once, open for the next time: that a process has no descriptors left must not look like a disk that
+    /// has failed.
+    directories: Mutex<HashMap<PathBuf, Arc<File>>>,
+}
 
 impl Disk for SystemDisk {
     fn make_directory(&self, path: &Path) -> io::Result<()> {
@@ -74,11 +82,21 @@ impl Disk for SystemDisk {
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.directories.lock().remove(path);
         fs::remove_dir(path)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let known = self.directories.lock().get(path).cloned();
+        let directory = match known {
+            Some(directory) => directory,
+            None => {
+                let opened = Arc::new(File::open(path)?);
+                self.directories.lock().insert(path.to_owned(), opened.clone());
+                opened
+            }
+        };
+        directory.sync_all()
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {

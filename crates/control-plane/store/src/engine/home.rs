@@ -72,6 +72,7 @@ impl Home {
             }
             to_make.pop();
         }
-        Ok(())
+        // Now there is a descriptor for it; later there may be none.
+        self.disk.sync_directory(&self.directory)
     }
 }

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn large_batches() {
         let home = Home {
-            disk: std::sync::Arc::new(crate::engine::SystemDisk),
+            disk: std::sync::Arc::new(crate::engine::SystemDisk::default()),
             directory: "/none".into(),
             cipher: Cipher::new(None, &[]),
             sizes: crate::engine::Sizes::default(),
