@@ -84,6 +84,7 @@ impl Cluster {
             node_ports: 30000..=32767,
             advertised_address: address.to_owned(),
             kubelets: None,
+            outgoing_max: 1000,
         });
         let admin = Client::new(Arc::new(Direct::new(server.clone(), admin(), "test")));
         Self { server, clock, admin, ca, is_paused: false, begun: clock.now() }

@@ -24,6 +24,7 @@ mod gate;
 pub mod http;
 mod list_token;
 mod outcome;
+mod outgoing;
 pub mod pages;
 mod registry;
 mod reviews;

@@ -22,6 +22,7 @@ use crate::connector::Connector;
 use crate::context::Context;
 use crate::gate::Gate;
 use crate::outcome::Outcome;
+use crate::outgoing::Outgoing;
 use crate::pages::{Health, Pages};
 use crate::registry::{Registry, Served};
 use crate::reviews;
@@ -47,6 +48,8 @@ pub struct Options {
     pub advertised_address: String,
     /// How kubelets are spoken to: whom to trust, and who we are. Without it, nothing that goes through a kubelet works.
     pub kubelets: Option<rustls::ClientConfig>,
+    /// Connections to kubelets, pods and Services at once.
+    pub outgoing_max: usize,
 }
 
 pub struct Server {
@@ -54,6 +57,7 @@ pub struct Server {
     pub(crate) gate: Gate,
     pub(crate) pages: Pages,
     pub(crate) connector: Connector,
+    pub(crate) outgoing: Arc<Outgoing>,
 }
 
 impl Server {
@@ -69,6 +73,7 @@ impl Server {
             gate: Gate::new(storage.clone(), options.admission, options.tokens),
             pages,
             connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
+            outgoing: Outgoing::new(options.outgoing_max),
             storage,
         })
     }

@@ -22,8 +22,9 @@ const SMALL_MAX: u64 = 50_000;
 const REPORT_EVERY: u64 = 1024;
 /// What nobody asks about for so long is forgotten.
 const ASKED_WITHIN: Duration = Duration::from_secs(600);
-/// Of the time, a tree is counted at most the tenth part.
+/// Of the time, a tree is counted at most the tenth part, until that would be a longer rest than the second.
 const REST: u32 = 10;
+const REST_MAX: Duration = Duration::from_secs(60);
 
 /// Counts trees. Clones share what they know.
 #[derive(Clone)]
@@ -178,8 +179,13 @@ impl Meter {
         let usage = match counted {
             Ok(usage) => Some(usage),
             Err(Errno::NOENT | Errno::NOTDIR) => None,
-            // Whoever shapes the tree may have changed it under our feet: it does not become smaller by that.
-            Err(_) => Some(known.whole.map_or(found, |(before, ..)| before.at_least(found))),
+            // Whoever shapes the tree may have changed it under our feet: what was found counts, and the next who asks has it counted again.
+            Err(_) => {
+                known.so_far = found;
+                known.counting = false;
+                self.shared.counted.notify_all();
+                return;
+            }
         };
         known.whole = usage.map(|usage| (usage, began, began.elapsed()));
         known.is_large = usage.is_some_and(|usage| usage.inodes > self.shared.small_max);
@@ -202,7 +208,7 @@ impl Known {
     }
 
     fn is_due(&self, now: Instant, good_for: Duration) -> bool {
-        self.whole.is_none_or(|(_, at, took)| now.duration_since(at) >= good_for.max(took * REST))
+        self.whole.is_none_or(|(_, at, took)| now.duration_since(at) >= good_for.max((took * REST).min(REST_MAX)))
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -1,7 +1,8 @@
 //! Walking a tree with one descriptor, however deep it is.
 //!
 //! Down goes by name, up by `..`; that going up leads where we came from is checked, for the tree may be moved while it is
-//! walked. Mounted file systems and whatever vanishes on the way are left out.
+//! walked. Then the way is gone down again from the root, as far as it is still there, and from there the walk goes on: nobody ends it
+//! by moving a directory. Mounted file systems and whatever vanishes on the way are left out.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -10,6 +11,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, stat
 use rustix::io::{Errno, Result};
 
 use crate::{Links, open_dir};
+
+/// Ways that are gone down again in one walk; a tree that moves more than that has no end.
+const RETURNS_MAX: usize = 100_000;
 
 /// A file of the tree as it was found: `name` in the directory `parent`, not followed.
 pub struct Entry<'a> {
@@ -32,6 +36,7 @@ pub fn walk(root: &OwnedFd, mut visit: impl FnMut(Entry<'_>) -> Result<()>) -> R
     let mut current = open_dir(root, b"", Links::Refused)?;
     let mut left = visit_files(&current, &mut visit)?;
     let mut levels: Vec<Level> = Vec::new();
+    let mut returns = 0;
     loop {
         if let Some(name) = left.pop() {
             let child = match open_dir(&current, name.to_bytes(), Links::Refused) {
@@ -45,15 +50,39 @@ pub fn walk(root: &OwnedFd, mut visit: impl FnMut(Entry<'_>) -> Result<()>) -> R
             current = child;
             continue;
         }
-        let Some(level) = levels.pop() else { return Ok(()) };
+        let Some(level) = levels.last() else { return Ok(()) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        current = openat(&current, c"..", flags, Mode::empty())?;
-        if identity(&fstat(&current)?) != level.identity {
-            return Err(Errno::STALE);
-        }
+        let above = openat(&current, c"..", flags, Mode::empty())?;
+        current = if identity(&fstat(&above)?) == level.identity {
+            above
+        } else {
+            returns += 1;
+            if returns > RETURNS_MAX {
+                return Err(Errno::STALE);
+            }
+            go_back(root, &mut levels)?
+        };
+        let Some(level) = levels.pop() else { return Ok(()) };
         left = level.left;
         visit_one(&current, &level.entered, &mut visit)?;
     }
+}
+
+/// Goes down to the last of `levels` whose way is still there, and forgets those below it.
+fn go_back(root: &OwnedFd, levels: &mut Vec<Level>) -> Result<OwnedFd> {
+    let mut current = open_dir(root, b"", Links::Refused)?;
+    for depth in 1..levels.len() {
+        let next = match open_dir(&current, levels[depth - 1].entered.to_bytes(), Links::Refused) {
+            Ok(next) if identity(&fstat(&next)?) == levels[depth].identity => next,
+            Ok(_) | Err(Errno::NOENT | Errno::XDEV | Errno::LOOP | Errno::NOTDIR) => {
+                levels.truncate(depth);
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        current = next;
+    }
+    Ok(current)
 }
 
 /// Visits the files of a directory and returns its directories.
@@ -126,6 +155,34 @@ mod tests {
         assert_eq!(found.len(), 6);
         assert!(at("c") < at("b") && at("b") < at("a") && at("d") < at("a"));
         assert!(at("e") < 6 && at("link") < 6);
+    }
+
+    #[test]
+    fn a_directory_that_is_moved_ends_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        for way in ["a/b/c/d", "m", "z"] {
+            fs::create_dir_all(at(way)).unwrap();
+        }
+        for file in ["a/b/c/d/deep", "a/one", "m/two", "z/three"] {
+            fs::write(at(file), "").unwrap();
+        }
+        let root = OwnedFd::from(File::open(dir.path()).unwrap());
+        let mut found = Vec::new();
+        walk(&root, |entry| {
+            let name = entry.name.to_string_lossy().into_owned();
+            if name == "deep" {
+                // Out of the way that leads up, and away from under the walk.
+                fs::rename(at("a/b/c"), at("a/moved")).unwrap();
+                fs::rename(at("a/b"), at("elsewhere")).unwrap();
+            }
+            found.push(name);
+            Ok(())
+        })
+        .unwrap();
+        for name in ["deep", "one", "two", "three", "a", "m", "z"] {
+            assert!(found.iter().any(|found| found == name), "{name} in {found:?}");
+        }
     }
 
     #[test]

@@ -78,6 +78,8 @@ impl ControlPlane {
             node_ports: 30000..=32767,
             advertised_address: format!("{node_ip}:{port}"),
             kubelets: Some(kubelet_tls(&keys)?),
+            // Beside the quarter of the open files that is for clients, half as many go on to somebody else.
+            outgoing_max: Limits::of_open_files(super::open_files::max()).connections_max / 2,
         });
         let bootstrapped = Arc::new(AtomicBool::new(false));
         let done = bootstrapped.clone();

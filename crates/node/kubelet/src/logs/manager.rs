@@ -22,6 +22,8 @@ use crate::shared::Shared;
 
 /// From one look at what was written to the next.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same where the kernel does not tell.
+const PAUSE_OF_THE_BLIND: Duration = Duration::from_secs(1);
 /// Compressing is never urgent.
 const COMPRESSIONS_MAX: usize = 1;
 
@@ -30,8 +32,10 @@ struct Manager {
     bytes_max: u64,
     /// The logs of running containers, by the containers' IDs.
     logs: HashMap<String, PathBuf>,
-    /// `None` where the kernel has none left to give: then there is the interval.
+    /// `None` where the kernel has none left to give: pods without a user namespace share root's number of them.
     watch: Option<Watch>,
+    /// Not every log is watched.
+    is_blind: bool,
     compressing: Arc<Mutex<HashSet<PathBuf>>>,
     compressions: Arc<Semaphore>,
 }
@@ -51,6 +55,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared,
         bytes_max,
         logs: HashMap::new(),
+        is_blind: watch.is_err(),
         watch: watch.ok(),
         compressing: Arc::default(),
         compressions: Arc::new(Semaphore::new(COMPRESSIONS_MAX)),
@@ -82,10 +87,14 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 impl Manager {
     async fn written(&self, after: Instant) -> Change {
         tokio::time::sleep_until(after).await;
-        match &self.watch {
-            Some(watch) => watch.changed().await.unwrap_or(Change::Unknown),
-            None => std::future::pending().await,
-        }
+        let changed = async {
+            match &self.watch {
+                Some(watch) => watch.changed().await.unwrap_or(Change::Unknown),
+                None => std::future::pending().await,
+            }
+        };
+        let patience = if self.is_blind { PAUSE_OF_THE_BLIND } else { Duration::MAX };
+        tokio::time::timeout(patience, changed).await.unwrap_or(Change::Unknown)
     }
 
     /// Finds the logs of the containers that run.
@@ -110,9 +119,16 @@ impl Manager {
         let directories: BTreeSet<&Path> = self.logs.values().filter_map(|path| path.parent()).collect();
         let Some(watch) = &mut self.watch else { return };
         watch.retain(&directories);
+        let was_blind = std::mem::replace(&mut self.is_blind, false);
         for directory in directories {
-            if let Err(error) = watch.add(directory) {
-                tracing::debug!(path = %directory.display(), %error, "a log is not watched");
+            // One that is gone needs none.
+            if let Err(error) = watch.add(directory)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                self.is_blind = true;
+                if !was_blind {
+                    tracing::warn!(path = %directory.display(), %error, "not every log is watched: all are looked at every second");
+                }
             }
         }
     }

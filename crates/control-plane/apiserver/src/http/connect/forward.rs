@@ -25,6 +25,7 @@ use windlass_pki::client_identity;
 
 use crate::http::path::ResourcePath;
 use crate::http::response::{Body, full};
+use crate::outgoing::Permit;
 use crate::server::Server;
 use crate::subresources::target::{Purpose, Security, Target, is_proxyable, not_allowed};
 
@@ -74,6 +75,7 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 pub(super) async fn forward(
     server: &Arc<Server>,
     target: Target,
+    permit: Permit,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
     let broken = |error: hyper::Error| unreachable(&target, &ExchangeError::of(&error));
@@ -91,14 +93,14 @@ pub(super) async fn forward(
     let (outgoing, client) = outgoing(&target, request, upgrade)?;
     let answer = sender.send_request(outgoing).await.map_err(broken)?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(tunnel(client, answer));
+        return Ok(tunnel(client, answer, permit));
     }
     if target.purpose == Purpose::Log && !answer.status().is_success() {
         return Err(refused(answer).await);
     }
     match &target.prefix {
         Some(prefix) if is_html(answer.headers()) => rewritten(&target, prefix, answer).await,
-        _ => Ok(hand_back(&target, answer)),
+        _ => Ok(held(hand_back(&target, answer), permit)),
     }
 }
 
@@ -226,9 +228,10 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Answers with the switch of protocols, and then hands bytes to and fro until both sides have ended.
-fn tunnel(client: ClientUpgrade, mut answer: Response<Incoming>) -> Response<Body> {
+fn tunnel(client: ClientUpgrade, mut answer: Response<Incoming>, permit: Permit) -> Response<Body> {
     let target = hyper::upgrade::on(&mut answer);
     tokio::spawn(async move {
+        let _permit = permit;
         let (client, target) = match tokio::try_join!(client, target) {
             Ok(both) => both,
             Err(error) => return tracing::debug!(%error, "an upgraded connection did not come about"),
@@ -240,6 +243,16 @@ fn tunnel(client: ClientUpgrade, mut answer: Response<Incoming>) -> Response<Bod
     });
     let (parts, _) = answer.into_parts();
     Response::from_parts(parts, full(""))
+}
+
+/// An answer that holds the permit of its connection until all of it has been handed on.
+fn held(answer: Response<Body>, permit: Permit) -> Response<Body> {
+    answer.map(|body| {
+        BodyExt::boxed(body.map_frame(move |frame| {
+            let _held = &permit;
+            frame
+        }))
+    })
 }
 
 /// The target's answer as the client gets it.

@@ -69,7 +69,10 @@ impl Frontend {
             return Ok(redirect);
         }
         match target(&self.server.storage, found, subresource, query)? {
-            Some(target) => forward::forward(&self.server, target, request).await,
+            Some(target) => {
+                let permit = self.server.outgoing.take(&context.user)?;
+                forward::forward(&self.server, target, permit, request).await
+            }
             None => Ok(super::response::plain(http::StatusCode::OK, "text/plain", "")),
         }
     }
