@@ -84,6 +84,7 @@ mod tests {
         let admins: Vec<_> = (0..100).map_while(|_| outgoing.take(&admin).ok()).collect();
         assert_eq!(admins.len(), 2);
         drop((jane, others, admins));
-        assert_eq!((outgoing.open.lock().all, outgoing.open.lock().by_user.len()), (0, 0));
+        let open = outgoing.open.lock();
+        assert_eq!((open.all, open.by_user.len()), (0, 0));
     }
 }
