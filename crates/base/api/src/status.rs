@@ -196,15 +196,9 @@ impl Status {
         Self::new(400, Reason::BadRequest, message)
     }
 
-    pub fn method_not_allowed(resource: &GroupResource, action: &str) -> Self {
-        let message = format!("{action} is not supported on resources of kind {:?}", resource.to_string());
-        let mut status = Self::new(405, Reason::MethodNotAllowed, message);
-        status.details = Some(Box::new(Details {
-            group: resource.group.clone().into_owned(),
-            kind: resource.resource.clone().into_owned(),
-            ..Details::default()
-        }));
-        status
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::new(405, Reason::MethodNotAllowed, message)
     }
 
     pub fn not_acceptable(accepted: &str) -> Self {

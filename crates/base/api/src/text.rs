@@ -25,6 +25,12 @@ pub fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
+/// Whether Go calls the character printable: neither control nor format, and of all spaces only the common one.
+pub fn is_printable(c: char) -> bool {
+    let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    c == ' ' || !(c.is_control() || c.is_whitespace() || is_format)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +47,11 @@ mod tests {
     fn causes_are_said_once() {
         let error = Outer(std::io::Error::other("no disk").into());
         assert_eq!(with_causes(&error), "the file cannot be opened: no disk");
+    }
+
+    #[test]
+    fn what_is_printable() {
+        assert!("aü 漢!€".chars().all(is_printable));
+        assert!(!['\0', '\n', '\u{a0}', '\u{200b}', '\u{feff}'].into_iter().any(is_printable));
     }
 }

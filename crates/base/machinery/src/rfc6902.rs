@@ -1,11 +1,13 @@
-//! JSON patch (RFC 6902) by a stranger: the library's operations, with upstream's bounds on their number and on what they copy, and
-//! ours on how deep the result may be.
+//! JSON patch (RFC 6902) as upstream's library does it, which is more lenient than the RFC: a member that is absent is like one
+//! that is null, so `replace` makes it and `test` finds null in it; indexes may be negative or have leading zeros; an `add` without a
+//! value adds null. Clients have come to rely on it.
+//!
+//! Bounded as upstream in the number of operations and in what they copy, and by us in how deep the result may be.
 //!
 //! Cost: one pass over each value that an operation adds, copies or moves.
-//! Source: apiserver `endpoints/handlers/patch.go`; evanphx/json-patch `AccumulatedCopySizeLimit`.
+//! Source: apiserver `endpoints/handlers/patch.go`; evanphx/json-patch v4.
 
-use json_patch::{Patch, PatchOperation};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::decode::DEPTH_MAX;
 
@@ -32,58 +34,219 @@ pub enum JsonPatchError {
     #[error("the patch moves more than {MOVED_NODES_MAX} values")]
     MovesTooMuch,
     /// It does not fit the document.
-    #[error("{0}")]
-    Unfit(String),
+    #[error("{operation} at {path:?}: {why}")]
+    Unfit { operation: String, path: String, why: &'static str },
 }
 
 /// Applies the operations to a document. A document that was refused is half changed.
 pub fn apply(document: &mut Value, operations: &Value) -> Result<(), JsonPatchError> {
-    if let Some(count) = operations.as_array().map(Vec::len).filter(|count| *count > OPERATIONS_MAX) {
-        return Err(JsonPatchError::TooMany(count));
+    let operations = match operations {
+        Value::Array(operations) => operations.as_slice(),
+        Value::Null => &[],
+        other => return Err(malformed(other, "", "[]handlers.jsonPatchOp")),
+    };
+    if operations.len() > OPERATIONS_MAX {
+        return Err(JsonPatchError::TooMany(operations.len()));
     }
-    let Patch(operations) =
-        serde_json::from_value(operations.clone()).map_err(|error| JsonPatchError::Malformed(error.to_string()))?;
-    let mut bounds = Bounds::default();
-    for operation in &operations {
-        bounds.check(document, operation)?;
-        json_patch::patch_unsafe(document, std::slice::from_ref(operation))
-            .map_err(|error| JsonPatchError::Unfit(error.to_string()))?;
-    }
-    Ok(())
+    let operations: Vec<Operation<'_>> = operations.iter().map(Operation::read).collect::<Result<_, _>>()?;
+    let mut taken = Taken::default();
+    operations.iter().try_for_each(|operation| operation.apply(document, &mut taken))
+}
+
+/// One step of a patch. What it does not say is `None`.
+#[derive(Default)]
+struct Operation<'a> {
+    op: Option<&'a str>,
+    path: Option<&'a str>,
+    from: Option<&'a str>,
+    /// Null and nothing are told apart by nobody but `test`, which finds either in what is absent.
+    value: Option<&'a Value>,
 }
 
 /// What the operations so far have taken.
 #[derive(Default)]
-struct Bounds {
+struct Taken {
     copied_bytes: usize,
     moved_nodes: usize,
 }
 
-impl Bounds {
-    /// Refuses an operation that would make too much, before it does.
-    fn check(&mut self, document: &Value, operation: &PatchOperation) -> Result<(), JsonPatchError> {
-        match operation {
-            PatchOperation::Add(add) => fits(add.path.count(), height(&add.value).0),
-            PatchOperation::Replace(replace) => fits(replace.path.count(), height(&replace.value).0),
-            PatchOperation::Copy(copy) => {
-                let Some(value) = document.pointer(copy.from.as_str()) else { return Ok(()) };
-                fits(copy.path.count(), height(value).0)?;
-                self.copied_bytes = self.copied_bytes.saturating_add(value.to_string().len());
-                let copied = self.copied_bytes;
-                if copied > COPIED_BYTES_MAX { Err(JsonPatchError::CopiesTooMuch(copied)) } else { Ok(()) }
+impl<'a> Operation<'a> {
+    fn read(operation: &'a Value) -> Result<Self, JsonPatchError> {
+        let map = match operation {
+            Value::Object(map) => map,
+            // An operation that is none: refused when its turn comes.
+            Value::Null => return Ok(Self::default()),
+            other => return Err(malformed(other, "", "handlers.jsonPatchOp")),
+        };
+        let text = |field: &str| match map.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(other) => Err(malformed(other, field, "string")),
+        };
+        Ok(Self { op: text("op")?, path: text("path")?, from: text("from")?, value: map.get("value") })
+    }
+
+    fn apply(&self, document: &mut Value, taken: &mut Taken) -> Result<(), JsonPatchError> {
+        let op = self.op.unwrap_or("unknown");
+        let refuse = |path: Option<&str>, why| {
+            let path = path.unwrap_or_default().to_owned();
+            Err(JsonPatchError::Unfit { operation: op.to_owned(), path, why })
+        };
+        let Some(path) = self.path else { return refuse(None, "the operation has no path") };
+        let value = self.value.unwrap_or(&Value::Null);
+        let done = match op {
+            "add" => {
+                fits(depth(path), height(value).0)?;
+                add(document, path, value.clone())
             }
-            PatchOperation::Move(moved) => {
-                let Some(value) = document.pointer(moved.from.as_str()) else { return Ok(()) };
-                let (height, nodes) = height(value);
-                self.moved_nodes = self.moved_nodes.saturating_add(nodes);
-                if self.moved_nodes > MOVED_NODES_MAX {
-                    return Err(JsonPatchError::MovesTooMuch);
+            "remove" => remove(document, path).map(drop),
+            "replace" if path.is_empty() && value.is_object() => {
+                *document = value.clone();
+                Ok(())
+            }
+            "replace" if path.is_empty() => Err("it must be an object"),
+            "replace" => {
+                fits(depth(path), height(value).0)?;
+                replace(document, path, value.clone())
+            }
+            "test" => test(document, path, self.value),
+            "copy" | "move" => {
+                let Some(from) = self.from else { return refuse(None, "the operation has no from") };
+                let found = match get(document, from) {
+                    Ok(found) => found,
+                    Err(why) => return refuse(Some(from), why),
+                };
+                let (levels, nodes) = found.map_or((1, 1), height);
+                if op == "copy" {
+                    fits(depth(path), levels)?;
+                    let copy = found.cloned().unwrap_or_default();
+                    taken.copied_bytes = taken.copied_bytes.saturating_add(copy.to_string().len());
+                    if taken.copied_bytes > COPIED_BYTES_MAX {
+                        return Err(JsonPatchError::CopiesTooMuch(taken.copied_bytes));
+                    }
+                    add(document, path, copy)
+                } else {
+                    taken.moved_nodes = taken.moved_nodes.saturating_add(nodes);
+                    if taken.moved_nodes > MOVED_NODES_MAX {
+                        return Err(JsonPatchError::MovesTooMuch);
+                    }
+                    fits(depth(path), levels)?;
+                    remove(document, from).and_then(|moved| add(document, path, moved))
                 }
-                fits(moved.path.count(), height)
             }
-            PatchOperation::Remove(_) | PatchOperation::Test(_) => Ok(()),
+            _ => Err("there is no such operation"),
+        };
+        done.or_else(|why| refuse(Some(path), why))
+    }
+}
+
+/// Go's words for a value of the wrong type.
+fn malformed(found: &Value, field: &str, wanted: &str) -> JsonPatchError {
+    let found = match found {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let place = match field {
+        "" => "value".to_owned(),
+        field => format!("struct field jsonPatchOp.{field}"),
+    };
+    JsonPatchError::Malformed(format!("json: cannot unmarshal {found} into Go {place} of type {wanted}"))
+}
+
+const NO_PLACE: &str = "there is no such place";
+const NO_INDEX: &str = "there is no such index";
+const NO_KEY: &str = "there is no such key";
+
+/// Where a value is, or would be.
+enum Place<'a> {
+    Member(&'a mut Map<String, Value>, String),
+    Item(&'a mut Vec<Value>, String),
+}
+
+/// How many levels stand above the value at the path.
+fn depth(path: &str) -> usize {
+    path.matches('/').count()
+}
+
+/// The tokens of a path. What stands before the first slash does not count.
+fn tokens(path: &str) -> impl Iterator<Item = String> + '_ {
+    path.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"))
+}
+
+/// Follows a path up to its last token; the object or list that it leads to must be there.
+fn place<'a>(document: &'a mut Value, path: &str) -> Result<Place<'a>, &'static str> {
+    let mut tokens: Vec<String> = tokens(path).collect();
+    let last = tokens.pop().ok_or(NO_PLACE)?;
+    let mut at = document;
+    for token in &tokens {
+        at = match at {
+            Value::Object(map) => map.get_mut(token),
+            Value::Array(items) => index(token, items.len()).and_then(|index| items.get_mut(index)),
+            _ => None,
+        }
+        .ok_or(NO_PLACE)?;
+    }
+    match at {
+        Value::Object(map) => Ok(Place::Member(map, last)),
+        Value::Array(items) => Ok(Place::Item(items, last)),
+        _ => Err(NO_PLACE),
+    }
+}
+
+/// The index that a token means in a list of so many items; a negative one counts from the end.
+fn index(token: &str, count: usize) -> Option<usize> {
+    let index: isize = token.parse().ok()?;
+    let index = if index < 0 { count.checked_sub(index.unsigned_abs())? } else { index.unsigned_abs() };
+    (index < count).then_some(index)
+}
+
+/// The value at a path: `None` for a member that is not there.
+fn get<'a>(document: &'a mut Value, path: &str) -> Result<Option<&'a Value>, &'static str> {
+    match place(document, path)? {
+        Place::Member(map, key) => Ok(map.get(&key)),
+        Place::Item(items, token) => index(&token, items.len()).map(|index| Some(&items[index])).ok_or(NO_INDEX),
+    }
+}
+
+fn add(document: &mut Value, path: &str, value: Value) -> Result<(), &'static str> {
+    match place(document, path)? {
+        Place::Member(map, key) => drop(map.insert(key, value)),
+        Place::Item(items, token) if token == "-" => items.push(value),
+        // One place more than there are items.
+        Place::Item(items, token) => items.insert(index(&token, items.len() + 1).ok_or(NO_INDEX)?, value),
+    }
+    Ok(())
+}
+
+fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), &'static str> {
+    match place(document, path)? {
+        Place::Member(map, key) => drop(map.insert(key, value)),
+        Place::Item(items, token) => {
+            let index = index(&token, items.len()).ok_or(NO_INDEX)?;
+            items[index] = value;
         }
     }
+    Ok(())
+}
+
+fn remove(document: &mut Value, path: &str) -> Result<Value, &'static str> {
+    match place(document, path)? {
+        Place::Member(map, key) => map.remove(&key).ok_or(NO_KEY),
+        Place::Item(items, token) => Ok(items.remove(index(&token, items.len()).ok_or(NO_INDEX)?)),
+    }
+}
+
+fn test(document: &mut Value, path: &str, wanted: Option<&Value>) -> Result<(), &'static str> {
+    let found = if path.is_empty() { Some(&*document) } else { get(document, path)? };
+    let is_same = match found.filter(|found| !found.is_null()) {
+        None => wanted.is_none_or(Value::is_null),
+        Some(found) => wanted == Some(found),
+    };
+    if is_same { Ok(()) } else { Err("the value is another one") }
 }
 
 fn fits(depth: usize, height: usize) -> Result<(), JsonPatchError> {
@@ -126,9 +289,60 @@ mod tests {
             {"op": "replace", "path": "/a", "value": null},
         ]);
         assert_eq!(patched(json!({"a": [1]}), operations).unwrap(), json!({"a": null, "b": [2], "c": 1}));
-        let unfit = patched(json!({}), json!([{"op": "remove", "path": "/x"}]));
-        assert!(matches!(unfit, Err(JsonPatchError::Unfit(_))));
-        assert!(matches!(patched(json!({}), json!({})), Err(JsonPatchError::Malformed(_))));
+        assert_eq!(patched(json!({}), Value::Null), Ok(json!({})));
+        for malformed in [json!({}), json!([1]), json!([{"op": 1, "path": "/a"}])] {
+            assert!(matches!(patched(json!({}), malformed), Err(JsonPatchError::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn as_lenient_as_upstream() {
+        let document = json!({"a": [0, 1, 2], "n": null, "s": "text", "o": {"": 1, "a/b~1": 2}});
+        let done = |operation: Value| patched(document.clone(), json!([operation]));
+        for (operation, pointer, expected) in [
+            (json!({"op": "replace", "path": "/new", "value": 1}), "/new", json!(1)),
+            (json!({"op": "add", "path": "/new"}), "/new", Value::Null),
+            (json!({"op": "copy", "from": "/absent", "path": "/new"}), "/new", Value::Null),
+            (json!({"op": "add", "path": "/a/01", "value": 9}), "/a", json!([0, 9, 1, 2])),
+            (json!({"op": "add", "path": "/a/-1", "value": 9}), "/a", json!([0, 1, 2, 9])),
+            (json!({"op": "add", "path": "/a/3", "value": 9}), "/a", json!([0, 1, 2, 9])),
+            (json!({"op": "remove", "path": "/a/-1"}), "/a", json!([0, 1])),
+            (json!({"op": "replace", "path": "/a/+2", "value": 9}), "/a", json!([0, 1, 9])),
+            (json!({"op": "replace", "path": "before/s", "value": 9}), "/s", json!(9)),
+            (json!({"op": "remove", "path": "/o/a~1b~01"}), "/o", json!({"": 1})),
+            (json!({"op": "remove", "path": "/o/"}), "/o", json!({"a/b~1": 2})),
+            (json!({"op": "test", "path": "/absent", "value": null}), "/s", json!("text")),
+            (json!({"op": "test", "path": "/n"}), "/s", json!("text")),
+            (json!({"op": "test", "path": "/a/-3", "value": 0}), "/s", json!("text")),
+            (json!({"op": "replace", "path": "", "value": {"b": 1}}), "/b", json!(1)),
+        ] {
+            let result = done(operation.clone()).unwrap_or_else(|error| panic!("{operation}: {error}"));
+            assert_eq!(result.pointer(pointer), Some(&expected), "{operation}");
+        }
+        for operation in [
+            json!(null),
+            json!({}),
+            json!({"op": "set", "path": "/a", "value": 1}),
+            json!({"op": "add", "value": 1}),
+            json!({"op": "add", "path": "", "value": {}}),
+            json!({"op": "add", "path": "/a/4", "value": 1}),
+            json!({"op": "add", "path": "/a/x", "value": 1}),
+            json!({"op": "add", "path": "/n/x", "value": 1}),
+            json!({"op": "add", "path": "/s/x", "value": 1}),
+            json!({"op": "replace", "path": "", "value": 1}),
+            json!({"op": "replace", "path": "/a/-", "value": 1}),
+            json!({"op": "replace", "path": "/a/3", "value": 1}),
+            json!({"op": "remove", "path": "/absent"}),
+            json!({"op": "remove", "path": "/a/-4"}),
+            json!({"op": "move", "path": "/b"}),
+            json!({"op": "move", "from": "/absent", "path": "/b"}),
+            json!({"op": "copy", "from": "/a/7", "path": "/b"}),
+            json!({"op": "test", "path": "/s", "value": "other"}),
+            json!({"op": "test", "path": "/s", "value": null}),
+            json!({"op": "test", "path": "/s"}),
+        ] {
+            assert!(matches!(done(operation.clone()), Err(JsonPatchError::Unfit { .. })), "{operation}");
+        }
     }
 
     #[test]

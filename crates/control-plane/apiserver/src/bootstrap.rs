@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
-use windlass_api::well_known::{annotation, group};
-use windlass_api::{ObjectKey, Status};
+use windlass_api::well_known::group;
+use windlass_api::{GroupVersionResource, ObjectKey, Status};
 use windlass_auth::User;
-use windlass_auth::rbac::{Rule, bootstrap, uncovered};
-use windlass_client::{Client, PatchType, STATUS};
-use windlass_machinery::tree::{items, text};
-use windlass_resources::Grants;
+use windlass_auth::rbac::{self, Mending, bootstrap};
+use windlass_client::{Client, DeleteOptions, STATUS, OBJECT};
+use windlass_machinery::tree::text;
 use windlass_resources::first::{ApiServer, Beginnings, First};
 
 use crate::direct::Direct;
@@ -115,13 +114,11 @@ async fn provide(client: &Client, served: &Served, first: &First) -> Result<(), 
     for field in first.follows.iter().filter(|field| found[**field] != first.object[**field]) {
         patch.insert((*field).to_owned(), first.object[*field].clone());
     }
-    let keeps = found["metadata"]["annotations"].get(annotation::RBAC_AUTOUPDATE) != Some(&json!("false"));
-    if keeps && let Some((field, whole)) = restored(served, &found, &first.object) {
-        tracing::info!(object = %key.name, field, "a default role or binding gets back what it had lost");
-        patch.insert(field.to_owned(), whole);
+    if served.resource.strategy.grants(&first.object).is_some() {
+        mend(client, &resource, &key, &found, &first.object).await?;
     }
     if !patch.is_empty() {
-        client.patch_as(PatchType::Merge, &resource, &key, "", &Value::Object(patch)).await?;
+        client.patch(&resource, &key, OBJECT, &Value::Object(patch)).await?;
     }
     if let Some(status) = &first.status
         && found.pointer("/status/conditions/0").is_none()
@@ -131,27 +128,26 @@ async fn provide(client: &Client, served: &Served, first: &First) -> Result<(), 
     Ok(())
 }
 
-/// The field of a role or binding that lacks something it was made with, whole again.
-fn restored(served: &Served, found: &Value, wanted: &Value) -> Option<(&'static str, Value)> {
-    match served.resource.strategy.grants(wanted)? {
-        Grants::Rules { rules: wanted, aggregates: false } => {
-            let rules = |rules: &Value| serde_json::from_value::<Vec<Rule>>(rules.clone()).unwrap_or_default();
-            let mut held = rules(&found["rules"]);
-            let lost = uncovered(&held, &rules(wanted));
-            held.extend(lost.iter().cloned());
-            (!lost.is_empty()).then(|| ("rules", json!(held)))
+/// Gives a role or binding back what it has lost.
+async fn mend(
+    client: &Client,
+    resource: &GroupVersionResource,
+    key: &ObjectKey,
+    found: &Value,
+    wanted: &Value,
+) -> Result<(), Status> {
+    match rbac::mending(found, wanted) {
+        Mending::Nothing => {}
+        Mending::Patch(patch) => {
+            tracing::info!(object = %key.name, %patch, "a default role or binding gets back what it had lost");
+            client.patch(resource, key, OBJECT, &patch).await?;
         }
-        // Its rules are the sum of other roles'.
-        Grants::Rules { aggregates: true, .. } => None,
-        Grants::Role(_) => {
-            let same = |a: &Value, b: &Value| {
-                ["kind", "name", "namespace"].iter().all(|field| text(a, field) == text(b, field))
-            };
-            let mut subjects: Vec<Value> = items(found, "subjects").cloned().collect();
-            let held = subjects.len();
-            let lost = items(wanted, "subjects").filter(|wanted| !items(found, "subjects").any(|it| same(it, wanted)));
-            subjects.extend(lost.cloned());
-            (subjects.len() > held).then_some(("subjects", Value::Array(subjects)))
+        Mending::Recreate => {
+            tracing::info!(object = %key.name, "a default binding leads to its role again");
+            let deleted = client.delete(resource, key, &DeleteOptions::of_uid(text(&found["metadata"], "uid"))).await;
+            deleted.map(drop).or_else(|status| if status.is_not_found() { Ok(()) } else { Err(status) })?;
+            client.create(resource, &key.namespace, wanted).await?;
         }
     }
+    Ok(())
 }

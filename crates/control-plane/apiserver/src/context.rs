@@ -1,9 +1,10 @@
 //! Who makes a request, and what the client is told beside the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use windlass_admission::Warnings;
+use windlass_api::text;
 use windlass_auth::User;
 
 /// The surroundings of one request.
@@ -11,15 +12,19 @@ use windlass_auth::User;
 pub struct Context {
     pub user: Arc<User>,
     pub user_agent: Arc<str>,
+    default_manager: OnceLock<String>,
     warnings: Mutex<Vec<String>>,
 }
+
+/// Bytes that the name of a field manager may have.
+pub(crate) const MANAGER_BYTES_MAX: usize = 128;
 
 /// More warnings than this are not sent.
 const WARNINGS_MAX: usize = 100;
 
 impl Context {
     pub fn new(user: Arc<User>, user_agent: impl Into<Arc<str>>) -> Self {
-        Self { user, user_agent: user_agent.into(), warnings: Mutex::default() }
+        Self { user, user_agent: user_agent.into(), default_manager: OnceLock::new(), warnings: Mutex::default() }
     }
 
     /// Tells the client something although the request goes on: a `Warning` header.
@@ -37,12 +42,40 @@ impl Context {
 
     /// The name under which the client's changes are recorded when it gives none: the program's, from its User-Agent.
     pub fn default_manager(&self) -> &str {
-        self.user_agent.split('/').next().unwrap_or_default()
+        self.default_manager.get_or_init(|| manager_of(&self.user_agent))
     }
+}
+
+/// What stands before the first slash of a User-Agent, as far as it is printable and has room.
+fn manager_of(user_agent: &str) -> String {
+    let program = user_agent.split('/').next().unwrap_or_default();
+    let mut name = String::new();
+    for c in program.chars().filter(|c| text::is_printable(*c)) {
+        if name.len() + c.len_utf8() > MANAGER_BYTES_MAX {
+            break;
+        }
+        name.push(c);
+    }
+    if name.is_empty() { "unknown".to_owned() } else { name }
 }
 
 impl Warnings for Context {
     fn warn(&self, text: String) {
         self.warn(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn managers_without_a_name() {
+        for (agent, expected) in
+            [("kubectl/v1.37.1 (linux/amd64)", "kubectl"), ("", "unknown"), ("/x", "unknown"), ("a\u{7}b c", "ab c")]
+        {
+            assert_eq!(manager_of(agent), expected, "{agent:?}");
+        }
+        assert_eq!(manager_of(&"ü".repeat(100)), "ü".repeat(64));
     }
 }

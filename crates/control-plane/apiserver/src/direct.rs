@@ -14,7 +14,6 @@ use windlass_store::Item;
 
 use crate::context::Context;
 use crate::outcome::{Outcome, Payload};
-use crate::pages::discovery;
 use crate::registry::Served;
 use crate::server::Server;
 use crate::storage;
@@ -59,7 +58,7 @@ impl Transport for Direct {
             resource: served.resource.group_version_resource(),
             kind: served.resource.kind.kind.to_string(),
             namespaced: served.resource.is_namespaced(),
-            verbs: discovery::verbs(&served.resource).iter().map(|&verb| verb.to_owned()).collect(),
+            verbs: served.resource.verbs.names().iter().map(|&verb| verb.to_owned()).collect(),
         };
         Ok(self.server.registry().iter().map(describe).collect())
     }

@@ -1,6 +1,7 @@
 //! What holds of any request's path and query. Only the fuzzer and the replay of its corpus call it.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use windlass_client::Verb;
 
 use crate::http::path::{self, ResourcePath};
 use crate::http::query::Query;
@@ -15,10 +16,11 @@ pub fn request(target: &str) {
         assert!(!is_whole || path::parse(&spelt(&found)).as_ref() == Some(&found), "{found:?} {:?}", spelt(&found));
     }
     let query = Query::parse(query);
-    if let Ok(options) = query.options() {
+    if let Ok(options) = query.options(Verb::Create) {
         assert!(options.field_manager == query.get("fieldManager").unwrap_or_default());
         assert_eq!(options.dry_run, query.all("dryRun").any(|value| value == "All"));
     }
+    let _ = query.options(Verb::List);
     let _ = query.delete_options();
 }
 

@@ -8,9 +8,9 @@ use windlass_admission::{Chain, Cluster};
 use windlass_api::Status;
 use windlass_auth::authentication::Objects;
 use windlass_auth::{Attributes, Decision, User};
-use windlass_client::{Request, Verb};
+use windlass_client::Request;
 
-use crate::authorization::{Authorizer, forbidden};
+use crate::authorization::{Authorizer, completed, forbidden};
 use crate::context::Context;
 use crate::storage::Storage;
 use crate::tokens::Tokens;
@@ -36,23 +36,18 @@ impl Gate {
         }
     }
 
-    /// Refuses a request for a resource that its user may not make.
+    /// Refuses a request of a component for a resource that it may not make.
     pub(crate) fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
-        // Who reads a collection of one reads that one.
-        let one = match request.verb {
-            Verb::List | Verb::Watch => request.options.fields.required_value("metadata.name").unwrap_or_default(),
-            _ => "",
-        };
-        self.authorize(&Attributes {
+        self.authorize(&completed(Attributes {
             group: &request.resource.group,
             version: &request.resource.version,
             resource: &request.resource.resource,
             subresource: &request.subresource,
             namespace: &request.namespace,
-            name: if request.name.is_empty() { one } else { &request.name },
+            name: &request.name,
             fields: Some(&request.options.fields),
             ..Attributes::of(&context.user, request.verb.name())
-        })
+        }))
     }
 
     /// The user of a bearer token that is for this server.

@@ -142,19 +142,21 @@ pub(crate) fn check_scope(resource: &Resource, namespace: &str) -> Result<(), St
 fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>, Status> {
     let resource = &served.resource;
     check_scope(resource, &request.namespace)?;
-    let refuse = || Err(Status::method_not_allowed(&resource.group_resource(), request.verb.name()));
     if !request.subresource.is_empty() {
         let found = resource.subresources.iter().find(|s| s.name() == request.subresource);
         let subresource = found.ok_or_else(Status::no_such_path)?;
-        return if subresource.verbs().contains(&request.verb.name()) { Ok(Some(*subresource)) } else { refuse() };
+        let offers = !request.name.is_empty() && subresource.verbs().contains(&request.verb.name());
+        return if offers { Ok(Some(*subresource)) } else { Err(Status::method_not_allowed()) };
     }
-    if resource.is_namespaced() && request.namespace.is_empty() && !request.verb.is_read_only() {
-        return refuse();
-    }
-    match resource.verbs {
-        Verbs::All => Ok(None),
-        Verbs::CreateOnly if request.verb == Verb::Create => Ok(None),
-        Verbs::ReadOnly if request.verb.is_read_only() && request.verb != Verb::Watch => Ok(None),
-        _ => refuse(),
-    }
+    let is_of_collection = match request.verb {
+        Verb::List | Verb::Create | Verb::DeleteCollection => true,
+        Verb::Watch => request.name.is_empty(),
+        Verb::Get | Verb::Update | Verb::Patch(_) | Verb::Delete => false,
+    };
+    // Over all namespaces, one can only look.
+    let is_somewhere = !resource.is_namespaced() || !request.namespace.is_empty();
+    let has_path = is_of_collection == request.name.is_empty()
+        && (is_somewhere || matches!(request.verb, Verb::List | Verb::Watch));
+    let offers = has_path && resource.verbs.has(request.verb.name());
+    if offers { Ok(None) } else { Err(Status::method_not_allowed()) }
 }

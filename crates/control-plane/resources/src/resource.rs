@@ -25,10 +25,28 @@ pub enum Scope {
 pub enum Verbs {
     /// Everything.
     All,
+    /// Everything, but nobody deletes a whole collection (Namespace).
+    OneByOne,
     /// A question that is answered and not stored (TokenReview, SubjectAccessReview).
     CreateOnly,
     /// Computed, never written (ComponentStatus).
     ReadOnly,
+}
+
+impl Verbs {
+    /// As discovery names them.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+            Self::OneByOne => &["create", "delete", "get", "list", "patch", "update", "watch"],
+            Self::CreateOnly => &["create"],
+            Self::ReadOnly => &["get", "list"],
+        }
+    }
+
+    pub fn has(self, verb: &str) -> bool {
+        self.names().contains(&verb)
+    }
 }
 
 /// A part of an object with a path, and mostly a kind, of its own.

@@ -84,7 +84,9 @@ impl ControlPlane {
         let bootstrapped = Arc::new(AtomicBool::new(false));
         let done = bootstrapped.clone();
         let is_done = move || done.load(Ordering::Acquire).then_some(()).ok_or_else(|| "not finished".to_owned());
-        server.health().add("poststarthook/bootstrap", Box::new(is_done));
+        for of in ["rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes", "bootstrap-controller"] {
+            server.health().add(&format!("poststarthook/{of}"), Box::new(is_done.clone()));
+        }
         let (stop, mut stopped) = watch::channel(false);
         let listener = Listener {
             socket,

@@ -1,27 +1,22 @@
-//! Who a request is from: its certificate or token, and whom it acts as (`kubectl --as`).
+//! Who a request is from: its certificate or its token.
 //!
-//! A header that cannot be understood is an error, never an absence: what is skipped here would let the caller act as somebody else.
-//! Source: apiserver `endpoints/filters/impersonation.go`.
+//! What is no credential that this server knows is none: the request is anonymous. A token that is not valid is an error, never an absence.
+//! Source: apiserver `authentication/request/{bearertoken,websocket}`.
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use windlass_api::Status;
-use windlass_auth::{Attributes, User};
+use windlass_auth::User;
 use windlass_http::header;
 
-use super::path;
 use crate::gate::Gate;
 
-const USER: &str = "impersonate-user";
-const GROUP: &str = "impersonate-group";
-const UID: &str = "impersonate-uid";
-const EXTRA: &str = "impersonate-extra-";
-
-const ANONYMOUS: &str = "system:anonymous";
-const AUTHENTICATED: &str = "system:authenticated";
-const UNAUTHENTICATED: &str = "system:unauthenticated";
+/// A browser cannot send the header Authorization with a WebSocket: it sends the token, in base64, as one of the protocols.
+const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// Who a connection's certificate says the client is.
 #[derive(Clone, Debug, Default)]
@@ -34,92 +29,90 @@ pub enum Peer {
     Refused,
 }
 
-/// The user of a request; the anonymous one when it shows nothing.
-pub(super) fn authenticate(gate: &Gate, peer: Peer, headers: &HeaderMap) -> Result<Arc<User>, Status> {
+/// What a header offers as a token.
+#[derive(Debug, PartialEq, Eq)]
+enum Offer {
+    None,
+    Token(String),
+    /// Something that cannot be one.
+    Malformed,
+    /// A client's mistake that it is told of.
+    SpaceBeforeToken,
+}
+
+/// The user of a request, and a warning for it. A token among the WebSocket's protocols is taken out: it is for nobody but us.
+pub(super) fn authenticate(
+    gate: &Gate,
+    peer: Peer,
+    headers: &mut HeaderMap,
+) -> Result<(Arc<User>, Option<&'static str>), Status> {
     let without = match peer {
-        Peer::User(user) => return Ok(user),
+        Peer::User(user) => return Ok((user, None)),
         Peer::Unknown => Ok(Arc::new(User::anonymous())),
         Peer::Refused => Err(Status::unauthorized()),
     };
-    let Some(header) = header::first(headers, &AUTHORIZATION) else { return without };
-    let Some((scheme, token)) = header.trim().split_once(' ') else { return Err(Status::unauthorized()) };
-    if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
-        return Err(Status::unauthorized());
+    let user = |token: &str| gate.token_user(token).map(Arc::new).ok_or_else(Status::unauthorized);
+    let mut warning = None;
+    match bearer(headers) {
+        Offer::Token(token) => return Ok((user(&token)?, None)),
+        Offer::SpaceBeforeToken => {
+            warning = Some(
+                "the provided Authorization header contains extra space before the bearer token, and is ignored",
+            );
+        }
+        Offer::None | Offer::Malformed => {}
     }
-    gate.token_user(token.trim()).map(Arc::new).ok_or_else(Status::unauthorized)
-}
-
-/// Whom the headers ask to act as.
-#[derive(Debug, Default, PartialEq)]
-struct Wanted {
-    user: String,
-    uid: String,
-    groups: Vec<String>,
-    /// Keys with values, in the order of the headers.
-    extra: Vec<(String, String)>,
-}
-
-impl Wanted {
-    fn read(headers: &HeaderMap) -> Result<Self, Status> {
-        let first =
-            |name: &str| headers.get(name).map(|value| text(name, value)).transpose().map(Option::unwrap_or_default);
-        let groups = headers.get_all(GROUP).iter().map(|value| text(GROUP, value)).collect::<Result<_, _>>()?;
-        let mut extra = Vec::new();
-        for (name, value) in headers {
-            if let Some(key) = name.as_str().strip_prefix(EXTRA) {
-                extra.push((path::decode(key), text(name.as_str(), value)?));
+    match protocol(headers) {
+        (Offer::Token(token), others) => {
+            let user = user(&token)?;
+            if let Ok(others) = HeaderValue::from_str(&others) {
+                headers.insert(SEC_WEBSOCKET_PROTOCOL, others);
             }
+            Ok((user, warning))
         }
-        Ok(Self { user: first(USER)?, uid: first(UID)?, groups, extra })
+        (Offer::Malformed, _) => Err(Status::unauthorized()),
+        _ => Ok((without?, warning)),
     }
 }
 
-/// Header values are bytes; Kubernetes' names in them are UTF-8.
-fn text(name: &str, value: &HeaderValue) -> Result<String, Status> {
-    let text = std::str::from_utf8(value.as_bytes());
-    text.map(str::to_owned).map_err(|_| Status::bad_request(format!("the header {name} is not valid UTF-8")))
+/// The token in the header Authorization. Another scheme than Bearer is none of ours.
+fn bearer(headers: &HeaderMap) -> Offer {
+    let Some(header) = header::first(headers, &AUTHORIZATION) else { return Offer::None };
+    let mut parts = header.trim().splitn(3, ' ');
+    let (scheme, token, more) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    match token {
+        Some(token) if scheme.eq_ignore_ascii_case("bearer") => match (token.is_empty(), more) {
+            (false, _) => Offer::Token(token.to_owned()),
+            (true, Some(_)) => Offer::SpaceBeforeToken,
+            (true, None) => Offer::None,
+        },
+        _ => Offer::None,
+    }
 }
 
-/// Lets a user who may do so act as another.
-pub(super) fn impersonate(gate: &Gate, user: Arc<User>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
-    let Wanted { user: name, uid, mut groups, extra } = Wanted::read(headers)?;
-    if name.is_empty() {
-        if groups.is_empty() && uid.is_empty() && extra.is_empty() {
-            return Ok(user);
-        }
-        return Err(Status::internal("requested impersonation of groups, extra or uid without impersonating a user"));
+/// The token among a WebSocket's protocols, and the other ones: one of them is what the server agrees to.
+fn protocol(headers: &HeaderMap) -> (Offer, String) {
+    let names = |name, wanted: &str| header::list(headers, name).iter().any(|token| token.eq_ignore_ascii_case(wanted));
+    if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) || !names(&CONNECTION, "upgrade") || !names(&UPGRADE, "websocket") {
+        return (Offer::None, String::new());
     }
-    let may = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
-        let nothing = Attributes { version: "v1", ..Attributes::of(&user, "impersonate") };
-        gate.authorize(&Attributes { group, resource, subresource, namespace, name, ..nothing })
+    let all = header::list(headers, &SEC_WEBSOCKET_PROTOCOL);
+    let (tokens, others): (Vec<_>, Vec<_>) = all.iter().partition(|protocol| protocol.starts_with(TOKEN_PROTOCOL));
+    let others = others.iter().map(|protocol| &***protocol).collect::<Vec<&str>>().join(",");
+    let token = |text: &str| {
+        let bytes = URL_SAFE_NO_PAD.decode(&text[TOKEN_PROTOCOL.len()..]).ok()?;
+        String::from_utf8(bytes).ok()
     };
-    let account = windlass_auth::split_service_account(&name);
-    match account {
-        Some((namespace, name)) => may("", "serviceaccounts", "", namespace, name)?,
-        None => may("", "users", "", "", &name)?,
-    }
-    for group in &groups {
-        may("", "groups", "", "", group)?;
-    }
-    for (key, value) in &extra {
-        may("authentication.k8s.io", "userextras", key, "", value)?;
-    }
-    if !uid.is_empty() {
-        may("authentication.k8s.io", "uids", "", "", &uid)?;
-    }
-    if let Some((namespace, _)) = account.filter(|_| groups.is_empty()) {
-        groups = windlass_auth::service_account_groups(namespace);
-    }
-    let is_anonymous = name == ANONYMOUS;
-    let says_so = |group: &String| group == UNAUTHENTICATED || (group == AUTHENTICATED && !is_anonymous);
-    if !groups.iter().any(says_so) {
-        groups.push(if is_anonymous { UNAUTHENTICATED } else { AUTHENTICATED }.to_owned());
-    }
-    let mut acted = User { name, uid, groups, ..User::default() };
-    for (key, value) in extra {
-        acted.extra.entry(key).or_default().push(value);
-    }
-    Ok(Arc::new(acted))
+    let offer = match &tokens[..] {
+        [] => Offer::None,
+        [only] => match token(only) {
+            Some(token) if token.is_empty() => Offer::None,
+            Some(token) if !others.is_empty() => Offer::Token(token),
+            _ => Offer::Malformed,
+        },
+        _ => Offer::Malformed,
+    };
+    (offer, others)
 }
 
 #[cfg(test)]
@@ -128,31 +121,44 @@ mod tests {
 
     use super::*;
 
-    fn headers(pairs: &[(&str, &[u8])]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &[u8])| {
-            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap())
-        };
-        pairs.iter().map(pair).collect()
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
-    fn headers_are_understood_or_refused() {
-        let wanted = Wanted::read(&headers(&[
-            (USER, "jürgen".as_bytes()),
-            (GROUP, b"a"),
-            (GROUP, "größe".as_bytes()),
-            (UID, b"u"),
-            ("impersonate-extra-acme.com%2fproject", b"x"),
-        ]));
-        let expected = Wanted {
-            user: "jürgen".into(),
-            uid: "u".into(),
-            groups: vec!["a".into(), "größe".into()],
-            extra: vec![("acme.com/project".into(), "x".into())],
-        };
-        assert_eq!(wanted.unwrap(), expected);
-        for name in [USER, GROUP, UID, "impersonate-extra-k"] {
-            assert!(Wanted::read(&headers(&[(name, b"j\xfcrgen")])).is_err(), "{name}");
+    fn bearer_tokens() {
+        for (value, expected) in [
+            ("Bearer abc", Offer::Token("abc".into())),
+            ("bearer abc def", Offer::Token("abc".into())),
+            (" BEARER abc ", Offer::Token("abc".into())),
+            ("Bearer  abc", Offer::SpaceBeforeToken),
+            ("Bearer ", Offer::None),
+            ("Bearer", Offer::None),
+            ("Basic abc", Offer::None),
+            ("", Offer::None),
+        ] {
+            assert_eq!(bearer(&headers(&[(AUTHORIZATION, value)])), expected, "{value:?}");
         }
+        assert_eq!(bearer(&HeaderMap::new()), Offer::None);
+    }
+
+    #[test]
+    fn tokens_among_protocols() {
+        let upgrade = [(CONNECTION, "keep-alive, Upgrade"), (UPGRADE, "websocket")];
+        let of = |value: &str| {
+            let mut pairs = upgrade.to_vec();
+            pairs.push((SEC_WEBSOCKET_PROTOCOL, value));
+            protocol(&headers(&pairs))
+        };
+        let token = format!("{TOKEN_PROTOCOL}YWJj");
+        let abc = || Offer::Token("abc".into());
+        assert_eq!(of(&format!("{token}, v5.channel.k8s.io")), (abc(), "v5.channel.k8s.io".into()));
+        assert_eq!(of(&format!("a,{token},b")), (abc(), "a,b".into()));
+        assert_eq!(of("v5.channel.k8s.io"), (Offer::None, "v5.channel.k8s.io".into()));
+        for malformed in [token.clone(), format!("{token},{token},a"), format!("{TOKEN_PROTOCOL}!,a")] {
+            assert_eq!(of(&malformed).0, Offer::Malformed, "{malformed}");
+        }
+        let no_websocket = headers(&[(SEC_WEBSOCKET_PROTOCOL, &format!("{token},a"))]);
+        assert_eq!(protocol(&no_websocket).0, Offer::None);
     }
 }

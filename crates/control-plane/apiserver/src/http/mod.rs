@@ -5,6 +5,7 @@ mod connect;
 mod connection;
 mod frontend;
 mod identity;
+mod impersonation;
 mod list_body;
 mod metrics;
 pub(crate) mod negotiation;

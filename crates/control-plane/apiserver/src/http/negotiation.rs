@@ -1,83 +1,178 @@
 //! What the client can read, and what it has sent.
 
 use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use windlass_api::Status;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use windlass_api::status::Reason;
+use windlass_api::{Status, field};
 use windlass_client::{Encoding, PatchType};
 use windlass_http::header;
 
+use super::query::Query;
 use crate::encode::{Format, Shape};
 use crate::table::IncludeObject;
 
 const ENCODINGS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
-/// The first form in the Accept header that the server can give.
-pub(crate) fn accept(headers: &HeaderMap, include: IncludeObject, pretty: bool) -> Result<Format, Status> {
-    let mut any = false;
-    for header in headers.get_all(ACCEPT).iter().map(header::text) {
-        for choice in header.split(',').map(str::trim).filter(|choice| !choice.is_empty()) {
-            any = true;
-            if let Some(format) = acceptable(choice, include) {
-                return Ok(Format { pretty, ..format });
+/// What streams are written as: one document after the other.
+const STREAM_ENCODINGS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
+/// What a list or a watch can be written as, and what everything else can.
+pub(crate) fn of_resources(verb: &str) -> &'static [&'static str] {
+    const ALL: [&str; 5] = [
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "application/json;stream=watch",
+        "application/vnd.kubernetes.protobuf;stream=watch",
+    ];
+    if matches!(verb, "list" | "watch") { &ALL } else { &ALL[..3] }
+}
+
+/// Refuses a client that accepts nothing of what there is, whatever the parameters say; `available` are media types.
+pub(crate) fn check_accept(headers: &HeaderMap, available: &[&str]) -> Result<(), Status> {
+    let accept: Vec<_> = headers.get_all(ACCEPT).iter().map(header::text).filter(|value| !value.is_empty()).collect();
+    let mut wanted = accept.iter().flat_map(|header| header.split(','));
+    let is_available = |wanted: &str| {
+        let media_type = wanted.split(';').next().unwrap_or_default().trim();
+        media_type == "*/*" || available.contains(&media_type)
+    };
+    if accept.is_empty() || wanted.any(is_available) {
+        return Ok(());
+    }
+    let available = available.join(", ");
+    let text = format!("406: Not Acceptable\n\nAvailable representations: {available}");
+    Err(Status::new(406, Reason::NotAcceptable, text))
+}
+
+/// Programs with people behind them, by the beginning of their User-Agent: they get JSON with line breaks.
+const FOR_PEOPLE: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
+
+/// The form of the answer that the client likes best of those that the server can give.
+pub(crate) fn accept(headers: &HeaderMap, query: &Query) -> Result<Format, Status> {
+    let include = match query.get("includeObject").unwrap_or_default() {
+        "" | "Metadata" => Some(IncludeObject::Metadata),
+        "None" => Some(IncludeObject::None),
+        "Object" => Some(IncludeObject::Object),
+        _ => None,
+    };
+    let accept: Vec<_> = headers.get_all(ACCEPT).iter().map(header::text).collect();
+    let mut choices: Vec<Choice<'_>> =
+        accept.iter().flat_map(|header| header.split(',')).filter_map(Choice::read).collect();
+    choices.sort_by(|a, b| b.quality.total_cmp(&a.quality).then(a.is_wild().cmp(&b.is_wild())));
+    let format = if accept.iter().all(|header| header.is_empty()) {
+        Some(Format::default())
+    } else {
+        choices.iter().find_map(|choice| choice.format(include.unwrap_or_default()))
+    };
+    let format = format.ok_or_else(|| Status::not_acceptable(ENCODINGS))?;
+    if include.is_none() && matches!(format.shape, Shape::Table(_)) {
+        let wanted = query.get("includeObject").unwrap_or_default();
+        let path = field::Path::new("includeObject");
+        let error = field::Error::invalid(&path, wanted, "must be 'Metadata', 'Object', 'None', or empty");
+        return Err(Status::bad_request(format!("Unable to convert to Table as requested: {error}")));
+    }
+    Ok(Format { pretty: format.pretty || is_for_people(headers, query), ..format })
+}
+
+/// Refuses the stream of a watch in a form that has no end of a document.
+pub(crate) fn check_stream(format: Format) -> Result<(), Status> {
+    if format.encoding == Encoding::Yaml { Err(Status::not_acceptable(STREAM_ENCODINGS)) } else { Ok(()) }
+}
+
+/// Whether people will read the answer as it is.
+fn is_for_people(headers: &HeaderMap, query: &Query) -> bool {
+    match query.get("pretty") {
+        Some(pretty) if !pretty.is_empty() => matches!(pretty, "1" | "t" | "T" | "TRUE" | "true" | "True"),
+        _ => header::first(headers, &USER_AGENT)
+            .is_some_and(|agent| FOR_PEOPLE.iter().any(|program| agent.starts_with(program))),
+    }
+}
+
+/// One form that a client accepts.
+struct Choice<'a> {
+    media_type: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+    quality: f64,
+}
+
+impl<'a> Choice<'a> {
+    /// `None` for what is no media type.
+    fn read(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let media_type = parts.next()?;
+        if media_type != "*" && media_type.matches('/').count() != 1 {
+            return None;
+        }
+        let parameters: Vec<_> =
+            parts.filter_map(|part| part.split_once('=')).map(|(name, value)| (name.trim(), value.trim())).collect();
+        let quality = parameters.iter().find(|(name, _)| *name == "q");
+        let quality = quality.map_or(1.0, |(_, value)| value.parse().unwrap_or(0.0));
+        Some(Self { media_type, parameters, quality })
+    }
+
+    fn is_wild(&self) -> bool {
+        self.media_type.contains('*')
+    }
+
+    fn format(&self, include: IncludeObject) -> Option<Format> {
+        let encoding = match self.media_type {
+            "application/json" | "*" | "*/*" | "application/*" => Encoding::Json,
+            "application/yaml" => Encoding::Yaml,
+            "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
+            _ => return None,
+        };
+        let (mut shape, mut group, mut version, mut pretty) = ("", "", "", false);
+        for (name, value) in &self.parameters {
+            match (*name, *value) {
+                ("as", value) => shape = value,
+                ("g", value) => group = value,
+                ("v", value) => version = value,
+                ("pretty", value) => pretty = value == "1",
+                // A stream of something else, or a version of the server: there is none.
+                ("stream", value) if value != "watch" || encoding == Encoding::Yaml => return None,
+                ("sv", value) if !value.is_empty() => return None,
+                _ => {}
             }
         }
+        let shape = match (shape, group, version) {
+            ("", "", "") => Shape::Whole,
+            ("Table", "meta.k8s.io", "v1") if encoding != Encoding::Protobuf => Shape::Table(include),
+            ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => Shape::Partial,
+            _ => return None,
+        };
+        Some(Format { encoding, shape, pretty })
     }
-    if any { Err(Status::not_acceptable(ENCODINGS)) } else { Ok(Format { pretty, ..Format::default() }) }
-}
-
-fn acceptable(choice: &str, include: IncludeObject) -> Option<Format> {
-    let mut parts = choice.split(';').map(str::trim);
-    let encoding = match parts.next()? {
-        "application/json" | "*/*" | "application/*" => Encoding::Json,
-        "application/yaml" => Encoding::Yaml,
-        "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
-        _ => return None,
-    };
-    let (mut shape, mut group, mut version) = ("", "", "");
-    for parameter in parts {
-        match parameter.split_once('=') {
-            Some(("as", value)) => shape = value,
-            Some(("g", value)) => group = value,
-            Some(("v", value)) => version = value,
-            _ => {}
-        }
-    }
-    let shape = match (shape, group, version) {
-        ("", ..) => Shape::Whole,
-        ("Table", "meta.k8s.io", "v1") if encoding != Encoding::Protobuf => Shape::Table(include),
-        ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => Shape::Partial,
-        _ => return None,
-    };
-    Some(Format { encoding, shape, pretty: false })
-}
-
-/// The type of the body without its parameters; empty when the client says nothing.
-fn media_type(header: Option<&str>) -> &str {
-    header.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
 }
 
 /// How the body of a create or update is written.
 pub(crate) fn content(headers: &HeaderMap) -> Result<Encoding, Status> {
-    match media_type(header::first(headers, &CONTENT_TYPE).as_deref()) {
-        "" | "application/json" => Ok(Encoding::Json),
-        "application/yaml" => Ok(Encoding::Yaml),
-        "application/vnd.kubernetes.protobuf" => Ok(Encoding::Protobuf),
+    let header = header::first(headers, &CONTENT_TYPE).unwrap_or_default();
+    let mut parts = header.split(';').map(str::trim);
+    // Media types know no case.
+    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_sound = parts.filter(|part| !part.is_empty()).all(|part| {
+        let (name, value) = part.split_once('=').unwrap_or_default();
+        !name.is_empty() && !value.is_empty()
+    });
+    match media_type.as_str() {
+        "" if header.is_empty() => Ok(Encoding::Json),
+        "application/json" if is_sound => Ok(Encoding::Json),
+        "application/yaml" if is_sound => Ok(Encoding::Yaml),
+        "application/vnd.kubernetes.protobuf" if is_sound => Ok(Encoding::Protobuf),
         _ => Err(Status::unsupported_media_type(ENCODINGS)),
     }
 }
 
 /// What kind of patch the body is.
 pub(crate) fn patch(headers: &HeaderMap) -> Result<(PatchType, Encoding), Status> {
-    match media_type(header::first(headers, &CONTENT_TYPE).as_deref()) {
+    let header = header::first(headers, &CONTENT_TYPE).unwrap_or_default();
+    match header.split(';').next().unwrap_or_default().trim() {
         "application/json-patch+json" => Ok((PatchType::Json, Encoding::Json)),
         "application/merge-patch+json" => Ok((PatchType::Merge, Encoding::Json)),
         "application/strategic-merge-patch+json" => Ok((PatchType::Strategic, Encoding::Json)),
         // JSON is YAML as well.
         "application/apply-patch+yaml" => Ok((PatchType::Apply, Encoding::Yaml)),
-        _ => Err(Status::unsupported_media_type(
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
-             application/apply-patch+yaml",
-        )),
+        _ => Err(Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
     }
 }
 
@@ -90,7 +185,7 @@ mod tests {
     fn accepted(value: &str) -> Result<Format, Status> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_str(value).unwrap());
-        accept(&headers, IncludeObject::Metadata, false)
+        accept(&headers, &Query::default())
     }
 
     #[test]
@@ -117,8 +212,44 @@ mod tests {
             format(Encoding::Protobuf, Shape::Whole)
         );
         assert_eq!(accepted("text/html, application/yaml"), format(Encoding::Yaml, Shape::Whole));
-        assert_eq!(accepted("text/html").unwrap_err().code, 406);
+        assert_eq!(accepted("application/json;q=0.5, application/yaml"), format(Encoding::Yaml, Shape::Whole));
+        assert_eq!(accepted("*/*, application/yaml"), format(Encoding::Yaml, Shape::Whole));
+        assert_eq!(accepted("application/yaml;stream=watch, */*;q=0.1"), format(Encoding::Json, Shape::Whole));
+        assert_eq!(accepted("application/*"), format(Encoding::Json, Shape::Whole));
+        assert_eq!(accepted(""), format(Encoding::Json, Shape::Whole));
+        for refused in ["text/html", "json", "application/json;stream=x", "application/json;v=v1"] {
+            assert_eq!(accepted(refused).unwrap_err().code, 406, "{refused}");
+        }
         // A wish that is not understood is no absence of wishes.
         assert_eq!(accepted("größe").unwrap_err().code, 406);
+    }
+
+    #[test]
+    fn people_like_line_breaks() {
+        let pretty = |agent: &str, accepts: &str, query: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(USER_AGENT, HeaderValue::from_str(agent).unwrap());
+            headers.insert(ACCEPT, HeaderValue::from_str(accepts).unwrap());
+            accept(&headers, &Query::parse(Some(query))).unwrap().pretty
+        };
+        assert!(pretty("curl/7.88.1", "*/*", ""));
+        assert!(pretty("kubectl/v1.37.1", "application/json;pretty=1", ""));
+        assert!(pretty("kubectl/v1.37.1", "", "pretty=true"));
+        assert!(!pretty("curl/7.88.1", "*/*", "pretty=0"));
+        assert!(!pretty("kubectl/v1.37.1", "application/json", "pretty="));
+    }
+
+    #[test]
+    fn bodies() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_str(value).unwrap());
+            content(&headers)
+        };
+        assert_eq!(of("Application/JSON; charset=utf-8").unwrap(), Encoding::Json);
+        assert_eq!(of("application/yaml").unwrap(), Encoding::Yaml);
+        for refused in ["text/plain", "application/json;charset", "; charset=utf-8"] {
+            assert_eq!(of(refused).unwrap_err().code, 415, "{refused}");
+        }
     }
 }

@@ -2,8 +2,13 @@
 //!
 //! Source: apiserver `endpoints/request/requestinfo.go`.
 
+use http::Method;
 use percent_encoding::percent_decode_str;
 use windlass_api::GroupVersionResource;
+use windlass_api::fields::FieldSelector;
+use windlass_auth::{Attributes, User};
+
+use crate::authorization::completed;
 
 /// A path below `/api` or `/apis` that names a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +21,43 @@ pub(crate) struct ResourcePath {
     pub rest: String,
     /// The old `/watch/` form of a watch.
     pub watch: bool,
+}
+
+impl ResourcePath {
+    /// What the method means here, as authorization names it; empty for what is no verb. `watch` says that the query asks for one.
+    pub(crate) fn verb(&self, method: &Method, watch: bool) -> &'static str {
+        match *method {
+            _ if self.watch => "watch",
+            Method::GET | Method::HEAD if !self.name.is_empty() => "get",
+            Method::GET | Method::HEAD if watch => "watch",
+            Method::GET | Method::HEAD => "list",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE if self.name.is_empty() => "deletecollection",
+            Method::DELETE => "delete",
+            _ => "",
+        }
+    }
+
+    /// What authorization is asked about a request with this verb and these selected fields.
+    pub(crate) fn attributes<'a>(
+        &'a self,
+        user: &'a User,
+        verb: &'a str,
+        fields: Option<&'a FieldSelector>,
+    ) -> Attributes<'a> {
+        completed(Attributes {
+            group: &self.resource.group,
+            version: &self.resource.version,
+            resource: &self.resource.resource,
+            subresource: &self.subresource,
+            namespace: &self.namespace,
+            name: &self.name,
+            fields,
+            ..Attributes::of(user, verb)
+        })
+    }
 }
 
 /// `None` when the path names no resource.
@@ -47,6 +89,10 @@ pub(crate) fn parse(path: &str) -> Option<ResourcePath> {
     }
     found.subresource = segments.next().map(decode).unwrap_or_default();
     found.rest = segments.collect::<Vec<_>>().join("/");
+    // Only objects and collections are watched.
+    if found.watch && !found.subresource.is_empty() {
+        return None;
+    }
     found.resource =
         GroupVersionResource { group: group.into(), version: version.into(), resource: decode(resource).into() };
     Some(found)
@@ -95,6 +141,21 @@ mod tests {
         for path in ["/", "/api", "/api/v1", "/apis/apps", "/apis/apps/v1", "/version", "/api/v1/", ""] {
             assert_eq!(parse(path), None, "{path}");
         }
+        for path in ["/api/v1/watch/namespaces/a/pods/p/exec", "/api/v1/watch/namespaces/a/status"] {
+            assert_eq!(parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn verbs() {
+        let verb = |method: Method, path: &str, watch| parse(path).unwrap().verb(&method, watch);
+        assert_eq!(verb(Method::GET, "/api/v1/pods", false), "list");
+        assert_eq!(verb(Method::GET, "/api/v1/pods", true), "watch");
+        assert_eq!(verb(Method::HEAD, "/api/v1/namespaces/a/pods/p", true), "get", "of one object there is no such watch");
+        assert_eq!(verb(Method::GET, "/api/v1/watch/namespaces/a/pods/p", false), "watch");
+        assert_eq!(verb(Method::DELETE, "/api/v1/namespaces/a/pods", false), "deletecollection");
+        assert_eq!(verb(Method::DELETE, "/api/v1/namespaces/a/pods/p", false), "delete");
+        assert_eq!(verb(Method::OPTIONS, "/api/v1/pods", false), "");
     }
 
     #[test]

@@ -2,8 +2,13 @@
 
 use windlass_api::fields::FieldSelector;
 use windlass_api::labels::Selector;
-use windlass_api::{Status, field};
-use windlass_client::{DeleteOptions, Options, Propagation, VersionMatch};
+use windlass_api::{Status, field, text};
+use windlass_client::{DeleteOptions, Options, PatchType, Propagation, Verb, VersionMatch};
+
+use crate::context::MANAGER_BYTES_MAX;
+
+/// The group of the kinds that parameters are.
+const META: &str = "meta.k8s.io";
 
 /// The decoded parameters in their order.
 #[derive(Debug, Default)]
@@ -37,15 +42,37 @@ impl Query {
         }
     }
 
-    pub(crate) fn options(&self) -> Result<Options, Status> {
+    /// Whether a GET of a collection is a watch.
+    pub(crate) fn is_watch(&self) -> bool {
+        self.flag("watch").unwrap_or(false)
+    }
+
+    /// The fields that are selected.
+    pub(crate) fn fields(&self) -> Result<FieldSelector, Status> {
+        match self.get("fieldSelector") {
+            None | Some("") => Ok(FieldSelector::everything()),
+            Some(text) => FieldSelector::parse(text).map_err(|error| Status::bad_request(error.to_string())),
+        }
+    }
+
+    /// What the parameters mean for a verb: others than its own are not looked at.
+    pub(crate) fn options(&self, verb: Verb) -> Result<Options, Status> {
+        match verb {
+            Verb::Get => Ok(Options { resource_version: self.resource_version()?, ..Options::default() }),
+            Verb::List | Verb::Watch | Verb::DeleteCollection => self.list_options(),
+            Verb::Create => self.write_options("CreateOptions", field::Errors::new()),
+            Verb::Update => self.write_options("UpdateOptions", field::Errors::new()),
+            Verb::Patch(patch) => self.write_options("PatchOptions", self.patch_errors(patch)),
+            // They are the body, made from the query when there is none.
+            Verb::Delete => Ok(Options::default()),
+        }
+    }
+
+    fn list_options(&self) -> Result<Options, Status> {
         let labels = match self.get("labelSelector") {
             None | Some("") => Selector::everything(),
             Some(text) => Selector::parse(text)
                 .map_err(|error| Status::bad_request(format!("unable to parse requirement: {error}")))?,
-        };
-        let fields = match self.get("fieldSelector") {
-            None | Some("") => FieldSelector::everything(),
-            Some(text) => FieldSelector::parse(text).map_err(|error| Status::bad_request(error.to_string()))?,
         };
         let version_match = match self.get("resourceVersionMatch") {
             None | Some("") => None,
@@ -54,62 +81,74 @@ impl Query {
             Some(other) => {
                 let path = field::Path::new("resourceVersionMatch");
                 let errors = vec![field::Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""])];
-                return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
-            }
-        };
-        let version = self.get("resourceVersion").filter(|version| !version.is_empty());
-        let resource_version = match version.map(str::parse) {
-            None => None,
-            Some(Ok(version)) => Some(version),
-            Some(Err(_)) => {
-                let text = version.unwrap_or_default();
-                return Err(Status::bad_request(format!(
-                    "Invalid value: {text:?}: invalid resource version {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-                )));
+                return Err(Status::invalid(META, "ListOptions", "", &errors));
             }
         };
         Ok(Options {
             labels,
-            fields,
-            resource_version,
+            fields: self.fields()?,
+            resource_version: self.resource_version()?,
             version_match,
             limit: self.number("limit")?.unwrap_or(0),
             continue_token: self.get("continue").unwrap_or_default().to_owned(),
             timeout_seconds: self.number("timeoutSeconds")?,
             allow_bookmarks: self.flag("allowWatchBookmarks").unwrap_or(false),
             send_initial_events: self.flag("sendInitialEvents"),
-            dry_run: self.dry_run()?,
-            field_manager: self.get("fieldManager").unwrap_or_default().to_owned(),
-            field_validation: self.field_validation()?,
-            force: self.flag("force"),
-            ignore_store_read_error: false,
+            ..Options::default()
         })
     }
 
-    fn dry_run(&self) -> Result<bool, Status> {
-        let mut dry_run = false;
-        for value in self.all("dryRun") {
-            match value {
-                "All" => dry_run = true,
-                other => {
-                    let path = field::Path::new("dryRun");
-                    let errors = vec![field::Error::not_supported(&path, other, &["All"])];
-                    return Err(Status::invalid("meta.k8s.io", "CreateOptions", "", &errors));
-                }
-            }
-        }
-        Ok(dry_run)
+    fn resource_version(&self) -> Result<Option<u64>, Status> {
+        let Some(version) = self.get("resourceVersion").filter(|version| !version.is_empty()) else { return Ok(None) };
+        version.parse().map(Some).map_err(|_| {
+            Status::bad_request(format!(
+                "Invalid value: {version:?}: invalid resource version {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+            ))
+        })
     }
 
-    fn field_validation(&self) -> Result<String, Status> {
-        match self.get("fieldValidation").unwrap_or_default() {
-            known @ ("" | "Ignore" | "Warn" | "Strict") => Ok(known.to_owned()),
-            other => {
-                let path = field::Path::new("fieldValidation");
-                let errors = vec![field::Error::not_supported(&path, other, &["Ignore", "Warn", "Strict", ""])];
-                Err(Status::invalid("meta.k8s.io", "CreateOptions", "", &errors))
-            }
+    /// What else is wrong with the options of a patch.
+    fn patch_errors(&self, patch: PatchType) -> field::Errors {
+        let applies = patch == PatchType::Apply;
+        let mut errors = field::Errors::new();
+        if applies && self.get("fieldManager").unwrap_or_default().is_empty() {
+            errors.push(field::Error::required(&field::Path::new("fieldManager"), "is required for apply patch"));
         }
+        if !applies && self.flag("force").is_some() {
+            errors.push(field::Error::forbidden(&field::Path::new("force"), "may not be specified for non-apply patch"));
+        }
+        errors
+    }
+
+    fn write_options(&self, kind: &str, mut errors: field::Errors) -> Result<Options, Status> {
+        let field_manager = self.get("fieldManager").unwrap_or_default();
+        errors.extend(field_manager_errors(field_manager));
+        errors.extend(self.dry_run_errors());
+        let field_validation = self.get("fieldValidation").unwrap_or_default();
+        if !matches!(field_validation, "" | "Ignore" | "Warn" | "Strict") {
+            let path = field::Path::new("fieldValidation");
+            let valid = ["", "Ignore", "Strict", "Warn"];
+            errors.push(field::Error::not_supported(&path, field_validation, &valid));
+        }
+        if !errors.is_empty() {
+            return Err(Status::invalid(META, kind, "", &errors));
+        }
+        Ok(Options {
+            dry_run: self.all("dryRun").next().is_some(),
+            field_manager: field_manager.to_owned(),
+            field_validation: field_validation.to_owned(),
+            force: self.flag("force"),
+            ..Options::default()
+        })
+    }
+
+    fn dry_run_errors(&self) -> field::Errors {
+        let path = field::Path::new("dryRun");
+        let all: Vec<&str> = self.all("dryRun").collect();
+        if all.iter().all(|value| *value == "All") {
+            return field::Errors::new();
+        }
+        vec![field::Error::not_supported(&path, all, &["All"])]
     }
 
     /// The options of a DELETE that came without a body.
@@ -123,16 +162,35 @@ impl Query {
                 let path = field::Path::new("propagationPolicy");
                 let valid = ["Foreground", "Background", "Orphan", ""];
                 let errors = vec![field::Error::not_supported(&path, other, &valid)];
-                return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors));
+                return Err(Status::invalid(META, "DeleteOptions", "", &errors));
             }
         };
+        let errors = self.dry_run_errors();
+        if !errors.is_empty() {
+            return Err(Status::invalid(META, "DeleteOptions", "", &errors));
+        }
         Ok(DeleteOptions {
             grace_period_seconds: self.number("gracePeriodSeconds")?,
             orphan_dependents: self.flag("orphanDependents"),
             propagation_policy,
+            dry_run: self.all("dryRun").map(str::to_owned).collect(),
             ..DeleteOptions::default()
         })
     }
+}
+
+/// What is wrong with the name of a field manager.
+fn field_manager_errors(name: &str) -> field::Errors {
+    let path = field::Path::new("fieldManager");
+    let mut errors = field::Errors::new();
+    if name.len() > MANAGER_BYTES_MAX {
+        errors.push(field::Error::too_long(&path, MANAGER_BYTES_MAX));
+    }
+    for (at, c) in name.char_indices().filter(|(_, c)| !text::is_printable(*c)) {
+        let detail = format!("invalid character U+{:04X} (at position {at})", c as u32);
+        errors.push(field::Error::invalid(&path, name, detail));
+    }
+    errors
 }
 
 #[cfg(test)]
@@ -141,23 +199,47 @@ mod tests {
 
     #[test]
     fn parameters() {
-        let query =
-            Query::parse(Some("labelSelector=a%3Db%2Cc&limit=5&watch&resourceVersion=7&dryRun=All&force=false"));
-        let options = query.options().unwrap();
+        let query = Query::parse(Some("labelSelector=a%3Db%2Cc&limit=5&watch&resourceVersion=7&dryRun=All&force=false"));
+        let options = query.options(Verb::List).unwrap();
         assert_eq!(options.labels.to_string(), "a=b,c");
-        assert_eq!((options.limit, options.resource_version, options.dry_run), (5, Some(7), true));
-        assert_eq!((query.flag("watch"), options.force, query.flag("other")), (Some(true), Some(false), None));
-        for bad in [
-            "limit=x",
-            "labelSelector==",
-            "fieldSelector=x",
-            "dryRun=Some",
-            "resourceVersion=x",
-            "fieldValidation=x",
-            "resourceVersionMatch=x",
+        assert_eq!((options.limit, options.resource_version, options.dry_run), (5, Some(7), false));
+        let options = query.options(Verb::Patch(PatchType::Apply)).unwrap_err();
+        assert_eq!(options.code, 422, "an apply needs a manager");
+        assert!(query.options(Verb::Create).unwrap().dry_run);
+        assert_eq!(query.delete_options().unwrap().dry_run, ["All"]);
+        assert_eq!((query.is_watch(), query.flag("force"), query.flag("other")), (true, Some(false), None));
+    }
+
+    #[test]
+    fn each_verb_refuses_its_own() {
+        let long = format!("fieldManager={}", "m".repeat(129));
+        let (patch, apply) = (Verb::Patch(PatchType::Merge), Verb::Patch(PatchType::Apply));
+        let lists: &[Verb] = &[Verb::List, Verb::Watch, Verb::DeleteCollection];
+        let writes: &[Verb] = &[Verb::Create, Verb::Update, patch];
+        let verbs = [Verb::Get, Verb::Delete].into_iter().chain(lists.iter().copied()).chain(writes.iter().copied());
+        let verbs: Vec<Verb> = verbs.chain([apply]).collect();
+        for (bad, refusing) in [
+            ("limit=x", lists),
+            ("labelSelector==", lists),
+            ("fieldSelector=x", lists),
+            ("resourceVersionMatch=x", lists),
+            ("fieldManager=m&dryRun=Some", &[Verb::Create, Verb::Update, patch, apply]),
+            ("fieldManager=m&fieldValidation=x", &[Verb::Create, Verb::Update, patch, apply]),
+            ("fieldManager=%00", &[Verb::Create, Verb::Update, patch, apply]),
+            (&long, &[Verb::Create, Verb::Update, patch, apply]),
+            ("fieldManager=m&force=true", &[patch]),
+            ("force=true", &[patch, apply]),
+            ("resourceVersion=x", &[Verb::Get, Verb::List, Verb::Watch, Verb::DeleteCollection]),
         ] {
-            assert!(Query::parse(Some(bad)).options().is_err(), "{bad}");
+            let query = Query::parse(Some(bad));
+            for &verb in &verbs {
+                // An apply without a manager is refused anyhow.
+                let refused = refusing.contains(&verb) || (verb == apply && !bad.contains("fieldManager"));
+                assert_eq!(query.options(verb).is_err(), refused, "{bad} {verb:?}");
+            }
         }
-        assert!(Query::parse(Some("propagationPolicy=x")).delete_options().is_err());
+        for bad in ["propagationPolicy=x", "dryRun=Some", "gracePeriodSeconds=x"] {
+            assert!(Query::parse(Some(bad)).delete_options().is_err(), "{bad}");
+        }
     }
 }

@@ -41,20 +41,15 @@ pub(crate) fn failure(status: &Status, format: Format) -> Response<Body> {
     finish(response)
 }
 
-/// What every API response carries: it depends on who asks, so nobody may keep it.
+/// What every response carries that says nothing else: it depends on who asks, so nobody may keep it.
 pub(crate) fn finish(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
     response
 }
 
-pub(crate) fn success(
-    clock: Clock,
-    context: &Context,
-    outcome: Outcome,
-    format: Format,
-) -> Result<Response<Body>, Status> {
+pub(crate) fn success(clock: Clock, outcome: Outcome, format: Format) -> Result<Response<Body>, Status> {
     let now = clock.now();
-    let mut response = match outcome {
+    let response = match outcome {
         Outcome::Object { payload, created } => {
             let code = if created { StatusCode::CREATED } else { StatusCode::OK };
             plain(code, format.content_type(), format.object(&payload, now)?)
@@ -75,13 +70,18 @@ pub(crate) fn success(
             response
         }
     };
+    Ok(finish(response))
+}
+
+/// What the client is told beside the answer, whatever the answer is.
+pub(crate) fn with_warnings(mut response: Response<Body>, context: &Context) -> Response<Body> {
     for warning in context.take_warnings() {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), " ");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             response.headers_mut().append(WARNING, value);
         }
     }
-    Ok(finish(response))
+    response
 }
 
 /// Streams changes as they come; a single event is sent from the one encoding that all watchers share.

@@ -11,7 +11,6 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
-use windlass_api::fields::FieldSelector;
 use windlass_api::text::with_causes;
 use windlass_auth::Attributes;
 use windlass_client::{Body as RequestBody, Encoding, Verb};
@@ -20,15 +19,15 @@ use windlass_http::body::{self, BodyError};
 use super::connect;
 use super::frontend::{Asked, Frontend};
 use super::identity::{self, Peer};
+use super::impersonation;
 use super::metrics::{Labels, UnderWay};
 use super::negotiation;
 use super::path::{self, ResourcePath};
 use super::query::Query;
-use super::response::{Body, failure, success};
+use super::response::{Body, failure, success, with_warnings};
 use crate::context::Context;
 use crate::encode::Format;
 use crate::pages::{self, PageRequest};
-use crate::table::IncludeObject;
 
 /// The largest body that is read, as upstream.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -36,20 +35,20 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 impl Frontend {
     /// Answers one request.
     pub async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
-        let accept = negotiation::accept(request.headers(), IncludeObject::Metadata, false).unwrap_or_default();
         let query = Query::parse(request.uri().query());
         let target = path::parse(request.uri().path());
         let labels = Labels::new(request.method(), target.as_ref(), &query, &self.server.registry());
         let started = Instant::now();
         let what = format!("{} {}", request.method(), request.uri().path());
-        let handling = self.handle(peer, target, &query, &labels, started, request);
+        let accept = negotiation::accept(request.headers(), &query).unwrap_or_default();
+        let of_failure = Format { shape: Default::default(), ..accept };
+        let handling = self.handle(peer, target, &query, &labels, started, of_failure, request);
         let response = match AssertUnwindSafe(handling).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(status)) => failure(&status, Format { shape: Default::default(), ..accept }),
+            Ok(response) => response,
             Err(_) => {
                 tracing::error!(request = what, "a request panicked");
                 let text = "This request caused apiserver to panic. Look in the logs for details.";
-                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), accept)
+                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), of_failure)
             }
         };
         let under_way = labels.long_running.then(|| self.metrics.under_way(&labels));
@@ -72,19 +71,46 @@ impl Frontend {
         query: &Query,
         labels: &Labels,
         started: Instant,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, Status> {
-        let gate = &self.server.gate;
-        let user = identity::authenticate(gate, peer, request.headers())?;
-        let user = identity::impersonate(gate, user, request.headers())?;
-        let agent = request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-        let context = Context::new(user, agent.unwrap_or_default());
+        of_failure: Format,
+        mut request: Request<Incoming>,
+    ) -> Response<Body> {
+        let context = match self.identify(peer, target.as_ref(), query, &mut request) {
+            Ok(context) => context,
+            Err(status) => return failure(&status, of_failure),
+        };
         let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
-        match target {
+        let answered = match target {
             Some(target) if connect::is_connection(&target) => Box::pin(self.connect(&asked, &target, request)).await,
             Some(target) => self.resource(&asked, target, request).await,
             None => Box::pin(self.other(&asked, request)).await,
-        }
+        };
+        let response = answered.unwrap_or_else(|status| failure(&status, of_failure));
+        with_warnings(response, &context)
+    }
+
+    /// Who asks, by the certificate, the token and whom the headers say to act as.
+    fn identify(
+        &self,
+        peer: Peer,
+        target: Option<&ResourcePath>,
+        query: &Query,
+        request: &mut Request<Incoming>,
+    ) -> Result<Context, Status> {
+        let gate = &self.server.gate;
+        let (user, warning) = identity::authenticate(gate, peer, request.headers_mut())?;
+        let method = request.method().as_str().to_ascii_lowercase();
+        let fields = query.fields().ok();
+        let wanted = match target {
+            Some(target) => {
+                target.attributes(&user, target.verb(request.method(), query.is_watch()), fields.as_ref())
+            }
+            None => Attributes { path: request.uri().path(), ..Attributes::of(&user, &method) },
+        };
+        let acted = impersonation::impersonate(gate, request.headers(), &wanted)?;
+        let agent = request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let context = Context::new(acted.unwrap_or(user), agent.unwrap_or_default());
+        warning.into_iter().for_each(|warning| context.warn(warning));
+        Ok(context)
     }
 
     async fn resource(
@@ -94,33 +120,29 @@ impl Frontend {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let Asked { context, query, deadline, .. } = *asked;
-        let include = match query.get("includeObject") {
-            Some("None") => IncludeObject::None,
-            Some("Object") => IncludeObject::Object,
-            _ => IncludeObject::Metadata,
-        };
-        let format = negotiation::accept(request.headers(), include, query.flag("pretty").unwrap_or(false))?;
-        let mut options = query.options()?;
+        let gate = &self.server.gate;
         let (parts, body) = request.into_parts();
-        let (verb, encoding) = verb(&parts.method, &parts.headers, &found, query)?;
-        let mut name = found.name;
-        if verb == Verb::Watch && !name.is_empty() {
-            // A watch of one object is a watch of the collection that selects it.
-            let mut fields = FieldSelector::equal("metadata.name", std::mem::take(&mut name));
-            fields.extend(options.fields.clone());
-            options.fields = fields;
+        // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
+        let asked_for = found.verb(&parts.method, query.is_watch());
+        gate.authorize(&found.attributes(&context.user, asked_for, query.fields().ok().as_ref()))?;
+        if self.server.storage.registry().of(&found.resource.group, &found.resource.version).next().is_none() {
+            return Ok(pages::not_found());
+        }
+        negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
+        let format = negotiation::accept(&parts.headers, query)?;
+        let (verb, encoding) = verb(asked_for, &parts.method, &parts.headers)?;
+        if verb == Verb::Watch {
+            negotiation::check_stream(format)?;
         }
         let mut call = windlass_client::Request {
             verb,
             resource: found.resource,
             subresource: found.subresource.into(),
             namespace: found.namespace,
-            name,
-            options,
+            name: found.name,
+            options: query.options(verb)?,
             body: RequestBody { bytes: Bytes::new(), encoding },
         };
-        // Before the body is read: who may not ask cannot make the server wait, or hold anything for him.
-        self.server.gate.authorize_request(context, &call)?;
         if !verb.is_read_only() {
             call.body.bytes = self.read_body(asked, body).await?;
         }
@@ -133,7 +155,7 @@ impl Frontend {
             Ok(outcome) => outcome?,
             Err(_) => return Err(timed_out()),
         };
-        success(self.server.clock(), context, outcome, format)
+        success(self.server.clock(), outcome, format)
     }
 
     async fn read_body(&self, asked: &Asked<'_>, body: Incoming) -> Result<Bytes, Status> {
@@ -153,39 +175,27 @@ impl Frontend {
         let verb = request.method().as_str().to_ascii_lowercase();
         self.server.gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) })?;
         let _seat = self.seat(asked)?;
-        let page = PageRequest { path, headers: request.headers(), query };
-        pages::page(&self.server.pages, &self.server.gate, &page).await.unwrap_or_else(|| Err(Status::no_such_path()))
+        let (method, headers) = (request.method(), request.headers());
+        pages::page(&self.server.pages, &self.server.gate, &PageRequest { method, path, headers, query }).await
     }
 }
 
-/// What the method means for this path, and how the body is written.
-fn verb(method: &Method, headers: &HeaderMap, found: &ResourcePath, query: &Query) -> Result<(Verb, Encoding), Status> {
-    let named = !found.name.is_empty();
-    Ok(match *method {
-        Method::GET | Method::HEAD => {
-            let watch = found.watch || query.flag("watch").unwrap_or(false);
-            let verb = match (watch, named) {
-                (true, _) if found.subresource.is_empty() => Verb::Watch,
-                (_, true) => Verb::Get,
-                (_, false) => Verb::List,
-            };
-            (verb, Encoding::Json)
-        }
-        Method::POST => (Verb::Create, negotiation::content(headers)?),
-        Method::PUT => (Verb::Update, negotiation::content(headers)?),
-        Method::PATCH => {
+/// What a verb is carried out as, and how the body is written.
+fn verb(name: &str, method: &Method, headers: &HeaderMap) -> Result<(Verb, Encoding), Status> {
+    Ok(match name {
+        _ if *method == Method::HEAD => return Err(Status::method_not_allowed()),
+        "get" => (Verb::Get, Encoding::Json),
+        "list" => (Verb::List, Encoding::Json),
+        "watch" if *method == Method::GET => (Verb::Watch, Encoding::Json),
+        "create" => (Verb::Create, negotiation::content(headers)?),
+        "update" => (Verb::Update, negotiation::content(headers)?),
+        "patch" => {
             let (patch, encoding) = negotiation::patch(headers)?;
             (Verb::Patch(patch), encoding)
         }
-        Method::DELETE if named => (Verb::Delete, negotiation::content(headers)?),
-        Method::DELETE => (Verb::DeleteCollection, negotiation::content(headers)?),
-        _ => {
-            return Err(Status::new(
-                405,
-                windlass_api::status::Reason::MethodNotAllowed,
-                format!("{method} is not supported"),
-            ));
-        }
+        "delete" => (Verb::Delete, negotiation::content(headers)?),
+        "deletecollection" => (Verb::DeleteCollection, negotiation::content(headers)?),
+        _ => return Err(Status::method_not_allowed()),
     })
 }
 

@@ -6,7 +6,7 @@ use http::Response;
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_machinery::digest;
-use windlass_resources::{Resource, Verbs};
+use windlass_resources::Resource;
 
 use super::PageRequest;
 use crate::http::response::Body;
@@ -14,7 +14,6 @@ use crate::registry::{Registry, Served};
 
 const AGGREGATED: GroupVersionKind = GroupVersionKind::of("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList");
 const AGGREGATED_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-const ALL_VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 type Answer = Result<Response<Body>, Status>;
 
@@ -76,14 +75,6 @@ pub(super) fn resources(registry: &Registry, request: &PageRequest<'_>, group: &
     Some(request.object(&GroupVersionKind::of("", "v1", "APIResourceList"), tree))
 }
 
-pub(crate) fn verbs(resource: &Resource) -> &'static [&'static str] {
-    match resource.verbs {
-        Verbs::All => &ALL_VERBS,
-        Verbs::CreateOnly => &["create"],
-        Verbs::ReadOnly => &["get", "list"],
-    }
-}
-
 /// A resource and its subresources in the old form.
 fn resource_entries(served: &Served) -> Vec<Value> {
     let resource = &served.resource;
@@ -92,7 +83,7 @@ fn resource_entries(served: &Served) -> Vec<Value> {
         "singularName": resource.singular,
         "namespaced": resource.is_namespaced(),
         "kind": resource.kind.kind,
-        "verbs": verbs(resource),
+        "verbs": resource.verbs.names(),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);
@@ -100,7 +91,7 @@ fn resource_entries(served: &Served) -> Vec<Value> {
     if !resource.categories.is_empty() {
         entry["categories"] = json!(resource.categories);
     }
-    if resource.verbs == Verbs::All {
+    if resource.verbs.has("update") {
         entry["storageVersionHash"] = json!(storage_version_hash(resource));
     }
     let mut entries = vec![entry];
@@ -172,7 +163,7 @@ fn aggregated_resource(served: &Served) -> Value {
         "responseKind": response_kind(None),
         "scope": scope,
         "singularResource": resource.singular,
-        "verbs": verbs(resource),
+        "verbs": resource.verbs.names(),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);

@@ -1,5 +1,8 @@
 //! `/healthz`, `/livez`, `/readyz`: whether the server works, check by check.
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use parking_lot::RwLock;
 
@@ -21,45 +24,62 @@ impl Health {
         self.checks.write().push((name.to_owned(), check));
     }
 
-    /// `ok`, or the checks that fail; with `?verbose` all of them, with `?exclude=NAME` without some.
-    pub(super) fn page(&self, request: &PageRequest<'_>) -> Response<Body> {
-        let mut segments = request.path.trim_matches('/').splitn(2, '/');
+    /// `/livez`: `ok`, or what of the checks fails; with `?verbose` all of them, with `?exclude=NAME` without some. `/livez/NAME`: one
+    /// check, and why it fails. `None` when there is no such check.
+    pub(super) fn page(&self, request: &PageRequest<'_>) -> Option<Response<Body>> {
+        let mut segments = request.path[1..].splitn(2, '/');
         let endpoint = segments.next().unwrap_or_default();
-        let only = segments.next();
-        let excluded: Vec<&str> = request.query.all("exclude").collect();
+        match segments.next() {
+            None => Some(self.all(endpoint, request)),
+            Some(name) => self.one(name),
+        }
+    }
+
+    fn one(&self, name: &str) -> Option<Response<Body>> {
         let checks = self.checks.read();
-        let mut lines = Vec::new();
+        let (_, check) = checks.iter().find(|(own, _)| own == name)?;
+        Some(match check() {
+            Ok(()) => text(StatusCode::OK, "ok"),
+            Err(why) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {why}\n")),
+        })
+    }
+
+    fn all(&self, endpoint: &str, request: &PageRequest<'_>) -> Response<Body> {
+        let excluded: BTreeSet<&str> = request.query.all("exclude").collect();
+        let mut unknown = excluded.clone();
+        let mut lines = String::new();
         let mut failed = false;
-        let mut found = only.is_none();
-        for (name, check) in checks.iter() {
-            if only.is_some_and(|only| only != name) {
-                continue;
-            }
-            found = true;
-            if excluded.contains(&name.as_str()) {
-                lines.push(format!("[+]{name} excluded: ok"));
+        for (name, check) in self.checks.read().iter() {
+            unknown.remove(name.as_str());
+            if excluded.contains(name.as_str()) {
+                lines.push_str(&format!("[+]{name} excluded: ok\n"));
                 continue;
             }
             match check() {
-                Ok(()) => lines.push(format!("[+]{name} ok")),
+                Ok(()) => lines.push_str(&format!("[+]{name} ok\n")),
+                // Anybody may read this; who may see more asks for the check itself.
                 Err(why) => {
                     tracing::info!(check = name, %why, "a health check failed");
                     failed = true;
-                    lines.push(format!("[-]{name} failed: reason withheld"));
+                    lines.push_str(&format!("[-]{name} failed: reason withheld\n"));
                 }
             }
         }
-        if !found {
-            return plain(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n");
+        if !unknown.is_empty() {
+            let names: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+            let names = names.join(", ");
+            lines.push_str(&format!("warn: some health checks cannot be excluded: no matches for {names}\n"));
         }
         if failed {
-            let text = format!("{}\n{endpoint} check failed\n", lines.join("\n"));
-            return plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text);
+            return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}{endpoint} check failed\n"));
         }
-        if request.query.get("verbose").is_some() {
-            let text = format!("{}\n{endpoint} check passed\n", lines.join("\n"));
-            return plain(StatusCode::OK, "text/plain; charset=utf-8", text);
+        match request.query.get("verbose") {
+            Some(_) => text(StatusCode::OK, format!("{lines}{endpoint} check passed\n")),
+            None => text(StatusCode::OK, "ok"),
         }
-        plain(StatusCode::OK, "text/plain; charset=utf-8", "ok")
     }
+}
+
+fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    plain(code, "text/plain; charset=utf-8", text)
 }

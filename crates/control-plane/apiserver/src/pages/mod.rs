@@ -10,16 +10,15 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_telemetry::Metrics;
 
 use crate::encode::Format;
 use crate::gate::Gate;
-use crate::http::response::{Body, full, plain};
+use crate::http::response::{Body, finish, full, plain};
 use crate::http::{negotiation, query::Query};
 use crate::registry::Registry;
-use crate::table::IncludeObject;
 
 pub use health::{Check, Health};
 pub use version::VERSION;
@@ -42,6 +41,7 @@ impl Pages {
 
 /// A request for a path that is no resource.
 pub(crate) struct PageRequest<'a> {
+    pub method: &'a Method,
     pub path: &'a str,
     pub headers: &'a HeaderMap,
     pub query: &'a Query,
@@ -54,7 +54,7 @@ impl PageRequest<'_> {
 
     /// An API object in the encoding that the client asks for.
     fn object(&self, kind: &GroupVersionKind, tree: serde_json::Value) -> Result<Response<Body>, Status> {
-        let accepted = negotiation::accept(self.headers, IncludeObject::Metadata, false)?;
+        let accepted = negotiation::accept(self.headers, self.query)?;
         let format = Format { shape: Default::default(), ..accepted };
         let bytes = format.tree_bytes(kind, tree)?;
         Ok(plain(StatusCode::OK, format.content_type(), bytes))
@@ -78,16 +78,45 @@ impl PageRequest<'_> {
     }
 }
 
-/// Answers for a path; `None` when there is nothing there.
+/// What documents of the API are written as.
+const ENCODINGS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// Answers for a path.
 pub(crate) async fn page(
     pages: &Pages,
     gate: &Gate,
     request: &PageRequest<'_>,
-) -> Option<Result<Response<Body>, Status>> {
-    let registry = &gate.storage.registry();
+) -> Result<Response<Body>, Status> {
     let path = request.path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(request.path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
-    match segments.as_slice() {
+    // What is a document of the API is only read, and in a form that the client accepts.
+    let representations: &[&str] = match segments.as_slice() {
+        ["api" | "apis", ..] => &ENCODINGS,
+        ["version"] => &ENCODINGS[..1],
+        _ => &[],
+    };
+    if !representations.is_empty() {
+        if *request.method != Method::GET {
+            return Err(Status::method_not_allowed());
+        }
+        negotiation::check_accept(request.headers, representations)?;
+    }
+    find(pages, gate, request, &segments).unwrap_or_else(|| Ok(not_found())).map(finish)
+}
+
+/// The answer where there is nothing.
+pub(crate) fn not_found() -> Response<Body> {
+    finish(plain(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n"))
+}
+
+fn find(
+    pages: &Pages,
+    gate: &Gate,
+    request: &PageRequest<'_>,
+    segments: &[&str],
+) -> Option<Result<Response<Body>, Status>> {
+    let registry = &gate.storage.registry();
+    match segments {
         ["api"] => Some(discovery::core_versions(registry, &pages.advertised_address, request)),
         ["api", version] => discovery::resources(registry, request, "", version),
         ["apis"] => Some(discovery::groups(registry, request)),
@@ -106,7 +135,7 @@ pub(crate) async fn page(
             Some(Ok(plain(StatusCode::OK, content_type, text)))
         }
         ["version"] => Some(Ok(version::page())),
-        ["healthz" | "livez" | "readyz", ..] => Some(Ok(pages.health.page(request))),
+        ["healthz" | "livez" | "readyz", ..] => pages.health.page(request).map(Ok),
         [""] => Some(Ok(index(registry))),
         _ => None,
     }

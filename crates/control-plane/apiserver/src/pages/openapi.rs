@@ -120,7 +120,7 @@ fn definitions(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Valu
     for served in resources {
         let resource = &served.resource;
         add(&resource.kind);
-        if resource.verbs == Verbs::All {
+        if resource.verbs.has("watch") {
             add(&list_kind(resource));
         }
         resource
@@ -228,7 +228,7 @@ impl PathWriter<'_> {
             self.add_query(&mut post, WRITE_PARAMETERS);
             path["post"] = post;
         }
-        if self.resource.verbs == Verbs::All {
+        if self.resource.verbs.has("deletecollection") {
             let status = GroupVersionKind::of("", "v1", "Status");
             let mut delete = self.operation("deletecollection", "deleteCollection", "", &status, None);
             delete["x-kubernetes-group-version-kind"] = self.kind_extension(&self.resource.kind);
@@ -243,7 +243,7 @@ impl PathWriter<'_> {
         let kind = &self.resource.kind;
         let mut path = json!({"parameters": self.path_parameters(names)});
         path["get"] = self.operation("get", "read", "", kind, None);
-        if self.resource.verbs == Verbs::All {
+        if self.resource.verbs.has("update") {
             let mut put = self.operation("put", "replace", "", kind, Some(kind));
             self.add_query(&mut put, WRITE_PARAMETERS);
             path["put"] = put;

@@ -1,7 +1,6 @@
 //! PATCH: a change described by its difference, or by the fields that the client wants (server-side apply).
 
 use serde_json::Value;
-use windlass_api::field::{Error, Path};
 use windlass_api::status::{Cause, Reason};
 use windlass_api::{Status, time};
 use windlass_client::PatchType;
@@ -23,20 +22,12 @@ pub(crate) async fn patch(call: &Call<'_>, patch_type: PatchType) -> Result<Outc
     if patch_type == PatchType::Apply {
         return apply(call, patch).await;
     }
-    if call.request.options.force.is_some() {
-        let error = Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
-        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &vec![error]));
-    }
     change(call, |old| call.decode_tree(patched(patch_type, &patch, old, call.served.resource.schema)?)).await
 }
 
 /// Server-side apply: the body holds the fields that the manager wants to own, and nothing else.
 async fn apply(call: &Call<'_>, configuration: Value) -> Result<Outcome, Status> {
     let request = call.request;
-    if request.options.field_manager.is_empty() {
-        let error = Error::required(&Path::new("fieldManager"), "is required for apply patch");
-        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &vec![error]));
-    }
     let configuration = check_configuration(call, configuration)?;
     let now = time::rfc3339(call.storage.clock.now());
     let force = request.options.force.unwrap_or(false);

@@ -60,6 +60,15 @@ async fn what_belongs_to_the_cluster_is_made_whole_again() {
     let binding = ObjectKey::new("", "system:basic-user");
     let guest = json!({"kind": "User", "name": "guest", "apiGroup": "rbac.authorization.k8s.io"});
     cluster.patch(&BINDINGS, &binding, "", json!({"subjects": [guest]})).await;
+    // Somebody has made another binding of the same name: it would give everybody the rights of an administrator.
+    let discovery_binding = ObjectKey::new("", "system:discovery");
+    let mut hijacked = cluster.get(&BINDINGS, &discovery_binding).await;
+    cluster.delete(&BINDINGS, &discovery_binding).await;
+    hijacked["metadata"] = json!({"name": "system:discovery"});
+    hijacked["roleRef"]["name"] = json!("cluster-admin");
+    cluster.create(&BINDINGS, "", hijacked).await;
+    let unlabelled = json!({"metadata": {"labels": null}, "aggregationRule": null});
+    cluster.patch(&CLUSTER_ROLES, &ObjectKey::new("", "edit"), "", unlabelled).await;
     cluster
         .patch(&NAMESPACES, &ObjectKey::new("", "default"), "", json!({"metadata": {"labels": {"mine": "true"}}}))
         .await;
@@ -81,6 +90,10 @@ async fn what_belongs_to_the_cluster_is_made_whole_again() {
     let binding = cluster.get(&BINDINGS, &binding).await;
     let subjects: Vec<&Value> = binding["subjects"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
     assert_eq!(subjects, ["guest", "system:authenticated"]);
+    assert_eq!(cluster.get(&BINDINGS, &discovery_binding).await["roleRef"]["name"], "system:discovery");
+    let edit = cluster.get(&CLUSTER_ROLES, &ObjectKey::new("", "edit")).await;
+    assert_eq!(edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"], "true");
+    assert_eq!(edit["aggregationRule"]["clusterRoleSelectors"].as_array().map(Vec::len), Some(1));
     assert_eq!(cluster.get(&NAMESPACES, &ObjectKey::new("", "default")).await["metadata"]["labels"]["mine"], "true");
     let kubernetes = ObjectKey::new(namespace::DEFAULT, "kubernetes");
     assert_eq!(cluster.get(&ENDPOINTS, &kubernetes).await["subsets"][0]["addresses"][0]["ip"], "192.0.2.7");

@@ -5,8 +5,10 @@
 pub mod bootstrap;
 mod escalation;
 mod index;
+mod reconcile;
 mod rule;
 
 pub use escalation::{describe, quoted, uncovered};
 pub use index::{BindingKey, Rbac, RoleKey, RoleRef, Subject};
+pub use reconcile::{Mending, mending};
 pub use rule::Rule;

@@ -9,12 +9,13 @@ use windlass_api::well_known::{finalizer, label, namespace};
 
 use crate::columns::{self, Column};
 use crate::first::{Beginnings, First};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Moment, Resource, Strategy, Subresource, Verbs, metadata};
 use windlass_machinery::tree::{child, items, keep, put, set_text, text};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("", "v1", "Namespace", "namespaces")
         .short_names(&["ns"])
+        .verbs(Verbs::OneByOne)
         .subresources(&[Subresource::Finalize, Subresource::Status])
         .name_rule(names::dns1123_label)
         .selectable(&[("status.phase", "/status/phase")])

@@ -10,8 +10,6 @@ mod html;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use windlass_api::Status;
-use windlass_api::status::Reason;
-use windlass_auth::Attributes;
 use windlass_resources::Subresource;
 
 use super::frontend::{Asked, Frontend};
@@ -37,19 +35,11 @@ impl Frontend {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let Asked { context, query, .. } = *asked;
-        let verb = match *request.method() {
-            Method::POST => "create",
-            Method::PUT => "update",
-            Method::PATCH => "patch",
-            Method::DELETE => "delete",
-            Method::GET | Method::HEAD => "get",
-            // A verb of no role but those that allow everything.
-            Method::OPTIONS => "",
-            _ => {
-                let text = format!("{} is not supported", request.method());
-                return Err(Status::new(405, Reason::MethodNotAllowed, text));
-            }
-        };
+        // OPTIONS is a verb of no role but those that allow everything.
+        let verb = found.verb(request.method(), false);
+        if verb.is_empty() && *request.method() != Method::OPTIONS {
+            return Err(Status::method_not_allowed());
+        }
         self.authorize_connection(context, found, verb)?;
         // A WebSocket is opened by GET, and yet it does more than reading.
         if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
@@ -61,7 +51,7 @@ impl Frontend {
         let subresource = served.resource.subresources.iter().find(|s| s.name() == found.subresource);
         let subresource = *subresource.ok_or_else(Status::no_such_path)?;
         if subresource == Subresource::Log && *request.method() != Method::GET {
-            return Err(Status::method_not_allowed(&served.resource.group_resource(), verb));
+            return Err(Status::method_not_allowed());
         }
         if subresource == Subresource::Proxy
             && let Some(redirect) = forward::redirect_to_folder(found, &request)
@@ -78,15 +68,6 @@ impl Frontend {
     }
 
     fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
-        let attributes = Attributes {
-            group: &found.resource.group,
-            version: &found.resource.version,
-            resource: &found.resource.resource,
-            subresource: &found.subresource,
-            namespace: &found.namespace,
-            name: &found.name,
-            ..Attributes::of(&context.user, verb)
-        };
-        self.server.gate.authorize(&attributes)
+        self.server.gate.authorize(&found.attributes(&context.user, verb, None))
     }
 }
