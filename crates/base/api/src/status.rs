@@ -256,6 +256,15 @@ impl Status {
         self.reason == Reason::Conflict
     }
 
+    /// Whether the object of this name has another UID than the request says: the one that was meant has gone. A conflict says no
+    /// such thing: whoever was too slow tries again.
+    pub fn is_of_another(&self) -> bool {
+        let causes = self.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+        // A patch cannot change the UID; a delete and an update have it as a precondition.
+        causes.iter().any(|cause| cause.field == "metadata.uid")
+            || (self.is_conflict() && self.message.contains("UID in precondition"))
+    }
+
     pub fn is_already_exists(&self) -> bool {
         self.reason == Reason::AlreadyExists
     }

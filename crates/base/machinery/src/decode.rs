@@ -20,7 +20,7 @@ use windlass_api::time;
 use crate::schema::{Field, Presence, Scalar, Schema, Shape, Type, TypeId};
 
 /// As many unknown and duplicate fields are reported, as upstream.
-const PROBLEMS_MAX: usize = 100;
+pub(crate) const PROBLEMS_MAX: usize = 100;
 
 /// How deep lists and maps of an object may stand in one another, whatever it came as: as deep as the reader of JSON goes.
 pub const DEPTH_MAX: usize = 127;
@@ -92,25 +92,16 @@ struct Context<'s> {
     error: Option<String>,
 }
 
-enum Step<'s> {
+/// A step on the way to a value.
+pub(crate) enum Step<'s> {
     Field(&'s str),
     Key(String),
     Index(usize),
 }
 
 impl Context<'_> {
-    /// `spec.containers[0].image`, with `last` as one more field.
     fn path_to(&self, last: &str) -> String {
-        let mut path = String::new();
-        for step in &self.path {
-            match step {
-                Step::Index(index) => path.push_str(&format!("[{index}]")),
-                Step::Field(name) => push_name(&mut path, name),
-                Step::Key(key) => push_name(&mut path, key),
-            }
-        }
-        push_name(&mut path, last);
-        path
+        path_to(&self.path, last)
     }
 
     fn report(&mut self, problem: Problem) {
@@ -140,6 +131,20 @@ impl Context<'_> {
             }
         }
     }
+}
+
+/// `spec.containers[0].image`, with `last` as one more field.
+pub(crate) fn path_to(steps: &[Step<'_>], last: &str) -> String {
+    let mut path = String::new();
+    for step in steps {
+        match step {
+            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Field(name) => push_name(&mut path, name),
+            Step::Key(key) => push_name(&mut path, key),
+        }
+    }
+    push_name(&mut path, last);
+    path
 }
 
 fn push_name(path: &mut String, name: &str) {

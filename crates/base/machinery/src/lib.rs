@@ -3,6 +3,7 @@
 
 pub mod decode;
 pub mod digest;
+pub mod go;
 pub mod json;
 pub mod managed;
 pub mod names;
@@ -13,6 +14,7 @@ pub mod rfc6902;
 pub mod rfc7386;
 pub mod schema;
 pub mod strategic;
+pub mod strict;
 pub mod tree;
 pub mod yaml;
 

@@ -9,7 +9,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::decode::DEPTH_MAX;
+use crate::decode::{DEPTH_MAX, Problem};
+use crate::go;
 
 /// Operations that one patch may have.
 pub const OPERATIONS_MAX: usize = 10_000;
@@ -52,6 +53,19 @@ pub fn apply(document: &mut Value, operations: &Value) -> Result<(), JsonPatchEr
     let mut taken = Taken::default();
     operations.iter().try_for_each(|operation| operation.apply(document, &mut taken))
 }
+
+/// Fields of operations that there are not.
+pub fn unknown_fields(operations: &Value) -> Vec<Problem> {
+    let operations = operations.as_array().into_iter().flatten().enumerate();
+    let fields = operations.flat_map(|(place, operation)| {
+        let names = operation.as_object().into_iter().flat_map(Map::keys);
+        names.filter(|name| !FIELDS.contains(&name.as_str())).map(move |name| format!("[{place}].{name}"))
+    });
+    fields.map(Problem::Unknown).collect()
+}
+
+/// What an operation says.
+const FIELDS: [&str; 4] = ["op", "path", "from", "value"];
 
 /// One step of a patch. What it does not say is `None`.
 #[derive(Default)]
@@ -142,14 +156,7 @@ impl<'a> Operation<'a> {
 
 /// Go's words for a value of the wrong type.
 fn malformed(found: &Value, field: &str, wanted: &str) -> JsonPatchError {
-    let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
+    let found = go::json_type(found);
     let place = match field {
         "" => "value".to_owned(),
         field => format!("struct field jsonPatchOp.{field}"),
@@ -290,6 +297,8 @@ mod tests {
         ]);
         assert_eq!(patched(json!({"a": [1]}), operations).unwrap(), json!({"a": null, "b": [2], "c": 1}));
         assert_eq!(patched(json!({}), Value::Null), Ok(json!({})));
+        let unknown = unknown_fields(&json!([{"op": "test", "x": 1}, {"y": 1}]));
+        assert_eq!(unknown, ["[0].x", "[1].y"].map(|path| Problem::Unknown(path.to_owned())));
         for malformed in [json!({}), json!([1]), json!([{"op": 1, "path": "/a"}])] {
             assert!(matches!(patched(json!({}), malformed), Err(JsonPatchError::Malformed(_))));
         }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::go;
 use crate::schema::{Field, Schema, Shape, TypeId};
 
 const PATCH: &str = "$patch";
@@ -20,14 +21,17 @@ const ELEMENT_ORDER: &str = "$setElementOrder/";
 pub enum PatchError {
     #[error("Unrecognized type: the patch is not an object")]
     NotAnObject,
-    #[error("invalid directive {0}: $patch is one of merge, replace and delete")]
-    Directive(String),
+    #[error("unknown patch type: {directive} in map: {map}")]
+    Directive { directive: String, map: String },
     #[error("map: {item} does not contain declared merge key: {key}")]
     NoMergeKey { item: String, key: String },
     #[error("invalid patch format of retainKeys")]
     RetainKeys,
     #[error("lists of the patch for {0} hold items that are not objects")]
     Items(String),
+    /// An order of what is no list, or one that is none itself.
+    #[error("expected a []interface {{}}, but received a {0}")]
+    NoList(&'static str),
 }
 
 /// Applies a patch to an object of a type.
@@ -66,7 +70,7 @@ fn merge_object(
             *object = without_directives(patch);
             return Ok(());
         }
-        Some(other) => return Err(PatchError::Directive(other.to_owned())),
+        Some(other) => return Err(directive(other, patch)),
     }
     retain_keys(object, patch)?;
     for (name, value) in patch {
@@ -81,12 +85,15 @@ fn merge_object(
     }
     // An order may be given for a list that is not patched itself.
     for (name, order) in patch {
-        if let (Some(list), Value::Array(order)) = (name.strip_prefix(ELEMENT_ORDER), order)
-            && !patch.contains_key(list)
-            && let Some(Value::Array(items)) = object.get_mut(list)
-        {
-            let before = items.clone();
-            sort(items, order, &before, merge_key(structure, list));
+        let Some(list) = name.strip_prefix(ELEMENT_ORDER) else { continue };
+        let order = order.as_array().ok_or(PatchError::NoList(go::any_type(order)))?;
+        match object.get_mut(list) {
+            Some(Value::Array(items)) if !patch.contains_key(list) => {
+                let before = items.clone();
+                sort(items, order, &before, merge_key(structure, list));
+            }
+            None | Some(Value::Null | Value::Array(_)) => {}
+            Some(other) => return Err(PatchError::NoList(go::any_type(other))),
         }
     }
     Ok(())
@@ -114,9 +121,19 @@ fn merge_field(
             merge_list(inner, items, patch, order, merge_key(structure, name), name)
         }
         (_, Value::Array(patch)) if merges(structure, name) => {
-            // Into nothing: the same rules, so that items marked for deletion do not come to be.
+            // Into nothing: as they are, but for those that say what is to be done with what there is.
             let mut items = Vec::new();
-            merge_list(inner, &mut items, patch, order, merge_key(structure, name), name)?;
+            for item in patch {
+                match item {
+                    Value::Object(item) if item.contains_key(PATCH) => {}
+                    Value::Object(item) => {
+                        let mut fresh = Map::new();
+                        merge_object(inner, &mut fresh, item)?;
+                        items.push(Value::Object(fresh));
+                    }
+                    other => items.push(other.clone()),
+                }
+            }
             object.insert(name.to_owned(), Value::Array(items));
             Ok(())
         }
@@ -147,7 +164,8 @@ fn merge_map(entry: Structure<'_>, map: &mut Map<String, Value>, patch: &Map<Str
             map.clear();
             return Ok(());
         }
-        _ => {}
+        None | Some("merge") => {}
+        Some(other) => return Err(directive(other, patch)),
     }
     for (key, value) in patch.iter().filter(|(key, _)| *key != PATCH) {
         match (map.get_mut(key), value) {
@@ -223,7 +241,7 @@ fn merge_list(
                     }
                 }
             }
-            Some(other) => return Err(PatchError::Directive(other.to_owned())),
+            Some(other) => return Err(directive(other, item)),
         }
     }
     items.extend(slots.into_iter().flatten());
@@ -292,6 +310,11 @@ fn retain_keys(object: &mut Map<String, Value>, patch: &Map<String, Value>) -> R
     }
     object.retain(|name, _| named(name));
     Ok(())
+}
+
+fn directive(directive: &str, patch: &Map<String, Value>) -> PatchError {
+    let map = go::print(&Value::Object(patch.clone()));
+    PatchError::Directive { directive: directive.to_owned(), map }
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Map<String, Value> {

@@ -11,7 +11,7 @@ use windlass_resources::SchemaRef;
 use crate::context::Context;
 use crate::registry::Served;
 
-/// A body as a tree, whatever its encoding, before it is held against a schema.
+/// A body as a tree, whatever its encoding, that is held against no schema.
 pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
     match body.encoding {
         Encoding::Json => serde_json::from_slice(&body.bytes).map_err(|error| Status::bad_request(error.to_string())),
@@ -81,7 +81,7 @@ fn check_type_meta(kind: &GroupVersionKind, said_kind: &str, said_version: &str)
     Ok(())
 }
 
-/// Checks a tree that a patch has made, as if it had come as a body.
+/// Checks a tree that an apply has made, as if it had come as a body.
 pub(crate) fn decode_tree(context: &Context, served: &Served, tree: Value, options: &Options) -> Result<Value, Status> {
     let kind = &served.resource.kind;
     check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion"))?;
@@ -90,6 +90,38 @@ pub(crate) fn decode_tree(context: &Context, served: &Served, tree: Value, optio
         decode::from_value(schema.schema, schema.id, tree).map_err(|error| cannot_be_handled(kind, &error))?;
     report_problems(context, kind, options, &problems)?;
     Ok(without_type_meta(value))
+}
+
+/// Checks a tree that a patch has made; `of_patch` is what a strict client would not have written in the patch. Says in words why it
+/// cannot be taken.
+pub(crate) fn decode_patched(
+    context: &Context,
+    served: &Served,
+    tree: Value,
+    of_patch: &[String],
+    options: &Options,
+) -> Result<Value, String> {
+    check_type_meta(&served.resource.kind, text(&tree, "kind"), text(&tree, "apiVersion"))
+        .map_err(|status| status.message)?;
+    let schema = served.resource.schema;
+    let Decoded { value, problems } =
+        decode::from_value(schema.schema, schema.id, tree).map_err(|error| error.to_string())?;
+    let problems = of_patch.iter().cloned().chain(problems.iter().map(ToString::to_string));
+    match options.field_validation.as_str() {
+        "Ignore" => {}
+        "Strict" => {
+            let all: Vec<String> = problems.collect();
+            if !all.is_empty() {
+                return Err(strict_error(&all));
+            }
+        }
+        _ => problems.for_each(|problem| context.warn(problem)),
+    }
+    Ok(without_type_meta(value))
+}
+
+fn strict_error(problems: &[String]) -> String {
+    format!("strict decoding error: {}", problems.join(", "))
 }
 
 fn cannot_be_handled(kind: &GroupVersionKind, error: &dyn std::fmt::Display) -> Status {
@@ -112,7 +144,7 @@ fn report_problems(
         "Ignore" => {}
         "Strict" => {
             let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return Err(cannot_be_handled(kind, &format_args!("strict decoding error: {}", all.join(", "))));
+            return Err(cannot_be_handled(kind, &strict_error(&all)));
         }
         _ => problems.iter().for_each(|problem| context.warn(problem.to_string())),
     }

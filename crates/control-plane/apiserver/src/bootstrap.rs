@@ -13,7 +13,7 @@ use windlass_api::well_known::group;
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 use windlass_auth::User;
 use windlass_auth::rbac::{self, Mending, bootstrap};
-use windlass_client::{Client, DeleteOptions, STATUS, OBJECT};
+use windlass_client::{Client, DeleteOptions, OBJECT, STATUS};
 use windlass_machinery::tree::text;
 use windlass_resources::first::{ApiServer, Beginnings, First};
 

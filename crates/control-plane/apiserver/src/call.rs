@@ -13,7 +13,7 @@ use windlass_resources::life::{Checkpoints, Write};
 use windlass_resources::{Moment, SchemaRef, Subresource};
 use windlass_store::Item;
 
-use crate::body::{decode_body, decode_tree};
+use crate::body::{decode_body, decode_patched, decode_tree};
 use crate::context::Context;
 use crate::gate::Gate;
 use crate::registry::Served;
@@ -99,7 +99,12 @@ impl<'a> Call<'a> {
         decode_body(self.context, kind, schema, &self.request.body, &self.request.options)
     }
 
-    /// A tree that a patch has made, checked as if it had come as a body.
+    /// A tree that a patch has made, or in words why it cannot be taken.
+    pub(crate) fn decode_patched(&self, tree: Value, of_patch: &[String]) -> Result<Value, String> {
+        decode_patched(self.context, self.served, tree, of_patch, &self.request.options)
+    }
+
+    /// A tree that an apply has made, checked as if it had come as a body.
     pub(crate) fn decode_tree(&self, tree: Value) -> Result<Value, Status> {
         decode_tree(self.context, self.served, tree, &self.request.options)
     }

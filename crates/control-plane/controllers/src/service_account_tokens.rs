@@ -87,7 +87,7 @@ pub(crate) async fn run(context: Context, ca_pem: String, sign: SignToken) {
             let deleted = delete(&client, &SECRETS, &key, &DeleteOptions::of_uid(&secret.metadata.uid)).await;
             return match deleted {
                 // Another Secret has this name by now.
-                Err(status) if status.is_conflict() => Ok(Outcome::Done),
+                Err(status) if status.is_of_another() => Ok(Outcome::Done),
                 result => result.map(|()| Outcome::Done),
             };
         };

@@ -32,8 +32,12 @@ pub(super) enum Kind<'s> {
 
 impl<'s> Kind<'s> {
     pub(super) fn of_field(schema: &'s Schema, field: &'s Field) -> Self {
+        if field.atomic { Self::Leaf } else { Self::of_list(schema, field) }
+    }
+
+    /// Of a field's list, if it holds one, whoever owns it.
+    pub(super) fn of_list(schema: &'s Schema, field: &'s Field) -> Self {
         match (&field.shape, &field.list) {
-            _ if field.atomic => Self::Leaf,
             (Shape::List(element) | Shape::WrappedList(element), ListKind::Map(keys)) => {
                 Self::Keyed(schema, element, keys)
             }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::diff::{compare, fields};
 use super::merge::{merge, remove};
 use super::set::FieldSet;
+use super::typed;
 use crate::decode;
 use crate::schema::{Schema, TypeId};
 use crate::tree::{child, put, text};
@@ -73,6 +74,8 @@ pub enum ApplyError {
     Conflicts(Vec<Conflict>),
     /// The configuration itself says who manages it.
     ManagedFields,
+    /// It has not the types of its kind.
+    Typed(String),
 }
 
 /// One entry of `managedFields`.
@@ -152,7 +155,8 @@ fn owned(mut set: FieldSet, change: &Change<'_>) -> FieldSet {
     for path in UNOWNED.iter().chain(change.reset) {
         set = set.without_tree(path);
     }
-    set
+    // Whoever says nothing about the metadata does not own them: giving them up would take the name away.
+    set.without_member("metadata")
 }
 
 /// Records an update: what it added or changed is the manager's now, and nobody else's. `old` is `None` for a creation.
@@ -231,6 +235,9 @@ pub fn apply(
     let nothing = json!({});
     let old = old.unwrap_or(&nothing);
     let (schema, id) = (change.schema, change.id);
+    if let Some(problem) = typed::check(schema, id, configuration) {
+        return Err(ApplyError::Typed(problem));
+    }
     let claims = owned(fields(schema, id, configuration), change);
     let mut managers = entries(old);
     let mut new = merge(schema, id, old, configuration);
@@ -385,6 +392,15 @@ mod tests {
         assert_eq!((&pruned["metadata"]["labels"], &pruned["spec"]["replicas"]), (&json!({"a": "1"}), &json!(5)));
         let gone = apply(&change("me"), Some(&first), &less, false).unwrap();
         assert!(gone["spec"].get("replicas").is_none());
+    }
+
+    #[test]
+    fn nobody_owns_the_metadata() {
+        let first = apply(&change("a"), None, &json!({"metadata": {}, "spec": {"replicas": 1}}), false).unwrap();
+        assert_eq!(managers(&first), [entry("a", "Apply", &[".spec.replicas"])]);
+        let named = json!({"metadata": {"name": "d", "managedFields": first["metadata"]["managedFields"]}, "spec": {"replicas": 1}});
+        let again = apply(&change("a"), Some(&named), &json!({"spec": {"replicas": 2}}), false).unwrap();
+        assert_eq!(again["metadata"]["name"], "d");
     }
 
     #[test]

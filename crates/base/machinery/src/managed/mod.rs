@@ -3,6 +3,7 @@
 //! - [`set`]: sets of fields, in the form in which `metadata.managedFields` holds them.
 //! - [`diff`]: which fields two versions of an object differ in.
 //! - [`merge`]: laying an applied configuration over an object, and taking fields out of one.
+//! - [`typed`]: whether an applied configuration has the types of its kind.
 //! - [`managers`]: who owns what after an update or an apply, and who is in the way.
 //!
 //! All of it is driven by the schema: lists that are maps have items with keys, atomic values have one owner.
@@ -12,6 +13,7 @@ mod diff;
 mod managers;
 mod merge;
 mod set;
+mod typed;
 
 pub use managers::{ApplyError, Change, Conflict, Operation, apply, update};
 pub use set::FieldSet;

@@ -76,6 +76,18 @@ impl FieldSet {
         self
     }
 
+    /// Takes out the field itself, and leaves what is below it.
+    pub(super) fn without_member(mut self, name: &str) -> Self {
+        let step = format!("f:{name}");
+        if let Some(Value::Object(below)) = self.0.get_mut(&step) {
+            below.remove(SELF);
+            if below.is_empty() {
+                self.0.remove(&step);
+            }
+        }
+        self
+    }
+
     /// The members as paths for messages: `.spec.containers[name="x"].image`.
     pub fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
@@ -205,7 +217,7 @@ fn collect(nodes: &Map<String, Value>, prefix: &mut String, paths: &mut Vec<Stri
     }
 }
 
-fn push_step(path: &mut String, step: &str) {
+pub(super) fn push_step(path: &mut String, step: &str) {
     match step.split_once(':') {
         Some(("f", name)) => {
             let _ = write!(path, ".{name}");

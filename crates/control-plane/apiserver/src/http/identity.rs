@@ -56,9 +56,8 @@ pub(super) fn authenticate(
     match bearer(headers) {
         Offer::Token(token) => return Ok((user(&token)?, None)),
         Offer::SpaceBeforeToken => {
-            warning = Some(
-                "the provided Authorization header contains extra space before the bearer token, and is ignored",
-            );
+            warning =
+                Some("the provided Authorization header contains extra space before the bearer token, and is ignored");
         }
         Offer::None | Offer::Malformed => {}
     }
@@ -93,7 +92,8 @@ fn bearer(headers: &HeaderMap) -> Offer {
 /// The token among a WebSocket's protocols, and the other ones: one of them is what the server agrees to.
 fn protocol(headers: &HeaderMap) -> (Offer, String) {
     let names = |name, wanted: &str| header::list(headers, name).iter().any(|token| token.eq_ignore_ascii_case(wanted));
-    if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) || !names(&CONNECTION, "upgrade") || !names(&UPGRADE, "websocket") {
+    if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) || !names(&CONNECTION, "upgrade") || !names(&UPGRADE, "websocket")
+    {
         return (Offer::None, String::new());
     }
     let all = header::list(headers, &SEC_WEBSOCKET_PROTOCOL);

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::HeaderValue;
-use windlass_api::{Status, names};
 use windlass_api::well_known::group;
+use windlass_api::{Status, names};
 use windlass_auth::{Attributes, User};
 
 use super::path;
@@ -148,7 +148,11 @@ fn text(name: &str, value: &HeaderValue) -> Result<String, Status> {
 }
 
 /// Lets a user who may do so act as the one whom the headers name. `request` is what he wants to do then.
-pub(super) fn impersonate(gate: &Gate, headers: &HeaderMap, request: &Attributes<'_>) -> Result<Option<Arc<User>>, Status> {
+pub(super) fn impersonate(
+    gate: &Gate,
+    headers: &HeaderMap,
+    request: &Attributes<'_>,
+) -> Result<Option<Arc<User>>, Status> {
     let Some(wanted) = Wanted::read(headers)? else { return Ok(None) };
     let mut refusal = None;
     for way in Way::ALL.into_iter().filter(|way| way.leads(request.user, &wanted)) {
@@ -257,8 +261,7 @@ impl Attempt<'_> {
             }
         }
         let each = extra.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
-        each.into_iter()
-            .try_for_each(|(subresource, name)| self.authorize(&Attributes { subresource, name, ..about }))
+        each.into_iter().try_for_each(|(subresource, name)| self.authorize(&Attributes { subresource, name, ..about }))
     }
 }
 
@@ -285,7 +288,8 @@ fn check_extra(extra: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
 
 /// What is wrong with a key that should be a domain, a slash and a path.
 fn domain_prefixed_path(key: &str) -> Option<String> {
-    let Some((domain, path)) = key.split_once('/').filter(|(domain, path)| !domain.is_empty() && !path.is_empty()) else {
+    let Some((domain, path)) = key.split_once('/').filter(|(domain, path)| !domain.is_empty() && !path.is_empty())
+    else {
         return Some("must be a domain-prefixed path (such as \"acme.io/foo\")".to_owned());
     };
     let is_path = path.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c));

@@ -151,7 +151,11 @@ mod tests {
         let verb = |method: Method, path: &str, watch| parse(path).unwrap().verb(&method, watch);
         assert_eq!(verb(Method::GET, "/api/v1/pods", false), "list");
         assert_eq!(verb(Method::GET, "/api/v1/pods", true), "watch");
-        assert_eq!(verb(Method::HEAD, "/api/v1/namespaces/a/pods/p", true), "get", "of one object there is no such watch");
+        assert_eq!(
+            verb(Method::HEAD, "/api/v1/namespaces/a/pods/p", true),
+            "get",
+            "of one object there is no such watch"
+        );
         assert_eq!(verb(Method::GET, "/api/v1/watch/namespaces/a/pods/p", false), "watch");
         assert_eq!(verb(Method::DELETE, "/api/v1/namespaces/a/pods", false), "deletecollection");
         assert_eq!(verb(Method::DELETE, "/api/v1/namespaces/a/pods/p", false), "delete");

@@ -115,7 +115,8 @@ impl Query {
             errors.push(field::Error::required(&field::Path::new("fieldManager"), "is required for apply patch"));
         }
         if !applies && self.flag("force").is_some() {
-            errors.push(field::Error::forbidden(&field::Path::new("force"), "may not be specified for non-apply patch"));
+            errors
+                .push(field::Error::forbidden(&field::Path::new("force"), "may not be specified for non-apply patch"));
         }
         errors
     }
@@ -199,7 +200,8 @@ mod tests {
 
     #[test]
     fn parameters() {
-        let query = Query::parse(Some("labelSelector=a%3Db%2Cc&limit=5&watch&resourceVersion=7&dryRun=All&force=false"));
+        let query =
+            Query::parse(Some("labelSelector=a%3Db%2Cc&limit=5&watch&resourceVersion=7&dryRun=All&force=false"));
         let options = query.options(Verb::List).unwrap();
         assert_eq!(options.labels.to_string(), "a=b,c");
         assert_eq!((options.limit, options.resource_version, options.dry_run), (5, Some(7), false));

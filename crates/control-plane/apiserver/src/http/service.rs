@@ -101,9 +101,7 @@ impl Frontend {
         let method = request.method().as_str().to_ascii_lowercase();
         let fields = query.fields().ok();
         let wanted = match target {
-            Some(target) => {
-                target.attributes(&user, target.verb(request.method(), query.is_watch()), fields.as_ref())
-            }
+            Some(target) => target.attributes(&user, target.verb(request.method(), query.is_watch()), fields.as_ref()),
             None => Attributes { path: request.uri().path(), ..Attributes::of(&user, &method) },
         };
         let acted = impersonation::impersonate(gate, request.headers(), &wanted)?;

@@ -82,11 +82,7 @@ impl PageRequest<'_> {
 const ENCODINGS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// Answers for a path.
-pub(crate) async fn page(
-    pages: &Pages,
-    gate: &Gate,
-    request: &PageRequest<'_>,
-) -> Result<Response<Body>, Status> {
+pub(crate) async fn page(pages: &Pages, gate: &Gate, request: &PageRequest<'_>) -> Result<Response<Body>, Status> {
     let path = request.path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(request.path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     // What is a document of the API is only read, and in a form that the client accepts.

@@ -1,47 +1,106 @@
 //! PATCH: a change described by its difference, or by the fields that the client wants (server-side apply).
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use windlass_api::field::{Error, Path};
 use windlass_api::status::{Cause, Reason};
 use windlass_api::{Status, time};
 use windlass_client::PatchType;
+use windlass_machinery::decode::Problem;
 use windlass_machinery::managed::{self, ApplyError, Conflict};
 use windlass_machinery::rfc6902::{self, JsonPatchError};
-use windlass_machinery::rfc7386;
-use windlass_machinery::strategic;
-use windlass_machinery::tree::{child, put, remove};
+use windlass_machinery::strategic::{self, PatchError};
+use windlass_machinery::tree::{put, remove, text};
+use windlass_machinery::{go, rfc7386, strict, yaml};
 use windlass_resources::SchemaRef;
 
 use super::create::create_object;
-use super::update::change;
-use crate::body::body_tree;
+use super::update::{change, check_names, no_name};
 use crate::call::Call;
 use crate::outcome::Outcome;
 
 pub(crate) async fn patch(call: &Call<'_>, patch_type: PatchType) -> Result<Outcome, Status> {
-    let patch = body_tree(&call.request.body)?;
     if patch_type == PatchType::Apply {
-        return apply(call, patch).await;
+        return apply(call).await;
     }
-    change(call, |old| call.decode_tree(patched(patch_type, &patch, old, call.served.resource.schema)?)).await
+    let Patch { patch, problems } = Patch::read(call, patch_type)?;
+    let schema = call.served.resource.schema;
+    change(call, |old| {
+        let mut old = old.clone();
+        if patch_type != PatchType::Strategic {
+            // These see the object as text, and so what it is.
+            put(&mut old, "kind", &*call.served.resource.kind.kind);
+            put(&mut old, "apiVersion", call.served.api_version.as_str());
+        }
+        let new = patched(patch_type, &patch, &old, schema)?;
+        let decoded = call.decode_patched(new, &problems);
+        let mut new = match decoded {
+            Ok(new) => new,
+            Err(why) => {
+                let shown = match patch_type {
+                    PatchType::Strategic => go::print(&patch),
+                    _ => patched(patch_type, &patch, &old, schema)?.to_string(),
+                };
+                let error = Error::invalid(&Path::new("patch"), shown, why);
+                return Err(Status::invalid("", "", "", &vec![error]));
+            }
+        };
+        check_names(&mut new, call)?;
+        Ok(new)
+    })
+    .await
+}
+
+/// A patch as the client sent it, and what a strict one would not have sent.
+struct Patch {
+    patch: Value,
+    problems: Vec<String>,
+}
+
+impl Patch {
+    fn read(call: &Call<'_>, patch_type: PatchType) -> Result<Self, Status> {
+        let broken = || Status::bad_request("invalid JSON patch");
+        let (patch, duplicates) = strict::parse(&call.request.body.bytes).map_err(|_| broken())?;
+        let unknown = match patch_type {
+            PatchType::Json => rfc6902::unknown_fields(&patch),
+            _ => Vec::new(),
+        };
+        let of = if patch_type == PatchType::Json { "json patch " } else { "" };
+        let problems = duplicates.iter().chain(&unknown).map(|problem| format!("{of}{problem}")).collect();
+        let type_error = |decoding: &str| {
+            let found = go::json_type(&patch);
+            let text =
+                format!("{decoding}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
+            Err(Status::bad_request(text))
+        };
+        match (patch_type, &patch) {
+            (PatchType::Merge, Value::Null) => Err(Status::bad_request("Invalid JSON Patch")),
+            (PatchType::Merge, other) if !other.is_object() => type_error("error decoding patch: "),
+            (PatchType::Strategic, Value::Null) => Ok(Self { patch: Value::Object(Map::new()), problems }),
+            (PatchType::Strategic, other) if !other.is_object() => type_error(""),
+            _ => Ok(Self { patch, problems }),
+        }
+    }
 }
 
 /// Server-side apply: the body holds the fields that the manager wants to own, and nothing else.
-async fn apply(call: &Call<'_>, configuration: Value) -> Result<Outcome, Status> {
+async fn apply(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
-    let configuration = check_configuration(call, configuration)?;
+    let (configuration, problems) = read_configuration(call)?;
     let now = time::rfc3339(call.storage.clock.now());
     let force = request.options.force.unwrap_or(false);
     let merged = |old: Option<&Value>| {
-        managed::apply(&call.ownership_change(&now), old, &configuration, force).map_err(apply_failure)
+        let merged = managed::apply(&call.ownership_change(&now), old, &configuration, force);
+        let mut object = call.decode_tree(merged.map_err(|error| apply_failure(call, &configuration, error))?)?;
+        check_names(&mut object, call)?;
+        Ok(object)
     };
+    report_duplicates(call, &problems)?;
     let absent = call.served.table.get(&call.key()).is_none();
     if absent && call.subresource.is_none() {
         call.authorize_creation()?;
-        let mut object = call.decode_tree(merged(None)?)?;
-        put(child(&mut object, "metadata"), "name", request.name.as_str());
-        return create_object(call, object).await;
+        return create_object(call, merged(None)?).await;
     }
-    change(call, |old| call.decode_tree(merged(Some(old))?)).await
+    change(call, |old| merged(Some(old))).await
 }
 
 /// The object `old`, patched. An apply is a strategic merge for what field management does not know.
@@ -53,11 +112,20 @@ pub(crate) fn patched(patch_type: PatchType, patch: &Value, old: &Value, schema:
             rfc6902::apply(&mut new, patch).map_err(json_patch_failure)?;
         }
         PatchType::Strategic | PatchType::Apply => {
-            strategic::apply(schema.schema, schema.id, &mut new, patch)
-                .map_err(|error| Status::bad_request(error.to_string()))?;
+            strategic::apply(schema.schema, schema.id, &mut new, patch).map_err(strategic_failure)?;
+            // What it is, nobody can change.
+            remove(&mut new, "kind");
+            remove(&mut new, "apiVersion");
         }
     }
     Ok(new)
+}
+
+fn strategic_failure(error: PatchError) -> Status {
+    match error {
+        PatchError::Directive { .. } | PatchError::NoList(_) => Status::new(500, Reason::Unknown, error.to_string()),
+        _ => Status::bad_request(error.to_string()),
+    }
 }
 
 fn json_patch_failure(error: JsonPatchError) -> Status {
@@ -72,37 +140,55 @@ fn json_patch_failure(error: JsonPatchError) -> Status {
     }
 }
 
-/// The configuration must say what it is, and must be a partial object of the kind: checked against the schema for unknown
-/// fields and types, but not completed, since every field in it is a claim.
-fn check_configuration(call: &Call<'_>, mut configuration: Value) -> Result<Value, Status> {
-    let Call { served, request, .. } = call;
-    let kind = &served.resource.kind;
-    for (field, expected) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone().into_owned())] {
-        match configuration.get(field).and_then(Value::as_str) {
-            None => {
-                let text = format!("invalid object type: {field} must be set in an apply patch");
-                return Err(Status::bad_request(text));
-            }
-            Some(found) if found != expected => {
-                return Err(Status::bad_request(format!(
-                    "{field} {found:?} of the apply patch does not match the expected {expected:?}"
-                )));
-            }
-            Some(_) => {}
+/// The configuration, which must say what it is, and what a strict client would not have sent. It is not completed, since every field
+/// in it is a claim.
+fn read_configuration(call: &Call<'_>) -> Result<(Value, Vec<String>), Status> {
+    let document = yaml::parse(&call.request.body.bytes).map_err(|error| {
+        let why = error.0.strip_prefix("error converting YAML to JSON: ").unwrap_or(&error.0).to_owned();
+        Status::bad_request(format!("error encoding patch: {why}"))
+    })?;
+    let mut configuration = match document.value {
+        Value::Null => Value::Object(Map::new()),
+        Value::Object(map) => Value::Object(map),
+        other => {
+            let found = go::json_type(&other);
+            return Err(Status::bad_request(format!(
+                "error decoding patch: error unmarshaling JSON: while decoding JSON: \
+                 json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )));
         }
+    };
+    let kind = &call.served.resource.kind;
+    let (said_version, said_kind) = (text(&configuration, "apiVersion"), text(&configuration, "kind"));
+    if said_version != kind.api_version() || said_kind != kind.kind {
+        let version = if said_version.contains('/') { said_version.to_owned() } else { format!("/{said_version}") };
+        return Err(Status::bad_request(format!("invalid object type: {version}, Kind={said_kind}")));
     }
-    let name = configuration.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    if !name.is_empty() && name != request.name {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            request.name
-        )));
+    // A name that is null is none.
+    if configuration.pointer("/metadata/name").is_some_and(Value::is_null) {
+        return Err(no_name(call));
     }
-    call.decode_tree(configuration.clone())?;
     remove(&mut configuration, "apiVersion");
     remove(&mut configuration, "kind");
     without_nulls(&mut configuration);
-    Ok(configuration)
+    Ok((configuration, document.duplicates))
+}
+
+/// Says or refuses what a strict client would not have sent.
+fn report_duplicates(call: &Call<'_>, duplicates: &[String]) -> Result<(), Status> {
+    if duplicates.is_empty() {
+        return Ok(());
+    }
+    match call.request.options.field_validation.as_str() {
+        "Ignore" => {}
+        "Strict" => {
+            let problem = Problem::DuplicateKeys(duplicates.to_vec());
+            let text = format!("error strict decoding patch: error converting YAML to JSON: {problem}");
+            return Err(Status::bad_request(text));
+        }
+        _ => duplicates.iter().for_each(|duplicate| call.context.warn(duplicate.as_str())),
+    }
+    Ok(())
 }
 
 fn without_nulls(value: &mut Value) {
@@ -116,10 +202,18 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-fn apply_failure(error: ApplyError) -> Status {
+fn apply_failure(call: &Call<'_>, configuration: &Value, error: ApplyError) -> Status {
     match error {
         ApplyError::ManagedFields => Status::bad_request("metadata.managedFields must be nil"),
         ApplyError::Conflicts(conflicts) => conflict(&conflicts),
+        ApplyError::Typed(problem) => {
+            let metadata = &configuration["metadata"];
+            let (namespace, name) = (text(metadata, "namespace"), text(metadata, "name"));
+            let kind = &call.served.resource.kind;
+            let (group, version, kind) = (&kind.group, &kind.version, &kind.kind);
+            let what = format!("{namespace}/{name}; {group}/{version}, Kind={kind}");
+            Status::new(500, Reason::Unknown, format!("failed to create typed patch object ({what}): {problem}"))
+        }
     }
 }
 
@@ -130,9 +224,11 @@ fn conflict(conflicts: &[Conflict]) -> Status {
         if !conflict.subresource.is_empty() {
             name.push_str(&format!(" with subresource {:?}", conflict.subresource));
         }
-        name.push_str(&format!(" using {}", conflict.api_version));
-        if conflict.operation == managed::Operation::Update && !conflict.time.is_empty() {
-            name.push_str(&format!(" at {}", conflict.time));
+        if conflict.operation == managed::Operation::Update {
+            name.push_str(&format!(" using {}", conflict.api_version));
+            if !conflict.time.is_empty() {
+                name.push_str(&format!(" at {}", conflict.time));
+            }
         }
         name
     };

@@ -117,11 +117,21 @@ pub(super) fn is_released(object: &Value, served: &Served) -> bool {
         && !served.resource.strategy.is_deletion_pending(object)
 }
 
+/// The refusal of an object without a name.
+pub(super) fn no_name(call: &Call<'_>) -> Status {
+    let name = &call.request.name;
+    let text = format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+    Status::bad_request(text)
+}
+
 /// Name and namespace of the object must be those of the path; a namespace that is not given is.
-fn check_names(object: &mut Value, call: &Call<'_>) -> Result<(), Status> {
+pub(super) fn check_names(object: &mut Value, call: &Call<'_>) -> Result<(), Status> {
     let Call { served, request, .. } = call;
     let metadata = child(object, "metadata");
     let (name, namespace) = (text(metadata, "name"), text(metadata, "namespace"));
+    if name.is_empty() {
+        return Err(no_name(call));
+    }
     if name != request.name {
         return Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
@@ -147,7 +157,8 @@ fn check_versions(new: &Value, old: &Value, call: &Call<'_>) -> Result<bool, Sta
     let (metadata, old_metadata) = (&new["metadata"], &old["metadata"]);
     let (group_resource, name) = (served.resource.group_resource(), request.name.as_str());
     let (uid, old_uid) = (text(metadata, "uid"), text(old_metadata, "uid"));
-    if !uid.is_empty() && uid != old_uid {
+    // Of a patch, validation says that it cannot be changed.
+    if request.verb == Verb::Update && !uid.is_empty() && uid != old_uid {
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
         return Err(Status::conflict(&group_resource, name, why));
     }

@@ -25,7 +25,7 @@ async fn server_side_apply() {
     assert_eq!(same["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
     let (code, conflict) = apply(&server, "two", "", &json!({"x": "2"})).await;
     assert_eq!(code, StatusCode::CONFLICT);
-    assert_eq!(conflict["message"], "Apply failed with 1 conflict: conflict with \"one\" using v1: .data.x");
+    assert_eq!(conflict["message"], "Apply failed with 1 conflict: conflict with \"one\": .data.x");
     assert_eq!(conflict["details"]["causes"][0]["field"], ".data.x");
     let (code, forced) = apply(&server, "two", "&force=true", &json!({"x": "2"})).await;
     assert_eq!((code, forced["data"]["x"].as_str()), (StatusCode::OK, Some("2")));
@@ -55,9 +55,83 @@ async fn all_kinds_of_patches() {
     let (_, strategic) = patch("strategic-merge-patch+json", json!({"metadata": {"finalizers": ["c/d"]}})).await;
     assert_eq!(strategic["metadata"]["finalizers"], json!(["c/d", "a/b"]));
     let (code, status) = patch("merge-patch+json", json!({"data": {"y": 5}})).await;
-    assert_eq!(code, StatusCode::BAD_REQUEST, "{status}");
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{status}");
+    assert_eq!(status["details"]["causes"][0]["field"], "patch");
+    for (field, value, code) in [
+        ("name", "other", StatusCode::BAD_REQUEST),
+        ("namespace", "other", StatusCode::BAD_REQUEST),
+        ("uid", "other", StatusCode::UNPROCESSABLE_ENTITY),
+        ("resourceVersion", "1", StatusCode::CONFLICT),
+    ] {
+        let (found, status) = patch("merge-patch+json", json!({"metadata": {field: value}})).await;
+        assert_eq!(found, code, "{field}: {status}");
+    }
+    let (code, status) = patch("strategic-merge-patch+json", json!({"$patch": "other"})).await;
+    assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR, "{status}");
     let (code, _) = patch("json", json!({})).await;
     assert_eq!(code, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_has_the_types_of_its_kind() {
+    let server = TestServer::start().await;
+    let apply = async |body: &str| {
+        let headers = &["content-type: application/apply-patch+yaml"];
+        read(server.send(Method::PATCH, &format!("{MAPS}/a?fieldManager=m"), headers, body).await).await
+    };
+    let start = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    for (body, code, message) in [
+        (format!("{start}other: 1"), 500, "(/a; /v1, Kind=ConfigMap): .other: field not declared in schema"),
+        (format!("{start}data: {{x: 1}}"), 500, ".data.x: expected string"),
+        (format!("{start}metadata: {{name: a, finalizers: [a/b, a/b]}}"), 500, "duplicate entries for key [=\"a/b\"]"),
+        (start.replace("ConfigMap", "Secret"), 400, "invalid object type: /v1, Kind=Secret"),
+        (start.replace("name: a", "name: null"), 400, "was undeterminable: name must be provided"),
+        (start.replace("name: a", "namespace: default"), 400, "was undeterminable: name must be provided"),
+        (start.replace("name: a", "name: b"), 400, "does not match the name on the URL"),
+        (start.replace("name: a", "name: a, namespace: b"), 400, "does not match the namespace sent on the request"),
+    ] {
+        let (found, status) = apply(&body).await;
+        assert_eq!(found.as_u16(), code, "{body}: {status}");
+        assert!(status["message"].as_str().unwrap().contains(message), "{body}: {status}");
+    }
+    // Metadata that say nothing are nobody's, so that giving them up takes nothing away.
+    assert_eq!(apply(&format!("{start}data: {{x: a}}")).await.0, StatusCode::CREATED);
+    let nameless = start.replace("name: a", "");
+    for body in [format!("{nameless}data: {{x: a}}"), format!("{start}data: {{x: b}}")] {
+        let (code, object) = apply(&body).await;
+        assert_eq!(code, StatusCode::OK, "{object}");
+        assert_eq!(object["metadata"]["name"], "a");
+    }
+}
+
+/// What a strict client would not have sent is told of, or refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_stand_twice_in_a_patch() {
+    let server = TestServer::start().await;
+    server.create(MAPS, &json!({"metadata": {"name": "p"}, "data": {"x": "1"}})).await;
+    for (kind, body, warning) in [
+        ("merge-patch+json", r#"{"data": {"x": "1", "x": "2"}}"#, "duplicate field \\\"data.x\\\""),
+        ("strategic-merge-patch+json", r#"{"data": {"x": "1", "x": "2"}}"#, "duplicate field \\\"data.x\\\""),
+        (
+            "json-patch+json",
+            r#"[{"op": "remove", "path": "/data/x", "y": 1}]"#,
+            "json patch unknown field \\\"[0].y\\\"",
+        ),
+    ] {
+        let header = format!("content-type: application/{kind}");
+        let send = |query: &'static str| {
+            let path = format!("{MAPS}/p?dryRun=All{query}");
+            let header = header.clone();
+            let server = &server;
+            async move { server.send(Method::PATCH, &path, &[header.as_str()], body).await }
+        };
+        let response = send("").await;
+        assert_eq!(response.status(), StatusCode::OK, "{kind}");
+        let said = windlass_http::header::text(&response.headers()["warning"]).into_owned();
+        assert!(said.contains(warning), "{kind}: {said}");
+        assert_eq!(send("&fieldValidation=Strict").await.status(), StatusCode::UNPROCESSABLE_ENTITY, "{kind}");
+        assert!(send("&fieldValidation=Ignore").await.headers().get("warning").is_none(), "{kind}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

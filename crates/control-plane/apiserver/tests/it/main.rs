@@ -7,6 +7,7 @@ mod apply;
 mod first_objects;
 mod harness;
 mod hostile;
+mod identity;
 mod life;
 mod objects;
 mod pages;

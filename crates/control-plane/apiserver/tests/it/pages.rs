@@ -97,6 +97,52 @@ async fn health() {
     assert_eq!(server.get("/livez?exclude=broken").await.0, StatusCode::OK);
     assert_eq!(server.get("/healthz/ping").await.0, StatusCode::OK);
     assert_eq!(server.get("/healthz/nothing").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(server.get("/healthz/").await.0, StatusCode::NOT_FOUND);
+    let (code, text) = server.get("/livez/broken").await;
+    assert_eq!((code, text.as_str().unwrap()), (StatusCode::INTERNAL_SERVER_ERROR, "internal server error: because\n"));
+    let (_, text) = server.get("/readyz?verbose&exclude=broken&exclude=other").await;
+    let expected = "warn: some health checks cannot be excluded: no matches for \"other\"\nreadyz check passed\n";
+    assert!(text.as_str().unwrap().ends_with(expected), "{text}");
     let (_, version) = server.get("/version").await;
     assert_eq!((version["major"].as_str(), version["minor"].as_str()), (Some("1"), Some("37")));
+}
+
+/// What a client asks for with another method than there is, or accepts in no form that there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn methods_and_forms_that_there_are_not() {
+    let server = TestServer::start().await;
+    let ask = async |method: &str, path: &str, headers: &[&str]| {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        server.send(method, path, headers, "").await
+    };
+    for (method, path) in [
+        ("DELETE", "/api/v1/namespaces"),
+        ("PUT", "/api/v1/namespaces"),
+        ("POST", "/api/v1/namespaces/default"),
+        ("POST", "/api/v1/pods"),
+        ("DELETE", "/api/v1/pods"),
+        ("HEAD", "/api/v1/pods"),
+        ("OPTIONS", "/api/v1/pods"),
+        ("OTHER", "/api/v1/namespaces/default/pods/p/exec"),
+        ("POST", "/apis"),
+        ("PUT", "/version"),
+    ] {
+        assert_eq!(ask(method, path, &[]).await.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+    }
+    assert_eq!(server.get("/api/v1/namespaces/default").await.0, StatusCode::OK, "nothing has been deleted");
+    for (path, accept, code) in [
+        ("/version", "application/yaml", StatusCode::NOT_ACCEPTABLE),
+        ("/apis", "application/yaml", StatusCode::OK),
+        ("/api/v1/pods", "text/html", StatusCode::NOT_ACCEPTABLE),
+        ("/api/v1/pods?watch=1&timeoutSeconds=1", "application/yaml", StatusCode::NOT_ACCEPTABLE),
+        ("/livez", "text/html", StatusCode::OK),
+    ] {
+        let header = format!("accept: {accept}");
+        assert_eq!(ask("GET", path, &[&header]).await.status(), code, "{path} {accept}");
+    }
+    for path in ["/nothing", "/apis/other.example.com/v1/things"] {
+        let response = ask("GET", path, &[]).await;
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8", "{path}");
+        assert_eq!(response.headers()["cache-control"], "no-cache, private");
+    }
 }
