@@ -189,8 +189,8 @@ pub trait Strategy: Send + Sync + 'static {
         self.validate(object)
     }
 
-    /// What a client should know although its request is fine; each becomes a `Warning` header.
-    fn warnings(&self, _object: &Value) -> Vec<String> {
+    /// What a client should know although its request is fine; each becomes a `Warning` header. `old` is `None` for a new object.
+    fn warnings(&self, _object: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()
     }
 

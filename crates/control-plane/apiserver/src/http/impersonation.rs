@@ -187,8 +187,11 @@ impl Attempt<'_> {
         self.authorize_groups()?;
         self.authorize_extra()?;
         let has = |groups: &[String], group: &str| groups.iter().any(|own| own == group);
-        let says = if wanted.user == ANONYMOUS { group::UNAUTHENTICATED } else { group::AUTHENTICATED };
-        if !has(&groups, says) && !(says == group::AUTHENTICATED && has(&groups, group::UNAUTHENTICATED)) {
+        let is_anonymous = wanted.user == ANONYMOUS;
+        let says = if is_anonymous { group::UNAUTHENTICATED } else { group::AUTHENTICATED };
+        // Whoever says that he is not authenticated is not.
+        let says_otherwise = !is_anonymous && has(&groups, group::UNAUTHENTICATED);
+        if !has(&groups, says) && !says_otherwise {
             groups.push(says.to_owned());
         }
         Ok(User { name: wanted.user.clone(), uid: wanted.uid.clone(), groups, extra: wanted.extra.clone() })

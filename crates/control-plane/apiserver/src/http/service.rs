@@ -40,15 +40,13 @@ impl Frontend {
         let labels = Labels::new(request.method(), target.as_ref(), &query, &self.server.registry());
         let started = Instant::now();
         let what = format!("{} {}", request.method(), request.uri().path());
-        let accept = negotiation::accept(request.headers(), &query).unwrap_or_default();
-        let of_failure = Format { shape: Default::default(), ..accept };
-        let handling = self.handle(peer, target, &query, &labels, started, of_failure, request);
+        let handling = self.handle(peer, target, &query, &labels, started, request);
         let response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
                 tracing::error!(request = what, "a request panicked");
                 let text = "This request caused apiserver to panic. Look in the logs for details.";
-                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), of_failure)
+                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), Format::default())
             }
         };
         let under_way = labels.long_running.then(|| self.metrics.under_way(&labels));
@@ -71,9 +69,10 @@ impl Frontend {
         query: &Query,
         labels: &Labels,
         started: Instant,
-        of_failure: Format,
         mut request: Request<Incoming>,
     ) -> Response<Body> {
+        let accept = negotiation::accept(request.headers(), query).unwrap_or_default();
+        let of_failure = Format { shape: Default::default(), ..accept };
         let context = match self.identify(peer, target.as_ref(), query, &mut request) {
             Ok(context) => context,
             Err(status) => return failure(&status, of_failure),

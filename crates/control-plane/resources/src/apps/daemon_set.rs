@@ -12,6 +12,7 @@ use super::validation::{
 use crate::columns::{self, count};
 use crate::core::pod_spec::set_template_defaults;
 use crate::core::pod_spec::validation::validate_template;
+use crate::core::pod_spec::warnings;
 use crate::rules::{immutable, non_negative, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 
@@ -96,6 +97,14 @@ impl Strategy for DaemonSet {
         validate_counters(&mut errors, &object["status"], &Path::new("status"), &COUNTERS);
         validate_collisions(&mut errors, object, old);
         errors
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let generation = |object: &Value| number(&object["spec"], "templateGeneration");
+        match old {
+            Some(old) if generation(old) == generation(object) => Vec::new(),
+            _ => warnings::of_template(object, None, "spec.template"),
+        }
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -11,6 +11,7 @@ use super::validation::{
 };
 use crate::columns::{self, count};
 use crate::core::pod_spec::set_template_defaults;
+use crate::core::pod_spec::warnings;
 use crate::resource::content_differs;
 use crate::rules::{immutable, non_negative, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
@@ -98,8 +99,9 @@ impl Strategy for Deployment {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        name_warning(object).into_iter().collect()
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let of_name = name_warning(object).filter(|_| old.is_none());
+        of_name.into_iter().chain(warnings::of_template(object, old, "spec.template")).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -13,6 +13,7 @@ use super::validation::{
 };
 use crate::columns::{self, count};
 use crate::core::pod_spec::validation::{validate_claim_spec, validate_template};
+use crate::core::pod_spec::warnings;
 use crate::core::pod_spec::{set_claim_spec_defaults, set_template_defaults};
 use crate::rules::{at, complain, immutable, non_negative, object_at, supported};
 use crate::{Resource, Strategy, Subresource};
@@ -94,11 +95,18 @@ impl Strategy for StatefulSet {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        let limit = object.pointer("/spec/revisionHistoryLimit").and_then(Value::as_i64);
-        let warning =
-            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
-        limit.filter(|limit| *limit < 0).map(|_| warning.to_owned()).into_iter().collect()
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut all = warnings::of_template(object, old, "spec.template");
+        for (index, claim) in items(&object["spec"], "volumeClaimTemplates").enumerate() {
+            // Upstream's paths of an update are others.
+            let below = if old.is_some() { ".Spec" } else { "" };
+            all.extend(warnings::of_claim(&claim["spec"], &format!("spec.volumeClaimTemplates[{index}]{below}")));
+        }
+        if number(&object["spec"], "revisionHistoryLimit") < 0 {
+            let what = "a negative value retains all historical revisions; a value >= 0 is recommended";
+            all.push(format!("spec.revisionHistoryLimit: {what}"));
+        }
+        all
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -8,7 +8,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{child, set, set_text, text};
 
 use super::job::set_job_spec_defaults;
-use super::validation::validate_job_template;
+use super::validation::{spec_warnings, validate_job_template};
 use crate::apps::validation::name_warning;
 use crate::columns::{self, length, or_none, since, word};
 use crate::rules::{at, non_negative_fields, required, required_of};
@@ -68,11 +68,14 @@ impl Strategy for CronJob {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        let warning = "CRON_TZ or TZ used in spec.schedule is not officially supported, see \
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let of_name = name_warning(object).filter(|_| old.is_none());
+        let of_job = spec_warnings(object, old, "spec.jobTemplate.spec");
+        // A new one with a zone is refused.
+        let has_zone = old.is_some() && word(object, "/spec/schedule").contains("TZ");
+        let of_zone = "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see \
                        https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
-        let has_zone = word(object, "/spec/schedule").contains("TZ");
-        name_warning(object).into_iter().chain(has_zone.then(|| warning.to_owned())).collect()
+        of_name.into_iter().chain(of_job).chain(has_zone.then(|| of_zone.to_owned())).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

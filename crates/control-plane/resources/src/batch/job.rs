@@ -7,7 +7,7 @@ use windlass_api::{condition, names, time};
 use windlass_machinery::tree::{child, items_mut, put, set, set_text, text};
 
 use super::status::validate_status;
-use super::validation::{is_indexed, validate_job_spec, validate_job_update};
+use super::validation::{is_indexed, spec_warnings, validate_job_spec, validate_job_update};
 use crate::apps::validation::{name_warning, parse_selector, shown_selector};
 use crate::columns::{self, count};
 use crate::core::pod_spec::set_template_defaults;
@@ -90,8 +90,9 @@ impl Strategy for Job {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        name_warning(object).into_iter().collect()
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let of_name = name_warning(object).filter(|_| old.is_none());
+        of_name.into_iter().chain(spec_warnings(object, old, "spec")).collect()
     }
 
     fn orphans_by_default(&self) -> bool {

@@ -8,10 +8,11 @@ use serde_json::Value;
 use windlass_api::condition;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
-use windlass_machinery::tree::{items, text};
+use windlass_machinery::tree::{items, number, text};
 
 use crate::apps::validation::{complain_of_labels, matches_template, parse_selector, shown_selector};
 use crate::core::pod_spec::validation::validate_template;
+use crate::core::pod_spec::warnings;
 use crate::rules::{
     at, complain, domain_prefixed_path, immutable, invalid_whole, is_true, label_selector, non_negative,
     non_negative_fields, object_at, supported,
@@ -23,6 +24,24 @@ const MOST_INDEXES_BYTES: usize = 64 * 1024;
 const MOST_PARALLEL_INDEXED: i64 = 100_000;
 const MANY_COMPLETIONS: i64 = 100_000;
 const MOST_WITH_MANY_COMPLETIONS: i64 = 10_000;
+
+/// What the writer of a Job's specification at a path of an object should know although it is valid.
+pub(super) fn spec_warnings(object: &Value, old: Option<&Value>, path: &str) -> Vec<String> {
+    let generation = |object: &Value| number(&object["metadata"], "generation");
+    if old.is_some_and(|old| generation(old) == generation(object)) {
+        return Vec::new();
+    }
+    let spec = object.pointer(&format!("/{}", path.replace('.', "/"))).unwrap_or(&Value::Null);
+    let is_large =
+        number(spec, "completions") > MANY_COMPLETIONS && number(spec, "parallelism") > MOST_WITH_MANY_COMPLETIONS;
+    let of_size = (is_large && text(spec, "completionMode") == "Indexed").then(|| {
+        format!(
+            "{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
+             Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        )
+    });
+    of_size.into_iter().chain(warnings::of_template(object, old, &format!("{path}.template"))).collect()
+}
 
 /// The specification of a Job itself, with its selector.
 pub(super) fn validate_job_spec(errors: &mut Errors, spec: &Value, path: &Path<'_>) {

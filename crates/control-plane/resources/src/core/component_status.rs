@@ -18,7 +18,7 @@ pub(crate) fn resource() -> Resource {
 struct ComponentStatus;
 
 impl Strategy for ComponentStatus {
-    fn warnings(&self, _object: &Value) -> Vec<String> {
+    fn warnings(&self, _object: &Value, _old: Option<&Value>) -> Vec<String> {
         vec!["v1 ComponentStatus is deprecated in v1.19+".to_owned()]
     }
 

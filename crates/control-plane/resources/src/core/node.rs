@@ -110,7 +110,7 @@ impl Strategy for Node {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
         let spec = &object["spec"];
         let mut warnings = Vec::new();
         if spec.get("configSource").is_some_and(Value::is_object) {

@@ -8,6 +8,7 @@ use windlass_machinery::tree::{child, items, keep, put, set, set_text, text};
 
 use super::persistent_volume_validation::{validate_volume_spec, validate_volume_update};
 use super::pod_spec::set_source_defaults;
+use super::pod_spec::warnings;
 use crate::columns::{self, word};
 use crate::quantities::round_up;
 use crate::{Moment, Resource, Strategy, Subresource};
@@ -71,6 +72,10 @@ impl Strategy for PersistentVolume {
         } else if at.is_none() || at == old_status.get(CHANGED) {
             put(status, CHANGED, time::rfc3339(moment.now));
         }
+    }
+
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        warnings::of_volume(object)
     }
 
     fn returns_deleted(&self) -> bool {

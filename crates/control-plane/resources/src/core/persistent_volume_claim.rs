@@ -10,6 +10,7 @@ use super::persistent_volume::{CLASS_ANNOTATION, access_modes, class, or_unset, 
 use super::pod_spec::set_claim_spec_defaults;
 use super::pod_spec::validation::resources::validate_quantity;
 use super::pod_spec::validation::validate_claim_spec;
+use super::pod_spec::warnings;
 use crate::columns::{self, word};
 use crate::quantities::{quantity, round_up};
 use crate::rules::{at, complain, map_at, supported};
@@ -52,6 +53,16 @@ impl Strategy for PersistentVolumeClaim {
 
     fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
         prepare_data_sources(child(object, "spec"), Some(&old["spec"]));
+    }
+
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let annotation = "volume.beta.kubernetes.io/storage-class";
+        let of_annotation = object["metadata"]["annotations"].get(annotation).map(|_| {
+            format!(
+                "metadata.annotations[{annotation}]: deprecated since v1.8; use \"storageClassName\" attribute instead"
+            )
+        });
+        of_annotation.into_iter().chain(warnings::of_claim(&object["spec"], "spec")).collect()
     }
 
     fn returns_deleted(&self) -> bool {

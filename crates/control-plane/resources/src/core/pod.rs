@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
+use windlass_api::names;
 use windlass_api::pod::{PodTree, qos_class};
 use windlass_api::time;
 use windlass_machinery::tree::{child, items, keep, put, text};
 
 use super::pod_row;
 use super::pod_spec::validation::{self, Subject};
+use super::pod_spec::warnings;
 use super::pod_spec::{preparation, set_pod_defaults, set_pod_level_resources};
 use crate::columns;
 use crate::rules::{non_negative, object_at};
@@ -151,6 +153,22 @@ impl Strategy for Pod {
             validation::validate_ephemeral_containers_update(&mut errors, object, old);
         }
         errors
+    }
+
+    /// Updates are frequent, and seldom made by people.
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        if old.is_some() {
+            return Vec::new();
+        }
+        let problems = names::dns1123_label(text(&object["metadata"], "name"));
+        let of_name = (!problems.is_empty()).then(|| {
+            let problems = problems.join(" ");
+            format!(
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; \
+                 a DNS label is recommended: [{problems}]"
+            )
+        });
+        of_name.into_iter().chain(warnings::of_pod(object)).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

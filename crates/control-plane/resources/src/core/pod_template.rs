@@ -7,6 +7,7 @@ use windlass_machinery::tree::child;
 
 use super::pod_spec::set_template_defaults;
 use super::pod_spec::validation::validate_template;
+use super::pod_spec::warnings;
 use crate::columns;
 use crate::{Resource, Strategy};
 
@@ -28,6 +29,10 @@ impl Strategy for PodTemplate {
         let mut errors = Errors::new();
         validate_template(&mut errors, &object["template"], &Path::new("template"));
         errors
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        warnings::of_template(object, old, "template")
     }
 
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {

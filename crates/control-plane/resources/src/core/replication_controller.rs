@@ -7,6 +7,7 @@ use windlass_machinery::tree::{child, number, put, set};
 
 use super::pod_spec::set_template_defaults;
 use super::pod_spec::validation::validate_template;
+use super::pod_spec::warnings;
 use crate::apps::replica_set::validate_replica_status;
 use crate::apps::validation::{complain_of_labels, name_warning, validate_endless};
 use crate::columns::{self, count};
@@ -88,8 +89,9 @@ impl Strategy for ReplicationController {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        name_warning(object).into_iter().collect()
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let of_name = name_warning(object).filter(|_| old.is_none());
+        of_name.into_iter().chain(warnings::of_template(object, old, "spec.template")).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -51,7 +51,7 @@ impl Strategy for ResourceQuota {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
         let hard = object.pointer("/spec/hard");
         let find = |name: String| quantity(hard, &name).map(|found| (name, found));
         ["cpu", "memory", "storage", "ephemeral-storage"]

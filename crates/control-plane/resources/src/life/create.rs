@@ -30,7 +30,7 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
     let mut errors = metadata::validate(&object, resource);
     errors.extend(resource.strategy.validate(&object));
     write.invalid_unless_empty(&object, &errors)?;
-    resource.strategy.warnings(&object).into_iter().for_each(|text| checkpoints.warn(text));
+    resource.strategy.warnings(&object, None).into_iter().for_each(|text| checkpoints.warn(text));
     checkpoints.review(&mut object, None).await?;
     Ok(object)
 }

@@ -31,7 +31,7 @@ pub async fn update<C: Checkpoints>(
     });
     write.invalid_unless_empty(old, &errors)?;
     if subresource.is_none() {
-        resource.strategy.warnings(&new).into_iter().for_each(|text| checkpoints.warn(text));
+        resource.strategy.warnings(&new, Some(old)).into_iter().for_each(|text| checkpoints.warn(text));
     }
     checkpoints.review(&mut new, Some(old)).await?;
     Ok(new)

@@ -59,7 +59,7 @@ impl Strategy for Ingress {
         errors
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
         let annotated = object.pointer("/metadata/annotations").is_some_and(|a| a.get(CLASS_ANNOTATION).is_some());
         let named = object.pointer("/spec/ingressClassName").is_some_and(Value::is_string);
         match annotated && !named {

@@ -54,7 +54,7 @@ impl Strategy for CsiDriver {
         true
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
         let spec = &object["spec"];
         let asks = items(spec, "tokenRequests").next().is_some();
         match asks && spec.get("serviceAccountTokenInSecrets").is_none_or(Value::is_null) {

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 use windlass_machinery::tree::{child, items, items_mut, number, put, set, text};
 
-const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
+pub(super) const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Turns `matchLabelKeys` and `mismatchLabelKeys` of affinities and spread constraints into requirements on the values that
 /// this pod has.
@@ -80,7 +80,9 @@ pub(crate) fn apply_app_armor_annotations(pod: &mut Value) {
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
-        .filter_map(|(key, value)| Some((key.strip_prefix(APP_ARMOR_PREFIX)?.to_owned(), profile(value.as_str()?)?)))
+        .filter_map(|(key, value)| {
+            Some((key.strip_prefix(APP_ARMOR_PREFIX)?.to_owned(), app_armor_profile(value.as_str()?)?))
+        })
         .collect();
     if profiles.is_empty() || pod.pointer("/spec/os/name") == Some(&json!("windows")) {
         return;
@@ -96,7 +98,8 @@ pub(crate) fn apply_app_armor_annotations(pod: &mut Value) {
     }
 }
 
-fn profile(annotation: &str) -> Option<Value> {
+/// The profile that an annotation means.
+pub(super) fn app_armor_profile(annotation: &str) -> Option<Value> {
     match annotation {
         "unconfined" => Some(json!({"type": "Unconfined"})),
         "runtime/default" => Some(json!({"type": "RuntimeDefault"})),
