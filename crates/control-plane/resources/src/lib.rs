@@ -4,6 +4,7 @@
 //! may not set, validation in upstream's words, the row of `kubectl get`. The request path in the API server treats them all
 //! alike. To add a kind: write its file, and add one line to [`all`].
 
+mod address;
 mod admissionregistration;
 pub mod allocation;
 mod apiextensions;

@@ -7,6 +7,8 @@ use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
+use crate::address;
+
 /// A rule of [`names`]: the complaints about a text.
 pub(crate) type NameRule = fn(&str) -> Vec<String>;
 
@@ -156,21 +158,25 @@ pub(crate) fn is_empty_selector(selector: Option<&Value>) -> bool {
     selector.is_some_and(|s| s.is_object() && is_empty(s, "matchLabels") && is_empty(s, "matchExpressions"))
 }
 
-/// An address in its canonical spelling.
+/// An address. An old field takes one that is not in its canonical spelling ([`address::warning`]).
 pub(crate) fn ip(errors: &mut Errors, path: &Path<'_>, value: &str) -> Option<IpAddr> {
-    match value.parse::<IpAddr>() {
-        Ok(address) => Some(address),
-        Err(_) => {
-            let is_sloppy = value.split('.').count() == 4
-                && value.split('.').all(|part| part.parse::<u8>().is_ok() && !part.is_empty());
-            let detail = match is_sloppy {
-                true => "must not have leading 0s".to_owned(),
-                false => "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned(),
-            };
-            errors.push(Error::invalid(path, value, detail));
-            None
-        }
+    let detail = match (value.parse::<IpAddr>(), address::sloppy(value)) {
+        (Ok(address), _) if address.to_canonical() == address => return Some(address),
+        (Ok(_), _) => "must not be an IPv4-mapped IPv6 address",
+        (Err(_), Some(_)) => "must not have leading 0s",
+        (Err(_), None) => "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+    };
+    errors.push(Error::invalid(path, value, detail));
+    None
+}
+
+/// An address in its canonical spelling.
+pub(crate) fn canonical_ip(errors: &mut Errors, path: &Path<'_>, value: &str) -> Option<IpAddr> {
+    let address = ip(errors, path, value)?;
+    if address.to_string() != value {
+        errors.push(Error::invalid(path, value, format!("must be in canonical form (\"{address}\")")));
     }
+    Some(address)
 }
 
 /// An address that endpoints may have: not one that means something else on every machine.
@@ -196,12 +202,16 @@ pub(crate) fn endpoint_ip(errors: &mut Errors, path: &Path<'_>, value: &str) {
         .extend(details.into_iter().filter(|(holds, _)| *holds).map(|(_, detail)| Error::invalid(path, value, detail)));
 }
 
-/// A range of addresses in its canonical spelling.
+/// A range of addresses. An old field takes one that is not in its canonical spelling ([`address::range_warning`]).
 pub(crate) fn cidr(errors: &mut Errors, path: &Path<'_>, value: &str) -> Option<ipnet::IpNet> {
+    let (written, length) = value.split_once('/').unwrap_or((value, ""));
+    let has_zeros = written.parse::<IpAddr>().is_err() || address::has_leading_zeros(length);
     let detail = match value.parse::<ipnet::IpNet>() {
+        Ok(_) if has_zeros => "must not have leading 0s in IP or prefix length",
+        Ok(net) if net.addr().to_canonical() != net.addr() => "must not have an IPv4-mapped IPv6 address",
         Ok(net) if net.trunc() == net => return Some(net),
-        Ok(_) => "must not have bits set beyond the prefix length".to_owned(),
-        Err(_) => "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned(),
+        Ok(_) => "must not have bits set beyond the prefix length",
+        Err(_) => "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
     };
     errors.push(Error::invalid(path, value, detail));
     None

@@ -84,6 +84,10 @@ impl Strategy for Service {
         drop_what_the_type_has_not(object, old);
     }
 
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        service_validation::warnings(object)
+    }
+
     fn returns_deleted(&self) -> bool {
         true
     }

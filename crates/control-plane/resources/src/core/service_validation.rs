@@ -9,6 +9,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, number, text};
 
+use crate::address;
 use crate::rules::{
     app_protocol, at, cidr, complain, endpoint_ip, ip, labels, named_port, object_at, port, port_number, required_of,
     supported, texts,
@@ -20,6 +21,52 @@ const ONLY_BALANCER: &str = "may only be used when `type` is 'LoadBalancer'";
 
 fn is_headless(spec: &Value) -> bool {
     spec.pointer("/clusterIPs/0").and_then(Value::as_str).unwrap_or(text(spec, "clusterIP")) == "None"
+}
+
+/// What the writer of a valid Service should know.
+pub(super) fn warnings(service: &Value) -> Vec<String> {
+    let (mut all, spec) = (Vec::new(), &service["spec"]);
+    let (is_headless, is_external) = (is_headless(spec), text(spec, "type") == "ExternalName");
+    let has_external_ips = texts(spec, "externalIPs").next().is_some();
+    let balancer = text(spec, "loadBalancerIP");
+    let addresses = |field: &'static str| {
+        let each = texts(spec, field).enumerate();
+        each.filter_map(move |(index, it)| address::warning(&format!("spec.{field}[{index}]"), it))
+    };
+    if service["metadata"]["annotations"].get("service.kubernetes.io/topology-aware-hints").is_some() {
+        all.push(
+            "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use \
+             service.kubernetes.io/topology-mode instead"
+                .to_owned(),
+        );
+    }
+    if !matches!(text(spec, "clusterIP"), "" | "None") {
+        all.extend(addresses("clusterIPs"));
+    }
+    for (holds, field) in [
+        (!balancer.is_empty(), "loadBalancerIP"),
+        (has_external_ips, "externalIPs"),
+        (text(spec, "sessionAffinity") != "None", "SessionAffinity"),
+    ] {
+        if is_headless && holds {
+            all.push(format!("spec.{field} is ignored for headless services"));
+        }
+    }
+    all.extend(addresses("externalIPs"));
+    if has_external_ips && !is_headless && !is_external {
+        all.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    all.extend(address::warning("spec.loadBalancerIP", balancer));
+    for (index, range) in texts(spec, "loadBalancerSourceRanges").enumerate() {
+        all.extend(address::range_warning(&format!("spec.loadBalancerSourceRanges[{index}]"), range));
+    }
+    if is_external && has_external_ips {
+        all.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if !is_external && !text(spec, "externalName").is_empty() {
+        all.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
+    }
+    all
 }
 
 pub(super) fn validate(errors: &mut Errors, service: &Value) {

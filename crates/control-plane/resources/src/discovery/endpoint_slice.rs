@@ -79,6 +79,11 @@ impl Strategy for EndpointSlice {
         errors
     }
 
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let what = "spec.addressType: FQDN endpoints are deprecated";
+        (text(object, "addressType") == "FQDN").then(|| what.to_owned()).into_iter().collect()
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let ports: Vec<String> = items(object, "ports")
             .map(|port| match port.get("port").and_then(Value::as_i64) {
@@ -166,7 +171,7 @@ fn validate_endpoints(slice: &Value) -> Errors {
 fn validate_address(errors: &mut Errors, path: &Path<'_>, list: &Path<'_>, kind: &str, address: &str) {
     match kind {
         "IPv4" | "IPv6" => {
-            if let Some(ip) = rules::ip(errors, path, address) {
+            if let Some(ip) = rules::canonical_ip(errors, path, address) {
                 if ip.is_ipv4() != (kind == "IPv4") {
                     errors.push(Error::invalid(list, address, format!("must be an {kind} address")));
                 }

@@ -9,6 +9,7 @@ use windlass_machinery::tree::{items, text};
 use crate::columns::{self, word};
 use crate::core::pod_spec::validation::resources::validate_list_of_limits;
 use crate::core::pod_spec::validation::validate_tolerations;
+use crate::core::pod_spec::warnings;
 use crate::quantities::round_up;
 use crate::rules::{complain, labels, object_at, unchanged};
 use crate::{Resource, Strategy};
@@ -45,6 +46,12 @@ impl Strategy for RuntimeClass {
             validate_handler(&mut errors, object);
         }
         errors
+    }
+
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let labels = object["scheduling"]["nodeSelector"].as_object().into_iter().flatten();
+        let old = labels.filter_map(|(label, _)| warnings::old_label(label));
+        old.map(|what| format!("scheduling.nodeSelector: {what}")).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

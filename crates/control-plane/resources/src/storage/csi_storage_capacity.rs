@@ -6,6 +6,9 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 
 use crate::columns::{self, word};
+use windlass_machinery::tree::{items, text};
+
+use crate::core::pod_spec::warnings;
 use crate::rules::{IMMUTABLE, complain, label_selector};
 use crate::{Resource, Strategy};
 
@@ -45,6 +48,19 @@ impl Strategy for CsiStorageCapacity {
             errors.push(Error::invalid(&Path::new("storageClassName"), class, IMMUTABLE));
         }
         errors
+    }
+
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let (topology, mut all) = (&object["nodeTopology"], Vec::new());
+        for (index, expression) in items(topology, "matchExpressions").enumerate() {
+            let key = text(expression, "key");
+            let path = format!("nodeTopology.matchExpressions[{index}].key");
+            all.extend(warnings::old_label(key).map(|what| format!("{path}: {key} is {what}")));
+        }
+        for (label, _) in topology["matchLabels"].as_object().into_iter().flatten() {
+            all.extend(warnings::old_label(label).map(|what| format!("nodeTopology.matchLabels.{label}: {what}")));
+        }
+        all
     }
 
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {

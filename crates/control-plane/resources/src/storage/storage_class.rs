@@ -9,6 +9,7 @@ use windlass_machinery::tree::{items, set, text};
 
 use super::validation::{validate_driver, validate_parameters};
 use crate::columns::{self, word};
+use crate::core::pod_spec::warnings;
 use crate::rules::{label_name, supported, texts, unchanged};
 use crate::{Resource, Strategy};
 
@@ -62,6 +63,17 @@ impl Strategy for StorageClass {
             unchanged(&mut errors, &Path::new(field), object.get(field), old.get(field));
         }
         errors
+    }
+
+    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut all = Vec::new();
+        for (i, topology) in items(object, "allowedTopologies").enumerate() {
+            for (j, expression) in items(topology, "matchLabelExpressions").enumerate() {
+                let what = warnings::old_label(text(expression, "key"));
+                all.extend(what.map(|what| format!("allowedTopologies[{i}].matchLabelExpressions[{j}].key: {what}")));
+            }
+        }
+        all
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

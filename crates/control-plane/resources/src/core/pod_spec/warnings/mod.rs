@@ -2,7 +2,6 @@
 //!
 //! Source: upstream `pkg/api/pod/warnings.go`.
 
-mod address;
 mod paths;
 
 use std::collections::HashMap;
@@ -11,8 +10,8 @@ use serde_json::{Map, Value};
 use windlass_api::{Quantity, names};
 use windlass_machinery::tree::{items, number, text};
 
-use self::address::of_address;
 use super::preparation::{APP_ARMOR_PREFIX, app_armor_profile};
+use crate::address;
 
 /// Labels of nodes that should be used no longer, and what is to be said of them.
 const OLD_LABELS: [(&str, &str); 8] = [
@@ -110,7 +109,8 @@ fn fraction(warnings: &mut Vec<String>, list: &Value, resource: &str, path: &str
     }
 }
 
-fn old_label(key: &str) -> Option<&'static str> {
+/// What is to be said of a label of nodes.
+pub(crate) fn old_label(key: &str) -> Option<&'static str> {
     OLD_LABELS.iter().find(|(label, _)| *label == key).map(|(_, what)| *what)
 }
 
@@ -384,10 +384,11 @@ impl<'a> Warnings<'a> {
     fn addresses(&mut self) {
         let servers = items(&self.spec["dnsConfig"], "nameservers").filter_map(Value::as_str).enumerate();
         for (index, server) in servers {
-            self.found.extend(of_address(&format!("{}spec.dnsConfig.nameservers[{index}]", self.prefix), server));
+            self.found.extend(address::warning(&format!("{}spec.dnsConfig.nameservers[{index}]", self.prefix), server));
         }
         for (index, alias) in items(self.spec, "hostAliases").enumerate() {
-            self.found.extend(of_address(&format!("{}spec.hostAliases[{index}].ip", self.prefix), text(alias, "ip")));
+            self.found
+                .extend(address::warning(&format!("{}spec.hostAliases[{index}].ip", self.prefix), text(alias, "ip")));
         }
     }
 }
