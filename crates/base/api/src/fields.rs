@@ -38,6 +38,10 @@ impl FieldSelector {
         Self { terms: vec![Term { field: field.into(), value: value.into(), equal: true }] }
     }
 
+    pub fn from_terms(terms: Vec<Term>) -> Self {
+        Self { terms }
+    }
+
     /// Adds another selector's terms.
     pub fn extend(&mut self, other: Self) {
         self.terms.extend(other.terms);

@@ -30,8 +30,8 @@ pub const DEPTH_MAX: usize = 127;
 pub enum Problem {
     Unknown(String),
     Duplicate(String),
-    /// Keys that stand more than once in a map of a YAML document; a line for each.
-    DuplicateKeys(Vec<String>),
+    /// A key that stands more than once in a map of a YAML document: the line, and the key.
+    DuplicateKey(String),
 }
 
 impl fmt::Display for Problem {
@@ -39,7 +39,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Unknown(path) => write!(f, "unknown field {path:?}"),
             Self::Duplicate(path) => write!(f, "duplicate field {path:?}"),
-            Self::DuplicateKeys(lines) => write!(f, "yaml: unmarshal errors:\n  {}", lines.join("\n  ")),
+            Self::DuplicateKey(line) => f.write_str(line),
         }
     }
 }
@@ -58,10 +58,39 @@ pub struct DecodeError(pub String);
 
 /// Reads JSON text.
 pub fn from_json(schema: &Schema, id: TypeId, text: &[u8]) -> Result<Decoded, DecodeError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let decoded = read(schema, id, &mut deserializer)?;
-    deserializer.end().map_err(|error| DecodeError(error.to_string()))?;
-    Ok(decoded)
+    let read = |text: &[u8]| {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let decoded = read(schema, id, &mut deserializer)?;
+        deserializer.end().map_err(|error| DecodeError(error.to_string()))?;
+        Ok(decoded)
+    };
+    match read(text) {
+        Err(error) => mend_surrogates(text).map_or(Err(error), |text| read(&text)),
+        decoded => decoded,
+    }
+}
+
+/// JSON text with a mark in place of each escaped half of a character, as Go reads it; `None` when there is none of them.
+pub(crate) fn mend_surrogates(text: &[u8]) -> Option<Vec<u8>> {
+    let unit = |at: usize| -> Option<u32> {
+        let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut mended = Vec::with_capacity(text.len());
+    let (mut at, mut found) = (0, false);
+    while let Some(&byte) = text.get(at) {
+        let (length, is_half) = match (byte, unit(at)) {
+            (b'\\', Some(0xd800..0xdc00)) if matches!(unit(at + 6), Some(0xdc00..0xe000)) => (12, false),
+            (b'\\', Some(unit)) => (6, (0xd800..0xe000).contains(&unit)),
+            (b'\\', None) => (2, false),
+            _ => (1, false),
+        };
+        let part = &text[at..(at + length).min(text.len())];
+        mended.extend_from_slice(if is_half { b"\\ufffd" } else { part });
+        found |= is_half;
+        at += length;
+    }
+    found.then_some(mended)
 }
 
 /// Makes a tree from another source canonical.
@@ -545,6 +574,16 @@ mod tests {
             assert_eq!(read.as_f64(), number.parse().ok(), "{number}");
             assert_eq!(maximum_of(&read.to_string()), read);
         }
+    }
+
+    #[test]
+    fn halves_of_characters() {
+        let mended = |text: &str| mend_surrogates(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(mended(r#""\ud83d\ude00 \\ud800 \u0041""#), None);
+        assert_eq!(mended(r#""\ud800x\udc00\ud83d\ude00""#).as_deref(), Some(r#""\ufffdx\ufffd\ud83d\ude00""#));
+        assert_eq!(mended(r#""\ud8"#), None);
+        let secret = decode("Secret", r#"{"stringData":{"a":"\ud800"}}"#).unwrap();
+        assert_eq!(secret.value["stringData"]["a"], "\u{fffd}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod decode;
 pub mod digest;
 pub mod go;
+pub mod go_json;
 pub mod json;
 pub mod managed;
 pub mod names;

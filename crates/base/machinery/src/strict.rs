@@ -7,10 +7,14 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::decode::{DecodeError, PROBLEMS_MAX, Problem, Step, path_to};
+use crate::decode::{DecodeError, PROBLEMS_MAX, Problem, Step, mend_surrogates, path_to};
 
 /// A document, and the keys that stand twice in it. How deep it may be is up to the reader of JSON ([`crate::decode::DEPTH_MAX`]).
 pub fn parse(text: &[u8]) -> Result<(Value, Vec<Problem>), DecodeError> {
+    read(text).or_else(|error| mend_surrogates(text).map_or(Err(error), |text| read(&text)))
+}
+
+fn read(text: &[u8]) -> Result<(Value, Vec<Problem>), DecodeError> {
     let mut reader = Reader { path: Vec::new(), problems: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Any(&mut reader).deserialize(&mut deserializer).map_err(|error| DecodeError(error.to_string()))?;

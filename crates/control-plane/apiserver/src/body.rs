@@ -5,7 +5,7 @@ use windlass_api::{GroupVersionKind, Status};
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
 use windlass_machinery::tree::text;
-use windlass_machinery::{decode, protobuf, yaml};
+use windlass_machinery::{decode, go, go_json, protobuf, yaml};
 use windlass_resources::SchemaRef;
 
 use crate::context::Context;
@@ -14,7 +14,10 @@ use crate::registry::Served;
 /// A body as a tree, whatever its encoding, that is held against no schema.
 pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
     match body.encoding {
-        Encoding::Json => serde_json::from_slice(&body.bytes).map_err(|error| Status::bad_request(error.to_string())),
+        Encoding::Json => serde_json::from_slice(&body.bytes).map_err(|error| {
+            let why = json_error(&body.bytes).unwrap_or_else(|| error.to_string());
+            Status::bad_request(why)
+        }),
         Encoding::Yaml => {
             yaml::parse(&body.bytes).map(|document| document.value).map_err(|error| Status::bad_request(error.0))
         }
@@ -31,19 +34,24 @@ pub(crate) fn decode_body(
     options: &Options,
 ) -> Result<Value, Status> {
     let refuse = |error: &dyn std::fmt::Display| cannot_be_handled(kind, error);
+    let unrecognized = |why: &str| unrecognized(kind, why, &body.bytes);
     let (said_kind, said_version, decoded) = match body.encoding {
         Encoding::Json => {
             let said: TypeMeta = serde_json::from_slice(&body.bytes).unwrap_or_default();
-            let decoded = decode::from_json(schema, id, &body.bytes).map_err(|error| refuse(&error))?;
+            let decoded = decode::from_json(schema, id, &body.bytes)
+                .map_err(|error| json_error(&body.bytes).map_or_else(|| refuse(&error), |why| unrecognized(&why)))?;
             (said.kind, said.api_version, decoded)
         }
         Encoding::Yaml => {
-            let yaml::Document { value, duplicates } = yaml::parse(&body.bytes).map_err(|error| refuse(&error))?;
+            let yaml::Document { value, duplicates } = yaml::parse(&body.bytes)
+                .map_err(|error| unrecognized(error.0.strip_prefix(OF_YAML).unwrap_or(&error.0)))?;
+            if let Some(why) = no_object(&value) {
+                return Err(unrecognized(&why));
+            }
             let said = (text(&value, "kind").to_owned(), text(&value, "apiVersion").to_owned());
             let mut decoded = decode::from_value(schema, id, value).map_err(|error| refuse(&error))?;
-            if !duplicates.is_empty() {
-                decoded.problems.insert(0, Problem::DuplicateKeys(duplicates));
-            }
+            let duplicates = duplicates.into_iter().map(Problem::DuplicateKey);
+            decoded.problems.splice(0..0, duplicates);
             (said.0, said.1, decoded)
         }
         Encoding::Protobuf => {
@@ -56,6 +64,47 @@ pub(crate) fn decode_body(
     check_type_meta(kind, &said_kind, &said_version)?;
     report_problems(context, kind, options, &decoded.problems)?;
     Ok(without_type_meta(decoded.value))
+}
+
+/// What our reader of YAML says first.
+const OF_YAML: &str = "error converting YAML to JSON: ";
+
+/// Why a text does not say what it is, in the words of Go's reader of JSON; `None` when it is an object.
+pub(crate) fn json_error(text: &[u8]) -> Option<String> {
+    match go_json::syntax_error(text) {
+        Some(why) => Some(format!("{NO_KIND}{why}")),
+        None => serde_json::from_slice(text).ok().and_then(|value| no_object(&value)),
+    }
+}
+
+const NO_KIND: &str = "couldn't get version/kind; json parse error: ";
+
+/// Why a value does not say what it is; null says as little as nothing.
+fn no_object(value: &Value) -> Option<String> {
+    const META: &str =
+        r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+    if !value.is_object() && !value.is_null() {
+        let found = go::json_type(value);
+        return Some(format!("{NO_KIND}json: cannot unmarshal {found} into Go value of type {META}"));
+    }
+    let wrong = |field: &&str| value.get(*field).is_some_and(|value| !value.is_string() && !value.is_null());
+    let field = ["apiVersion", "kind"].into_iter().find(wrong)?;
+    let found = go::json_type(&value[field]);
+    Some(format!("{NO_KIND}json: cannot unmarshal {found} into Go struct field .{field} of type string"))
+}
+
+/// The refusal of a body that does not say what it is, with its beginning.
+fn unrecognized(kind: &GroupVersionKind, why: &str, body: &[u8]) -> Status {
+    const SHOWN_BYTES: usize = 30;
+    let shown = &body[..body.len().min(SHOWN_BYTES)];
+    let more = if body.len() > SHOWN_BYTES { " ..." } else { "" };
+    let shown = match shown {
+        [] => "<empty>".to_owned(),
+        [b'{', ..] => String::from_utf8_lossy(shown).into_owned(),
+        bytes => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let kind = &kind.kind;
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown}{more})"))
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -122,6 +171,15 @@ pub(crate) fn decode_patched(
 
 fn strict_error(problems: &[String]) -> String {
     format!("strict decoding error: {}", problems.join(", "))
+}
+
+/// Refuses an object that says that it is in another namespace than the path says.
+pub(crate) fn check_namespace(object: &Value, namespace: &str) -> Result<(), Status> {
+    let said = text(&object["metadata"], "namespace");
+    if said.is_empty() || said == namespace {
+        return Ok(());
+    }
+    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
 }
 
 fn cannot_be_handled(kind: &GroupVersionKind, error: &dyn std::fmt::Display) -> Status {

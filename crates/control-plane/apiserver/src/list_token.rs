@@ -1,7 +1,7 @@
 //! The token that asks for the rest of a list: the revision of the first page, and the last key of the page before.
 
-use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine as _};
 use serde::{Deserialize, Serialize};
 use windlass_api::Status;
 
@@ -30,8 +30,15 @@ impl ListToken {
     }
 
     pub(crate) fn decode(token: &str) -> Result<Self, Status> {
-        let refuse = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| refuse(&error.to_string()))?;
+        let refuse =
+            |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| {
+            let at = match error {
+                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+                DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => token.len() / 4 * 4,
+            };
+            refuse(&format!("illegal base64 data at input byte {at}"))
+        })?;
         let wire: Wire = serde_json::from_slice(&bytes).map_err(|error| refuse(&error.to_string()))?;
         if wire.v != VERSION {
             return Err(refuse(&format!("server does not recognize this encoded version {:?}", wire.v)));

@@ -27,7 +27,13 @@ impl Selection {
                 || (term.field == "metadata.namespace" && served.resource.is_namespaced())
                 || served.resource.selectable.iter().any(|field| field.name == term.field);
             if !known {
-                return Err(Status::bad_request(format!("field label not supported: {}", term.field)));
+                let field = &term.field;
+                return Err(Status::bad_request(match served.resource.selectable.is_empty() {
+                    true => format!(
+                        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    ),
+                    false => format!("field label not supported: {field}"),
+                }));
             }
         }
         let named = options.fields.required_value("metadata.name").map(str::to_owned);

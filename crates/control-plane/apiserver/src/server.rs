@@ -119,7 +119,7 @@ impl Server {
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
         match (request.verb, subresource) {
             (_, Some(part)) if part != Subresource::Status => Box::pin(subresources::subresource(call, part)).await,
-            (Verb::Get, _) => get::get(call),
+            (Verb::Get, _) => get::get(call).await,
             (Verb::List, _) => Box::pin(list::list(call)).await.map(Outcome::List),
             (Verb::Watch, _) => Box::pin(watch::watch(call)).await.map(|watcher| Outcome::Watch(Box::new(watcher))),
             (Verb::Create, _) if served.resource.verbs == Verbs::CreateOnly => Box::pin(reviews::review(call)).await,

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Value};
 
@@ -64,6 +66,10 @@ struct Reader {
 
 /// Reads the first document of a text.
 pub(super) fn read(text: &str) -> Result<Document, DecodeError> {
+    let first = text.lines().find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    if first.is_some_and(|line| line.starts_with('\t')) {
+        return Err(failure("found character that cannot start any token"));
+    }
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(failure)?;
@@ -156,7 +162,12 @@ fn scalar(text: Cow<'_, str>, is_plain: bool, tag: Option<&Tag>) -> Result<Value
     };
     let resolved = resolve(&text);
     let fits = match kind {
-        "str" | "binary" | "timestamp" => return Ok(Value::from(text.into_owned())),
+        "str" | "timestamp" => return Ok(Value::from(text.into_owned())),
+        "binary" => {
+            let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+            let bytes = BASE64.decode(plain).map_err(|_| failure("!!binary value contains invalid base64 data"))?;
+            return Ok(Value::from(String::from_utf8_lossy(&bytes)));
+        }
         "bool" => resolved.is_boolean(),
         "int" => resolved.is_i64() || resolved.is_u64(),
         "float" => resolved.is_number(),

@@ -1,9 +1,10 @@
 //! Query parameters as options.
 
+use serde_json::{Value, json};
 use windlass_api::fields::FieldSelector;
 use windlass_api::labels::Selector;
 use windlass_api::{Status, field, text};
-use windlass_client::{DeleteOptions, Options, PatchType, Propagation, Verb, VersionMatch};
+use windlass_client::{Options, PatchType, Verb, VersionMatch};
 
 use crate::context::MANAGER_BYTES_MAX;
 
@@ -59,7 +60,8 @@ impl Query {
     pub(crate) fn options(&self, verb: Verb) -> Result<Options, Status> {
         match verb {
             Verb::Get => Ok(Options { resource_version: self.resource_version()?, ..Options::default() }),
-            Verb::List | Verb::Watch | Verb::DeleteCollection => self.list_options(),
+            Verb::List | Verb::DeleteCollection => self.list_options(false),
+            Verb::Watch => self.list_options(true),
             Verb::Create => self.write_options("CreateOptions", field::Errors::new()),
             Verb::Update => self.write_options("UpdateOptions", field::Errors::new()),
             Verb::Patch(patch) => self.write_options("PatchOptions", self.patch_errors(patch)),
@@ -68,30 +70,29 @@ impl Query {
         }
     }
 
-    fn list_options(&self) -> Result<Options, Status> {
+    fn list_options(&self, watches: bool) -> Result<Options, Status> {
         let labels = match self.get("labelSelector") {
             None | Some("") => Selector::everything(),
             Some(text) => Selector::parse(text)
                 .map_err(|error| Status::bad_request(format!("unable to parse requirement: {error}")))?,
         };
+        let errors = if watches { self.watch_errors() } else { self.list_errors() };
+        if !errors.is_empty() {
+            return Err(Status::invalid(META, "ListOptions", "", &errors));
+        }
         let version_match = match self.get("resourceVersionMatch") {
-            None | Some("") => None,
             Some("Exact") => Some(VersionMatch::Exact),
             Some("NotOlderThan") => Some(VersionMatch::NotOlderThan),
-            Some(other) => {
-                let path = field::Path::new("resourceVersionMatch");
-                let errors = vec![field::Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""])];
-                return Err(Status::invalid(META, "ListOptions", "", &errors));
-            }
+            _ => None,
         };
         Ok(Options {
             labels,
             fields: self.fields()?,
             resource_version: self.resource_version()?,
             version_match,
-            limit: self.number("limit")?.unwrap_or(0),
+            limit: self.number::<i64>("limit")?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
             continue_token: self.get("continue").unwrap_or_default().to_owned(),
-            timeout_seconds: self.number("timeoutSeconds")?,
+            timeout_seconds: self.number::<i64>("timeoutSeconds")?.and_then(|seconds| seconds.try_into().ok()),
             allow_bookmarks: self.flag("allowWatchBookmarks").unwrap_or(false),
             send_initial_events: self.flag("sendInitialEvents"),
             ..Options::default()
@@ -102,9 +103,62 @@ impl Query {
         let Some(version) = self.get("resourceVersion").filter(|version| !version.is_empty()) else { return Ok(None) };
         version.parse().map(Some).map_err(|_| {
             Status::bad_request(format!(
-                "Invalid value: {version:?}: invalid resource version {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+                "invalid resource version: resourceVersion: Invalid value: {version:?}: \
+                 strconv.ParseUint: parsing {version:?}: invalid syntax"
             ))
         })
+    }
+
+    fn list_errors(&self) -> field::Errors {
+        let mut errors = field::Errors::new();
+        let path = field::Path::new("resourceVersionMatch");
+        let (version, wanted) = (self.word("resourceVersion"), self.word("resourceVersionMatch"));
+        if !wanted.is_empty() {
+            let mut forbid = |detail: &str| errors.push(field::Error::forbidden(&path, detail));
+            if version.is_empty() {
+                forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+            }
+            if !self.word("continue").is_empty() {
+                forbid("resourceVersionMatch is forbidden when continue is provided");
+            }
+            if !matches!(wanted, "Exact" | "NotOlderThan") {
+                errors.push(field::Error::not_supported(&path, wanted, &["Exact", "NotOlderThan", ""]));
+            }
+            if wanted == "Exact" && version == "0" {
+                let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                errors.push(field::Error::forbidden(&path, detail));
+            }
+        }
+        if self.flag("sendInitialEvents").is_some() {
+            let path = field::Path::new("sendInitialEvents");
+            errors.push(field::Error::forbidden(&path, "sendInitialEvents is forbidden for list"));
+        }
+        errors
+    }
+
+    fn watch_errors(&self) -> field::Errors {
+        let mut errors = field::Errors::new();
+        let path = field::Path::new("resourceVersionMatch");
+        let (wanted, sends_initial) = (self.word("resourceVersionMatch"), self.flag("sendInitialEvents").is_some());
+        let mut forbid = |detail: &str| errors.push(field::Error::forbidden(&path, detail));
+        if sends_initial && wanted != "NotOlderThan" {
+            forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        }
+        if !wanted.is_empty() && !sends_initial {
+            forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+        }
+        if !self.word("continue").is_empty() {
+            forbid("resourceVersionMatch is forbidden when continue is provided");
+        }
+        if !matches!(wanted, "" | "NotOlderThan") {
+            errors.push(field::Error::not_supported(&path, wanted, &["NotOlderThan"]));
+        }
+        errors
+    }
+
+    /// A parameter, or nothing.
+    fn word(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
     }
 
     /// What else is wrong with the options of a patch.
@@ -152,31 +206,23 @@ impl Query {
         vec![field::Error::not_supported(&path, all, &["All"])]
     }
 
-    /// The options of a DELETE that came without a body.
-    pub(crate) fn delete_options(&self) -> Result<DeleteOptions, Status> {
-        let propagation_policy = match self.get("propagationPolicy") {
-            None | Some("") => None,
-            Some("Orphan") => Some(Propagation::Orphan),
-            Some("Background") => Some(Propagation::Background),
-            Some("Foreground") => Some(Propagation::Foreground),
-            Some(other) => {
-                let path = field::Path::new("propagationPolicy");
-                let valid = ["Foreground", "Background", "Orphan", ""];
-                let errors = vec![field::Error::not_supported(&path, other, &valid)];
-                return Err(Status::invalid(META, "DeleteOptions", "", &errors));
-            }
-        };
-        let errors = self.dry_run_errors();
-        if !errors.is_empty() {
-            return Err(Status::invalid(META, "DeleteOptions", "", &errors));
+    /// The body of a DELETE that came without one; whoever reads it checks it.
+    pub(crate) fn delete_options(&self) -> Result<Value, Status> {
+        let mut options = json!({});
+        if let Some(seconds) = self.number::<i64>("gracePeriodSeconds")? {
+            options["gracePeriodSeconds"] = json!(seconds);
         }
-        Ok(DeleteOptions {
-            grace_period_seconds: self.number("gracePeriodSeconds")?,
-            orphan_dependents: self.flag("orphanDependents"),
-            propagation_policy,
-            dry_run: self.all("dryRun").map(str::to_owned).collect(),
-            ..DeleteOptions::default()
-        })
+        if let Some(orphan) = self.flag("orphanDependents") {
+            options["orphanDependents"] = json!(orphan);
+        }
+        if let Some(policy) = self.get("propagationPolicy").filter(|policy| !policy.is_empty()) {
+            options["propagationPolicy"] = json!(policy);
+        }
+        let dry_run: Vec<&str> = self.all("dryRun").collect();
+        if !dry_run.is_empty() {
+            options["dryRun"] = json!(dry_run);
+        }
+        Ok(options)
     }
 }
 
@@ -208,7 +254,7 @@ mod tests {
         let options = query.options(Verb::Patch(PatchType::Apply)).unwrap_err();
         assert_eq!(options.code, 422, "an apply needs a manager");
         assert!(query.options(Verb::Create).unwrap().dry_run);
-        assert_eq!(query.delete_options().unwrap().dry_run, ["All"]);
+        assert_eq!(query.delete_options().unwrap(), json!({"dryRun": ["All"]}));
         assert_eq!((query.is_watch(), query.flag("force"), query.flag("other")), (true, Some(false), None));
     }
 
@@ -240,8 +286,6 @@ mod tests {
                 assert_eq!(query.options(verb).is_err(), refused, "{bad} {verb:?}");
             }
         }
-        for bad in ["propagationPolicy=x", "dryRun=Some", "gracePeriodSeconds=x"] {
-            assert!(Query::parse(Some(bad)).delete_options().is_err(), "{bad}");
-        }
+        assert!(Query::parse(Some("gracePeriodSeconds=x")).delete_options().is_err());
     }
 }

@@ -2,11 +2,13 @@
 
 mod access;
 mod identity;
+mod validation;
 
 use windlass_api::{GroupVersionResource, Status};
 use windlass_client::Request;
 use windlass_machinery::tree::text;
 
+use crate::body::check_namespace;
 use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::subresources::binding::bind;
@@ -18,12 +20,13 @@ pub(crate) async fn review(call: &Call<'_>) -> Result<Outcome, Status> {
     let kind = &call.served.resource.kind;
     let object = call.body()?;
     let (gate, user, namespace) = (call.gate, &call.context.user, &call.request.namespace);
+    check_namespace(&object, namespace)?;
     let answered = match &*kind.kind {
         "Binding" => {
             let request = &Request { name: text(&object["metadata"], "name").to_owned(), ..call.request.clone() };
             return bind(&Call { served: &call.storage.find(&PODS)?, request, ..*call }).await;
         }
-        "TokenReview" => identity::review_token(gate, object),
+        "TokenReview" => identity::review_token(gate, object)?,
         "SelfSubjectReview" => identity::self_subject(user, object, call.storage.clock.now()),
         "SubjectAccessReview" | "LocalSubjectAccessReview" => access::review_access(gate, namespace, object)?,
         "SelfSubjectAccessReview" => access::review_own_access(gate, user, object)?,

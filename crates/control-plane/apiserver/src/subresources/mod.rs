@@ -21,7 +21,7 @@ use crate::verbs::update::update;
 pub(crate) async fn subresource(call: &Call<'_>, subresource: Subresource) -> Result<Outcome, Status> {
     match (subresource, call.request.verb) {
         (Subresource::Scale, _) => scale::scale(call).await,
-        (_, Verb::Get) => get(call),
+        (_, Verb::Get) => get(call).await,
         (part, Verb::Patch(patch_type)) if life::takes_whole_object(part) => patch(call, patch_type).await,
         (part, _) if life::takes_whole_object(part) => update(call).await,
         (Subresource::Binding, _) => binding::bind(call).await,

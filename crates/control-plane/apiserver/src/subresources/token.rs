@@ -10,6 +10,7 @@ use windlass_auth::authentication::{Bound, Grant};
 use windlass_machinery::names;
 use windlass_machinery::tree::{child, items, number, put, set, text};
 
+use crate::body::check_namespace;
 use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::storage::{Storage, tree};
@@ -22,6 +23,13 @@ const SECONDS_MAX: i64 = 1 << 32;
 pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
     let (request, tokens) = (call.request, &call.gate.tokens);
     let mut object = call.body_as(&TOKEN_REQUEST)?;
+    check_namespace(&object, &request.namespace)?;
+    let said = text(&object["metadata"], "name");
+    if !said.is_empty() && said != request.name {
+        let detail = "must match the service account name if specified";
+        let errors = vec![Error::invalid(&Path::new("metadata").child("name"), said, detail)];
+        return Err(Status::invalid("authentication.k8s.io", "TokenRequest", &request.name, &errors));
+    }
     call.admit_creation(&TOKEN_REQUEST, &mut object).await?;
     let account = tree(call.served, &*call.stored()?)?;
     let spec = child(&mut object, "spec");
@@ -96,6 +104,7 @@ fn bind_token(storage: &Storage, grant: &mut Grant<'_>, reference: &Value) -> Re
         ("v1" | "", "Secret") => grant.secret = Some(find("secrets", grant.namespace)?.0),
         ("v1" | "", "Node") => grant.node = Some(find("nodes", "")?.0),
         (version, kind) => {
+            let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
             let text = format!("cannot bind token to object of type {version}, Kind={kind}");
             return Err(Status::bad_request(text));
         }

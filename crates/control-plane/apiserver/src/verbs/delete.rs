@@ -9,12 +9,13 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use windlass_admission::Operation;
+use windlass_api::field::{Error, Errors, Path};
 use windlass_api::well_known::finalizer;
 use windlass_api::{Status, time};
 use windlass_client::{DeleteOptions, Encoding, Propagation, Request};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, items, number, put, remove, text};
-use windlass_machinery::{Schema, protobuf};
+use windlass_machinery::{Schema, decode, protobuf};
 use windlass_resources::Moment;
 use windlass_store::{CommitError, Expect, Item, Txn};
 
@@ -97,20 +98,43 @@ pub(super) fn delete_options(request: &Request) -> Result<DeleteOptions, Status>
     if body.bytes.is_empty() {
         return Ok(DeleteOptions::default());
     }
-    let refuse = |error: &dyn std::fmt::Display| Status::bad_request(format!("cannot read DeleteOptions: {error}"));
+    let refuse = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
+    let (schema, id) = (Schema::builtin(), Schema::object_type("", "v1", "DeleteOptions"));
+    let id = id.ok_or_else(|| Status::internal("the schema has no DeleteOptions"))?;
     let tree = match body.encoding {
         Encoding::Protobuf => {
             let envelope = protobuf::open_envelope(&body.bytes).map_err(|error| refuse(&error))?;
-            let id = Schema::object_type("", "v1", "DeleteOptions").ok_or_else(|| refuse(&"unknown type"))?;
-            protobuf::decode(Schema::builtin(), id, envelope.raw).map_err(|error| refuse(&error))?
+            protobuf::decode(schema, id, envelope.raw).map_err(|error| refuse(&error))?
         }
         _ => body_tree(body)?,
     };
-    let options: DeleteOptions = serde_json::from_value(tree).map_err(|error| refuse(&error))?;
-    if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {
-        return Err(refuse(&"orphanDependents and deletionPropagation cannot be both set"));
+    let (version, kind) = (text(&tree, "apiVersion"), text(&tree, "kind"));
+    if !matches!(kind, "" | "DeleteOptions") {
+        return Err(refuse(&format_args!("no kind {kind:?} is registered for version {version:?}")));
     }
-    Ok(options)
+    let tree = decode::from_value(schema, id, tree).map_err(|error| refuse(&error))?.value;
+    let errors = option_errors(&tree);
+    if !errors.is_empty() {
+        return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors));
+    }
+    serde_json::from_value(tree).map_err(|error| refuse(&error))
+}
+
+fn option_errors(options: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let policy = options.get("propagationPolicy").and_then(Value::as_str);
+    let path = Path::new("propagationPolicy");
+    if let Some(policy) = policy.filter(|_| options.get("orphanDependents").is_some_and(Value::is_boolean)) {
+        let detail = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(Error::invalid(&path, policy, detail));
+    }
+    if let Some(policy) = policy.filter(|policy| !matches!(*policy, "Foreground" | "Background" | "Orphan")) {
+        errors.push(Error::not_supported(&path, policy, &["Foreground", "Background", "Orphan", "nil"]));
+    }
+    if items(options, "dryRun").any(|value| value != "All") {
+        errors.push(Error::not_supported(&Path::new("dryRun"), options["dryRun"].clone(), &["All"]));
+    }
+    errors
 }
 
 fn check_preconditions(options: &DeleteOptions, old: &Value, current: &Item, call: &Call<'_>) -> Result<(), Status> {

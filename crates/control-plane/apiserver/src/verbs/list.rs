@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_api::{Status, field};
+use windlass_api::Status;
 use windlass_client::{Options, VersionMatch};
 use windlass_store::{Expired, Page, Range, Store, TableState};
 
@@ -18,13 +18,15 @@ const FRESH_WAIT: Duration = Duration::from_secs(3);
 
 pub(crate) async fn list(call: &Call<'_>) -> Result<Listed, Status> {
     let Call { storage, served, request, .. } = *call;
-    validate_options(&request.options)?;
     let selection = Selection::new(served, &request.namespace, &request.name, &request.options)?;
     let options = &request.options;
     let token = match options.continue_token.as_str() {
         "" => None,
         text => Some(ListToken::decode(text)?),
     };
+    if token.is_some() && options.resource_version.is_some_and(|revision| revision > 0) {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
     if let Some(least) = options.resource_version {
         wait_for_revision(&storage.store, least).await?;
     }
@@ -116,35 +118,4 @@ pub(super) async fn wait_for_revision(store: &Store, least: u64) -> Result<(), S
             Err(Status::timeout(too_large, 1).with_cause(cause))
         }
     }
-}
-
-fn validate_options(options: &Options) -> Result<(), Status> {
-    let mut errors = field::Errors::new();
-    let path = field::Path::new("resourceVersionMatch");
-    if options.version_match.is_some() {
-        if options.resource_version.is_none() {
-            errors.push(field::Error::forbidden(
-                &path,
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ));
-        }
-        if !options.continue_token.is_empty() {
-            errors.push(field::Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
-        }
-        if options.version_match == Some(VersionMatch::Exact) && options.resource_version == Some(0) {
-            errors.push(field::Error::forbidden(
-                &path,
-                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            ));
-        }
-    }
-    if !options.continue_token.is_empty() && options.resource_version.is_some_and(|revision| revision > 0) {
-        let detail = "specifying resource version is not allowed when using continue";
-        return Err(Status::bad_request(detail));
-    }
-    if options.send_initial_events.is_some() {
-        let path = field::Path::new("sendInitialEvents");
-        errors.push(field::Error::forbidden(&path, "sendInitialEvents is forbidden for list"));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }

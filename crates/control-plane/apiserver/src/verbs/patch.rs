@@ -5,7 +5,6 @@ use windlass_api::field::{Error, Path};
 use windlass_api::status::{Cause, Reason};
 use windlass_api::{Status, time};
 use windlass_client::PatchType;
-use windlass_machinery::decode::Problem;
 use windlass_machinery::managed::{self, ApplyError, Conflict};
 use windlass_machinery::rfc6902::{self, JsonPatchError};
 use windlass_machinery::strategic::{self, PatchError};
@@ -182,8 +181,10 @@ fn report_duplicates(call: &Call<'_>, duplicates: &[String]) -> Result<(), Statu
     match call.request.options.field_validation.as_str() {
         "Ignore" => {}
         "Strict" => {
-            let problem = Problem::DuplicateKeys(duplicates.to_vec());
-            let text = format!("error strict decoding patch: error converting YAML to JSON: {problem}");
+            let problem = duplicates.join("\n  ");
+            let text = format!(
+                "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  {problem}"
+            );
             return Err(Status::bad_request(text));
         }
         _ => duplicates.iter().for_each(|duplicate| call.context.warn(duplicate.as_str())),

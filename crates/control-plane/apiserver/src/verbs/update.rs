@@ -13,6 +13,7 @@ use windlass_store::{CommitError, Expect, Item, Txn};
 
 use super::create::{create_object, expiry};
 use crate::allocation;
+use crate::body::check_namespace;
 use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
 use crate::registry::Served;
@@ -127,8 +128,7 @@ pub(super) fn no_name(call: &Call<'_>) -> Status {
 /// Name and namespace of the object must be those of the path; a namespace that is not given is.
 pub(super) fn check_names(object: &mut Value, call: &Call<'_>) -> Result<(), Status> {
     let Call { served, request, .. } = call;
-    let metadata = child(object, "metadata");
-    let (name, namespace) = (text(metadata, "name"), text(metadata, "namespace"));
+    let name = text(child(object, "metadata"), "name");
     if name.is_empty() {
         return Err(no_name(call));
     }
@@ -138,15 +138,11 @@ pub(super) fn check_names(object: &mut Value, call: &Call<'_>) -> Result<(), Sta
             request.name
         )));
     }
-    if served.resource.is_namespaced() && !namespace.is_empty() && namespace != request.namespace {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
     if served.resource.is_namespaced() {
-        put(metadata, "namespace", request.namespace.as_str());
+        check_namespace(object, &request.namespace)?;
+        put(child(object, "metadata"), "namespace", request.namespace.as_str());
     } else {
-        remove(metadata, "namespace");
+        remove(child(object, "metadata"), "namespace");
     }
     Ok(())
 }

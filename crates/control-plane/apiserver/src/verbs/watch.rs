@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use windlass_api::{Status, field};
-use windlass_client::{Options, VersionMatch};
+use windlass_api::Status;
 
 use super::list::wait_for_revision;
 use crate::call::Call;
@@ -16,7 +15,10 @@ const TIMEOUT_MIN: Duration = Duration::from_secs(1800);
 pub(crate) async fn watch(call: &Call<'_>) -> Result<Watcher, Status> {
     let Call { storage, served, request, .. } = *call;
     let options = &request.options;
-    validate_options(options)?;
+    let named = options.fields.required_value("metadata.name");
+    if !request.name.is_empty() && !options.fields.is_everything() && named != Some(&request.name) {
+        return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+    }
     let selection = Selection::new(served, &request.namespace, &request.name, options)?;
     if let Some(least) = options.resource_version {
         wait_for_revision(&storage.store, least).await?;
@@ -42,24 +44,4 @@ pub(crate) async fn watch(call: &Call<'_>) -> Result<Watcher, Status> {
     let owes_initial_end = options.send_initial_events == Some(true) && options.allow_bookmarks;
     Watcher::new(storage.store.clone(), served.clone(), selection, start, initial, timeout)
         .map(|watcher| watcher.with_bookmarks(options.allow_bookmarks, owes_initial_end))
-}
-
-fn validate_options(options: &Options) -> Result<(), Status> {
-    let mut errors = field::Errors::new();
-    let path = field::Path::new("resourceVersionMatch");
-    match (options.send_initial_events, options.version_match) {
-        (None, Some(_)) => {
-            let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-            errors.push(field::Error::forbidden(&path, detail));
-        }
-        (Some(_), None) => {
-            let detail = "resourceVersionMatch is required when sendInitialEvents is provided";
-            errors.push(field::Error::required(&path, detail));
-        }
-        (Some(_), Some(VersionMatch::Exact)) => {
-            errors.push(field::Error::not_supported(&path, "Exact", &["NotOlderThan"]));
-        }
-        _ => {}
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }

@@ -86,7 +86,12 @@ async fn bad_requests_get_upstreams_answers() {
             400,
             "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
         ),
-        (MAPS, "{", 400, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap"),
+        (
+            MAPS,
+            "{",
+            400,
+            "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input ({)",
+        ),
         (
             "/api/v1/namespaces/nowhere/configmaps",
             r#"{"metadata":{"name":"a"}}"#,
