@@ -20,7 +20,9 @@ use windlass_api::time;
 use crate::schema::{Field, Presence, Scalar, Schema, Shape, Type, TypeId};
 
 /// As many unknown and duplicate fields are reported, as upstream.
-pub(crate) const PROBLEMS_MAX: usize = 100;
+const PROBLEMS_MAX: usize = 100;
+/// As long may their paths be together: each may repeat a long key.
+const PROBLEMS_BYTES_MAX: usize = 64 * 1024;
 
 /// How deep lists and maps of an object may stand in one another, whatever it came as: as deep as the reader of JSON goes.
 pub const DEPTH_MAX: usize = 127;
@@ -40,6 +42,24 @@ impl fmt::Display for Problem {
             Self::Unknown(path) => write!(f, "unknown field {path:?}"),
             Self::Duplicate(path) => write!(f, "duplicate field {path:?}"),
             Self::DuplicateKey(line) => f.write_str(line),
+        }
+    }
+}
+
+/// Problems so far, as many as are reported.
+#[derive(Default)]
+pub(crate) struct Problems {
+    pub list: Vec<Problem>,
+    bytes: usize,
+}
+
+impl Problems {
+    /// Adds the problem with what the path leads to.
+    pub(crate) fn report(&mut self, steps: &[Step<'_>], last: &str, problem: fn(String) -> Problem) {
+        if self.list.len() < PROBLEMS_MAX && self.bytes < PROBLEMS_BYTES_MAX {
+            let path = path_to(steps, last);
+            self.bytes += path.len();
+            self.list.push(problem(path));
         }
     }
 }
@@ -104,11 +124,11 @@ pub fn empty(schema: &Schema, id: TypeId) -> Value {
 }
 
 fn read<'de, D: Deserializer<'de>>(schema: &Schema, id: TypeId, deserializer: D) -> Result<Decoded, DecodeError> {
-    let mut context = Context { schema, path: Vec::new(), problems: Vec::new(), error: None };
+    let mut context = Context { schema, path: Vec::new(), problems: Problems::default(), error: None };
     let shape = Shape::Struct(id);
     let seed = Seed { context: &mut context, shape: &shape, owner: None };
     match seed.deserialize(deserializer) {
-        Ok(value) => Ok(Decoded { value: value.unwrap_or_else(|| empty(schema, id)), problems: context.problems }),
+        Ok(value) => Ok(Decoded { value: value.unwrap_or_else(|| empty(schema, id)), problems: context.problems.list }),
         Err(error) => Err(DecodeError(context.error.unwrap_or_else(|| error.to_string()))),
     }
 }
@@ -116,7 +136,7 @@ fn read<'de, D: Deserializer<'de>>(schema: &Schema, id: TypeId, deserializer: D)
 struct Context<'s> {
     schema: &'s Schema,
     path: Vec<Step<'s>>,
-    problems: Vec<Problem>,
+    problems: Problems,
     /// The message of a type error; serde's own error would add a position to it.
     error: Option<String>,
 }
@@ -129,14 +149,8 @@ pub(crate) enum Step<'s> {
 }
 
 impl Context<'_> {
-    fn path_to(&self, last: &str) -> String {
-        path_to(&self.path, last)
-    }
-
-    fn report(&mut self, problem: Problem) {
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(problem);
-        }
+    fn report(&mut self, last: &str, problem: fn(String) -> Problem) {
+        self.problems.report(&self.path, last, problem);
     }
 
     /// Go's words for a value of the wrong type.
@@ -311,8 +325,7 @@ impl Seed<'_, '_> {
             let (place, field) = match key {
                 Ok(place) => (place, &t.fields[place]),
                 Err(name) => {
-                    let path = self.context.path_to(&name);
-                    self.context.report(Problem::Unknown(path));
+                    self.context.report(&name, Problem::Unknown);
                     map.next_value::<serde::de::IgnoredAny>()?;
                     continue;
                 }
@@ -320,8 +333,7 @@ impl Seed<'_, '_> {
             // The last of several wins, as in Go.
             let bit = 1 << (place % 64);
             if seen[place / 64 % 2] & bit != 0 {
-                let path = self.context.path_to(&field.name);
-                self.context.report(Problem::Duplicate(path));
+                self.context.report(&field.name, Problem::Duplicate);
             }
             seen[place / 64 % 2] |= bit;
             self.context.path.push(Step::Field(&field.name));
@@ -341,8 +353,7 @@ impl Seed<'_, '_> {
         let nested = element.structure().is_some();
         while let Some(key) = map.next_key::<String>()? {
             if entries.contains_key(&key) {
-                let path = self.context.path_to(&key);
-                self.context.report(Problem::Duplicate(path));
+                self.context.report(&key, Problem::Duplicate);
             }
             if nested {
                 self.context.path.push(Step::Key(key.clone()));
@@ -574,6 +585,18 @@ mod tests {
             assert_eq!(read.as_f64(), number.parse().ok(), "{number}");
             assert_eq!(maximum_of(&read.to_string()), read);
         }
+    }
+
+    #[test]
+    fn long_keys_are_not_repeated_for_ever() {
+        let fields: Vec<String> = (0..200).map(|n| format!("\"x{n}\":1")).collect();
+        let key = "k".repeat(10_000);
+        let schema = format!(r#"{{"properties":{{"{key}":{{{}}}}}}}"#, fields.join(","));
+        let text = format!(r#"{{"spec":{{"versions":[{{"name":"v","schema":{{"openAPIV3Schema":{schema}}}}}]}}}}"#);
+        let id = Schema::object_type("apiextensions.k8s.io", "v1", "CustomResourceDefinition").unwrap();
+        let problems = from_json(Schema::builtin(), id, text.as_bytes()).unwrap().problems;
+        let bytes: usize = problems.iter().map(|problem| problem.to_string().len()).sum();
+        assert!(problems.len() > 1 && bytes < 100_000, "{} problems of {bytes} bytes", problems.len());
     }
 
     #[test]

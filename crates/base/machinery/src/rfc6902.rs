@@ -61,8 +61,11 @@ pub fn unknown_fields(operations: &Value) -> Vec<Problem> {
         let names = operation.as_object().into_iter().flat_map(Map::keys);
         names.filter(|name| !FIELDS.contains(&name.as_str())).map(move |name| format!("[{place}].{name}"))
     });
-    fields.map(Problem::Unknown).collect()
+    fields.take(UNKNOWN_MAX).map(Problem::Unknown).collect()
 }
+
+/// As many of them are told of.
+const UNKNOWN_MAX: usize = 100;
 
 /// What an operation says.
 const FIELDS: [&str; 4] = ["op", "path", "from", "value"];

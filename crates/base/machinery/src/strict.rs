@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::decode::{DecodeError, PROBLEMS_MAX, Problem, Step, mend_surrogates, path_to};
+use crate::decode::{DecodeError, Problem, Problems, Step, mend_surrogates};
 
 /// A document, and the keys that stand twice in it. How deep it may be is up to the reader of JSON ([`crate::decode::DEPTH_MAX`]).
 pub fn parse(text: &[u8]) -> Result<(Value, Vec<Problem>), DecodeError> {
@@ -15,16 +15,16 @@ pub fn parse(text: &[u8]) -> Result<(Value, Vec<Problem>), DecodeError> {
 }
 
 fn read(text: &[u8]) -> Result<(Value, Vec<Problem>), DecodeError> {
-    let mut reader = Reader { path: Vec::new(), problems: Vec::new() };
+    let mut reader = Reader { path: Vec::new(), problems: Problems::default() };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Any(&mut reader).deserialize(&mut deserializer).map_err(|error| DecodeError(error.to_string()))?;
     deserializer.end().map_err(|error| DecodeError(error.to_string()))?;
-    Ok((value, reader.problems))
+    Ok((value, reader.problems.list))
 }
 
 struct Reader {
     path: Vec<Step<'static>>,
-    problems: Vec<Problem>,
+    problems: Problems,
 }
 
 /// Reads one value.
@@ -89,9 +89,8 @@ impl<'de> Visitor<'de> for Any<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            if entries.contains_key(&key) && self.0.problems.len() < PROBLEMS_MAX {
-                let problem = Problem::Duplicate(path_to(&self.0.path, &key));
-                self.0.problems.push(problem);
+            if entries.contains_key(&key) {
+                self.0.problems.report(&self.0.path, &key, Problem::Duplicate);
             }
             self.0.path.push(Step::Key(key.clone()));
             let value = map.next_value_seed(Any(self.0))?;

@@ -19,8 +19,11 @@ pub struct Context {
 /// Bytes that the name of a field manager may have.
 pub(crate) const MANAGER_BYTES_MAX: usize = 128;
 
-/// More warnings than this are not sent.
+/// More warnings than this are not kept.
 const WARNINGS_MAX: usize = 100;
+/// As many characters warnings may have together; when they have more, each is cut, and the last ones are left out. As upstream.
+const WARNINGS_CHARS_MAX: usize = 4096;
+const CUT_WARNING_CHARS: usize = 256;
 
 impl Context {
     pub fn new(user: Arc<User>, user_agent: impl Into<Arc<str>>) -> Self {
@@ -36,8 +39,21 @@ impl Context {
         }
     }
 
+    /// The warnings, as far as headers have room for them.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.warnings.lock())
+        let all = std::mem::take(&mut *self.warnings.lock());
+        let chars = |text: &String| text.chars().count();
+        if all.iter().map(chars).sum::<usize>() <= WARNINGS_CHARS_MAX {
+            return all;
+        }
+        let mut written = 0;
+        let cut = all.into_iter().map(|text| text.chars().take(CUT_WARNING_CHARS).collect::<String>());
+        cut.take_while(|text| {
+            let has_room = written < WARNINGS_CHARS_MAX;
+            written += chars(text);
+            has_room
+        })
+        .collect()
     }
 
     /// The name under which the client's changes are recorded when it gives none: the program's, from its User-Agent.
@@ -77,5 +93,21 @@ mod tests {
             assert_eq!(manager_of(agent), expected, "{agent:?}");
         }
         assert_eq!(manager_of(&"ü".repeat(100)), "ü".repeat(64));
+    }
+
+    #[test]
+    fn warnings_have_room_in_headers() {
+        let context = Context::new(Arc::new(User::anonymous()), "");
+        let long = "ü".repeat(300);
+        for text in ["a", "b", "a", &long] {
+            context.warn(text);
+        }
+        assert_eq!(context.take_warnings(), ["a", "b", &long]);
+        for number in 0..200 {
+            context.warn(format!("{number:03}{long}"));
+        }
+        let warnings = context.take_warnings();
+        assert_eq!(warnings.len(), 16);
+        assert!(warnings.iter().all(|text| text.chars().count() == 256));
     }
 }

@@ -20,6 +20,9 @@ const REPEATED_MAX: usize = 400_000;
 
 const MERGE: &str = "<<";
 
+/// As many keys that stand twice are told of.
+const DUPLICATES_MAX: usize = 100;
+
 fn failure(why: impl std::fmt::Display) -> DecodeError {
     DecodeError(format!("error converting YAML to JSON: yaml: {why}"))
 }
@@ -139,7 +142,7 @@ impl Reader {
             }
             Open::Map { entries, key } => match key.take() {
                 Some(Key::Name(name)) => {
-                    if entries.contains_key(&name) {
+                    if entries.contains_key(&name) && self.duplicates.len() < DUPLICATES_MAX {
                         self.duplicates.push(format!("line {}: key {name:?} already set in map", node.line));
                     }
                     entries.insert(name, node.value);
