@@ -258,7 +258,7 @@ impl Runner {
         }
         self.machine.remove(uid);
         match self.client.delete(&PODS, key, &DeleteOptions::of_uid(uid).grace_seconds(0)).await {
-            Err(status) if !status.is_not_found() && !status.is_of_another() => Err(status),
+            Err(status) if !status.says_gone() => Err(status),
             Err(_) => Ok(Outcome::Done),
             // Finalizers can keep it; it is looked at again when they have gone.
             Ok(_) => Ok(Outcome::Done),

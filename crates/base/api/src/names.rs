@@ -148,6 +148,19 @@ pub fn path_segment(name: &str) -> Vec<String> {
     }
 }
 
+/// A name below a domain: `example.com/name`. Each complaint comes with the part that it is about.
+pub fn domain_prefixed_path(value: &str) -> Vec<(&str, String)> {
+    let Some((host, rest)) = value.split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) else {
+        return vec![(value, "must be a domain-prefixed path (such as \"acme.io/foo\")".to_owned())];
+    };
+    let mut problems: Vec<_> = dns1123_subdomain(host).into_iter().map(|problem| (host, problem)).collect();
+    if !rest.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c)) {
+        let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        problems.push((rest, detail.to_owned()));
+    }
+    problems
+}
+
 /// The key of a label, annotation, taint, …: `name` or `prefix/name`.
 pub fn qualified_name(key: &str) -> Vec<String> {
     let mut problems = Vec::new();

@@ -1,5 +1,6 @@
 //! The API's failures: `Status` objects with upstream's reasons, codes and wording (apimachinery `api/errors`).
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,10 @@ pub enum Reason {
     Unknown,
 }
 
+/// Upstream's words, by which clients know the case.
+const UID_PRECONDITION: &str = "Precondition failed: UID in precondition";
+const DELETION_UID_PRECONDITION: &str = "the UID in the precondition";
+
 impl Status {
     pub fn new(code: u16, reason: Reason, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: None, continue_token: String::new() }
@@ -133,6 +138,21 @@ impl Status {
         Self::new(409, Reason::Conflict, message).about(resource, name)
     }
 
+    /// The object of this name has another UID than the request demands.
+    pub fn uid_precondition(resource: &GroupResource, name: &str, wanted: &str, found: &str) -> Self {
+        let why = format!("{UID_PRECONDITION}: {wanted}, UID in object meta: {found}");
+        Self::conflict(resource, name, why)
+    }
+
+    /// The same for a deletion, of which upstream speaks in other words.
+    pub fn deletion_uid_precondition(resource: &GroupResource, name: &str, wanted: &str, found: &str) -> Self {
+        let why = format!(
+            "{DELETION_UID_PRECONDITION} ({wanted}) does not match the UID in record ({found}). \
+             The object might have been deleted and then recreated"
+        );
+        Self::conflict(resource, name, why)
+    }
+
     /// The object has changed since the client read it.
     pub fn stale(resource: &GroupResource, name: &str) -> Self {
         Self::conflict(
@@ -165,13 +185,9 @@ impl Status {
     /// Validation failed; `kind` with its group, as in `Deployment.apps`.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &field::Errors) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let mut texts: Vec<String> = Vec::new();
-        for error in errors {
-            let text = error.to_string();
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
-        }
+        let mut known = HashSet::new();
+        let mut texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        texts.retain(|text| known.insert(text.clone()));
         let all = if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) };
         let causes = errors
             .iter()
@@ -256,13 +272,19 @@ impl Status {
         self.reason == Reason::Conflict
     }
 
-    /// Whether the object of this name has another UID than the request says: the one that was meant has gone. A conflict says no
-    /// such thing: whoever was too slow tries again.
-    pub fn is_of_another(&self) -> bool {
+    /// Whether the object of this name has another UID than the request says. A conflict as such says no such thing: whoever was too
+    /// slow tries again.
+    pub fn is_of_other_uid(&self) -> bool {
         let causes = self.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
         // A patch cannot change the UID; a delete and an update have it as a precondition.
         causes.iter().any(|cause| cause.field == "metadata.uid")
-            || (self.is_conflict() && self.message.contains("UID in precondition"))
+            || (self.is_conflict()
+                && [UID_PRECONDITION, DELETION_UID_PRECONDITION].iter().any(|words| self.message.contains(words)))
+    }
+
+    /// Whether the object that was meant is gone, be there another one of its name or not.
+    pub fn says_gone(&self) -> bool {
+        self.is_not_found() || self.is_of_other_uid()
     }
 
     pub fn is_already_exists(&self) -> bool {
@@ -320,6 +342,19 @@ impl std::error::Error for Status {}
 mod tests {
     use super::*;
     use crate::field::{Error, Path};
+
+    #[test]
+    fn who_is_gone() {
+        let pods = GroupResource::of("", "pods");
+        assert!(Status::uid_precondition(&pods, "p", "a", "b").says_gone());
+        assert!(Status::deletion_uid_precondition(&pods, "p", "a", "b").says_gone());
+        assert!(Status::not_found(&pods, "p").says_gone());
+        let error = field::Error::invalid(&field::Path::new("metadata").child("uid"), "a", "field is immutable");
+        assert!(Status::invalid("", "Pod", "p", &vec![error]).says_gone());
+        for status in [Status::stale(&pods, "p"), Status::conflict(&pods, "p", "why"), Status::bad_request("no")] {
+            assert!(!status.says_gone(), "{status}");
+        }
+    }
 
     #[test]
     fn wire_form() {

@@ -40,6 +40,8 @@ pub mod annotation {
     pub const CONFIG_MIRROR: &str = "kubernetes.io/config.mirror";
     pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
     pub const VOLUMES_ATTACH_DETACH: &str = "volumes.kubernetes.io/controller-managed-attach-detach";
+    /// The class of a volume or a claim, before it was a field.
+    pub const STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
     pub const RBAC_AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 }
 
@@ -70,6 +72,23 @@ pub mod namespace {
     pub const KUBE_SYSTEM: &str = "kube-system";
     pub const KUBE_PUBLIC: &str = "kube-public";
     pub const KUBE_NODE_LEASE: &str = "kube-node-lease";
+}
+
+pub mod user {
+    pub const ANONYMOUS: &str = "system:anonymous";
+    /// A kubelet is this and the name of its node ([`of_node`]).
+    pub const NODE_PREFIX: &str = "system:node:";
+
+    /// The user that a node's kubelet is.
+    pub fn of_node(node: &str) -> String {
+        format!("{NODE_PREFIX}{node}")
+    }
+}
+
+/// Extra fields of users.
+pub mod extra {
+    pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+    pub const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 }
 
 pub mod group {

@@ -12,7 +12,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use windlass_api::Quantity;
 use windlass_api::time;
@@ -20,9 +20,9 @@ use windlass_api::time;
 use crate::schema::{Field, Presence, Scalar, Schema, Shape, Type, TypeId};
 
 /// As many unknown and duplicate fields are reported, as upstream.
-const PROBLEMS_MAX: usize = 100;
+pub(crate) const PROBLEMS_MAX: usize = 100;
 /// As long may their paths be together: each may repeat a long key.
-const PROBLEMS_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const PROBLEMS_BYTES_MAX: usize = 64 * 1024;
 
 /// How deep lists and maps of an object may stand in one another, whatever it came as: as deep as the reader of JSON goes.
 pub const DEPTH_MAX: usize = 127;
@@ -90,7 +90,13 @@ pub fn from_json(schema: &Schema, id: TypeId, text: &[u8]) -> Result<Decoded, De
     }
 }
 
-/// JSON text with a mark in place of each escaped half of a character, as Go reads it; `None` when there is none of them.
+/// Reads JSON text as Go does, into whatever form: half of a character is no error.
+pub fn json_as_go<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(text)
+        .or_else(|error| mend_surrogates(text).map_or(Err(error), |text| serde_json::from_slice(&text)))
+}
+
+/// JSON text with a mark in place of each escaped half of a character; `None` when there is none of them.
 pub(crate) fn mend_surrogates(text: &[u8]) -> Option<Vec<u8>> {
     let unit = |at: usize| -> Option<u32> {
         let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -285,7 +291,14 @@ impl Seed<'_, '_> {
             Scalar::Quantity => return self.quantity(&text),
             Scalar::Time | Scalar::MicroTime => match time::parse_rfc3339(&text) {
                 Some(at) if *scalar == Scalar::Time => time::rfc3339(at),
-                Some(at) => time::rfc3339_micro(at),
+                Some(at) => match after_seconds(&text) {
+                    Some(rest) => {
+                        return Err(self.fail(format!(
+                            "parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {rest:?} as \".000000\""
+                        )));
+                    }
+                    None => time::rfc3339_micro(at),
+                },
                 None => {
                     return Err(self.fail(format!(
                         "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
@@ -552,6 +565,14 @@ fn zero(schema: &Schema, shape: &Shape) -> Value {
             _ => Value::Null,
         },
     }
+}
+
+/// What follows the seconds of a time, when it does not begin with six digits of their fraction.
+fn after_seconds(time: &str) -> Option<&str> {
+    const SECONDS_END: usize = "2006-01-02T15:04:05".len();
+    let rest = time.get(SECONDS_END..)?;
+    let fraction = rest.strip_prefix('.').and_then(|rest| rest.get(..6));
+    if fraction.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit())) { None } else { Some(rest) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //!
 //! Bounded as upstream in the number of operations and in what they copy, and by us in how deep the result may be.
 //!
-//! Cost: one pass over each value that an operation adds, copies or moves.
+//! Cost: one pass over each value that an operation adds, copies or moves, and over what stands behind it in a list.
 //! Source: apiserver `endpoints/handlers/patch.go`; evanphx/json-patch v4.
 
 use serde_json::{Map, Value};
@@ -16,7 +16,8 @@ use crate::go;
 pub const OPERATIONS_MAX: usize = 10_000;
 /// Bytes that all copies of one patch may add, as large as a request may be.
 pub const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// Nodes of a document that moves of one patch may look at. A move is cheap, and knowing how deep it leads is not.
+/// Nodes of a document that one patch may move: those that its moves look at, since knowing how deep a move leads is not cheap, and the
+/// items of lists that others push aside.
 const MOVED_NODES_MAX: usize = 10_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +88,24 @@ struct Taken {
     moved_nodes: usize,
 }
 
+impl Taken {
+    fn move_nodes(&mut self, count: usize) -> Result<(), JsonPatchError> {
+        self.moved_nodes = self.moved_nodes.saturating_add(count);
+        if self.moved_nodes > MOVED_NODES_MAX { Err(JsonPatchError::MovesTooMuch) } else { Ok(()) }
+    }
+
+    /// Counts the items that make room, or close up, when one comes or goes at the path.
+    fn shift(&mut self, document: &mut Value, path: &str) -> Result<(), JsonPatchError> {
+        match place(document, path) {
+            Ok(Place::Item(items, token)) if token != "-" => {
+                let index = index(&token, items.len() + 1).unwrap_or(items.len());
+                self.move_nodes(items.len() - index)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl<'a> Operation<'a> {
     fn read(operation: &'a Value) -> Result<Self, JsonPatchError> {
         let map = match operation {
@@ -114,9 +133,13 @@ impl<'a> Operation<'a> {
         let done = match op {
             "add" => {
                 fits(depth(path), height(value).0)?;
+                taken.shift(document, path)?;
                 add(document, path, value.clone())
             }
-            "remove" => remove(document, path).map(drop),
+            "remove" => {
+                taken.shift(document, path)?;
+                remove(document, path).map(drop)
+            }
             "replace" if path.is_empty() && value.is_object() => {
                 *document = value.clone();
                 Ok(())
@@ -141,13 +164,13 @@ impl<'a> Operation<'a> {
                     if taken.copied_bytes > COPIED_BYTES_MAX {
                         return Err(JsonPatchError::CopiesTooMuch(taken.copied_bytes));
                     }
+                    taken.shift(document, path)?;
                     add(document, path, copy)
                 } else {
-                    taken.moved_nodes = taken.moved_nodes.saturating_add(nodes);
-                    if taken.moved_nodes > MOVED_NODES_MAX {
-                        return Err(JsonPatchError::MovesTooMuch);
-                    }
+                    taken.move_nodes(nodes)?;
                     fits(depth(path), levels)?;
+                    taken.shift(document, from)?;
+                    taken.shift(document, path)?;
                     remove(document, from).and_then(|moved| add(document, path, moved))
                 }
             }
@@ -368,7 +391,7 @@ mod tests {
         let wide: Vec<Value> =
             (0..40).map(|n| json!({"op": "copy", "from": "/a", "path": format!("/a/k{n}")})).collect();
         let refused = patched(json!({"a": {}}), Value::Array(wide));
-        assert!(matches!(refused, Err(JsonPatchError::TooDeep | JsonPatchError::CopiesTooMuch(_))), "{refused:?}");
+        assert!(matches!(refused, Err(JsonPatchError::CopiesTooMuch(_))), "{refused:?}");
         let text = "y".repeat(1 << 20);
         let flat: Vec<Value> = (0..40).map(|n| json!({"op": "copy", "from": "/a", "path": format!("/k{n}")})).collect();
         let refused = patched(json!({"a": text}), Value::Array(flat));
@@ -387,6 +410,23 @@ mod tests {
             let document = json!({"a": chain, "b": chain});
             assert_eq!(patched(document, json!([operation])), Err(JsonPatchError::TooDeep));
         }
+    }
+
+    #[test]
+    fn long_lists_are_not_pushed_aside_for_ever() {
+        let document = json!({"a": vec![0; 100_000]});
+        for operation in [
+            json!({"op": "add", "path": "/a/0", "value": 0}),
+            json!({"op": "move", "from": "/a/0", "path": "/a/-"}),
+            json!({"op": "copy", "from": "/a/1", "path": "/a/0"}),
+            json!({"op": "remove", "path": "/a/0"}),
+        ] {
+            let many = Value::Array(vec![operation.clone(); 1000]);
+            assert_eq!(patched(document.clone(), many), Err(JsonPatchError::MovesTooMuch), "{operation}");
+            assert!(patched(document.clone(), json!([operation])).is_ok());
+        }
+        let at_end = vec![json!({"op": "add", "path": "/a/-", "value": 0}); 1000];
+        assert!(patched(document, Value::Array(at_end)).is_ok());
     }
 
     #[test]

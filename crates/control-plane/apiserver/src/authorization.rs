@@ -185,8 +185,9 @@ impl Authorizer {
     }
 }
 
-/// What is asked about a request for a resource, with what follows from the rest of it.
-pub(crate) fn completed<'a>(request: Attributes<'a>) -> Attributes<'a> {
+/// What is asked about a request for a resource, with what its path and its fields say besides: the namespace that a request about a
+/// namespace is in, the object that a collection of one is about.
+pub(crate) fn with_request_info<'a>(request: Attributes<'a>) -> Attributes<'a> {
     let fields = request.fields.filter(|_| matches!(request.verb, "list" | "watch" | "deletecollection"));
     // Who reads a collection of one reads that one.
     let one = fields.filter(|_| request.verb != "deletecollection").and_then(|f| f.required_value("metadata.name"));
@@ -221,7 +222,7 @@ mod tests {
         let asked = |verb: &'static str, resource: &'static str, namespace: &'static str, name, selector: &str| {
             let fields = FieldSelector::parse(selector).unwrap();
             let of_user = Attributes::of(&jane, verb);
-            let asked = completed(Attributes { resource, namespace, name, fields: Some(&fields), ..of_user });
+            let asked = with_request_info(Attributes { resource, namespace, name, fields: Some(&fields), ..of_user });
             (asked.namespace.to_owned(), asked.name.to_owned(), asked.fields.is_some())
         };
         let of = |namespace: &str, name: &str, fields| (namespace.to_owned(), name.to_owned(), fields);

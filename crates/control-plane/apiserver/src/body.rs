@@ -4,6 +4,7 @@ use serde_json::Value;
 use windlass_api::{GroupVersionKind, Status};
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
+use windlass_machinery::schema::Schema;
 use windlass_machinery::tree::text;
 use windlass_machinery::{decode, go, go_json, protobuf, yaml};
 use windlass_resources::SchemaRef;
@@ -14,7 +15,7 @@ use crate::registry::Served;
 /// A body as a tree, whatever its encoding, that is held against no schema.
 pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
     match body.encoding {
-        Encoding::Json => serde_json::from_slice(&body.bytes).map_err(|error| {
+        Encoding::Json => decode::json_as_go(&body.bytes).map_err(|error| {
             let why = json_error(&body.bytes).unwrap_or_else(|| error.to_string());
             Status::bad_request(why)
         }),
@@ -25,11 +26,29 @@ pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
     }
 }
 
+/// What a body is read as.
+#[derive(Clone, Copy)]
+pub(crate) struct BodyKind<'a> {
+    pub kind: &'a GroupVersionKind,
+    pub schema: SchemaRef,
+}
+
+impl<'a> BodyKind<'a> {
+    pub(crate) fn of(served: &'a Served) -> Self {
+        Self { kind: &served.resource.kind, schema: served.resource.schema }
+    }
+
+    /// A kind that upstream defines, whether it is served or not.
+    pub(crate) fn builtin(kind: &'a GroupVersionKind) -> Result<Self, Status> {
+        let id = Schema::object_type(&kind.group, &kind.version, &kind.kind).ok_or_else(Status::no_such_path)?;
+        Ok(Self { kind, schema: SchemaRef { schema: Schema::builtin(), id } })
+    }
+}
+
 /// Reads a body that must be an object of a kind; unknown and duplicate fields become warnings or an error as the client wishes.
 pub(crate) fn decode_body(
     context: &Context,
-    kind: &GroupVersionKind,
-    SchemaRef { schema, id }: SchemaRef,
+    BodyKind { kind, schema: SchemaRef { schema, id } }: BodyKind<'_>,
     body: &Body,
     options: &Options,
 ) -> Result<Value, Status> {
@@ -37,7 +56,7 @@ pub(crate) fn decode_body(
     let unrecognized = |why: &str| unrecognized(kind, why, &body.bytes);
     let (said_kind, said_version, decoded) = match body.encoding {
         Encoding::Json => {
-            let said: TypeMeta = serde_json::from_slice(&body.bytes).unwrap_or_default();
+            let said: TypeMeta = decode::json_as_go(&body.bytes).unwrap_or_default();
             let decoded = decode::from_json(schema, id, &body.bytes)
                 .map_err(|error| json_error(&body.bytes).map_or_else(|| refuse(&error), |why| unrecognized(&why)))?;
             (said.kind, said.api_version, decoded)
@@ -73,7 +92,7 @@ const OF_YAML: &str = "error converting YAML to JSON: ";
 pub(crate) fn json_error(text: &[u8]) -> Option<String> {
     match go_json::syntax_error(text) {
         Some(why) => Some(format!("{NO_KIND}{why}")),
-        None => serde_json::from_slice(text).ok().and_then(|value| no_object(&value)),
+        None => decode::json_as_go(text).ok().and_then(|value| no_object(&value)),
     }
 }
 
@@ -131,10 +150,13 @@ fn check_type_meta(kind: &GroupVersionKind, said_kind: &str, said_version: &str)
 }
 
 /// Checks a tree that an apply has made, as if it had come as a body.
-pub(crate) fn decode_tree(context: &Context, served: &Served, tree: Value, options: &Options) -> Result<Value, Status> {
-    let kind = &served.resource.kind;
+pub(crate) fn decode_tree(
+    context: &Context,
+    BodyKind { kind, schema }: BodyKind<'_>,
+    tree: Value,
+    options: &Options,
+) -> Result<Value, Status> {
     check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion"))?;
-    let schema = served.resource.schema;
     let Decoded { value, problems } =
         decode::from_value(schema.schema, schema.id, tree).map_err(|error| cannot_be_handled(kind, &error))?;
     report_problems(context, kind, options, &problems)?;
@@ -145,14 +167,12 @@ pub(crate) fn decode_tree(context: &Context, served: &Served, tree: Value, optio
 /// cannot be taken.
 pub(crate) fn decode_patched(
     context: &Context,
-    served: &Served,
+    BodyKind { kind, schema }: BodyKind<'_>,
     tree: Value,
     of_patch: &[String],
     options: &Options,
 ) -> Result<Value, String> {
-    check_type_meta(&served.resource.kind, text(&tree, "kind"), text(&tree, "apiVersion"))
-        .map_err(|status| status.message)?;
-    let schema = served.resource.schema;
+    check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion")).map_err(|status| status.message)?;
     let Decoded { value, problems } =
         decode::from_value(schema.schema, schema.id, tree).map_err(|error| error.to_string())?;
     let problems = of_patch.iter().cloned().chain(problems.iter().map(ToString::to_string));

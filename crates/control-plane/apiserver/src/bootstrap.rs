@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use windlass_api::well_known::group;
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 use windlass_auth::User;
-use windlass_auth::rbac::{self, Mending, bootstrap};
+use windlass_auth::rbac::{self, Reconciliation, bootstrap};
 use windlass_client::{Client, DeleteOptions, OBJECT, STATUS};
-use windlass_machinery::tree::text;
+use windlass_machinery::tree::{child, put, text};
 use windlass_resources::first::{ApiServer, Beginnings, First};
 
 use crate::direct::Direct;
@@ -23,6 +23,8 @@ use crate::server::Server;
 
 /// Creations under way at once: they share their writes to the disk.
 const AT_ONCE: usize = 256;
+/// A role or binding that somebody else changes at the same time is brought up to date so often.
+const RECONCILIATIONS_MAX: usize = 10;
 /// Between two looks whether all of it is there.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -115,7 +117,7 @@ async fn provide(client: &Client, served: &Served, first: &First) -> Result<(), 
         patch.insert((*field).to_owned(), first.object[*field].clone());
     }
     if served.resource.strategy.grants(&first.object).is_some() {
-        mend(client, &resource, &key, &found, &first.object).await?;
+        reconcile(client, &resource, &key, &first.object).await?;
     }
     if !patch.is_empty() {
         client.patch(&resource, &key, OBJECT, &Value::Object(patch)).await?;
@@ -128,26 +130,40 @@ async fn provide(client: &Client, served: &Served, first: &First) -> Result<(), 
     Ok(())
 }
 
-/// Gives a role or binding back what it has lost.
-async fn mend(
+/// Gives a role or binding back what it has lost, as it was when it was read: who changes it meanwhile has it compared again.
+async fn reconcile(
     client: &Client,
     resource: &GroupVersionResource,
     key: &ObjectKey,
-    found: &Value,
     wanted: &Value,
 ) -> Result<(), Status> {
-    match rbac::mending(found, wanted) {
-        Mending::Nothing => {}
-        Mending::Patch(patch) => {
-            tracing::info!(object = %key.name, %patch, "a default role or binding gets back what it had lost");
-            client.patch(resource, key, OBJECT, &patch).await?;
-        }
-        Mending::Recreate => {
-            tracing::info!(object = %key.name, "a default binding leads to its role again");
-            let deleted = client.delete(resource, key, &DeleteOptions::of_uid(text(&found["metadata"], "uid"))).await;
-            deleted.map(drop).or_else(|status| if status.is_not_found() { Ok(()) } else { Err(status) })?;
-            client.create(resource, &key.namespace, wanted).await?;
+    for _ in 0..RECONCILIATIONS_MAX {
+        let found: Value = match client.get(resource, key).await {
+            Err(status) if status.is_not_found() => Value::Null,
+            found => found?.decode()?,
+        };
+        let done = match rbac::reconciliation(&found, wanted) {
+            _ if found.is_null() => client.create(resource, &key.namespace, wanted).await.map(drop),
+            Reconciliation::Nothing => return Ok(()),
+            Reconciliation::Patch(mut patch) => {
+                tracing::info!(object = %key.name, %patch, "a default role or binding gets back what it had lost");
+                let version = found["metadata"]["resourceVersion"].clone();
+                put(child(&mut patch, "metadata"), "resourceVersion", version);
+                client.patch(resource, key, OBJECT, &patch).await.map(drop)
+            }
+            Reconciliation::Recreate => {
+                tracing::warn!(object = %key.name, "a default binding led to another role, and is made anew");
+                let options = DeleteOptions::of_uid(text(&found["metadata"], "uid"));
+                client.delete(resource, key, &options).await.map(drop)
+            }
+        };
+        match done {
+            Err(status) if !status.is_conflict() && !status.is_already_exists() && !status.says_gone() => {
+                return Err(status);
+            }
+            // It has changed meanwhile, or there is a next step.
+            _ => {}
         }
     }
-    Ok(())
+    Err(Status::internal(format_args!("{} changes all the time", key.name)))
 }

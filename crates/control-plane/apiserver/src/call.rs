@@ -7,13 +7,12 @@ use windlass_admission::{Operation, Review};
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
-use windlass_machinery::Schema;
 use windlass_machinery::managed::{self, Change};
 use windlass_resources::life::{Checkpoints, Write};
-use windlass_resources::{Moment, SchemaRef, Subresource};
+use windlass_resources::{Moment, Subresource};
 use windlass_store::Item;
 
-use crate::body::{decode_body, decode_patched, decode_tree};
+use crate::body::{BodyKind, decode_body};
 use crate::context::Context;
 use crate::gate::Gate;
 use crate::registry::Served;
@@ -88,25 +87,12 @@ impl<'a> Call<'a> {
 
     /// The body as an object of the resource's kind.
     pub(crate) fn body(&self) -> Result<Value, Status> {
-        let resource = &self.served.resource;
-        decode_body(self.context, &resource.kind, resource.schema, &self.request.body, &self.request.options)
+        self.body_as(BodyKind::of(self.served))
     }
 
-    /// The body as an object of a built-in kind that a subresource speaks.
-    pub(crate) fn body_as(&self, kind: &GroupVersionKind) -> Result<Value, Status> {
-        let id = Schema::object_type(&kind.group, &kind.version, &kind.kind).ok_or_else(Status::no_such_path)?;
-        let schema = SchemaRef { schema: Schema::builtin(), id };
-        decode_body(self.context, kind, schema, &self.request.body, &self.request.options)
-    }
-
-    /// A tree that a patch has made, or in words why it cannot be taken.
-    pub(crate) fn decode_patched(&self, tree: Value, of_patch: &[String]) -> Result<Value, String> {
-        decode_patched(self.context, self.served, tree, of_patch, &self.request.options)
-    }
-
-    /// A tree that an apply has made, checked as if it had come as a body.
-    pub(crate) fn decode_tree(&self, tree: Value) -> Result<Value, Status> {
-        decode_tree(self.context, self.served, tree, &self.request.options)
+    /// The body as an object of a kind that a subresource speaks.
+    pub(crate) fn body_as(&self, kind: BodyKind<'_>) -> Result<Value, Status> {
+        decode_body(self.context, kind, &self.request.body, &self.request.options)
     }
 
     /// What admission is asked about the request.
@@ -159,9 +145,10 @@ impl Checkpoints for Call<'_> {
         serde_json::to_value(&*self.context.user).unwrap_or_default()
     }
 
-    /// An apply has recorded itself.
+    /// An apply has recorded itself, and nobody manages what a binding does.
     fn record_ownership(&self, new: &mut Value, old: Option<&Value>) {
-        if self.request.verb != Verb::Patch(PatchType::Apply) {
+        let is_applied = self.request.verb == Verb::Patch(PatchType::Apply);
+        if !is_applied && self.subresource != Some(Subresource::Binding) {
             let now = time::rfc3339(self.storage.clock.now());
             managed::update(&self.ownership_change(&now), old, new);
         }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use windlass_admission::Warnings;
 use windlass_api::text;
 use windlass_auth::User;
+use windlass_resources::WARNINGS_MAX;
 
 /// The surroundings of one request.
 #[derive(Debug)]
@@ -19,8 +20,6 @@ pub struct Context {
 /// Bytes that the name of a field manager may have.
 pub(crate) const MANAGER_BYTES_MAX: usize = 128;
 
-/// More warnings than this are not kept.
-const WARNINGS_MAX: usize = 100;
 /// As many characters warnings may have together; when they have more, each is cut, and the last ones are left out. As upstream.
 const WARNINGS_CHARS_MAX: usize = 4096;
 const CUT_WARNING_CHARS: usize = 256;

@@ -10,7 +10,7 @@ use windlass_auth::authentication::Objects;
 use windlass_auth::{Attributes, Decision, User};
 use windlass_client::Request;
 
-use crate::authorization::{Authorizer, completed, forbidden};
+use crate::authorization::{Authorizer, forbidden, with_request_info};
 use crate::context::Context;
 use crate::storage::Storage;
 use crate::tokens::Tokens;
@@ -38,7 +38,7 @@ impl Gate {
 
     /// Refuses a request of a component for a resource that it may not make.
     pub(crate) fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
-        self.authorize(&completed(Attributes {
+        self.authorize(&with_request_info(Attributes {
             group: &request.resource.group,
             version: &request.resource.version,
             resource: &request.resource.resource,

@@ -52,12 +52,15 @@ impl Outcome {
         }
     }
 
-    /// A `Status` that says that all went well; null details are left out.
+    /// A `Status` that says that something has been created.
+    pub(crate) fn success_of_creation() -> Self {
+        let status = serde_json::json!({"metadata": {}, "status": "Success", "code": 201});
+        Self::tree(GroupVersionKind::of("", "v1", "Status"), status).created()
+    }
+
+    /// A `Status` that says that all went well with what the details name.
     pub(crate) fn success(details: Value) -> Self {
-        let mut status = serde_json::json!({"metadata": {}, "status": "Success"});
-        if !details.is_null() {
-            status["details"] = details;
-        }
+        let status = serde_json::json!({"metadata": {}, "status": "Success", "details": details});
         Self::tree(GroupVersionKind::of("", "v1", "Status"), status)
     }
 }

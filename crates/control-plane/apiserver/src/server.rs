@@ -110,10 +110,12 @@ impl Server {
         self.carry_out(context, request).await
     }
 
-    /// Carries out a request that its user may make: [`crate::gate::Gate::authorize_request`] says so.
+    /// Carries out a request that its user may make, which the caller has asked the gate: [`Self::call`] for what runs in this process,
+    /// `http` for what comes from outside (there, before the body is read).
     pub(crate) async fn carry_out(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
+        served.resource.deprecation.into_iter().for_each(|warning| context.warn(warning));
         let (storage, gate) = (&*self.storage, &self.gate);
         let call = &Call { storage, gate, context, served: &served, subresource, request: &request };
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.

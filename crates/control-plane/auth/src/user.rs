@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use windlass_api::names;
-use windlass_api::well_known::group;
+use windlass_api::well_known::{group, user};
 
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
@@ -32,7 +32,7 @@ impl User {
 
     pub fn anonymous() -> Self {
         let groups = vec![group::UNAUTHENTICATED.to_owned()];
-        Self { name: "system:anonymous".to_owned(), groups, ..Self::default() }
+        Self { name: user::ANONYMOUS.to_owned(), groups, ..Self::default() }
     }
 
     /// A service account as the user that it is.
@@ -48,7 +48,7 @@ impl User {
 
     /// The node that this user is, if it is one.
     pub fn node(&self) -> Option<&str> {
-        self.name.strip_prefix("system:node:").filter(|name| !name.is_empty() && self.is_in(group::NODES))
+        self.name.strip_prefix(user::NODE_PREFIX).filter(|name| !name.is_empty() && self.is_in(group::NODES))
     }
 }
 

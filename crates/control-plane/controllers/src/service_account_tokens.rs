@@ -84,12 +84,8 @@ pub(crate) async fn run(context: Context, ca_pem: String, sign: SignToken) {
         };
         let claimed = secret.annotation(SERVICE_ACCOUNT_UID);
         let Some(account) = account.filter(|account| claimed.is_empty() || claimed == account.uid) else {
-            let deleted = delete(&client, &SECRETS, &key, &DeleteOptions::of_uid(&secret.metadata.uid)).await;
-            return match deleted {
-                // Another Secret has this name by now.
-                Err(status) if status.is_of_another() => Ok(Outcome::Done),
-                result => result.map(|()| Outcome::Done),
-            };
+            delete(&client, &SECRETS, &key, &DeleteOptions::of_uid(&secret.metadata.uid)).await?;
+            return Ok(Outcome::Done);
         };
         let mut data = facts(&key.namespace);
         if secret.data.get("token").is_none_or(String::is_empty) {

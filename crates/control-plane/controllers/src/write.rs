@@ -34,7 +34,7 @@ pub(crate) async fn modify(
     }
 }
 
-/// Deletes an object; one that has gone already is fine.
+/// Deletes an object; one that is gone already, or replaced by another one of its name, is fine.
 pub(crate) async fn delete(
     client: &Client,
     resource: &GroupVersionResource,
@@ -42,7 +42,7 @@ pub(crate) async fn delete(
     options: &DeleteOptions,
 ) -> Result<(), Status> {
     match client.delete(resource, key, options).await {
-        Err(status) if !status.is_not_found() => Err(status),
+        Err(status) if !status.says_gone() => Err(status),
         _ => Ok(()),
     }
 }

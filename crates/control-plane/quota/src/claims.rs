@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use windlass_api::Quantity;
+use windlass_api::well_known::annotation;
 use windlass_machinery::tree::text;
 
 use crate::{Amounts, amounts};
@@ -9,9 +10,6 @@ use crate::{Amounts, amounts};
 pub(crate) const NAMES: [&str; 2] = ["persistentvolumeclaims", "requests.storage"];
 /// Between the name of a class and what is counted within it.
 pub(crate) const CLASS_SUFFIX: &str = ".storageclass.storage.k8s.io/";
-/// How the class was said before there was a field for it.
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
-
 pub(crate) fn is_counted(name: &str) -> bool {
     let name = name.split_once(CLASS_SUFFIX).map_or(name, |(_, counted)| counted);
     NAMES.contains(&name)
@@ -25,7 +23,7 @@ pub(crate) fn usage(claim: &Value) -> Amounts {
     if let Some(asked) = asked {
         counted.push((NAMES[1], asked.max(given.unwrap_or(asked))));
     }
-    let class = match text(&claim["metadata"]["annotations"], CLASS_ANNOTATION) {
+    let class = match text(&claim["metadata"]["annotations"], annotation::STORAGE_CLASS) {
         "" => text(&claim["spec"], "storageClassName"),
         annotated => annotated,
     };

@@ -25,15 +25,19 @@ pub(crate) fn warning(path: &str, written: &str) -> Option<String> {
 
 /// A range of addresses that is written otherwise than it should be.
 pub(crate) fn range_warning(path: &str, written: &str) -> Option<String> {
-    let (address, length) = written.split_once('/')?;
-    let plain = ipnet::IpNet::new(sloppy(address)?, length.parse().ok()?).ok()?;
+    let (address, prefix_length) = written.split_once('/')?;
+    let plain = sloppy(address)?;
+    // Of an IPv4 address in IPv6 form, the last 32 bits are the address.
+    let mapped = plain.is_ipv4() && address.contains(':');
+    let length = prefix_length.parse::<u8>().ok()?;
+    let plain = ipnet::IpNet::new(plain, if mapped { length.checked_sub(96)? } else { length }).ok()?;
     let net = plain.trunc();
     // The reader of ranges takes leading zeros, that of addresses does not.
     let is_standard = address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical() == address);
     let what = if plain != net {
         let one = format!("{}/{}", plain.addr(), plain.max_prefix_len());
         format!("CIDR value {written:?} is ambiguous in this context (should be \"{net}\" or {one:?}?)")
-    } else if !is_standard || has_leading_zeros(length) {
+    } else if !is_standard || has_leading_zeros(prefix_length) {
         format!("non-standard CIDR value {written:?} is invalid: use \"{net}\"")
     } else if net.to_string() != written {
         format!("IPv6 CIDR value {written:?} should be in RFC 5952 canonical format (\"{net}\")")
@@ -53,7 +57,9 @@ pub(crate) fn sloppy(written: &str) -> Option<IpAddr> {
         return Some(address.to_canonical());
     }
     let (prefix, rest) = written.rsplit_once(':').map_or(("", written), |(prefix, rest)| (prefix, rest));
-    let numbers: Vec<u8> = rest.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    // Rust would take a sign.
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u8>().ok())?;
+    let numbers: Vec<u8> = rest.split('.').map(number).collect::<Option<_>>()?;
     let plain = Ipv4Addr::from(<[u8; 4]>::try_from(numbers).ok()?);
     if prefix.is_empty() {
         return Some(IpAddr::V4(plain));
@@ -75,6 +81,7 @@ mod tests {
             ("010.0.0.1", Some(r#"p: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1""#)),
             ("::ffff:1.2.3.4", Some(r#"p: non-standard IP address "::ffff:1.2.3.4" is invalid: use "1.2.3.4""#)),
             ("nothing", None),
+            ("+1.2.3.4", None),
         ] {
             assert_eq!(warning("p", written).as_deref(), expected, "{written}");
         }
@@ -82,6 +89,10 @@ mod tests {
             ("10.0.0.0/8", None),
             ("fd00::/64", None),
             ("nothing/8", None),
+            (
+                "::ffff:1.2.3.0/120",
+                Some(r#"p: non-standard CIDR value "::ffff:1.2.3.0/120" is invalid: use "1.2.3.0/24""#),
+            ),
             (
                 "1.2.3.4/8",
                 Some(

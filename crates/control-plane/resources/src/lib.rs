@@ -37,7 +37,9 @@ mod devices;
 mod resource;
 mod rules;
 
-pub use resource::{Grants, Moment, Resource, SchemaRef, Scope, SelectableField, Strategy, Subresource, Verbs};
+pub use resource::{
+    Grants, Moment, Resource, SchemaRef, Scope, SelectableField, Strategy, Subresource, Verbs, WARNINGS_MAX,
+};
 
 /// Every built-in resource, in the order in which discovery lists the groups.
 pub fn all() -> Vec<Resource> {

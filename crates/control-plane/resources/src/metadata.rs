@@ -106,15 +106,7 @@ pub(crate) fn validate(object: &Value, resource: &Resource) -> Errors {
         (false, "") => {}
         (false, _) => errors.push(Error::forbidden(&path.child("namespace"), "not allowed on this type")),
     }
-    validate_common(metadata, &path, &mut errors);
-    if resource.qualifies_finalizers {
-        let finalizers = path.child("finalizers");
-        for (index, name) in items(metadata, "finalizers").filter_map(Value::as_str).enumerate() {
-            if !is_qualified_finalizer(name) {
-                errors.push(Error::invalid(&finalizers.index(index), name, UNQUALIFIED_FINALIZER));
-            }
-        }
-    }
+    validate_common(metadata, &path, &mut errors, resource);
     errors
 }
 
@@ -154,11 +146,11 @@ pub(crate) fn validate_update(object: &Value, old: &Value, resource: &Resource) 
     if resource.is_namespaced() && text(metadata, "namespace").is_empty() {
         errors.push(Error::required(&path.child("namespace"), ""));
     }
-    validate_common(metadata, &path, &mut errors);
+    validate_common(metadata, &path, &mut errors, resource);
     errors
 }
 
-fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors, resource: &Resource) {
     let empty = Map::new();
     let map = |field: &str| metadata.get(field).and_then(Value::as_object).unwrap_or(&empty);
     errors.extend(validate_labels(map("labels"), &path.child("labels")));
@@ -173,6 +165,14 @@ fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     validate_owners(metadata, &path.child("ownerReferences"), errors);
     validate_finalizers(metadata, &path.child("finalizers"), errors);
+    if resource.qualifies_finalizers {
+        let finalizers = path.child("finalizers");
+        for (index, name) in items(metadata, "finalizers").filter_map(Value::as_str).enumerate() {
+            if !is_qualified_finalizer(name) {
+                errors.push(Error::invalid(&finalizers.index(index), name, UNQUALIFIED_FINALIZER));
+            }
+        }
+    }
 }
 
 /// Labels of an object, a template, a selector.

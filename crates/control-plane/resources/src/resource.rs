@@ -26,7 +26,7 @@ pub enum Verbs {
     /// Everything.
     All,
     /// Everything, but nobody deletes a whole collection (Namespace).
-    OneByOne,
+    AllButDeleteCollection,
     /// A question that is answered and not stored (TokenReview, SubjectAccessReview).
     CreateOnly,
     /// Computed, never written (ComponentStatus).
@@ -38,7 +38,7 @@ impl Verbs {
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::All => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
-            Self::OneByOne => &["create", "delete", "get", "list", "patch", "update", "watch"],
+            Self::AllButDeleteCollection => &["create", "delete", "get", "list", "patch", "update", "watch"],
             Self::CreateOnly => &["create"],
             Self::ReadOnly => &["get", "list"],
         }
@@ -48,6 +48,9 @@ impl Verbs {
         self.names().contains(&verb)
     }
 }
+
+/// More warnings than this are not sent for one request.
+pub const WARNINGS_MAX: usize = 100;
 
 /// A part of an object with a path, and mostly a kind, of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +119,8 @@ pub struct Resource {
     pub qualifies_finalizers: bool,
     /// Deletion may wait for the object's processes to end.
     pub deletes_gracefully: bool,
+    /// What everybody is told who makes use of the kind.
+    pub deprecation: Option<&'static str>,
     pub selectable: Vec<SelectableField>,
     pub columns: Vec<Column>,
     pub strategy: Arc<dyn Strategy>,
@@ -219,6 +224,16 @@ pub trait Strategy: Send + Sync + 'static {
         asked.unwrap_or(0)
     }
 
+    /// Why an object of this name is not to be deleted, if it is not.
+    fn refuses_deletion(&self, _name: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// What a client should know that deletes without saying what becomes of dependents.
+    fn deletion_warning(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Changes an object whose deletion begins, beyond its metadata.
     fn begin_deletion(&self, _object: &mut Value) {}
 
@@ -302,6 +317,7 @@ impl Resource {
             updates_need_version: false,
             qualifies_finalizers: true,
             deletes_gracefully: false,
+            deprecation: None,
             selectable: Vec::new(),
             columns: default_columns(),
             strategy: Arc::new(Plain),
@@ -361,6 +377,11 @@ impl Resource {
     /// Any finalizer will do whose name is valid.
     pub fn takes_any_finalizer(mut self) -> Self {
         self.qualifies_finalizers = false;
+        self
+    }
+
+    pub fn deprecated(mut self, warning: &'static str) -> Self {
+        self.deprecation = Some(warning);
         self
     }
 

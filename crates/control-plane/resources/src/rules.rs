@@ -293,17 +293,8 @@ pub(crate) fn domain_prefixed_path(errors: &mut Errors, path: &Path<'_>, value: 
         errors.push(Error::required(path, ""));
         return;
     }
-    let Some((host, rest)) = value.split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) else {
-        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
-        errors.push(Error::invalid(path, value, detail));
-        return;
-    };
-    complain(errors, path, host, names::dns1123_subdomain(host));
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:@".contains(c);
-    if !rest.chars().all(is_allowed) {
-        let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
-        errors.push(Error::invalid(path, rest, detail));
-    }
+    let problems = names::domain_prefixed_path(value);
+    errors.extend(problems.into_iter().map(|(part, detail)| Error::invalid(path, part, detail)));
 }
 
 /// A text that is there and can be a part of a path.

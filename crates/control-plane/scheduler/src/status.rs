@@ -60,7 +60,7 @@ impl StatusPatch {
 
     pub(crate) async fn write(self, client: &Client) -> Result<(), Status> {
         match client.patch_as(PatchType::Strategic, &PODS, &self.key, STATUS, &self.patch).await {
-            Err(status) if status.is_not_found() || status.is_of_another() => Ok(()),
+            Err(status) if status.says_gone() => Ok(()),
             result => result.map(drop),
         }
     }
@@ -76,13 +76,12 @@ pub(crate) async fn preempt(client: &Client, victim: &Pod, profile: &str, now: &
         "lastTransitionTime": now,
     });
     let marked = StatusPatch::new(victim, json!({"conditions": [condition]}));
-    let gone = |status: &Status| status.is_not_found() || status.is_of_another();
     match client.patch_as(PatchType::Strategic, &PODS, &marked.key, STATUS, &marked.patch).await {
-        Err(status) if gone(&status) => return Ok(None),
+        Err(status) if status.says_gone() => return Ok(None),
         result => drop(result?),
     }
     match client.delete(&PODS, &victim.key, &DeleteOptions::of_uid(victim.uid.as_str())).await {
-        Err(status) if gone(&status) => Ok(None),
+        Err(status) if status.says_gone() => Ok(None),
         result => result.map(|victim| Some(victim.revision)),
     }
 }

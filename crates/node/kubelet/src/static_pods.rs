@@ -262,7 +262,7 @@ impl StaticPods {
     async fn delete(&self, mirror: &Pod) -> Result<(), Status> {
         let options = DeleteOptions::of_uid(mirror.uid()).grace_seconds(0);
         match self.shared.client.delete(&PODS, &mirror.key(), &options).await {
-            Err(status) if !status.is_not_found() && !status.is_of_another() => Err(status),
+            Err(status) if !status.says_gone() => Err(status),
             _ => Ok(()),
         }
     }

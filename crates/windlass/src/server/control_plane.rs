@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use windlass_api::Chance;
 use windlass_api::time::Clock;
+use windlass_api::well_known::{extra, group};
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
 use windlass_apiserver::{ApiServer, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
@@ -198,8 +199,8 @@ fn peer_user(keys: &Keys, clock: Clock) -> Result<PeerUser, Failure> {
     Ok(Arc::new(move |chain: &[CertificateDer<'_>]| match verifier.verify(chain, clock.now()) {
         Ok(Some(identity)) => {
             let mut user = User { name: identity.name, uid: identity.uid, groups: identity.groups, ..User::default() };
-            user.groups.push("system:authenticated".to_owned());
-            user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![identity.credential_id]);
+            user.groups.push(group::AUTHENTICATED.to_owned());
+            user.extra.insert(extra::CREDENTIAL_ID.to_owned(), vec![identity.credential_id]);
             Peer::User(Arc::new(user))
         }
         Ok(None) => Peer::Unknown,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use windlass_api::time::Clock;
+use windlass_api::well_known::{group, user};
 use windlass_auth::rbac::bootstrap::KUBELET_CLIENT;
 use windlass_pki::{Ca, ClientCert, Identity, Issue, PkiError, Rotating, ServerCert, TokenSigner};
 use windlass_store::SecretKey;
@@ -136,8 +137,8 @@ impl Keys {
         self.identity(
             "kubelet",
             Issue::Server(ServerCert {
-                common_name: format!("system:node:{node}"),
-                organizations: vec!["system:nodes".to_owned()],
+                common_name: user::of_node(node),
+                organizations: vec![group::NODES.to_owned()],
                 dns_names: vec![node.to_owned()],
                 ip_addresses: vec![IpAddr::V4(node_ip), IpAddr::V4(Ipv4Addr::LOCALHOST)],
                 ttl: YEAR,
@@ -147,7 +148,7 @@ impl Keys {
 
     /// The administrator, for kubeconfigs.
     pub(crate) fn admin(&self) -> Result<Identity, Failure> {
-        let wanted = Self::client("kubernetes-admin", &["system:masters"]);
+        let wanted = Self::client("kubernetes-admin", &[group::MASTERS]);
         let issued = Identity::load_or_issue(&self.directory, "admin", &self.ca, &wanted, self.clock.now());
         issued.map(|(identity, _)| identity).map_err(failed)
     }

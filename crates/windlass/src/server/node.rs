@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use windlass_api::fields::FieldSelector;
 use windlass_api::resource::NODES;
 use windlass_api::time::Clock;
+use windlass_api::well_known::{group, user};
 use windlass_api::{Condition, ObjectKey, condition};
 use windlass_apiserver::Server;
 use windlass_auth::User;
@@ -123,7 +124,7 @@ impl Node {
         let layers: Arc<dyn LayersInUse> = Arc::new(Layers(runtime.clone()));
         images.set_layers_in_use(&layers);
 
-        let user = User::new(format!("system:node:{}", settings.node_name), &["system:nodes"]);
+        let user = User::new(user::of_node(&settings.node_name), &[group::NODES]);
         let client = controllers::client(server, user, "kubelet");
         let informers = Arc::new(Informers::new(client.clone()));
         let fields = FieldSelector::equal("metadata.name", &settings.node_name);

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::diff::{compare, fields};
+use super::last_applied;
 use super::merge::{merge, remove};
 use super::set::FieldSet;
 use super::typed;
@@ -13,6 +14,9 @@ use crate::tree::{child, put, text};
 /// As many managers that update are kept apart; the oldest beyond that are taken together.
 const UPDATE_MANAGERS_MAX: usize = 10;
 const ANCIENT: &str = "ancient-changes";
+
+/// The manager of what an object has when the first apply finds no record of it.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 
 /// Fields that belong to nobody: the server decides them, or they are the object's identity.
 const UNOWNED: &[&[&str]] = &[
@@ -65,7 +69,6 @@ pub struct Conflict {
     pub operation: Operation,
     pub api_version: String,
     pub subresource: String,
-    pub time: String,
     pub paths: Vec<String>,
 }
 
@@ -136,13 +139,19 @@ fn entries(object: &Value) -> Vec<Entry> {
     list.into_iter().flatten().filter_map(Entry::read).collect()
 }
 
+/// Gives an object this record, in the order that upstream has.
+pub fn put_record(object: &mut Value, record: &[Value]) {
+    write_entries(object, record.iter().filter_map(Entry::read).collect());
+}
+
 fn write_entries(object: &mut Value, mut entries: Vec<Entry>) {
     entries.retain(|entry| !entry.set.is_empty());
     // Applies first, then by time, as upstream sorts them.
-    entries.sort_by(|a, b| {
-        let rank = |entry: &Entry| entry.operation == Operation::Update;
-        (rank(a), &a.time, &a.manager, &a.api_version).cmp(&(rank(b), &b.time, &b.manager, &b.api_version))
-    });
+    fn rank(entry: &Entry) -> (bool, [&str; 4]) {
+        let Entry { manager, time, api_version, subresource, .. } = entry;
+        (entry.operation == Operation::Update, [time, manager, api_version, subresource])
+    }
+    entries.sort_by(|a, b| rank(a).cmp(&rank(b)));
     let list: Vec<Value> = entries.into_iter().map(Entry::write).collect();
     if list.is_empty() {
         crate::tree::remove(child(object, "metadata"), "managedFields");
@@ -159,21 +168,36 @@ fn owned(mut set: FieldSet, change: &Change<'_>) -> FieldSet {
     set.without_member("metadata")
 }
 
+/// The record that an update goes by. A client may hand in an edited one (not through a subresource); one that sends none, or one that
+/// says nothing, has not meant to erase it; one that sends an empty one has.
+fn record(change: &Change<'_>, old: Option<&Value>, new: &Value) -> Vec<Entry> {
+    let sent = new.pointer("/metadata/managedFields").filter(|_| change.subresource.is_empty());
+    if sent.is_some_and(|sent| *sent == json!([]) || *sent == json!([{}])) {
+        return Vec::new();
+    }
+    let sent = if sent.is_some() { entries(new) } else { Vec::new() };
+    if sent.is_empty() { old.map(entries).unwrap_or_default() } else { sent }
+}
+
 /// Records an update: what it added or changed is the manager's now, and nobody else's. `old` is `None` for a creation.
-/// A client that sends an empty list of managed fields starts the record anew.
+/// Of an object without a record nothing is recorded until somebody applies to it.
 pub fn update(change: &Change<'_>, old: Option<&Value>, new: &mut Value) {
-    // A client may hand in an edited record; one that sends none, or one that says nothing, has not meant to erase it.
-    let mut managers = match (entries(new), old) {
-        (sent, _) if !sent.is_empty() => sent,
-        (_, Some(old)) if new.pointer("/metadata/managedFields") != Some(&json!([{}])) => entries(old),
-        _ => Vec::new(),
-    };
+    let mut managers = record(change, old, new);
+    if old.is_none() || !managers.is_empty() {
+        own(change, &mut managers, old, new);
+    }
+    cap(&mut managers);
+    write_entries(new, managers);
+}
+
+/// Gives the manager what is new or other in `new`.
+fn own(change: &Change<'_>, managers: &mut Vec<Entry>, old: Option<&Value>, new: &Value) {
     let nothing = decode::empty(change.schema, change.id);
     let difference = compare(change.schema, change.id, old.unwrap_or(&nothing), new);
     let changed = owned(difference.added.union(&difference.modified), change);
     let removed = owned(difference.removed, change);
     let mut found = false;
-    for entry in &mut managers {
+    for entry in managers.iter_mut() {
         let set = std::mem::take(&mut entry.set).difference(&removed);
         if entry.is(change, Operation::Update) {
             found = true;
@@ -195,8 +219,6 @@ pub fn update(change: &Change<'_>, old: Option<&Value>, new: &mut Value) {
             set: changed,
         });
     }
-    cap(&mut managers);
-    write_entries(new, managers);
 }
 
 /// Takes the oldest updaters together when there are too many.
@@ -240,26 +262,19 @@ pub fn apply(
     }
     let claims = owned(fields(schema, id, configuration), change);
     let mut managers = entries(old);
+    if managers.is_empty() && *old != nothing {
+        // What is there has come from somebody, and is not to be overwritten without being asked for.
+        own(&Change { manager: BEFORE_FIRST_APPLY, ..*change }, &mut managers, None, old);
+    }
     let mut new = merge(schema, id, old, configuration);
     let difference = compare(schema, id, old, &new);
     let changed = owned(difference.added.union(&difference.modified), change);
     let mine = |entry: &Entry| entry.is(change, Operation::Apply);
-    let conflicts: Vec<Conflict> = managers
-        .iter()
-        .filter(|entry| !mine(entry))
-        .map(|entry| (entry, entry.set.intersection(&changed)))
-        .filter(|(_, common)| !common.is_empty())
-        .map(|(entry, common)| Conflict {
-            manager: entry.manager.clone(),
-            operation: entry.operation,
-            api_version: entry.api_version.clone(),
-            subresource: entry.subresource.clone(),
-            time: entry.time.clone(),
-            paths: common.paths(),
-        })
-        .collect();
-    if !conflicts.is_empty() && !force {
-        return Err(ApplyError::Conflicts(conflicts));
+    if !force {
+        let conflicts = conflicts(change, old, managers.iter().filter(|entry| !mine(entry)), &changed);
+        if !conflicts.is_empty() {
+            return Err(ApplyError::Conflicts(conflicts));
+        }
     }
     for entry in managers.iter_mut().filter(|entry| !mine(entry)) {
         entry.set = std::mem::take(&mut entry.set).difference(&changed);
@@ -271,15 +286,15 @@ pub fn apply(
     }
     let gone = unclaimed(before, &kept);
     remove(schema, id, &mut new, &gone);
-    let removed = compare(schema, id, old, &new).removed;
+    let removed = owned(compare(schema, id, old, &new).removed, change);
     for entry in &mut managers {
         entry.set = std::mem::take(&mut entry.set).difference(&removed);
     }
-    let unchanged =
-        managers.iter().find(|entry| mine(entry)).is_some_and(|entry| entry.set == claims) && changed.is_empty();
+    // The time is that of the last change of the object, not of the record.
     let time = match managers.iter().find(|entry| mine(entry)) {
-        Some(entry) if unchanged => entry.time.clone(),
-        _ => change.now.to_owned(),
+        _ if !changed.is_empty() || !removed.is_empty() => change.now.to_owned(),
+        Some(entry) => entry.time.clone(),
+        None => String::new(),
     };
     managers.retain(|entry| !mine(entry));
     managers.push(Entry {
@@ -292,6 +307,30 @@ pub fn apply(
     });
     write_entries(&mut new, managers);
     Ok(new)
+}
+
+/// Who owns what an apply would change.
+fn conflicts<'a>(
+    change: &Change<'_>,
+    old: &Value,
+    others: impl Iterator<Item = &'a Entry>,
+    changed: &FieldSet,
+) -> Vec<Conflict> {
+    let common = others.map(|entry| (entry, entry.set.intersection(changed))).filter(|(_, common)| !common.is_empty());
+    let mut common: Vec<_> = common.collect();
+    if !common.is_empty() {
+        let inherited = last_applied::fields_of_manager(change, old);
+        common = common.into_iter().map(|(entry, common)| (entry, common.difference(&inherited))).collect();
+    }
+    let common = common.into_iter().filter(|(_, common)| !common.is_empty());
+    let conflict = |(entry, common): (&Entry, FieldSet)| Conflict {
+        manager: entry.manager.clone(),
+        operation: entry.operation,
+        api_version: entry.api_version.clone(),
+        subresource: entry.subresource.clone(),
+        paths: common.paths(),
+    };
+    common.map(conflict).collect()
 }
 
 /// The fields of `before` that neither stand in `kept` nor have anything below them in it.
@@ -409,8 +448,43 @@ mod tests {
         let first = apply(&change("a"), None, &configuration, false).unwrap();
         let second = apply(&change("b"), Some(&first), &configuration, false).unwrap();
         assert_eq!(managers(&second).len(), 2);
+        let times: Vec<String> = entries(&second).into_iter().map(|entry| entry.time).collect();
+        assert_eq!(times, ["", "2026-01-01T00:00:00Z"], "the second has changed nothing");
         let dropped = apply(&change("a"), Some(&second), &json!({"spec": {"paused": true}}), false).unwrap();
         assert_eq!(dropped["spec"]["replicas"], 3);
+    }
+
+    #[test]
+    fn what_stands_before_the_first_apply_belongs_to_somebody() {
+        let found = json!({"metadata": {"name": "d", "uid": "u"}, "spec": {"replicas": 1}});
+        let mut updated = found.clone();
+        updated["spec"]["paused"] = json!(true);
+        update(&change("one"), Some(&found), &mut updated);
+        assert_eq!(managers(&updated), [], "nobody has asked for a record");
+        let wanted = |replicas: i64| json!({"spec": {"replicas": replicas}});
+        let ApplyError::Conflicts(conflicts) = apply(&change("me"), Some(&found), &wanted(2), false).unwrap_err()
+        else {
+            panic!("it conflicts")
+        };
+        assert_eq!(conflicts[0].manager, "before-first-apply");
+        let same = apply(&change("me"), Some(&found), &wanted(1), false).unwrap();
+        assert_eq!(
+            managers(&same),
+            [entry("me", "Apply", &[".spec.replicas"]), entry("before-first-apply", "Update", &[".spec.replicas"]),]
+        );
+    }
+
+    #[test]
+    fn an_empty_record_erases_it() {
+        let first = apply(&change("me"), None, &json!({"spec": {"replicas": 3}}), false).unwrap();
+        for (sent, subresource, kept) in
+            [(json!([]), "", false), (json!([{}]), "", false), (Value::Null, "", true), (json!([]), "status", true)]
+        {
+            let mut new = first.clone();
+            new["metadata"]["managedFields"] = sent.clone();
+            update(&Change { subresource, ..change("one") }, Some(&first), &mut new);
+            assert_eq!(!managers(&new).is_empty(), kept, "{sent} {subresource}");
+        }
     }
 
     #[test]
@@ -425,10 +499,10 @@ mod tests {
     fn many_updaters_are_taken_together() {
         let mut object = json!({"metadata": {"labels": {}}});
         let names: Vec<String> = (0..15).map(|n| format!("m{n:02}")).collect();
-        for name in &names {
+        for (n, name) in names.iter().enumerate() {
             let old = object.clone();
             object["metadata"]["labels"][name] = json!("1");
-            update(&Change { manager: name, ..change("") }, Some(&old), &mut object);
+            update(&Change { manager: name, ..change("") }, (n > 0).then_some(&old), &mut object);
         }
         let all = managers(&object);
         assert_eq!(all.len(), UPDATE_MANAGERS_MAX);

@@ -34,36 +34,54 @@ fn lay_over(kind: Kind<'_>, object: &mut Value, configuration: &Value) {
     }
 }
 
-/// Items of both lists: those of the configuration in its order, and the others where they stood between them.
+/// Items of both lists. Those of the configuration keep its order, those of the object alone stay as far ahead as they can: an item
+/// that nobody has seen before comes behind them. Of an item that the object has several times, the configuration's is left.
 fn merge_lists(kind: Kind<'_>, object: Vec<Value>, configuration: &[Value]) -> Vec<Value> {
-    let steps: Vec<String> = configuration.iter().map(|item| kind.step(item)).collect();
-    let wanted: HashSet<&String> = steps.iter().collect();
-    let steps_now: Vec<String> = object.iter().map(|item| kind.step(item)).collect();
-    let mut places: HashMap<&String, usize> = HashMap::with_capacity(steps_now.len());
-    for (place, step) in steps_now.iter().enumerate() {
-        places.entry(step).or_insert(place);
-    }
-    let mut current: Vec<Option<Value>> = object.into_iter().map(Some).collect();
-    let mut merged = Vec::with_capacity(current.len() + steps.len());
-    let mut at = 0;
-    for (step, item) in steps.iter().zip(configuration) {
-        let Some(place) = places.get(step).copied() else {
-            merged.push(item.clone());
+    let steps_of = |items: &[Value]| -> Vec<String> { items.iter().map(|item| kind.step(item)).collect() };
+    let (steps, wanted_steps) = (steps_of(&object), steps_of(configuration));
+    let wanted: HashSet<&String> = wanted_steps.iter().collect();
+    let mut counts: HashMap<&String, usize> = HashMap::with_capacity(steps.len());
+    steps.iter().for_each(|step| *counts.entry(step).or_default() += 1);
+    let mut shared = wanted_steps.iter().filter(|step| counts.contains_key(*step)).peekable();
+    // The object's side of the items that both have.
+    let mut counterparts = HashMap::new();
+    let mut own = Vec::with_capacity(steps.len());
+    for (step, item) in steps.iter().zip(object) {
+        if !wanted.contains(step) {
+            own.push((step, Some(item)));
             continue;
-        };
-        // What stands before the counterpart and is not in the configuration stays before it.
-        while at < place {
-            if !wanted.contains(&steps_now[at]) {
-                merged.extend(current[at].take());
-            }
-            at += 1;
         }
-        if let Some(mut counterpart) = current[place].take() {
-            lay_over(kind.item(), &mut counterpart, item);
-            merged.push(counterpart);
+        own.push((step, None));
+        if counts[step] == 1 {
+            counterparts.insert(step, item);
         }
     }
-    merged.extend(current.into_iter().flatten());
+    let mut own = own.into_iter().peekable();
+    let mut merged = Vec::with_capacity(steps.len() + configuration.len());
+    let mut done = HashSet::new();
+    for (step, item) in wanted_steps.iter().zip(configuration) {
+        // What the object has before this item: its own items, and places of shared ones that have come, or come later.
+        while let Some((_, item)) =
+            own.next_if(|(at, item)| item.is_some() || done.contains(at) || (*at != step && shared.peek() != Some(at)))
+        {
+            merged.extend(item);
+        }
+        if own.peek().is_some_and(|(at, _)| *at == step) {
+            own.next();
+        }
+        if shared.peek() == Some(&step) {
+            shared.next();
+        }
+        done.insert(step);
+        merged.push(match counterparts.remove(step) {
+            Some(mut counterpart) => {
+                lay_over(kind.item(), &mut counterpart, item);
+                counterpart
+            }
+            None => item.clone(),
+        });
+    }
+    merged.extend(own.filter_map(|(_, item)| item));
     merged
 }
 
@@ -125,7 +143,10 @@ mod tests {
         };
         for (object, configuration, merged) in [
             (&["a", "b", "c"][..], &["b"][..], &["a", "b", "c"][..]),
-            (&["a", "b"], &["c"], &["c", "a", "b"]),
+            (&["a", "b"], &["c"], &["a", "b", "c"]),
+            (&["a", "b", "c"], &["d", "b"], &["a", "d", "b", "c"]),
+            (&["a", "b", "c"], &["c", "x", "a", "y"], &["b", "c", "x", "a", "y"]),
+            (&["a", "b", "a"], &["a"], &["a", "b"]),
             (&["a", "b", "c"], &["c", "a"], &["b", "c", "a"]),
             (&["a", "b"], &["a", "x", "b"], &["a", "x", "b"]),
         ] {

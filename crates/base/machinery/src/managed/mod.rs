@@ -4,16 +4,19 @@
 //! - [`diff`]: which fields two versions of an object differ in.
 //! - [`merge`]: laying an applied configuration over an object, and taking fields out of one.
 //! - [`typed`]: whether an applied configuration has the types of its kind.
+//! - [`last_applied`]: what `kubectl apply` had applied before it did so on the server.
 //! - [`managers`]: who owns what after an update or an apply, and who is in the way.
 //!
 //! All of it is driven by the schema: lists that are maps have items with keys, atomic values have one owner.
 //! Source: <https://git.k8s.io/enhancements/keps/sig-api-machinery/555-server-side-apply>, structured-merge-diff.
 
 mod diff;
+mod last_applied;
 mod managers;
 mod merge;
 mod set;
 mod typed;
 
-pub use managers::{ApplyError, Change, Conflict, Operation, apply, update};
+pub use last_applied::update_last_applied;
+pub use managers::{ApplyError, Change, Conflict, Operation, apply, put_record, update};
 pub use set::FieldSet;

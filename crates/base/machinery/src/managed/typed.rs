@@ -9,12 +9,13 @@ use serde_json::Value;
 
 use super::diff::Kind;
 use super::set::push_step;
+use crate::decode::{PROBLEMS_BYTES_MAX, PROBLEMS_MAX};
 use crate::go;
 use crate::schema::{Field, ListKind, Scalar, Schema, Shape, TypeId};
 
 /// What is wrong with a configuration, in one text; `None` when nothing is.
 pub(super) fn check(schema: &Schema, id: TypeId, configuration: &Value) -> Option<String> {
-    let mut walk = Walk { schema, path: String::new(), problems: Vec::new() };
+    let mut walk = Walk { schema, path: String::new(), problems: Vec::new(), bytes: 0 };
     walk.value(&Shape::Struct(id), None, configuration);
     match walk.problems.as_slice() {
         [] => None,
@@ -27,10 +28,17 @@ struct Walk<'s> {
     schema: &'s Schema,
     path: String,
     problems: Vec<String>,
+    /// Of the problems.
+    bytes: usize,
 }
 
 impl Walk<'_> {
     fn refuse(&mut self, problem: &str) {
+        // Each may repeat a long key.
+        if self.problems.len() >= PROBLEMS_MAX || self.bytes >= PROBLEMS_BYTES_MAX {
+            return;
+        }
+        self.bytes += self.path.len() + problem.len();
         self.problems.push(if self.path.is_empty() { problem.to_owned() } else { format!("{}: {problem}", self.path) });
     }
 
@@ -49,14 +57,12 @@ impl Walk<'_> {
             (Shape::Struct(id), Value::Object(map)) => {
                 for (name, value) in map {
                     let field = self.schema.get(*id).field(name);
-                    match (field, name.as_str()) {
-                        (Some(field), _) => {
+                    match field {
+                        Some(field) => {
                             self.below(&format!("f:{name}"), |walk| walk.value(&field.shape, Some(field), value));
                         }
-                        // What the object is stands in no type.
-                        (None, "kind" | "apiVersion") if self.path.is_empty() => {}
                         // As upstream: the rest of the map is not looked at.
-                        (None, _) => {
+                        None => {
                             return self
                                 .below(&format!("f:{name}"), |walk| walk.refuse("field not declared in schema"));
                         }
@@ -131,8 +137,6 @@ mod tests {
     #[test]
     fn sound_configurations() {
         let configuration = json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
             "metadata": {"labels": {"a": "b"}, "finalizers": ["a/b", "c/d"], "annotations": null},
             "spec": {"hostNetwork": true, "containers": [
                 {"name": "c", "args": ["x", "x"], "resources": {"limits": {"cpu": 1, "memory": "1Gi"}},
@@ -141,6 +145,13 @@ mod tests {
             ]},
         });
         assert_eq!(problems(configuration), None);
+    }
+
+    #[test]
+    fn long_keys_are_not_repeated_for_ever() {
+        let container = json!({"name": "n".repeat(10_000), "args": vec![1; 10_000]});
+        let text = problems(json!({"spec": {"containers": [container]}})).unwrap();
+        assert!(text.len() < 100_000, "{} bytes", text.len());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 use windlass_api::Status;
+use windlass_api::well_known::annotation;
 use windlass_machinery::tree::{child, put, text};
 
 use super::created;
@@ -22,7 +23,7 @@ impl Plugin for DefaultStorageClass {
 
     async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         let Some(claim) = created(review, "", "persistentvolumeclaims") else { return Ok(()) };
-        let annotated = claim["metadata"]["annotations"].get("volume.beta.kubernetes.io/storage-class").is_some();
+        let annotated = claim["metadata"]["annotations"].get(annotation::STORAGE_CLASS).is_some();
         if annotated || claim["spec"].get("storageClassName").is_some() {
             return Ok(());
         }

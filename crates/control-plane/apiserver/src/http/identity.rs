@@ -40,11 +40,11 @@ enum Offer {
     SpaceBeforeToken,
 }
 
-/// The user of a request, and a warning for it. A token among the WebSocket's protocols is taken out: it is for nobody but us.
+/// The user of a request, and a warning for it.
 pub(super) fn authenticate(
     gate: &Gate,
     peer: Peer,
-    headers: &mut HeaderMap,
+    headers: &HeaderMap,
 ) -> Result<(Arc<User>, Option<&'static str>), Status> {
     let without = match peer {
         Peer::User(user) => return Ok((user, None)),
@@ -62,15 +62,9 @@ pub(super) fn authenticate(
         Offer::None | Offer::Malformed => {}
     }
     match protocol(headers) {
-        (Offer::Token(token), others) => {
-            let user = user(&token)?;
-            if let Ok(others) = HeaderValue::from_str(&others) {
-                headers.insert(SEC_WEBSOCKET_PROTOCOL, others);
-            }
-            Ok((user, warning))
-        }
-        (Offer::Malformed, _) => Err(Status::unauthorized()),
-        _ => Ok((without?, warning)),
+        Offer::Token(token) => Ok((user(&token)?, warning)),
+        Offer::Malformed => Err(Status::unauthorized()),
+        Offer::None | Offer::SpaceBeforeToken => Ok((without?, warning)),
     }
 }
 
@@ -89,30 +83,41 @@ fn bearer(headers: &HeaderMap) -> Offer {
     }
 }
 
-/// The token among a WebSocket's protocols, and the other ones: one of them is what the server agrees to.
-fn protocol(headers: &HeaderMap) -> (Offer, String) {
+/// The token among a WebSocket's protocols. There must be another protocol, which the server can agree to.
+fn protocol(headers: &HeaderMap) -> Offer {
     let names = |name, wanted: &str| header::list(headers, name).iter().any(|token| token.eq_ignore_ascii_case(wanted));
     if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) || !names(&CONNECTION, "upgrade") || !names(&UPGRADE, "websocket")
     {
-        return (Offer::None, String::new());
+        return Offer::None;
     }
     let all = header::list(headers, &SEC_WEBSOCKET_PROTOCOL);
-    let (tokens, others): (Vec<_>, Vec<_>) = all.iter().partition(|protocol| protocol.starts_with(TOKEN_PROTOCOL));
-    let others = others.iter().map(|protocol| &***protocol).collect::<Vec<&str>>().join(",");
-    let token = |text: &str| {
-        let bytes = URL_SAFE_NO_PAD.decode(&text[TOKEN_PROTOCOL.len()..]).ok()?;
-        String::from_utf8(bytes).ok()
-    };
-    let offer = match &tokens[..] {
+    let tokens: Vec<&str> = all.iter().filter_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL)).collect();
+    let token = |text: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+    match tokens[..] {
         [] => Offer::None,
         [only] => match token(only) {
             Some(token) if token.is_empty() => Offer::None,
-            Some(token) if !others.is_empty() => Offer::Token(token),
+            Some(token) if all.len() > 1 => Offer::Token(token),
             _ => Offer::Malformed,
         },
         _ => Offer::Malformed,
-    };
-    (offer, others)
+    }
+}
+
+/// Takes a token out of a WebSocket's protocols, whoever the client has proved to be: it is for nobody but us.
+pub(super) fn remove_token_protocol(headers: &mut HeaderMap) {
+    let all = header::list(headers, &SEC_WEBSOCKET_PROTOCOL);
+    let others: Vec<&str> =
+        all.iter().map(String::as_str).filter(|protocol| !protocol.starts_with(TOKEN_PROTOCOL)).collect();
+    if others.len() == all.len() {
+        return;
+    }
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if let Ok(others) = HeaderValue::from_str(&others.join(", "))
+        && !others.is_empty()
+    {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, others);
+    }
 }
 
 #[cfg(test)]
@@ -152,13 +157,18 @@ mod tests {
         };
         let token = format!("{TOKEN_PROTOCOL}YWJj");
         let abc = || Offer::Token("abc".into());
-        assert_eq!(of(&format!("{token}, v5.channel.k8s.io")), (abc(), "v5.channel.k8s.io".into()));
-        assert_eq!(of(&format!("a,{token},b")), (abc(), "a,b".into()));
-        assert_eq!(of("v5.channel.k8s.io"), (Offer::None, "v5.channel.k8s.io".into()));
+        assert_eq!(of(&format!("{token}, v5.channel.k8s.io")), abc());
+        assert_eq!(of(&format!("a,{token},b")), abc());
+        assert_eq!(of("v5.channel.k8s.io"), Offer::None);
         for malformed in [token.clone(), format!("{token},{token},a"), format!("{TOKEN_PROTOCOL}!,a")] {
-            assert_eq!(of(&malformed).0, Offer::Malformed, "{malformed}");
+            assert_eq!(of(&malformed), Offer::Malformed, "{malformed}");
         }
         let no_websocket = headers(&[(SEC_WEBSOCKET_PROTOCOL, &format!("{token},a"))]);
-        assert_eq!(protocol(&no_websocket).0, Offer::None);
+        assert_eq!(protocol(&no_websocket), Offer::None);
+        for (value, left) in [(format!("a,{token},b"), Some("a, b")), ("a,b".to_owned(), Some("a,b")), (token, None)] {
+            let mut headers = headers(&[(SEC_WEBSOCKET_PROTOCOL, &value)]);
+            remove_token_protocol(&mut headers);
+            assert_eq!(header::first(&headers, &SEC_WEBSOCKET_PROTOCOL).as_deref(), left, "{value}");
+        }
     }
 }

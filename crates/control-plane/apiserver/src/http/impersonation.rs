@@ -1,7 +1,7 @@
 //! Acting as somebody else (`kubectl --as`): whom the headers ask for, and whether the user may.
 //!
-//! A user may in one of several ways ([`Way`]). The old one, the verb `impersonate`, lets him do whatever the other one may. The others are
-//! constrained: `impersonate:WAY` says as whom, and `impersonate-on:WAY:VERB` says to do what.
+//! There are several modes ([`Mode`]). The old one, the verb `impersonate`, lets a user do whatever the other one may. The others are
+//! constrained: `impersonate:MODE` says as whom, and `impersonate-on:MODE:VERB` says to do what.
 //!
 //! A header that cannot be understood is an error, never an absence: what is skipped here would let the caller act as somebody else.
 //! Source: apiserver `endpoints/filters/impersonation`.
@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::HeaderValue;
-use windlass_api::well_known::group;
+use percent_encoding::percent_decode_str;
+use windlass_api::well_known::{extra, group, user};
 use windlass_api::{Status, names};
 use windlass_auth::{Attributes, User};
 
-use super::path;
 use crate::authorization::forbidden;
 use crate::gate::Gate;
 
@@ -24,15 +24,12 @@ const GROUP: &str = "impersonate-group";
 const UID: &str = "impersonate-uid";
 const EXTRA: &str = "impersonate-extra-";
 
-const ANONYMOUS: &str = "system:anonymous";
-const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
+/// From so many groups, or values of extra fields, one question about all of them (`*`) is asked first.
+const WILDCARD_CHECK_MIN: usize = 4;
 
-/// As many groups, or values of extra fields, are asked about at once first.
-const MANY: usize = 4;
-
-/// How a user may come to act as another one, in the order in which they are tried.
+/// The modes of impersonation, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Mode {
     /// A service account, as the node that its pod runs on.
     AssociatedNode,
     ArbitraryNode,
@@ -43,7 +40,7 @@ enum Way {
     Legacy,
 }
 
-impl Way {
+impl Mode {
     const ALL: [Self; 5] =
         [Self::AssociatedNode, Self::ArbitraryNode, Self::ServiceAccount, Self::UserInfo, Self::Legacy];
 
@@ -60,15 +57,15 @@ impl Way {
 
     /// The verb that says to do what; `None` when there is no constraint.
     fn verb_on(self, verb: &str) -> Option<String> {
-        let way = self.verb().strip_prefix("impersonate:")?;
-        Some(format!("impersonate-on:{way}:{verb}"))
+        let mode = self.verb().strip_prefix("impersonate:")?;
+        Some(format!("impersonate-on:{mode}:{verb}"))
     }
 
-    /// Whether it is a way from this user to that one.
-    fn leads(self, from: &User, wanted: &Wanted) -> bool {
+    /// Whether the mode is for this user and the one that is wanted.
+    fn applies(self, from: &User, wanted: &Wanted) -> bool {
         match self {
             Self::AssociatedNode => {
-                let own = from.extra.get(NODE_NAME).map(Vec::as_slice).unwrap_or_default();
+                let own = from.extra.get(extra::NODE_NAME).map(Vec::as_slice).unwrap_or_default();
                 let is_account = windlass_auth::split_service_account(&from.name).is_some();
                 wanted.is_name_only() && is_account && wanted.node().is_some_and(|node| own == [node])
             }
@@ -98,7 +95,8 @@ impl Wanted {
         let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in headers {
             if let Some(key) = name.as_str().strip_prefix(EXTRA) {
-                extra.entry(path::decode(key)).or_default().push(text(name.as_str(), value)?);
+                let key = percent_decode_str(key).decode_utf8().map_err(|_| not_utf8(name.as_str()))?;
+                extra.entry(key.into_owned()).or_default().push(text(name.as_str(), value)?);
             }
         }
         let wanted = Self { user: first(USER)?, uid: first(UID)?, groups, extra };
@@ -116,7 +114,7 @@ impl Wanted {
     }
 
     fn node(&self) -> Option<&str> {
-        self.user.strip_prefix("system:node:").filter(|name| names::dns1123_subdomain(name).is_empty())
+        self.user.strip_prefix(user::NODE_PREFIX).filter(|name| names::dns1123_subdomain(name).is_empty())
     }
 
     fn account(&self) -> Option<(&str, &str)> {
@@ -144,7 +142,11 @@ impl Wanted {
 /// Header values are bytes; Kubernetes' names in them are UTF-8.
 fn text(name: &str, value: &HeaderValue) -> Result<String, Status> {
     let text = std::str::from_utf8(value.as_bytes());
-    text.map(str::to_owned).map_err(|_| Status::bad_request(format!("the header {name} is not valid UTF-8")))
+    text.map(str::to_owned).map_err(|_| not_utf8(name))
+}
+
+fn not_utf8(name: &str) -> Status {
+    Status::bad_request(format!("the header {name} is not valid UTF-8"))
 }
 
 /// Lets a user who may do so act as the one whom the headers name. `request` is what he wants to do then.
@@ -155,20 +157,20 @@ pub(super) fn impersonate(
 ) -> Result<Option<Arc<User>>, Status> {
     let Some(wanted) = Wanted::read(headers)? else { return Ok(None) };
     let mut refusal = None;
-    for way in Way::ALL.into_iter().filter(|way| way.leads(request.user, &wanted)) {
-        match (Attempt { gate, way, wanted: &wanted, request }).user() {
+    for mode in Mode::ALL.into_iter().filter(|mode| mode.applies(request.user, &wanted)) {
+        match (Attempt { gate, mode, wanted: &wanted, request }).user() {
             Ok(user) => return Ok(Some(Arc::new(user))),
-            // The client sees why it may not go the first way.
+            // The client sees why the first mode does not let it.
             Err(status) => drop(refusal.get_or_insert(status)),
         }
     }
     Err(refusal.unwrap_or_else(Status::unauthorized))
 }
 
-/// One way, gone.
+/// What one mode is asked.
 struct Attempt<'a> {
     gate: &'a Gate,
-    way: Way,
+    mode: Mode,
     wanted: &'a Wanted,
     request: &'a Attributes<'a>,
 }
@@ -176,18 +178,18 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// Whom the user acts as.
     fn user(&self) -> Result<User, Status> {
-        let Self { way, wanted, .. } = *self;
-        if let Some(verb) = way.verb_on(self.request.verb) {
+        let Self { mode, wanted, .. } = *self;
+        if let Some(verb) = mode.verb_on(self.request.verb) {
             self.gate.authorize(&Attributes { verb: &verb, ..*self.request })?;
         }
         let mut groups = self.authorize_name()?;
         if !wanted.uid.is_empty() {
-            self.authorize(&Attributes { resource: "uids", name: &wanted.uid, ..self.about_more() })?;
+            self.authorize(&Attributes { resource: "uids", name: &wanted.uid, ..self.uid_or_extra_attributes() })?;
         }
         self.authorize_groups()?;
         self.authorize_extra()?;
         let has = |groups: &[String], group: &str| groups.iter().any(|own| own == group);
-        let is_anonymous = wanted.user == ANONYMOUS;
+        let is_anonymous = wanted.user == user::ANONYMOUS;
         let says = if is_anonymous { group::UNAUTHENTICATED } else { group::AUTHENTICATED };
         // Whoever says that he is not authenticated is not.
         let says_otherwise = !is_anonymous && has(&groups, group::UNAUTHENTICATED);
@@ -198,46 +200,46 @@ impl Attempt<'_> {
     }
 
     fn is_constrained(&self) -> bool {
-        self.way != Way::Legacy
+        self.mode != Mode::Legacy
     }
 
     fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
         self.gate.authorize(attributes)
     }
 
-    /// A question about the name or a group.
-    fn about_name(&self) -> Attributes<'_> {
+    /// A question about the name or a group: the constrained modes have their own API group for these.
+    fn name_or_group_attributes(&self) -> Attributes<'_> {
         let group = if self.is_constrained() { "authentication.k8s.io" } else { "" };
-        Attributes { group, ..self.about_more() }
+        Attributes { group, ..self.uid_or_extra_attributes() }
     }
 
     /// A question about the uid or an extra field.
-    fn about_more(&self) -> Attributes<'_> {
+    fn uid_or_extra_attributes(&self) -> Attributes<'_> {
         Attributes {
             group: "authentication.k8s.io",
             version: "v1",
-            ..Attributes::of(self.request.user, self.way.verb())
+            ..Attributes::of(self.request.user, self.mode.verb())
         }
     }
 
     /// Returns the groups that come with the name, or those that are asked for.
     fn authorize_name(&self) -> Result<Vec<String>, Status> {
-        let Self { way, wanted, .. } = *self;
+        let Self { mode, wanted, .. } = *self;
         let (resource, namespace, name, groups) = match (wanted.account(), wanted.node()) {
             (Some((namespace, name)), _) => {
                 ("serviceaccounts", namespace, name, windlass_auth::service_account_groups(namespace))
             }
-            (None, Some(_)) if way == Way::AssociatedNode => ("nodes", "", "*", vec![group::NODES.to_owned()]),
+            (None, Some(_)) if mode == Mode::AssociatedNode => ("nodes", "", "*", vec![group::NODES.to_owned()]),
             (None, Some(node)) if self.is_constrained() => ("nodes", "", node, vec![group::NODES.to_owned()]),
             (None, _) => ("users", "", wanted.user.as_str(), Vec::new()),
         };
-        self.authorize(&Attributes { resource, namespace, name, ..self.about_name() })?;
+        self.authorize(&Attributes { resource, namespace, name, ..self.name_or_group_attributes() })?;
         Ok(if wanted.groups.is_empty() { groups } else { wanted.groups.clone() })
     }
 
     fn authorize_groups(&self) -> Result<(), Status> {
         let groups = &self.wanted.groups;
-        let about = Attributes { resource: "groups", ..self.about_name() };
+        let about = Attributes { resource: "groups", ..self.name_or_group_attributes() };
         if self.is_constrained() {
             if groups.iter().any(String::is_empty) {
                 return Err(forbidden(&about, "impersonating the empty string group is not allowed"));
@@ -246,7 +248,7 @@ impl Attempt<'_> {
                 let about = Attributes { name: group::MASTERS, ..about };
                 return Err(forbidden(&about, "impersonating the system:masters group is not allowed"));
             }
-            if groups.len() >= MANY && self.authorize(&Attributes { name: "*", ..about }).is_ok() {
+            if groups.len() >= WILDCARD_CHECK_MIN && self.authorize(&Attributes { name: "*", ..about }).is_ok() {
                 return Ok(());
             }
         }
@@ -255,10 +257,10 @@ impl Attempt<'_> {
 
     fn authorize_extra(&self) -> Result<(), Status> {
         let extra = &self.wanted.extra;
-        let about = Attributes { resource: "userextras", ..self.about_more() };
+        let about = Attributes { resource: "userextras", ..self.uid_or_extra_attributes() };
         if self.is_constrained() {
             check_extra(extra).map_err(|why| forbidden(&about, &why))?;
-            let is_large = extra.values().map(Vec::len).sum::<usize>() >= MANY;
+            let is_large = extra.values().map(Vec::len).sum::<usize>() >= WILDCARD_CHECK_MIN;
             if is_large && self.authorize(&Attributes { subresource: "*", name: "*", ..about }).is_ok() {
                 return Ok(());
             }
@@ -268,15 +270,15 @@ impl Attempt<'_> {
     }
 }
 
-/// What a constrained way demands of extra fields.
+/// What a constrained mode demands of extra fields.
 fn check_extra(extra: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
     for (key, values) in extra {
         if key.is_empty() {
             return Err("impersonating the empty string key in extra is not allowed".to_owned());
         }
-        if let Some(problem) = domain_prefixed_path(key) {
+        if let Some((value, problem)) = names::domain_prefixed_path(key).into_iter().next() {
             return Err(format!(
-                "impersonating an invalid key in extra is not allowed: extra.key: Invalid value: {key:?}: {problem}"
+                "impersonating an invalid key in extra is not allowed: extra.key: Invalid value: {value:?}: {problem}"
             ));
         }
         if *key != key.to_lowercase() {
@@ -287,17 +289,6 @@ fn check_extra(extra: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// What is wrong with a key that should be a domain, a slash and a path.
-fn domain_prefixed_path(key: &str) -> Option<String> {
-    let Some((domain, path)) = key.split_once('/').filter(|(domain, path)| !domain.is_empty() && !path.is_empty())
-    else {
-        return Some("must be a domain-prefixed path (such as \"acme.io/foo\")".to_owned());
-    };
-    let is_path = path.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c));
-    let bad_path = (!is_path).then(|| "Invalid path".to_owned());
-    names::dns1123_subdomain(domain).into_iter().next().or(bad_path)
 }
 
 #[cfg(test)]
@@ -332,6 +323,7 @@ mod tests {
         for name in [USER, GROUP, UID, "impersonate-extra-k"] {
             assert!(Wanted::read(&headers(&[(name, b"j\xfcrgen")])).is_err(), "{name}");
         }
+        assert!(Wanted::read(&headers(&[(USER, b"u"), ("impersonate-extra-%ff", b"v")])).is_err(), "a key");
         assert_eq!(Wanted::read(&HeaderMap::new()).unwrap(), None);
         let nobody = Wanted::read(&headers(&[(GROUP, b"g"), ("impersonate-extra-k", b"v")])).unwrap_err();
         let expected = r#"requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string{"g"}, Extra:map[string][]string{"k":[]string{"v"}}} without impersonating a user name"#;
@@ -339,28 +331,28 @@ mod tests {
     }
 
     #[test]
-    fn ways() {
+    fn modes() {
         let of = |name: &str| Wanted { user: name.into(), ..Wanted::default() };
-        let ways = |from: &User, wanted: &Wanted| -> Vec<Way> {
-            Way::ALL.into_iter().filter(|way| way.leads(from, wanted)).collect()
+        let modes = |from: &User, wanted: &Wanted| -> Vec<Mode> {
+            Mode::ALL.into_iter().filter(|mode| mode.applies(from, wanted)).collect()
         };
         let jane = User::new("jane", &[]);
         let mut account = User::service_account("ns", "agent");
-        account.extra.insert(NODE_NAME.into(), vec!["n1".into()]);
+        account.extra.insert(extra::NODE_NAME.into(), vec!["n1".into()]);
         let node = of("system:node:n1");
-        assert_eq!(ways(&jane, &of("joe")), [Way::UserInfo, Way::Legacy]);
-        assert_eq!(ways(&jane, &node), [Way::ArbitraryNode, Way::Legacy]);
-        assert_eq!(ways(&account, &node), [Way::AssociatedNode, Way::ArbitraryNode, Way::Legacy]);
-        assert_eq!(ways(&account, &of("system:node:n2")), [Way::ArbitraryNode, Way::Legacy]);
-        assert_eq!(ways(&jane, &of("system:serviceaccount:ns:agent")), [Way::ServiceAccount, Way::Legacy]);
+        assert_eq!(modes(&jane, &of("joe")), [Mode::UserInfo, Mode::Legacy]);
+        assert_eq!(modes(&jane, &node), [Mode::ArbitraryNode, Mode::Legacy]);
+        assert_eq!(modes(&account, &node), [Mode::AssociatedNode, Mode::ArbitraryNode, Mode::Legacy]);
+        assert_eq!(modes(&account, &of("system:node:n2")), [Mode::ArbitraryNode, Mode::Legacy]);
+        assert_eq!(modes(&jane, &of("system:serviceaccount:ns:agent")), [Mode::ServiceAccount, Mode::Legacy]);
         let with_group = Wanted { groups: vec!["g".into()], ..node };
-        assert_eq!(ways(&account, &with_group), [Way::Legacy]);
-        assert_eq!(Way::UserInfo.verb_on("list").as_deref(), Some("impersonate-on:user-info:list"));
-        assert_eq!(Way::Legacy.verb_on("list"), None);
+        assert_eq!(modes(&account, &with_group), [Mode::Legacy]);
+        assert_eq!(Mode::UserInfo.verb_on("list").as_deref(), Some("impersonate-on:user-info:list"));
+        assert_eq!(Mode::Legacy.verb_on("list"), None);
     }
 
     #[test]
-    fn extra_fields_of_constrained_ways() {
+    fn extra_fields_of_constrained_modes() {
         let of = |key: &str, value: &str| check_extra(&[(key.to_owned(), vec![value.to_owned()])].into());
         assert_eq!(of("acme.com/project", "x"), Ok(()));
         for (key, value) in

@@ -16,7 +16,7 @@ const ENCODINGS: &str = "application/json, application/yaml, application/vnd.kub
 /// What streams are written as: one document after the other.
 const STREAM_ENCODINGS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
-/// What a list or a watch can be written as, and what everything else can.
+/// The media types that the answer to a verb can be written as: of a list or a watch, streams as well.
 pub(crate) fn of_resources(verb: &str) -> &'static [&'static str] {
     const ALL: [&str; 5] = [
         "application/json",

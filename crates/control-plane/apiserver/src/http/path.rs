@@ -8,7 +8,7 @@ use windlass_api::GroupVersionResource;
 use windlass_api::fields::FieldSelector;
 use windlass_auth::{Attributes, User};
 
-use crate::authorization::completed;
+use crate::authorization::with_request_info;
 
 /// A path below `/api` or `/apis` that names a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl ResourcePath {
         verb: &'a str,
         fields: Option<&'a FieldSelector>,
     ) -> Attributes<'a> {
-        completed(Attributes {
+        with_request_info(Attributes {
             group: &self.resource.group,
             version: &self.resource.version,
             resource: &self.resource.resource,

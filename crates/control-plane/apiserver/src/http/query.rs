@@ -24,6 +24,11 @@ impl Query {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// A parameter that says nothing when it is absent.
+    fn word(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
@@ -33,6 +38,7 @@ impl Query {
         self.get(name).map(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
     }
 
+    /// A parameter that is a whole number; an empty one is as good as none.
     fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Status> {
         match self.get(name) {
             None | Some("") => Ok(None),
@@ -91,7 +97,7 @@ impl Query {
             resource_version: self.resource_version()?,
             version_match,
             limit: self.number::<i64>("limit")?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
-            continue_token: self.get("continue").unwrap_or_default().to_owned(),
+            continue_token: self.word("continue").to_owned(),
             timeout_seconds: self.number::<i64>("timeoutSeconds")?.and_then(|seconds| seconds.try_into().ok()),
             allow_bookmarks: self.flag("allowWatchBookmarks").unwrap_or(false),
             send_initial_events: self.flag("sendInitialEvents"),
@@ -147,7 +153,7 @@ impl Query {
         if !wanted.is_empty() && !sends_initial {
             forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
         }
-        if !self.word("continue").is_empty() {
+        if !wanted.is_empty() && !self.word("continue").is_empty() {
             forbid("resourceVersionMatch is forbidden when continue is provided");
         }
         if !matches!(wanted, "" | "NotOlderThan") {
@@ -156,16 +162,11 @@ impl Query {
         errors
     }
 
-    /// A parameter, or nothing.
-    fn word(&self, name: &str) -> &str {
-        self.get(name).unwrap_or_default()
-    }
-
     /// What else is wrong with the options of a patch.
     fn patch_errors(&self, patch: PatchType) -> field::Errors {
         let applies = patch == PatchType::Apply;
         let mut errors = field::Errors::new();
-        if applies && self.get("fieldManager").unwrap_or_default().is_empty() {
+        if applies && self.word("fieldManager").is_empty() {
             errors.push(field::Error::required(&field::Path::new("fieldManager"), "is required for apply patch"));
         }
         if !applies && self.flag("force").is_some() {
@@ -176,10 +177,10 @@ impl Query {
     }
 
     fn write_options(&self, kind: &str, mut errors: field::Errors) -> Result<Options, Status> {
-        let field_manager = self.get("fieldManager").unwrap_or_default();
+        let field_manager = self.word("fieldManager");
         errors.extend(field_manager_errors(field_manager));
         errors.extend(self.dry_run_errors());
-        let field_validation = self.get("fieldValidation").unwrap_or_default();
+        let field_validation = self.word("fieldValidation");
         if !matches!(field_validation, "" | "Ignore" | "Warn" | "Strict") {
             let path = field::Path::new("fieldValidation");
             let valid = ["", "Ignore", "Strict", "Warn"];

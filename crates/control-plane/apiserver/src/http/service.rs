@@ -69,11 +69,11 @@ impl Frontend {
         query: &Query,
         labels: &Labels,
         started: Instant,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> Response<Body> {
         let accept = negotiation::accept(request.headers(), query).unwrap_or_default();
         let of_failure = Format { shape: Default::default(), ..accept };
-        let context = match self.identify(peer, target.as_ref(), query, &mut request) {
+        let context = match self.identify(peer, target.as_ref(), query, &request) {
             Ok(context) => context,
             Err(status) => return failure(&status, of_failure),
         };
@@ -93,10 +93,10 @@ impl Frontend {
         peer: Peer,
         target: Option<&ResourcePath>,
         query: &Query,
-        request: &mut Request<Incoming>,
+        request: &Request<Incoming>,
     ) -> Result<Context, Status> {
         let gate = &self.server.gate;
-        let (user, warning) = identity::authenticate(gate, peer, request.headers_mut())?;
+        let (user, warning) = identity::authenticate(gate, peer, request.headers())?;
         let method = request.method().as_str().to_ascii_lowercase();
         let fields = query.fields().ok();
         let wanted = match target {
@@ -127,7 +127,11 @@ impl Frontend {
         }
         negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
         let format = negotiation::accept(&parts.headers, query)?;
-        let (verb, encoding) = verb(asked_for, &parts.method, &parts.headers)?;
+        // Authorization takes these for reading; they are not served.
+        if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
+            return Err(Status::method_not_allowed());
+        }
+        let (verb, encoding) = verb(asked_for, &parts.headers)?;
         if verb == Verb::Watch {
             negotiation::check_stream(format)?;
         }
@@ -178,12 +182,11 @@ impl Frontend {
 }
 
 /// What a verb is carried out as, and how the body is written.
-fn verb(name: &str, method: &Method, headers: &HeaderMap) -> Result<(Verb, Encoding), Status> {
+fn verb(name: &str, headers: &HeaderMap) -> Result<(Verb, Encoding), Status> {
     Ok(match name {
-        _ if *method == Method::HEAD => return Err(Status::method_not_allowed()),
         "get" => (Verb::Get, Encoding::Json),
         "list" => (Verb::List, Encoding::Json),
-        "watch" if *method == Method::GET => (Verb::Watch, Encoding::Json),
+        "watch" => (Verb::Watch, Encoding::Json),
         "create" => (Verb::Create, negotiation::content(headers)?),
         "update" => (Verb::Update, negotiation::content(headers)?),
         "patch" => {

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Path};
-use windlass_api::{GroupVersionKind, Status, Timestamp, condition};
+use windlass_api::{GroupResource, GroupVersionKind, Status, Timestamp, condition};
 use windlass_machinery::tree::{child, put, text};
 
+use crate::body::BodyKind;
 use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::verbs::update::change;
@@ -14,12 +15,16 @@ const BINDING: GroupVersionKind = GroupVersionKind::of("", "v1", "Binding");
 /// Binds the pod that the call names.
 pub(crate) async fn bind(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
-    let binding = call.body_as(&BINDING)?;
+    let binding = call.body_as(BodyKind::builtin(&BINDING)?)?;
     validate(&binding, &request.name)?;
-    let resource = call.served.resource.group_resource();
+    let resource = GroupResource::of("", "pods/binding");
     let now = call.storage.clock.now();
     change(call, |old| {
         let refuse = |why: String| Err(Status::conflict(&resource, &request.name, why));
+        let (wanted, uid) = (text(&binding["metadata"], "uid"), text(&old["metadata"], "uid"));
+        if !wanted.is_empty() && wanted != uid {
+            return Err(Status::uid_precondition(&resource, &request.name, wanted, uid));
+        }
         let node = text(&old["spec"], "nodeName");
         if !node.is_empty() {
             return refuse(format!("pod {} is already assigned to node {node:?}", request.name));
@@ -33,10 +38,13 @@ pub(crate) async fn bind(call: &Call<'_>) -> Result<Outcome, Status> {
         Ok(bound(old, &binding, now))
     })
     .await?;
-    Ok(Outcome::success(Value::Null).created())
+    Ok(Outcome::success_of_creation())
 }
 
 fn validate(binding: &Value, name: &str) -> Result<(), Status> {
+    if text(&binding["metadata"], "name") != name {
+        return Err(Status::bad_request("name in URL does not match name in Binding object"));
+    }
     let target = &binding["target"];
     let path = Path::new("target");
     let mut errors = Vec::new();
@@ -79,6 +87,9 @@ mod tests {
         assert_eq!(bound["metadata"]["annotations"]["a"], "b");
         assert_eq!(bound["status"]["conditions"].as_array().unwrap().len(), 1);
         assert_eq!(bound["status"]["conditions"][0]["status"], "True");
-        assert!(validate(&json!({"target": {"kind": "Pod"}}), "p").is_err());
+        let to = |name: &str, kind: &str| json!({"metadata": {"name": name}, "target": {"kind": kind, "name": "n"}});
+        assert!(validate(&to("p", "Node"), "p").is_ok());
+        assert!(validate(&to("p", "Pod"), "p").is_err());
+        assert!(validate(&to("", "Node"), "p").is_err() && validate(&to("q", "Node"), "p").is_err());
     }
 }

@@ -12,6 +12,7 @@ use windlass_client::{DeleteOptions, PatchType, Request, Verb};
 use windlass_machinery::tree::{child, number, put, text};
 use windlass_resources::Subresource;
 
+use crate::body::BodyKind;
 use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::storage::tree;
@@ -24,7 +25,7 @@ const BUDGETS_TABLE: &str = "poddisruptionbudgets.policy";
 
 pub(super) async fn evict(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
-    let mut eviction = call.body_as(&EVICTION)?;
+    let mut eviction = call.body_as(BodyKind::builtin(&EVICTION)?)?;
     call.admit_creation(&EVICTION, &mut eviction).await?;
     let said = text(&eviction["metadata"], "name");
     if !said.is_empty() && said != request.name {
@@ -46,7 +47,7 @@ pub(super) async fn evict(call: &Call<'_>) -> Result<Outcome, Status> {
     let mut delete = Request { verb: Verb::Delete, subresource: "".into(), ..request.clone() };
     delete.options.dry_run = dry_run;
     delete_object(&Call { request: &delete, subresource: None, ..*call }, &options).await?;
-    Ok(Outcome::success(Value::Null).created())
+    Ok(Outcome::success_of_creation())
 }
 
 /// Counts the eviction against the one budget that covers the pod, or refuses.
@@ -60,7 +61,7 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result
         _ => {
             let text =
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-            return Err(Status::new(500, windlass_api::status::Reason::InternalError, text));
+            return Err(Status::new(500, windlass_api::status::Reason::Unknown, text));
         }
     };
     let policy = text(&budget["spec"], "unhealthyPodEvictionPolicy");
@@ -76,9 +77,9 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result
         .name(name.as_str())
         .subresource("status");
     status.options.dry_run = dry_run;
-    let now = time::rfc3339(call.storage.clock.now());
+    let now = call.storage.clock.now();
     let of_budget = Call { served, request: &status, subresource: Some(Subresource::Status), ..*call };
-    change(&of_budget, |old| disrupted(old, &request.name, &name, &now)).await?;
+    change(&of_budget, |old| disrupted(old, &request.name, &name, now)).await?;
     Ok(())
 }
 
@@ -87,7 +88,7 @@ fn evicted(pod: &Value, now: Timestamp) -> Value {
     let mut pod = pod.clone();
     let target = json!({
         "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-        "message": "Eviction API: evicting"});
+        "message": "Eviction API: evicting", "lastProbeTime": null});
     let status = child(&mut pod, "status");
     let mut conditions = condition::list(status).to_vec();
     condition::set(&mut conditions, target, now);
@@ -113,15 +114,16 @@ fn is_ready(pod: &Value) -> bool {
 }
 
 /// The budget with one more disruption on its account.
-fn disrupted(budget: &Value, pod: &str, name: &str, now: &str) -> Result<Value, Status> {
+fn disrupted(budget: &Value, pod: &str, name: &str, now: Timestamp) -> Result<Value, Status> {
     let status = &budget["status"];
-    let refuse = |message: String| {
+    let refuse = |message: String, retry_after_seconds| {
         let cause = Cause { reason: "DisruptionBudget".to_owned(), message, ..Cause::default() };
         let text = "Cannot evict pod as it would violate the pod's disruption budget.";
-        Status::too_many_requests(text, 0).with_cause(cause)
+        Status::too_many_requests(text, retry_after_seconds).with_cause(cause)
     };
     if number(status, "observedGeneration") < number(&budget["metadata"], "generation") {
-        return Err(refuse(format!("The disruption budget {name} is still being processed by the server.")));
+        let seconds = 10;
+        return Err(refuse(format!("The disruption budget {name} is still being processed by the server."), seconds));
     }
     let allowed = number(status, "disruptionsAllowed");
     if allowed <= 0 {
@@ -130,12 +132,20 @@ fn disrupted(budget: &Value, pod: &str, name: &str, now: &str) -> Result<Value, 
             number(status, "desiredHealthy"),
             number(status, "currentHealthy")
         );
-        return Err(refuse(message));
+        return Err(refuse(message, 0));
     }
     let mut new = budget.clone();
+    let generation = number(&budget["metadata"], "generation");
     let status = child(&mut new, "status");
     put(status, "disruptionsAllowed", allowed - 1);
-    put(child(status, "disruptedPods"), pod, json!(now));
+    let mut conditions = condition::list(status).to_vec();
+    if allowed == 1 {
+        let exhausted = json!({"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+            "observedGeneration": generation});
+        condition::set(&mut conditions, exhausted, now);
+    }
+    put(status, "conditions", conditions);
+    put(child(status, "disruptedPods"), pod, time::rfc3339(now));
     Ok(new)
 }
 
@@ -149,12 +159,14 @@ mod tests {
             "status": {"observedGeneration": 1, "disruptionsAllowed": 1}});
         let pod = json!({"metadata": {"labels": {"a": "b"}}, "status": {"phase": "Running"}});
         assert!(covers(&budget, &pod) && needs_budget(&pod));
-        let after = disrupted(&budget, "p", "x", "now").unwrap();
+        let after = disrupted(&budget, "p", "x", Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(
             after["status"],
-            json!({"observedGeneration": 1, "disruptionsAllowed": 0, "disruptedPods": {"p": "now"}})
+            json!({"observedGeneration": 1, "disruptionsAllowed": 0, "disruptedPods": {"p": "1970-01-01T00:00:00Z"},
+                "conditions": [{"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+                    "observedGeneration": 1, "lastTransitionTime": "1970-01-01T00:00:00Z"}]})
         );
-        let refused = disrupted(&after, "q", "x", "now").unwrap_err();
+        let refused = disrupted(&after, "q", "x", Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!((refused.code, refused.details.unwrap().causes[0].reason.as_str()), (429, "DisruptionBudget"));
     }
 }

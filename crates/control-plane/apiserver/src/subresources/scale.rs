@@ -3,18 +3,18 @@
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Path};
 use windlass_api::labels::Selector;
-use windlass_api::{GroupVersionKind, Status};
-use windlass_client::Verb;
-use windlass_machinery::tree::{child, number, put, text};
-use windlass_machinery::{Schema, decode};
+use windlass_api::{GroupVersionKind, Status, time};
+use windlass_client::{PatchType, Verb};
+use windlass_machinery::managed::{self, Change, FieldSet};
+use windlass_machinery::tree::{child, items, number, put, text};
 use windlass_resources::SchemaRef;
 
-use crate::body::body_tree;
+use crate::body::BodyKind;
 use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
 use crate::storage::tree;
-use crate::verbs::patch::patched;
-use crate::verbs::update::change;
+use crate::verbs::patch::{Configuration, Patch};
+use crate::verbs::update::{change, check_names};
 
 const SCALE: GroupVersionKind = GroupVersionKind::of("autoscaling", "v1", "Scale");
 
@@ -26,24 +26,35 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
         put(child(&mut object, "metadata"), "resourceVersion", item.revision.to_string());
         return Ok(Outcome::tree(SCALE, scale_of(&object)));
     }
-    let id = Schema::object_type("autoscaling", "v1", "Scale").ok_or_else(Status::no_such_path)?;
-    let schema = SchemaRef { schema: Schema::builtin(), id };
-    // What the client sends, or how it patches what there is.
-    let (replacement, patch) = match request.verb {
-        Verb::Patch(patch_type) => (Value::Null, Some((patch_type, body_tree(&request.body)?))),
-        _ => (call.body_as(&SCALE)?, None),
+    let kind = SCALE;
+    let of = BodyKind::builtin(&kind)?;
+    let outcome = match request.verb {
+        Verb::Patch(PatchType::Apply) => {
+            let configuration = Configuration::read(call, of)?;
+            configuration.report_duplicates(call)?;
+            let now = time::rfc3339(call.storage.clock.now());
+            let SchemaRef { schema, id } = of.schema;
+            let ownership = Change { schema, id, api_version: "autoscaling/v1", ..call.ownership_change(&now) };
+            change(call, |old| {
+                let mut scale = scale_of(old);
+                put(child(&mut scale, "metadata"), "managedFields", managers_of_scale(old));
+                let new = configuration.applied(call, of, &ownership, Some(&scale))?;
+                let mut scaled = scaled(old, &new, &request.name)?;
+                managed::put_record(&mut scaled, &managers_of_scaled(old, &new, &call.served.api_version));
+                Ok(scaled)
+            })
+            .await?
+        }
+        Verb::Patch(patch_type) => {
+            let patch = Patch::read(call, patch_type)?;
+            change(call, |old| scaled(old, &patch.applied(call, of, &scale_of(old))?, &request.name)).await?
+        }
+        _ => {
+            let mut scale = call.body_as(of)?;
+            check_names(&mut scale, call)?;
+            change(call, |old| scaled(old, &scale, &request.name)).await?
+        }
     };
-    let outcome = change(call, |old| {
-        let new = match &patch {
-            None => replacement.clone(),
-            Some((patch_type, patch)) => {
-                let scale = patched(*patch_type, patch, &scale_of(old), schema)?;
-                decode::from_value(schema.schema, id, scale).map_err(|error| Status::bad_request(error.0))?.value
-            }
-        };
-        scaled(old, &new, &request.name)
-    })
-    .await?;
     let Outcome::Object { payload, .. } = outcome else {
         return Err(Status::internal("a change gave something that is no object"));
     };
@@ -83,6 +94,54 @@ fn scale_of(object: &Value) -> Value {
         "spec": spec,
         "status": {"replicas": number(&object["status"], "replicas"), "selector": selector},
     })
+}
+
+/// Whether an entry of `managedFields` owns the number, of the object or of its scale.
+fn owns_replicas(entry: &Value) -> bool {
+    entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
+}
+
+/// Those who manage an object's number, as managers of its scale.
+fn managers_of_scale(object: &Value) -> Vec<Value> {
+    let owners = items(&object["metadata"], "managedFields").filter(|entry| owns_replicas(entry)).cloned();
+    let of_scale = |mut entry: Value| {
+        put(&mut entry, "apiVersion", SCALE.api_version());
+        put(&mut entry, "fieldsV1", json!({"f:spec": {"f:replicas": {}}}));
+        entry
+    };
+    owners.map(of_scale).collect()
+}
+
+/// The managers of an object whose scale has been applied: whoever has lost the number there has lost it here.
+fn managers_of_scaled(old: &Value, scale: &Value, api_version: &str) -> Vec<Value> {
+    let same = |a: &Value, b: &Value| {
+        ["manager", "operation", "subresource"].iter().all(|field| text(a, field) == text(b, field))
+    };
+    let mut of_scale: Vec<Value> =
+        items(&scale["metadata"], "managedFields").filter(|e| owns_replicas(e)).cloned().collect();
+    let mut managers = Vec::new();
+    for entry in items(&old["metadata"], "managedFields") {
+        let mut entry = entry.clone();
+        if owns_replicas(&entry) {
+            match of_scale.iter().position(|other| same(&entry, other)) {
+                Some(place) => drop(of_scale.swap_remove(place)),
+                None => {
+                    let set = FieldSet::from_value(&entry["fieldsV1"]).without_tree(&["spec", "replicas"]);
+                    if set.is_empty() {
+                        continue;
+                    }
+                    put(&mut entry, "fieldsV1", set.into_value());
+                }
+            }
+        }
+        managers.push(entry);
+    }
+    managers.extend(of_scale.into_iter().map(|mut entry| {
+        put(&mut entry, "apiVersion", api_version);
+        put(&mut entry, "fieldsV1", json!({"f:spec": {"f:replicas": {}}}));
+        entry
+    }));
+    managers
 }
 
 /// The object with the scale's number of replicas.

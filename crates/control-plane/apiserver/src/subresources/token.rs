@@ -10,6 +10,7 @@ use windlass_auth::authentication::{Bound, Grant};
 use windlass_machinery::names;
 use windlass_machinery::tree::{child, items, number, put, set, text};
 
+use crate::body::BodyKind;
 use crate::body::check_namespace;
 use crate::call::Call;
 use crate::outcome::Outcome;
@@ -22,7 +23,7 @@ const SECONDS_MAX: i64 = 1 << 32;
 
 pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
     let (request, tokens) = (call.request, &call.gate.tokens);
-    let mut object = call.body_as(&TOKEN_REQUEST)?;
+    let mut object = call.body_as(BodyKind::builtin(&TOKEN_REQUEST)?)?;
     check_namespace(&object, &request.namespace)?;
     let said = text(&object["metadata"], "name");
     if !said.is_empty() && said != request.name {

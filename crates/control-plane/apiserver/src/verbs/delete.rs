@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use windlass_admission::Operation;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::well_known::finalizer;
-use windlass_api::{Status, time};
+use windlass_api::{GroupResource, GroupVersionKind, Status, time};
 use windlass_client::{DeleteOptions, Encoding, Propagation, Request};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, items, number, put, remove, text};
@@ -19,7 +19,7 @@ use windlass_machinery::{Schema, decode, protobuf};
 use windlass_resources::Moment;
 use windlass_store::{CommitError, Expect, Item, Txn};
 
-use super::update::is_released;
+use super::update::{is_held, is_released};
 use crate::allocation;
 use crate::body::body_tree;
 use crate::call::Call;
@@ -30,7 +30,14 @@ use crate::storage::{commit_failure, tree};
 const ATTEMPTS: usize = 100;
 
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Outcome, Status> {
-    delete_object(call, &delete_options(call.request)?).await
+    let (options, strategy) = (delete_options(call.request)?, &call.served.resource.strategy);
+    if options.propagation_policy.is_none() && options.orphan_dependents.is_none() {
+        strategy.deletion_warning().into_iter().for_each(|warning| call.context.warn(warning));
+    }
+    if let Some(why) = strategy.refuses_deletion(&call.request.name) {
+        return Err(Status::forbidden(&call.served.resource.group_resource(), &call.request.name, why));
+    }
+    delete_object(call, &options).await
 }
 
 pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> Result<Outcome, Status> {
@@ -43,10 +50,15 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
         admit_deletion(call, &old, dry_run).await?;
         let moment = Moment { now: call.storage.clock.now() };
         let mut last = old.clone();
-        mark(&mut last, served, options, moment);
-        let gone = is_released(&last, served);
+        set_propagation(&mut last, served, options);
+        let gone = if served.resource.deletes_gracefully || is_held(&last, served) {
+            mark(&mut last, served, options, moment);
+            is_released(&last, served)
+        } else {
+            true
+        };
         if dry_run {
-            return Ok(answer(served, &current, gone));
+            return Ok(dry_answer(served, &current, last, gone));
         }
         match store_deletion(call, &current, &old, last, gone).await {
             Ok(item) => return Ok(answer(served, &item, gone)),
@@ -139,22 +151,25 @@ fn option_errors(options: &Value) -> Errors {
 
 fn check_preconditions(options: &DeleteOptions, old: &Value, current: &Item, call: &Call<'_>) -> Result<(), Status> {
     let Some(preconditions) = &options.preconditions else { return Ok(()) };
-    let refuse = |what: &str, wanted: &str, found: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(Status::conflict(&call.served.resource.group_resource(), &call.request.name, why))
-    };
+    let GroupVersionKind { group, kind, .. } = &call.served.resource.kind;
+    // Upstream puts the kind where the resource should be.
+    let (resource, name) = (GroupResource { group: group.clone(), resource: kind.clone() }, &call.request.name);
     let uid = text(&old["metadata"], "uid");
     if let Some(wanted) = preconditions.uid.as_deref().filter(|wanted| *wanted != uid) {
-        return refuse("UID", wanted, uid);
+        return Err(Status::deletion_uid_precondition(&resource, name, wanted, uid));
     }
     let version = current.revision.to_string();
     if let Some(wanted) = preconditions.resource_version.as_deref().filter(|wanted| *wanted != version) {
-        return refuse("ResourceVersion", wanted, &version);
+        let why = format!(
+            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({version}). \
+             The object might have been modified"
+        );
+        return Err(Status::conflict(&resource, name, why));
     }
     Ok(())
 }
 
-/// Marks the object as going: when, and what has to happen before.
+/// Marks the object as going, and when.
 fn mark(object: &mut Value, served: &Served, options: &DeleteOptions, moment: Moment) {
     let strategy = &served.resource.strategy;
     let grace = if served.resource.deletes_gracefully {
@@ -162,7 +177,6 @@ fn mark(object: &mut Value, served: &Served, options: &DeleteOptions, moment: Mo
     } else {
         0
     };
-    set_propagation(object, served, options);
     let metadata = child(object, "metadata");
     let already = metadata.get("deletionTimestamp").is_some();
     // A deletion that is under way can be made quicker, not slower.
@@ -208,6 +222,15 @@ fn set_propagation(object: &mut Value, served: &Served, options: &DeleteOptions)
     } else {
         put(metadata, "finalizers", finalizers);
     }
+}
+
+/// What a deletion would have answered.
+fn dry_answer(served: &Arc<Served>, item: &Arc<Item>, mut last: Value, gone: bool) -> Outcome {
+    if gone && !served.resource.strategy.returns_deleted() {
+        return answer(served, item, gone);
+    }
+    put(child(&mut last, "metadata"), "resourceVersion", item.revision.to_string());
+    Outcome::tree(served.resource.kind.clone(), last)
 }
 
 /// The object while it stays; a Status when it has gone.

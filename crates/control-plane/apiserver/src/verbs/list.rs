@@ -33,13 +33,15 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Listed, Status> {
     let (state, revision) = state_for(&storage.store, served, options, token.as_ref())?;
     let after = token.as_ref().map(|token| token.after.as_str());
     let range = Range { prefix: &selection.prefix, after };
+    // Whoever takes any version gets what is at hand, all of it.
+    let limit = if options.resource_version == Some(0) { 0 } else { options.limit };
     let page = match selection.only_key(served) {
         Some(key) => Page {
             items: state.get(&key).filter(|item| selection.matches(served, item)).cloned().into_iter().collect(),
             remaining: 0,
         },
-        None if selection.is_all() => Page::of(&state, &range, options.limit, |_| true),
-        None => Page::of(&state, &range, options.limit, |item| selection.matches(served, item)),
+        None if selection.is_all() => Page::of(&state, &range, limit, |_| true),
+        None => Page::of(&state, &range, limit, |item| selection.matches(served, item)),
     };
     let mut listed =
         Listed { served: served.clone(), revision, continue_token: String::new(), remaining: None, items: page.items };

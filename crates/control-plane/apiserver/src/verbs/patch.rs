@@ -3,17 +3,18 @@
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Path};
 use windlass_api::status::{Cause, Reason};
-use windlass_api::{Status, time};
+use windlass_api::{GroupVersionKind, Status, time};
 use windlass_client::PatchType;
-use windlass_machinery::managed::{self, ApplyError, Conflict};
+use windlass_machinery::managed::{self, ApplyError, Change, Conflict};
 use windlass_machinery::rfc6902::{self, JsonPatchError};
 use windlass_machinery::strategic::{self, PatchError};
-use windlass_machinery::tree::{put, remove, text};
+use windlass_machinery::tree::{child, put, remove, text};
 use windlass_machinery::{go, rfc7386, strict, yaml};
 use windlass_resources::SchemaRef;
 
 use super::create::create_object;
 use super::update::{change, check_names, no_name};
+use crate::body::{BodyKind, decode_patched, decode_tree};
 use crate::call::Call;
 use crate::outcome::Outcome;
 
@@ -21,42 +22,19 @@ pub(crate) async fn patch(call: &Call<'_>, patch_type: PatchType) -> Result<Outc
     if patch_type == PatchType::Apply {
         return apply(call).await;
     }
-    let Patch { patch, problems } = Patch::read(call, patch_type)?;
-    let schema = call.served.resource.schema;
-    change(call, |old| {
-        let mut old = old.clone();
-        if patch_type != PatchType::Strategic {
-            // These see the object as text, and so what it is.
-            put(&mut old, "kind", &*call.served.resource.kind.kind);
-            put(&mut old, "apiVersion", call.served.api_version.as_str());
-        }
-        let new = patched(patch_type, &patch, &old, schema)?;
-        let decoded = call.decode_patched(new, &problems);
-        let mut new = match decoded {
-            Ok(new) => new,
-            Err(why) => {
-                let shown = match patch_type {
-                    PatchType::Strategic => go::print(&patch),
-                    _ => patched(patch_type, &patch, &old, schema)?.to_string(),
-                };
-                let error = Error::invalid(&Path::new("patch"), shown, why);
-                return Err(Status::invalid("", "", "", &vec![error]));
-            }
-        };
-        check_names(&mut new, call)?;
-        Ok(new)
-    })
-    .await
+    let patch = Patch::read(call, patch_type)?;
+    change(call, |old| patch.applied(call, BodyKind::of(call.served), old)).await
 }
 
 /// A patch as the client sent it, and what a strict one would not have sent.
-struct Patch {
+pub(crate) struct Patch {
+    patch_type: PatchType,
     patch: Value,
     problems: Vec<String>,
 }
 
 impl Patch {
-    fn read(call: &Call<'_>, patch_type: PatchType) -> Result<Self, Status> {
+    pub(crate) fn read(call: &Call<'_>, patch_type: PatchType) -> Result<Self, Status> {
         let broken = || Status::bad_request("invalid JSON patch");
         let (patch, duplicates) = strict::parse(&call.request.body.bytes).map_err(|_| broken())?;
         let unknown = match patch_type {
@@ -74,50 +52,78 @@ impl Patch {
         match (patch_type, &patch) {
             (PatchType::Merge, Value::Null) => Err(Status::bad_request("Invalid JSON Patch")),
             (PatchType::Merge, other) if !other.is_object() => type_error("error decoding patch: "),
-            (PatchType::Strategic, Value::Null) => Ok(Self { patch: Value::Object(Map::new()), problems }),
+            (PatchType::Strategic, Value::Null) => Ok(Self { patch_type, patch: Value::Object(Map::new()), problems }),
             (PatchType::Strategic, other) if !other.is_object() => type_error(""),
-            _ => Ok(Self { patch, problems }),
+            _ => Ok(Self { patch_type, patch, problems }),
         }
+    }
+
+    /// The object `old`, patched. A result that is no object of the kind is a mistake of the patch.
+    pub(crate) fn applied(&self, call: &Call<'_>, of: BodyKind<'_>, old: &Value) -> Result<Value, Status> {
+        let mut old = old.clone();
+        if self.patch_type != PatchType::Strategic {
+            // These see the object as text, and so what it is.
+            put(&mut old, "kind", &*of.kind.kind);
+            put(&mut old, "apiVersion", of.kind.api_version());
+        }
+        let new = self.result(&old, of.schema)?;
+        let mut new = match decode_patched(call.context, of, new, &self.problems, &call.request.options) {
+            Ok(new) => new,
+            Err(why) => {
+                let shown = match self.patch_type {
+                    PatchType::Strategic => go::print(&self.patch),
+                    _ => self.result(&old, of.schema)?.to_string(),
+                };
+                let error = Error::invalid(&Path::new("patch"), shown, why);
+                return Err(Status::invalid("", "", "", &vec![error]));
+            }
+        };
+        check_names(&mut new, call)?;
+        Ok(new)
+    }
+
+    /// What the patch makes of an object, as it is. An apply is a strategic merge for what field management does not know.
+    fn result(&self, old: &Value, schema: SchemaRef) -> Result<Value, Status> {
+        let (mut new, patch) = (old.clone(), &self.patch);
+        match self.patch_type {
+            PatchType::Merge => rfc7386::merge(&mut new, patch),
+            PatchType::Json => {
+                rfc6902::apply(&mut new, patch).map_err(json_patch_failure)?;
+            }
+            PatchType::Strategic | PatchType::Apply => {
+                strategic::apply(schema.schema, schema.id, &mut new, patch).map_err(strategic_failure)?;
+                // What it is, nobody can change.
+                remove(&mut new, "kind");
+                remove(&mut new, "apiVersion");
+            }
+        }
+        Ok(new)
     }
 }
 
 /// Server-side apply: the body holds the fields that the manager wants to own, and nothing else.
 async fn apply(call: &Call<'_>) -> Result<Outcome, Status> {
-    let request = call.request;
-    let (configuration, problems) = read_configuration(call)?;
+    let of = BodyKind::of(call.served);
+    let configuration = Configuration::read(call, of)?;
     let now = time::rfc3339(call.storage.clock.now());
-    let force = request.options.force.unwrap_or(false);
-    let merged = |old: Option<&Value>| {
-        let merged = managed::apply(&call.ownership_change(&now), old, &configuration, force);
-        let mut object = call.decode_tree(merged.map_err(|error| apply_failure(call, &configuration, error))?)?;
-        check_names(&mut object, call)?;
-        Ok(object)
-    };
-    report_duplicates(call, &problems)?;
+    let ownership = call.ownership_change(&now);
+    configuration.report_duplicates(call)?;
     let absent = call.served.table.get(&call.key()).is_none();
     if absent && call.subresource.is_none() {
         call.authorize_creation()?;
-        return create_object(call, merged(None)?).await;
-    }
-    change(call, |old| merged(Some(old))).await
-}
-
-/// The object `old`, patched. An apply is a strategic merge for what field management does not know.
-pub(crate) fn patched(patch_type: PatchType, patch: &Value, old: &Value, schema: SchemaRef) -> Result<Value, Status> {
-    let mut new = old.clone();
-    match patch_type {
-        PatchType::Merge => rfc7386::merge(&mut new, patch),
-        PatchType::Json => {
-            rfc6902::apply(&mut new, patch).map_err(json_patch_failure)?;
+        let mut object = configuration.applied(call, of, &ownership, None)?;
+        let metadata = child(&mut object, "metadata");
+        let uid = text(metadata, "uid");
+        if !uid.is_empty() {
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            return Err(Status::conflict(&call.served.resource.group_resource(), &call.request.name, why));
         }
-        PatchType::Strategic | PatchType::Apply => {
-            strategic::apply(schema.schema, schema.id, &mut new, patch).map_err(strategic_failure)?;
-            // What it is, nobody can change.
-            remove(&mut new, "kind");
-            remove(&mut new, "apiVersion");
-        }
+        // Of what is not there, no version is meant.
+        remove(metadata, "resourceVersion");
+        return create_object(call, object).await;
     }
-    Ok(new)
+    change(call, |old| configuration.applied(call, of, &ownership, Some(old))).await
 }
 
 fn strategic_failure(error: PatchError) -> Status {
@@ -139,57 +145,87 @@ fn json_patch_failure(error: JsonPatchError) -> Status {
     }
 }
 
-/// The configuration, which must say what it is, and what a strict client would not have sent. It is not completed, since every field
-/// in it is a claim.
-fn read_configuration(call: &Call<'_>) -> Result<(Value, Vec<String>), Status> {
-    let document = yaml::parse(&call.request.body.bytes).map_err(|error| {
-        let why = error.0.strip_prefix("error converting YAML to JSON: ").unwrap_or(&error.0).to_owned();
-        Status::bad_request(format!("error encoding patch: {why}"))
-    })?;
-    let mut configuration = match document.value {
-        Value::Null => Value::Object(Map::new()),
-        Value::Object(map) => Value::Object(map),
-        other => {
-            let found = go::json_type(&other);
-            return Err(Status::bad_request(format!(
-                "error decoding patch: error unmarshaling JSON: while decoding JSON: \
-                 json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
-            )));
-        }
-    };
-    let kind = &call.served.resource.kind;
-    let (said_version, said_kind) = (text(&configuration, "apiVersion"), text(&configuration, "kind"));
-    if said_version != kind.api_version() || said_kind != kind.kind {
-        let version = if said_version.contains('/') { said_version.to_owned() } else { format!("/{said_version}") };
-        return Err(Status::bad_request(format!("invalid object type: {version}, Kind={said_kind}")));
-    }
-    // A name that is null is none.
-    if configuration.pointer("/metadata/name").is_some_and(Value::is_null) {
-        return Err(no_name(call));
-    }
-    remove(&mut configuration, "apiVersion");
-    remove(&mut configuration, "kind");
-    without_nulls(&mut configuration);
-    Ok((configuration, document.duplicates))
+/// A configuration to be applied.
+pub(crate) struct Configuration {
+    /// What the client has sent.
+    document: Value,
+    /// The fields that it lays claim to. They are not completed, since every one of them is a claim.
+    fields: Value,
+    /// What stands twice in it.
+    duplicates: Vec<String>,
 }
 
-/// Says or refuses what a strict client would not have sent.
-fn report_duplicates(call: &Call<'_>, duplicates: &[String]) -> Result<(), Status> {
-    if duplicates.is_empty() {
-        return Ok(());
-    }
-    match call.request.options.field_validation.as_str() {
-        "Ignore" => {}
-        "Strict" => {
-            let problem = duplicates.join("\n  ");
-            let text = format!(
-                "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  {problem}"
-            );
-            return Err(Status::bad_request(text));
+impl Configuration {
+    /// It must say what it is.
+    pub(crate) fn read(call: &Call<'_>, of: BodyKind<'_>) -> Result<Self, Status> {
+        let document = yaml::parse(&call.request.body.bytes).map_err(|error| {
+            let why = error.0.strip_prefix("error converting YAML to JSON: ").unwrap_or(&error.0).to_owned();
+            Status::bad_request(format!("error encoding patch: {why}"))
+        })?;
+        let configuration = match document.value {
+            Value::Null => Value::Object(Map::new()),
+            Value::Object(map) => Value::Object(map),
+            other => {
+                let found = go::json_type(&other);
+                return Err(Status::bad_request(format!(
+                    "error decoding patch: error unmarshaling JSON: while decoding JSON: \
+                 json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+                )));
+            }
+        };
+        let kind = of.kind;
+        let (said_version, said_kind) = (text(&configuration, "apiVersion"), text(&configuration, "kind"));
+        if said_version != kind.api_version() || said_kind != kind.kind {
+            let version = if said_version.contains('/') { said_version.to_owned() } else { format!("/{said_version}") };
+            return Err(Status::bad_request(format!("invalid object type: {version}, Kind={said_kind}")));
         }
-        _ => duplicates.iter().for_each(|duplicate| call.context.warn(duplicate.as_str())),
+        // A name that is null is none.
+        if configuration.pointer("/metadata/name").is_some_and(Value::is_null) {
+            return Err(no_name(call));
+        }
+        let mut fields = configuration.clone();
+        remove(&mut fields, "apiVersion");
+        remove(&mut fields, "kind");
+        without_nulls(&mut fields);
+        Ok(Self { document: configuration, fields, duplicates: document.duplicates })
     }
-    Ok(())
+
+    /// An object with the configuration in it, and the record of that.
+    pub(crate) fn applied(
+        &self,
+        call: &Call<'_>,
+        of: BodyKind<'_>,
+        ownership: &Change<'_>,
+        old: Option<&Value>,
+    ) -> Result<Value, Status> {
+        let options = &call.request.options;
+        let merged = managed::apply(ownership, old, &self.fields, options.force.unwrap_or(false));
+        let mut merged = merged.map_err(|error| apply_failure(of.kind, &self.fields, error))?;
+        managed::update_last_applied(ownership.manager, &mut merged, &self.document);
+        let mut object = decode_tree(call.context, of, merged, options)?;
+        check_names(&mut object, call)?;
+        Ok(object)
+    }
+
+    /// Says or refuses what a strict client would not have sent.
+    pub(crate) fn report_duplicates(&self, call: &Call<'_>) -> Result<(), Status> {
+        let duplicates = &self.duplicates;
+        if duplicates.is_empty() {
+            return Ok(());
+        }
+        match call.request.options.field_validation.as_str() {
+            "Ignore" => {}
+            "Strict" => {
+                let problem = duplicates.join("\n  ");
+                let text = format!(
+                    "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  {problem}"
+                );
+                return Err(Status::bad_request(text));
+            }
+            _ => duplicates.iter().for_each(|duplicate| call.context.warn(duplicate.as_str())),
+        }
+        Ok(())
+    }
 }
 
 fn without_nulls(value: &mut Value) {
@@ -203,14 +239,13 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-fn apply_failure(call: &Call<'_>, configuration: &Value, error: ApplyError) -> Status {
+fn apply_failure(kind: &GroupVersionKind, configuration: &Value, error: ApplyError) -> Status {
     match error {
         ApplyError::ManagedFields => Status::bad_request("metadata.managedFields must be nil"),
         ApplyError::Conflicts(conflicts) => conflict(&conflicts),
         ApplyError::Typed(problem) => {
             let metadata = &configuration["metadata"];
             let (namespace, name) = (text(metadata, "namespace"), text(metadata, "name"));
-            let kind = &call.served.resource.kind;
             let (group, version, kind) = (&kind.group, &kind.version, &kind.kind);
             let what = format!("{namespace}/{name}; {group}/{version}, Kind={kind}");
             Status::new(500, Reason::Unknown, format!("failed to create typed patch object ({what}): {problem}"))
@@ -227,9 +262,6 @@ fn conflict(conflicts: &[Conflict]) -> Status {
         }
         if conflict.operation == managed::Operation::Update {
             name.push_str(&format!(" using {}", conflict.api_version));
-            if !conflict.time.is_empty() {
-                name.push_str(&format!(" at {}", conflict.time));
-            }
         }
         name
     };

@@ -113,9 +113,13 @@ async fn store_change(
 pub(super) fn is_released(object: &Value, served: &Served) -> bool {
     let metadata = &object["metadata"];
     metadata.get("deletionTimestamp").is_some()
-        && items(metadata, "finalizers").next().is_none()
         && metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
-        && !served.resource.strategy.is_deletion_pending(object)
+        && !is_held(object, served)
+}
+
+/// Whether something has still to happen before an object may go.
+pub(super) fn is_held(object: &Value, served: &Served) -> bool {
+    items(&object["metadata"], "finalizers").next().is_some() || served.resource.strategy.is_deletion_pending(object)
 }
 
 /// The refusal of an object without a name.
@@ -126,7 +130,7 @@ pub(super) fn no_name(call: &Call<'_>) -> Status {
 }
 
 /// Name and namespace of the object must be those of the path; a namespace that is not given is.
-pub(super) fn check_names(object: &mut Value, call: &Call<'_>) -> Result<(), Status> {
+pub(crate) fn check_names(object: &mut Value, call: &Call<'_>) -> Result<(), Status> {
     let Call { served, request, .. } = call;
     let name = text(child(object, "metadata"), "name");
     if name.is_empty() {
@@ -155,8 +159,7 @@ fn check_versions(new: &Value, old: &Value, call: &Call<'_>) -> Result<bool, Sta
     let (uid, old_uid) = (text(metadata, "uid"), text(old_metadata, "uid"));
     // Of a patch, validation says that it cannot be changed.
     if request.verb == Verb::Update && !uid.is_empty() && uid != old_uid {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
-        return Err(Status::conflict(&group_resource, name, why));
+        return Err(Status::uid_precondition(&group_resource, name, uid, old_uid));
     }
     let version = text(metadata, "resourceVersion");
     let metadata_path = Path::new("metadata");

@@ -112,6 +112,13 @@ async fn constrained_impersonation() {
     allow_jane(&server, "any-group", json!([groups])).await;
     let masters = ["impersonate-user: joe", "impersonate-group: system:masters"];
     assert_eq!(list(&masters).await.0, StatusCode::FORBIDDEN);
+    // Not among others either: about four groups one question is asked, about all that there are.
+    let others = ["impersonate-group: a", "impersonate-group: b", "impersonate-group: c"];
+    let (_, refusal) = list(&[&masters[..], &others].concat()).await;
+    let expected = "impersonating the system:masters group is not allowed";
+    assert!(refusal["message"].as_str().unwrap().contains(expected), "{refusal}");
+    let (_, refusal) = list(&[&masters[..1], &others, &["impersonate-group: d"]].concat()).await;
+    assert!(refusal["message"].as_str().unwrap().contains("User \"joe\" cannot list"), "{refusal}");
     let (code, _) = read(server.send(Method::GET, MAPS, &["impersonate-group: g"], "").await).await;
     assert_eq!(code, StatusCode::BAD_REQUEST, "a group without a user");
 }
@@ -119,9 +126,7 @@ async fn constrained_impersonation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_token() {
     let server = TestServer::start().await;
-    let ask = |authorization: &'static str| {
-        server.send_as(Some(""), Method::GET, MAPS, std::slice::from_ref(Box::leak(Box::new(authorization))), "")
-    };
+    let ask = async |header: &str| server.send_as(Some(""), Method::GET, MAPS, &[header], "").await;
     for (header, code) in [
         ("authorization: Basic YTpi", StatusCode::FORBIDDEN),
         ("authorization: Bearer", StatusCode::FORBIDDEN),

@@ -77,7 +77,7 @@ async fn bad_requests_get_upstreams_answers() {
         (
             MAPS,
             r#"{"metadata":{"name":"a","resourceVersion":"1"}}"#,
-            400,
+            500,
             "resourceVersion should not be set on objects to be created",
         ),
         (

@@ -10,5 +10,5 @@ mod rule;
 
 pub use escalation::{describe, quoted, uncovered};
 pub use index::{BindingKey, Rbac, RoleKey, RoleRef, Subject};
-pub use reconcile::{Mending, mending};
+pub use reconcile::{Reconciliation, reconciliation};
 pub use rule::Rule;

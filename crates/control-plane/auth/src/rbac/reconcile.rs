@@ -9,7 +9,7 @@ use super::{Rule, uncovered};
 
 /// How an object comes to be what it should be.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Mending {
+pub enum Reconciliation {
     Nothing,
     /// By this merge patch.
     Patch(Value),
@@ -18,15 +18,15 @@ pub enum Mending {
 }
 
 /// Compares a role or a binding with the one that was made at first.
-pub fn mending(found: &Value, wanted: &Value) -> Mending {
+pub fn reconciliation(found: &Value, wanted: &Value) -> Reconciliation {
     // So an administrator keeps it as it is.
     if found["metadata"]["annotations"][annotation::RBAC_AUTOUPDATE] == "false" {
-        return Mending::Nothing;
+        return Reconciliation::Nothing;
     }
     let mut patch = Map::new();
     match wanted.get("roleRef") {
         Some(role) if ["apiGroup", "kind", "name"].iter().any(|field| role[*field] != found["roleRef"][*field]) => {
-            return Mending::Recreate;
+            return Reconciliation::Recreate;
         }
         Some(_) => {
             let fields = ["apiGroup", "kind", "name", "namespace"];
@@ -67,7 +67,7 @@ pub fn mending(found: &Value, wanted: &Value) -> Mending {
     if !metadata.is_empty() {
         patch.insert("metadata".to_owned(), Value::Object(metadata));
     }
-    if patch.is_empty() { Mending::Nothing } else { Mending::Patch(Value::Object(patch)) }
+    if patch.is_empty() { Reconciliation::Nothing } else { Reconciliation::Patch(Value::Object(patch)) }
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -103,21 +103,21 @@ mod tests {
         let rule = |verb: &str| json!({"verbs": [verb], "apiGroups": [""], "resources": ["pods"]});
         let selector = |value: &str| json!({"matchLabels": {"to": value}});
         let wanted = role(json!({"a": "1"}), json!([rule("get")]), Value::Null);
-        assert_eq!(mending(&wanted, &wanted), Mending::Nothing);
+        assert_eq!(reconciliation(&wanted, &wanted), Reconciliation::Nothing);
         let more = role(json!({"a": "other", "b": "2"}), json!([rule("get"), rule("list")]), Value::Null);
-        assert_eq!(mending(&more, &wanted), Mending::Nothing, "what was added or changed stays");
+        assert_eq!(reconciliation(&more, &wanted), Reconciliation::Nothing, "what was added or changed stays");
         let less = role(json!({"b": "2"}), json!([rule("list")]), json!({"clusterRoleSelectors": [selector("x")]}));
         let expected = json!({
             "metadata": {"labels": {"a": "1"}},
             "rules": [rule("list"), rule("get")],
             "aggregationRule": null,
         });
-        assert_eq!(mending(&less, &wanted), Mending::Patch(expected));
+        assert_eq!(reconciliation(&less, &wanted), Reconciliation::Patch(expected));
 
         let wanted = role(json!({}), Value::Null, json!({"clusterRoleSelectors": [selector("admin")]}));
         let found = role(json!({}), json!([rule("get")]), json!({"clusterRoleSelectors": [selector("mine")]}));
         let both = json!({"aggregationRule": {"clusterRoleSelectors": [selector("mine"), selector("admin")]}});
-        assert_eq!(mending(&found, &wanted), Mending::Patch(both));
+        assert_eq!(reconciliation(&found, &wanted), Reconciliation::Patch(both));
     }
 
     #[test]
@@ -128,12 +128,15 @@ mod tests {
             json!({"metadata": {"name": "b"}, "roleRef": role, "subjects": subjects})
         };
         let wanted = binding("view", json!([user("a")]));
-        let added = mending(&binding("view", json!([user("b")])), &wanted);
-        assert_eq!(added, Mending::Patch(json!({"subjects": [user("b"), user("a")]})));
-        assert_eq!(mending(&binding("view", Value::Null), &wanted), Mending::Patch(json!({"subjects": [user("a")]})));
-        assert_eq!(mending(&binding("cluster-admin", json!([user("a")])), &wanted), Mending::Recreate);
+        let added = reconciliation(&binding("view", json!([user("b")])), &wanted);
+        assert_eq!(added, Reconciliation::Patch(json!({"subjects": [user("b"), user("a")]})));
+        assert_eq!(
+            reconciliation(&binding("view", Value::Null), &wanted),
+            Reconciliation::Patch(json!({"subjects": [user("a")]}))
+        );
+        assert_eq!(reconciliation(&binding("cluster-admin", json!([user("a")])), &wanted), Reconciliation::Recreate);
         let mut kept = binding("cluster-admin", json!([]));
         kept["metadata"]["annotations"] = json!({annotation::RBAC_AUTOUPDATE: "false"});
-        assert_eq!(mending(&kept, &wanted), Mending::Nothing);
+        assert_eq!(reconciliation(&kept, &wanted), Reconciliation::Nothing);
     }
 }

@@ -1,10 +1,8 @@
 //! The cluster's own signers and what they sign. Pure. Source: upstream `pkg/apis/certificates/helpers.go` and
 //! `pkg/controller/certificates/signer`.
 
+use windlass_api::well_known::{group, user};
 use windlass_pki::CertificateRequest;
-
-const NODES: &str = "system:nodes";
-const NODE: &str = "system:node:";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signer {
@@ -58,8 +56,11 @@ fn forbidden(is: bool, why: &str) -> Result<(), String> {
 }
 
 fn of_node(wanted: &CertificateRequest) -> Result<(), String> {
-    forbidden(wanted.organizations != [NODES], "subject organization is not system:nodes")?;
-    forbidden(!wanted.common_name.starts_with(NODE), "subject common name does not begin with system:node:")
+    forbidden(wanted.organizations != [group::NODES], "subject organization is not system:nodes")?;
+    forbidden(
+        !wanted.common_name.starts_with(user::NODE_PREFIX),
+        "subject common name does not begin with system:node:",
+    )
 }
 
 fn other_names(wanted: &CertificateRequest) -> Result<(), String> {

@@ -110,11 +110,11 @@ impl Controller {
         claimant.claim(&self.pods, &PODS).await
     }
 
-    /// Patches a pod and waits until the cache shows it. A pod that has gone is no failure, be its name another's by now.
+    /// Patches a pod and waits until the cache shows it. A pod that is gone, or replaced by one of the same name, is no failure.
     async fn patch(&self, pod: &Meta, patch: &serde_json::Value) -> Result<(), Status> {
         match self.client.patch_as(PatchType::Strategic, &PODS, &pod.key(), OBJECT, patch).await {
             Ok(written) => self.pods.reached(written.revision).await,
-            Err(status) if status.is_not_found() || status.is_of_another() => {}
+            Err(status) if status.says_gone() => {}
             Err(status) => return Err(status),
         }
         Ok(())

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use windlass_api::Meta;
+use windlass_api::well_known::annotation;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -68,19 +69,16 @@ pub(super) struct VolumeStatus {
     pub message: String,
 }
 
-/// How the class was said before there was a field for it.
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
-
 impl Claim {
     pub(super) fn class(&self) -> &str {
-        let annotated = self.metadata.annotations.get(CLASS_ANNOTATION);
+        let annotated = self.metadata.annotations.get(annotation::STORAGE_CLASS);
         annotated.or(self.spec.storage_class_name.as_ref()).map_or("", String::as_str)
     }
 }
 
 impl Volume {
     pub(super) fn class(&self) -> &str {
-        self.metadata.annotations.get(CLASS_ANNOTATION).unwrap_or(&self.spec.storage_class_name)
+        self.metadata.annotations.get(annotation::STORAGE_CLASS).unwrap_or(&self.spec.storage_class_name)
     }
 
     /// Whether it is meant for this claim, by us or by whoever made it.

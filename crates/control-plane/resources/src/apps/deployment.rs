@@ -100,8 +100,7 @@ impl Strategy for Deployment {
     }
 
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
-        let of_name = name_warning(object).filter(|_| old.is_none());
-        of_name.into_iter().chain(warnings::of_template(object, old, "spec.template")).collect()
+        name_warning(object, old).into_iter().chain(warnings::of_template(object, old, "spec.template")).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

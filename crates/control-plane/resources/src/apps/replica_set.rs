@@ -21,7 +21,6 @@ pub(crate) fn resource() -> Resource {
         .categories(&["all"])
         .subresources(&[Subresource::Scale, Subresource::Status])
         .counts_generations()
-        .selectable(&[("status.replicas", "/status/replicas")])
         .columns(columns::list(&[
             "Name",
             "Desired:integer",
@@ -78,8 +77,7 @@ impl Strategy for ReplicaSet {
     }
 
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
-        let of_name = name_warning(object).filter(|_| old.is_none());
-        of_name.into_iter().chain(warnings::of_template(object, old, "spec.template")).collect()
+        name_warning(object, old).into_iter().chain(warnings::of_template(object, old, "spec.template")).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -150,8 +150,11 @@ pub(crate) fn validate_collisions(errors: &mut Errors, object: &Value, old: &Val
     }
 }
 
-/// The warning for names that pods cannot take over as they are.
-pub(crate) fn name_warning(object: &Value) -> Option<String> {
+/// The warning for a new object whose name pods cannot take over as it is.
+pub(crate) fn name_warning(object: &Value, old: Option<&Value>) -> Option<String> {
+    if old.is_some() {
+        return None;
+    }
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let mut problems = Errors::new();
     complain(&mut problems, &Path::new(""), name, names::dns1123_label(name));

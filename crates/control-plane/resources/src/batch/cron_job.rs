@@ -69,13 +69,12 @@ impl Strategy for CronJob {
     }
 
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
-        let of_name = name_warning(object).filter(|_| old.is_none());
         let of_job = spec_warnings(object, old, "spec.jobTemplate.spec");
         // A new one with a zone is refused.
         let has_zone = old.is_some() && word(object, "/spec/schedule").contains("TZ");
         let of_zone = "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see \
                        https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
-        of_name.into_iter().chain(of_job).chain(has_zone.then(|| of_zone.to_owned())).collect()
+        name_warning(object, old).into_iter().chain(of_job).chain(has_zone.then(|| of_zone.to_owned())).collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -91,8 +91,14 @@ impl Strategy for Job {
     }
 
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
-        let of_name = name_warning(object).filter(|_| old.is_none());
-        of_name.into_iter().chain(spec_warnings(object, old, "spec")).collect()
+        name_warning(object, old).into_iter().chain(spec_warnings(object, old, "spec")).collect()
+    }
+
+    fn deletion_warning(&self) -> Option<&'static str> {
+        Some(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set \
+             propagationPolicy=Orphan to suppress this warning",
+        )
     }
 
     fn orphans_by_default(&self) -> bool {

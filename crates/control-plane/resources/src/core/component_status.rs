@@ -11,6 +11,7 @@ pub(crate) fn resource() -> Resource {
     Resource::cluster("", "v1", "ComponentStatus", "componentstatuses")
         .short_names(&["cs"])
         .verbs(Verbs::ReadOnly)
+        .deprecated("v1 ComponentStatus is deprecated in v1.19+")
         .columns(columns::list(&["Name", "Status", "Message", "Error"]))
         .strategy(ComponentStatus)
 }
@@ -18,10 +19,6 @@ pub(crate) fn resource() -> Resource {
 struct ComponentStatus;
 
 impl Strategy for ComponentStatus {
-    fn warnings(&self, _object: &Value, _old: Option<&Value>) -> Vec<String> {
-        vec!["v1 ComponentStatus is deprecated in v1.19+".to_owned()]
-    }
-
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         let healthy = items(object, "conditions").find(|condition| text(condition, "type") == "Healthy");
         let status = healthy.map_or("Unknown", |c| if text(c, "status") == "True" { "Healthy" } else { "Unhealthy" });

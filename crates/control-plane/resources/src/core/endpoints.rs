@@ -18,6 +18,7 @@ pub(crate) fn resource() -> Resource {
     Resource::namespaced("", "v1", "Endpoints", "endpoints")
         .short_names(&["ep"])
         .creates_on_update()
+        .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
         .columns(columns::list(&["Name", "Endpoints", "Age"]))
         .strategy(Endpoints)
 }
@@ -41,10 +42,6 @@ impl Strategy for Endpoints {
                 set_text(port, "protocol", "TCP");
             }
         }
-    }
-
-    fn warnings(&self, _object: &Value, _old: Option<&Value>) -> Vec<String> {
-        vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
     }
 
     fn validate(&self, object: &Value) -> Errors {

@@ -3,19 +3,19 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use windlass_api::field::{Errors, Path, complaints};
+use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::names;
 use windlass_api::well_known::{finalizer, label, namespace};
 
 use crate::columns::{self, Column};
 use crate::first::{Beginnings, First};
 use crate::{Moment, Resource, Strategy, Subresource, Verbs, metadata};
-use windlass_machinery::tree::{child, items, keep, put, set_text, text};
+use windlass_machinery::tree::{child, items, keep, put, remove, set_text, text};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("", "v1", "Namespace", "namespaces")
         .short_names(&["ns"])
-        .verbs(Verbs::OneByOne)
+        .verbs(Verbs::AllButDeleteCollection)
         .subresources(&[Subresource::Finalize, Subresource::Status])
         .name_rule(names::dns1123_label)
         .selectable(&[("status.phase", "/status/phase")])
@@ -77,8 +77,21 @@ impl Strategy for Namespace {
             .collect()
     }
 
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let phase = text(&object["status"], "phase");
+        let is_going = object["metadata"].get("deletionTimestamp").is_some();
+        let (expected, when) = if is_going { ("Terminating", "is not empty") } else { ("Active", "is empty") };
+        if phase == expected {
+            return Errors::new();
+        }
+        let detail = format!("may only be '{expected}' if `deletionTimestamp` {when}");
+        vec![Error::invalid(&Path::new("status").child("Phase"), phase, detail)]
+    }
+
     fn begin_deletion(&self, object: &mut Value) {
         put(child(object, "status"), "phase", "Terminating");
+        // Nobody waits here for processes to end.
+        remove(child(object, "metadata"), "deletionGracePeriodSeconds");
     }
 
     fn is_deletion_pending(&self, object: &Value) -> bool {

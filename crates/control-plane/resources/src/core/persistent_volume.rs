@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::{Errors, Path};
 use windlass_api::time;
+use windlass_api::well_known::annotation;
 use windlass_machinery::tree::{child, items, keep, put, set, set_text, text};
 
 use super::persistent_volume_validation::{validate_volume_spec, validate_volume_update};
@@ -12,9 +13,6 @@ use super::pod_spec::warnings;
 use crate::columns::{self, word};
 use crate::quantities::round_up;
 use crate::{Moment, Resource, Strategy, Subresource};
-
-/// Where the class of a claim or volume stood before it was a field.
-pub(super) const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("", "v1", "PersistentVolume", "persistentvolumes")
@@ -124,7 +122,7 @@ pub(super) fn phase(object: &Value) -> &str {
 
 /// The storage class of a claim or volume.
 pub(super) fn class(object: &Value) -> &str {
-    let annotation = object.pointer("/metadata/annotations").map_or("", |a| text(a, CLASS_ANNOTATION));
+    let annotation = object.pointer("/metadata/annotations").map_or("", |a| text(a, annotation::STORAGE_CLASS));
     if annotation.is_empty() { word(object, "/spec/storageClassName") } else { annotation }
 }
 

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
+use windlass_api::well_known::annotation;
 use windlass_api::{Quantity, names};
 use windlass_machinery::tree::{child, keep, put, remove, set_text, text};
 
-use super::persistent_volume::{CLASS_ANNOTATION, access_modes, class, or_unset, phase};
+use super::persistent_volume::{access_modes, class, or_unset, phase};
 use super::pod_spec::set_claim_spec_defaults;
 use super::pod_spec::validation::resources::validate_quantity;
 use super::pod_spec::validation::validate_claim_spec;
@@ -56,11 +57,9 @@ impl Strategy for PersistentVolumeClaim {
     }
 
     fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        let annotation = "volume.beta.kubernetes.io/storage-class";
-        let of_annotation = object["metadata"]["annotations"].get(annotation).map(|_| {
-            format!(
-                "metadata.annotations[{annotation}]: deprecated since v1.8; use \"storageClassName\" attribute instead"
-            )
+        let key = annotation::STORAGE_CLASS;
+        let of_annotation = object["metadata"]["annotations"].get(key).map(|_| {
+            format!("metadata.annotations[{key}]: deprecated since v1.8; use \"storageClassName\" attribute instead")
         });
         of_annotation.into_iter().chain(warnings::of_claim(&object["spec"], "spec")).collect()
     }
@@ -116,7 +115,11 @@ fn validate_change(errors: &mut Errors, object: &Value, old: &Value) {
     let path = Path::new("spec");
     let (mut spec, old_spec) = (object["spec"].clone(), &old["spec"]);
     let annotation = |object: &Value| {
-        object.pointer("/metadata/annotations").and_then(|a| a.get(CLASS_ANNOTATION)).cloned().unwrap_or_default()
+        object
+            .pointer("/metadata/annotations")
+            .and_then(|a| a.get(annotation::STORAGE_CLASS))
+            .cloned()
+            .unwrap_or_default()
     };
     let (new_class, old_class) = (annotation(object), annotation(old));
     // The class may move from the annotation into the field.
@@ -128,7 +131,7 @@ fn validate_change(errors: &mut Errors, object: &Value, old: &Value) {
     } else if new_class != old_class {
         let metadata = Path::new("metadata");
         let annotations = metadata.child("annotations");
-        errors.push(Error::invalid(&annotations.key(CLASS_ANNOTATION), new_class, "field is immutable"));
+        errors.push(Error::invalid(&annotations.key(annotation::STORAGE_CLASS), new_class, "field is immutable"));
     }
     let was_classless = at(old_spec, "storageClassName").is_none() && old_class.is_null();
     if !moves && was_classless && at(&spec, "storageClassName").is_some() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use windlass_api::field::Errors;
 use windlass_api::names;
 use windlass_api::well_known::namespace;
-use windlass_machinery::tree::{child, items, items_mut, number, put, remove, set, set_text, text};
+use windlass_machinery::tree::{child, items, items_mut, keep, number, put, remove, set, set_text, text};
 
 use super::service_allocation::ServiceAllocation;
 use super::service_validation::{self, is_external};
@@ -81,6 +81,7 @@ impl Strategy for Service {
     }
 
     fn prepare_update(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        agree_on_addresses(child(object, "spec"), &old["spec"]);
         drop_what_the_type_has_not(object, old);
     }
 
@@ -129,6 +130,23 @@ impl Strategy for Service {
     }
 }
 
+/// Clients that know only one of `clusterIP` and `clusterIPs` change only that one: the other follows.
+fn agree_on_addresses(spec: &mut Value, old: &Value) {
+    let (address, before) = (text(spec, "clusterIP").to_owned(), text(old, "clusterIP"));
+    let (list, list_before): (Vec<&Value>, Vec<&Value>) =
+        (items(spec, "clusterIPs").collect(), items(old, "clusterIPs").collect());
+    let is_same = list == list_before;
+    if address == before {
+        if list.is_empty() && !is_same {
+            keep(spec, old, "clusterIPs");
+        }
+    } else if is_same && address.is_empty() {
+        remove(spec, "clusterIPs");
+    } else if is_same {
+        put(spec, "clusterIPs", json!([address]));
+    }
+}
+
 /// When a Service changes its type, what the server had filled in for the old one goes, if the client has left it as it was;
 /// what the client did change stays, for validation to complain of.
 fn drop_what_the_type_has_not(object: &mut Value, old: &Value) {
@@ -143,7 +161,7 @@ fn drop_what_the_type_has_not(object: &mut Value, old: &Value) {
             remove(spec, "clusterIP");
             remove(spec, "clusterIPs");
         }
-        for field in ["ipFamilies", "ipFamilyPolicy"] {
+        for field in ["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
             if same(spec, field) {
                 remove(spec, field);
             }
@@ -237,6 +255,25 @@ mod tests {
         new["spec"]["type"] = json!("ExternalName");
         drop_what_the_type_has_not(&mut new, &old);
         assert_eq!(new["spec"], json!({"type": "ExternalName", "ports": [{"port": 80}]}));
+    }
+
+    #[test]
+    fn one_address_and_the_list_of_them() {
+        let old = json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"]});
+        for (new, expected) in [
+            (json!({"clusterIP": "", "clusterIPs": ["10.0.0.1"]}), json!({"clusterIP": ""})),
+            (json!({"clusterIPs": ["10.0.0.1"]}), json!({})),
+            (json!({"clusterIP": "10.0.0.1"}), old.clone()),
+            (
+                json!({"clusterIP": "None", "clusterIPs": ["10.0.0.1"]}),
+                json!({"clusterIP": "None", "clusterIPs": ["None"]}),
+            ),
+            (json!({}), json!({})),
+        ] {
+            let mut spec = new;
+            agree_on_addresses(&mut spec, &old);
+            assert_eq!(spec, expected);
+        }
     }
 
     #[test]

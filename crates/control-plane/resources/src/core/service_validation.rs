@@ -40,6 +40,9 @@ pub(super) fn warnings(service: &Value) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if text(spec, "trafficDistribution") == "PreferClose" {
+        all.push(r#"spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone""#.to_owned());
+    }
     if !matches!(text(spec, "clusterIP"), "" | "None") {
         all.extend(addresses("clusterIPs"));
     }

@@ -7,7 +7,7 @@ use windlass_machinery::tree::{child, items, number, put, text};
 
 use super::validation::{validate_conditions, validate_flow_schema};
 use crate::columns::{self, count, or_none, word};
-use crate::{Resource, Strategy, Subresource};
+use crate::{Moment, Resource, Strategy, Subresource, metadata};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas")
@@ -32,6 +32,10 @@ impl Strategy for FlowSchema {
         if number(spec, "matchingPrecedence") == 0 {
             put(spec, "matchingPrecedence", 1000);
         }
+    }
+
+    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        metadata::reset_for_status(object, old);
     }
 
     fn validate(&self, object: &Value) -> Errors {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use windlass_api::Status;
+use windlass_api::status::Reason;
 use windlass_machinery::tree::{child, put, remove, text};
 
 use super::{AFTER_ADMISSION, Checkpoints, Write, deduplicate_owners};
@@ -39,8 +40,9 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
 /// published manifests name one.
 fn place(object: &mut Value, write: Write<'_>) -> Result<(), Status> {
     let metadata = child(object, "metadata");
-    if !text(metadata, "resourceVersion").is_empty() {
-        return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
+    if !matches!(text(metadata, "resourceVersion"), "" | "0") {
+        let text = "resourceVersion should not be set on objects to be created";
+        return Err(Status::new(500, Reason::Unknown, text));
     }
     if !write.resource.is_namespaced() {
         remove(metadata, "namespace");

@@ -59,8 +59,9 @@ impl Strategy for Ingress {
         errors
     }
 
-    fn warnings(&self, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        let annotated = object.pointer("/metadata/annotations").is_some_and(|a| a.get(CLASS_ANNOTATION).is_some());
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let annotated =
+            old.is_none() && object.pointer("/metadata/annotations").is_some_and(|a| a.get(CLASS_ANNOTATION).is_some());
         let named = object.pointer("/spec/ingressClassName").is_some_and(Value::is_string);
         match annotated && !named {
             true => vec![format!(

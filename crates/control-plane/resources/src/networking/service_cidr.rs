@@ -8,7 +8,7 @@ use windlass_machinery::tree::items;
 use crate::columns;
 use crate::first::{Beginnings, First};
 use crate::rules::{IMMUTABLE, texts};
-use crate::{Resource, Strategy, Subresource, rules};
+use crate::{Moment, Resource, Strategy, Subresource, metadata, rules};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs")
@@ -26,6 +26,10 @@ impl Strategy for ServiceCidr {
         let ready = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "",
             "message": "Kubernetes default Service CIDR is ready", "lastTransitionTime": windlass_api::time::rfc3339(beginnings.now)}]});
         vec![First { object, status: Some(ready), follows: &[] }]
+    }
+
+    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
+        metadata::reset_for_status(object, old);
     }
 
     fn validate(&self, object: &Value) -> Errors {

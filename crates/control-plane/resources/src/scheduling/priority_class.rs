@@ -69,6 +69,11 @@ impl Strategy for PriorityClass {
         errors
     }
 
+    fn refuses_deletion(&self, name: &str) -> Option<&'static str> {
+        let is_known = OF_THE_SYSTEM.iter().any(|(known, ..)| *known == name);
+        is_known.then_some("this is a system priority class and cannot be deleted")
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![
             columns::name(object),

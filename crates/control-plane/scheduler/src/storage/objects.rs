@@ -6,14 +6,13 @@ use serde::Deserialize;
 use windlass_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use windlass_api::labels::Selector;
 use windlass_api::node_selector::NodeSelector;
+use windlass_api::well_known::annotation;
 use windlass_api::{Meta, ObjectKey, Quantity};
 
 use crate::object::Labels;
 
 pub(crate) const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
-/// Before there was a field for it.
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// A PersistentVolumeClaim.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +78,7 @@ impl From<RawClaim> for Claim {
         let annotation = |name: &str| metadata.annotations.get(name).cloned();
         Self {
             bound: !spec.volume_name.is_empty() && annotation(BIND_COMPLETED).is_some(),
-            class: annotation(CLASS_ANNOTATION).or(spec.storage_class_name).unwrap_or_default(),
+            class: annotation(annotation::STORAGE_CLASS).or(spec.storage_class_name).unwrap_or_default(),
             selected_node: annotation(SELECTED_NODE),
             lost: status.phase == "Lost",
             terminating: metadata.is_deleting(),
@@ -157,7 +156,7 @@ struct RawCsi {
 impl From<RawVolume> for Volume {
     fn from(raw: RawVolume) -> Self {
         let RawVolume { metadata, spec, status } = raw;
-        let annotation = metadata.annotations.get(CLASS_ANNOTATION).cloned();
+        let annotation = metadata.annotations.get(annotation::STORAGE_CLASS).cloned();
         Self {
             terminating: metadata.is_deleting(),
             name: metadata.name,

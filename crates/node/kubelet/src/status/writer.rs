@@ -129,7 +129,7 @@ impl StatusWriter {
             let options = DeleteOptions::of_uid(current.uid()).grace_seconds(0);
             match self.client.delete(&PODS, &key, &options).await {
                 Ok(_) => tracing::debug!(pod = key.name, namespace = key.namespace, "pod fully terminated and removed"),
-                Err(status) if status.is_not_found() || status.is_of_another() => {}
+                Err(status) if status.says_gone() => {}
                 Err(status) => return Err(status),
             }
             return Ok(Outcome::Again(LOOK_AGAIN));
@@ -153,7 +153,7 @@ impl StatusWriter {
                 Ok(false)
             }
             // Another pod has the name now; the informer will say so.
-            Err(status) if status.is_of_another() => Ok(false),
+            Err(status) if status.is_of_other_uid() => Ok(false),
             Err(status) => Err(status),
         }
     }

@@ -1,6 +1,7 @@
 //! Server-side apply: what was applied is there, and applying it again changes nothing.
 
 use serde_json::Value;
+use windlass_machinery::managed::ApplyError;
 use windlass_machinery::schema::Schema;
 use windlass_machinery::{decode, managed};
 
@@ -28,7 +29,12 @@ pub(super) fn run(input: &[u8]) {
         reset: &[],
     };
     let applied = bounded(input.len(), || managed::apply(&change("one"), Some(&old.value), &wanted.value, true));
-    let new = applied.expect("a forced apply has no conflicts");
+    let new = match applied {
+        Ok(new) => new,
+        // An item that stands twice claims the same as the other.
+        Err(ApplyError::Typed(_)) => return,
+        Err(error) => panic!("a forced apply has no conflicts: {error:?}"),
+    };
     assert!(levels(&new) <= decode::DEPTH_MAX, "the result has {} levels", levels(&new));
     let new = decode::from_value(schema, id, new).expect("the result is an object").value;
     survives(id, &new);

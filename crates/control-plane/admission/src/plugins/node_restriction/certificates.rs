@@ -1,5 +1,6 @@
 //! Requests for certificates: a kubelet asks for its own, and for those of pods that are bound to it.
 
+use windlass_api::well_known::user;
 use windlass_auth::Attributes;
 use windlass_machinery::tree::{items, text};
 
@@ -18,7 +19,7 @@ pub(super) fn check(review: &Review<'_>, node: &str) -> Verdict {
         return Ok(());
     }
     let wanted = requested_certificate(request).ok_or("unable to parse csr")?;
-    let expected = format!("system:node:{node}");
+    let expected = user::of_node(node);
     if wanted.common_name == expected { Ok(()) } else { Err(format!("can only create a node CSR with CN={expected}")) }
 }
 

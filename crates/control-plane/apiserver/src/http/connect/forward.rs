@@ -17,12 +17,13 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use windlass_api::Status;
 use windlass_api::status::Reason;
-use windlass_api::well_known::group;
+use windlass_api::well_known::{group, user};
 use windlass_http::dial::{self, DialError, Stream};
 use windlass_http::exchange::ExchangeError;
 use windlass_http::header;
 use windlass_pki::client_identity;
 
+use crate::http::identity::remove_token_protocol;
 use crate::http::path::ResourcePath;
 use crate::http::response::{Body, full};
 use crate::outgoing::Permit;
@@ -129,7 +130,7 @@ async fn connect(server: &Server, target: &Target) -> Result<Stream, Status> {
 fn is_kubelet_of(node: &str, chain: Option<&[CertificateDer<'_>]>) -> bool {
     let identity = chain.and_then(<[_]>::first).and_then(|first| client_identity(first).ok().flatten());
     identity.is_some_and(|identity| {
-        identity.name == format!("system:node:{node}") && identity.groups.iter().any(|group| group == group::NODES)
+        identity.name == user::of_node(node) && identity.groups.iter().any(|group| group == group::NODES)
     })
 }
 
@@ -211,6 +212,7 @@ fn outgoing(
 /// Takes off the client's credentials, and whom it says to be or to act as: they were for us.
 fn remove_identity(headers: &mut HeaderMap) {
     headers.remove(http::header::AUTHORIZATION);
+    remove_token_protocol(headers);
     let of_identity =
         |name: &&HeaderName| name.as_str().starts_with("impersonate-") || name.as_str().starts_with("x-remote-");
     let names: Vec<HeaderName> = headers.keys().filter(of_identity).cloned().collect();

@@ -2,31 +2,23 @@
 //!
 //! Source: upstream `pkg/api/pod/warnings.go`.
 
+mod found;
+mod node_labels;
 mod paths;
+mod volumes;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
-use windlass_api::{Quantity, names};
 use windlass_machinery::tree::{items, number, text};
 
+use self::found::Found;
+use self::node_labels::of_node_selector_term;
+pub(crate) use self::node_labels::old_label;
+use self::volumes::{fraction, of_pod_volume};
+pub(crate) use self::volumes::{of_claim, of_volume};
 use super::preparation::{APP_ARMOR_PREFIX, app_armor_profile};
 use crate::address;
-
-/// Labels of nodes that should be used no longer, and what is to be said of them.
-const OLD_LABELS: [(&str, &str); 8] = [
-    ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
-    ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
-    (
-        "failure-domain.beta.kubernetes.io/region",
-        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
-    ),
-    ("failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"),
-    ("beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"),
-    ("app.kubernetes.io/created-by", "deprecated since v1.9"),
-    ("scheduler.alpha.kubernetes.io/preferAvoidPods", "deprecated since v1.22; use Taints and Tolerations instead"),
-    ("node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead"),
-];
 
 const OLD_ANNOTATIONS: [(&str, &str); 3] = [
     (
@@ -35,18 +27,6 @@ const OLD_ANNOTATIONS: [(&str, &str); 3] = [
     ),
     ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
     ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
-];
-
-const OLD_VOLUMES: [(&str, &str); 9] = [
-    ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
-    ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
-    ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
-    ("flocker", "deprecated in v1.22, non-functional in v1.25+"),
-    ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
-    ("quobyte", "deprecated in v1.22, non-functional in v1.25+"),
-    ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
-    ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
-    ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
 ];
 
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -67,52 +47,8 @@ pub(crate) fn of_template(object: &Value, old: Option<&Value>, path: &str) -> Ve
     object.pointer(&pointer).map(|template| Warnings::of(template, path)).unwrap_or_default()
 }
 
-/// Of a PersistentVolume.
-pub(crate) fn of_volume(volume: &Value) -> Vec<String> {
-    let (mut found, spec) = (Vec::new(), &volume["spec"]);
-    for (key, since, field) in [
-        ("volume.beta.kubernetes.io/storage-class", "v1.8", "storageClassName"),
-        ("volume.beta.kubernetes.io/mount-options", "v1.31", "mountOptions"),
-    ] {
-        if volume["metadata"]["annotations"].get(key).is_some() {
-            let what = format!("deprecated since {since}; use {field:?} attribute instead");
-            found.push(format!("metadata.annotations[{key}]: {what}"));
-        }
-    }
-    if text(spec, "persistentVolumeReclaimPolicy") == "Recycle" {
-        let what = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
-        found.push(format!("spec.persistentVolumeReclaimPolicy: {what}"));
-    }
-    let mut of_pod = Warnings { pod: volume, spec, prefix: String::new(), found };
-    for (index, term) in items(&spec["nodeAffinity"]["required"], "nodeSelectorTerms").enumerate() {
-        of_pod.node_selector_term(term, &format!("spec.nodeAffinity.required.nodeSelectorTerms[{index}]"), false);
-    }
-    of_pod.old_volumes(spec, "spec", &["cephfs", "photonPersistentDisk", "scaleIO", "storageos", "glusterfs", "rbd"]);
-    of_pod.found
-}
-
-/// Of the specification of a claim: what it asks for, and what it may get at most.
-pub(crate) fn of_claim(spec: &Value, path: &str) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for list in ["requests", "limits"] {
-        fraction(&mut warnings, &spec["resources"][list], "storage", &format!("{path}.resources.{list}"));
-    }
-    warnings
-}
-
-/// Says that there are no parts of bytes.
-fn fraction(warnings: &mut Vec<String>, list: &Value, resource: &str, path: &str) {
-    let Some(Ok(quantity)) = list.get(resource).and_then(Value::as_str).map(str::parse::<Quantity>) else { return };
-    if quantity.milli() % 1000 != 0 {
-        let value = text(list, resource);
-        warnings.push(format!("{path}[{resource}]: fractional byte value {value:?} is invalid, must be an integer"));
-    }
-}
-
-/// What is to be said of a label of nodes.
-pub(crate) fn old_label(key: &str) -> Option<&'static str> {
-    OLD_LABELS.iter().find(|(label, _)| *label == key).map(|(_, what)| *what)
-}
+/// Each port and each file is compared with so many before it. With all of them, a pod could keep a core busy.
+const COMPARED_MAX: usize = 1000;
 
 /// What stands at a place and is not null.
 fn set<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
@@ -125,13 +61,13 @@ struct Warnings<'a> {
     spec: &'a Value,
     /// `spec.template.`, nothing for a pod.
     prefix: String,
-    found: Vec<String>,
+    found: Found,
 }
 
 impl<'a> Warnings<'a> {
     fn of(pod: &'a Value, path: &str) -> Vec<String> {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-        let mut warnings = Self { pod, spec: &pod["spec"], prefix, found: Vec::new() };
+        let mut warnings = Self { pod, spec: &pod["spec"], prefix, found: Found::default() };
         warnings.labels();
         warnings.annotations();
         warnings.volumes();
@@ -141,11 +77,13 @@ impl<'a> Warnings<'a> {
         warnings.grace_period();
         warnings.affinity();
         warnings.addresses();
-        warnings.found
+        warnings.found.0
     }
 
     fn say(&mut self, path: &str, what: impl std::fmt::Display) {
-        self.found.push(format!("{}{path}: {what}", self.prefix));
+        if !self.found.is_full() {
+            self.found.say(format!("{}{path}: {what}", self.prefix));
+        }
     }
 
     fn annotation(&self, key: &str) -> Option<&'a str> {
@@ -160,15 +98,16 @@ impl<'a> Warnings<'a> {
                 self.say(&format!("spec.nodeSelector[{key}]"), what);
             }
         }
-        let (affinity, path) = (&spec["affinity"]["nodeAffinity"], "spec.affinity.nodeAffinity");
+        let affinity = &spec["affinity"]["nodeAffinity"];
+        let path = format!("{}spec.affinity.nodeAffinity", self.prefix);
         let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"];
         for (index, term) in items(required, "nodeSelectorTerms").enumerate() {
             let path = format!("{path}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[{index}]");
-            self.node_selector_term(term, &path, false);
+            of_node_selector_term(&mut self.found, term, &path, false);
         }
         for (index, term) in items(affinity, "preferredDuringSchedulingIgnoredDuringExecution").enumerate() {
             let path = format!("{path}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference");
-            self.node_selector_term(&term["preference"], &path, true);
+            of_node_selector_term(&mut self.found, &term["preference"], &path, true);
         }
         for (index, constraint) in items(spec, "topologySpreadConstraints").enumerate() {
             let path = format!("spec.topologySpreadConstraints[{index}]");
@@ -177,21 +116,6 @@ impl<'a> Warnings<'a> {
                 self.say(&format!("{path}.topologyKey"), format_args!("{key} is {what}"));
             }
             self.selector(constraint, &path);
-        }
-    }
-
-    fn node_selector_term(&mut self, term: &Value, path: &str, checks_values: bool) {
-        for (index, expression) in items(term, "matchExpressions").enumerate() {
-            let (key, path) = (text(expression, "key"), format!("{path}.matchExpressions[{index}]"));
-            if let Some(what) = old_label(key) {
-                self.say(&format!("{path}.key"), format_args!("{key} is {what}"));
-            }
-            let values = items(expression, "values").filter_map(Value::as_str).enumerate();
-            for (index, value) in values.filter(|_| checks_values) {
-                for problem in names::label_value(value) {
-                    self.say(&format!("{path}.values[{index}]"), format_args!("{value} is invalid, {problem}"));
-                }
-            }
         }
     }
 
@@ -212,39 +136,22 @@ impl<'a> Warnings<'a> {
 
     fn volumes(&mut self) {
         for (index, volume) in items(self.spec, "volumes").enumerate() {
-            let path = format!("spec.volumes[{index}]");
-            self.old_volumes(volume, &path, &OLD_VOLUMES.map(|(kind, _)| kind));
-            if let Some(claim) = volume.pointer("/ephemeral/volumeClaimTemplate/spec") {
-                let path = format!("{}{path}.ephemeral.volumeClaimTemplate.spec", self.prefix);
-                self.found.extend(of_claim(claim, &path));
-            }
+            of_pod_volume(&mut self.found, volume, &format!("{}spec.volumes[{index}]", self.prefix));
         }
         for volume in items(self.spec, "volumes") {
-            self.found.extend(paths::overlaps(volume));
-        }
-    }
-
-    /// Kinds of volumes that should be used no longer.
-    fn old_volumes(&mut self, volume: &Value, path: &str, kinds: &[&str]) {
-        for (kind, what) in kinds.iter().filter_map(|kind| OLD_VOLUMES.iter().find(|(old, _)| old == kind)) {
-            if volume.get(*kind).is_some_and(Value::is_object) {
-                // The Go structure has another name for it than JSON.
-                let name = if *kind == "storageos" { "storageOS" } else { kind };
-                self.say(&format!("{path}.{name}"), what);
-            }
+            paths::overlaps(&mut self.found, volume);
         }
     }
 
     /// Entries that stand twice, or say nothing.
     fn lists(&mut self) {
         for (list, field, what) in [("hostAliases", "ip", "ip"), ("imagePullSecrets", "name", "name")] {
-            let mut known = Vec::new();
+            let mut known = HashSet::new();
             for (index, item) in items(self.spec, list).enumerate() {
                 let value = text(item, field);
-                if known.contains(&value) {
+                if !known.insert(value) {
                     self.say(&format!("spec.{list}[{index}].{field}"), format_args!("duplicate {what} {value:?}"));
                 }
-                known.push(value);
             }
         }
         for (index, secret) in items(self.spec, "imagePullSecrets").enumerate() {
@@ -306,17 +213,16 @@ impl<'a> Warnings<'a> {
 
     /// Variables that hide one before them without making use of it.
     fn environment(&mut self, container: &Value, path: &str) {
-        let mut known = Vec::new();
+        let mut known = HashSet::new();
         for (index, variable) in items(container, "env").enumerate() {
             let name = text(variable, "name");
             let (value, reference) = (text(variable, "value"), format!("$({name})"));
             let makes_use = value != reference && value.contains(&reference);
             let is_from = variable.get("valueFrom").is_some_and(Value::is_object);
-            if known.contains(&name) && (is_from || !makes_use) {
+            if !known.insert(name) && (is_from || !makes_use) {
                 let what = format!("hides previous definition of {name:?}, which may be dropped when using apply");
                 self.say(&format!("{path}.env[{index}]"), what);
             }
-            known.push(name);
         }
     }
 
@@ -332,7 +238,7 @@ impl<'a> Warnings<'a> {
                     self.say(&path, format_args!("hostIP set without hostPort: {}", port_in_go(port)));
                 }
                 let others = known.entry((number(port, "containerPort"), text(port, "protocol"))).or_default();
-                for (other_path, other) in others.iter() {
+                for (other_path, other) in others.iter().rev().take(COMPARED_MAX).rev() {
                     let (other_host, other_address) = (number(other, "hostPort"), text(other, "hostIP"));
                     let what = if (host, address) == (other_host, other_address) {
                         "duplicate"
@@ -344,7 +250,10 @@ impl<'a> Warnings<'a> {
                         continue;
                     };
                     let other = format!("{}{other_path}", self.prefix);
-                    self.found.push(format!("{}{path}: {what} port definition with {other}", self.prefix));
+                    self.say(&path, format_args!("{what} port definition with {other}"));
+                    if self.found.is_full() {
+                        break;
+                    }
                 }
                 others.push((path.clone(), port));
                 let name = text(port, "name");
@@ -410,6 +319,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resource::WARNINGS_MAX;
 
     #[test]
     fn of_pods() {
@@ -481,6 +391,22 @@ mod tests {
             let said = of_pod(&pod).join("\n");
             assert_eq!(said, expected.unwrap_or_default(), "{pod}");
         }
+    }
+
+    /// As many faults as fit into a body neither fill the memory nor keep a core busy.
+    #[test]
+    fn pods_of_many_faults() {
+        let many = |item: Value| Value::Array(vec![item; 100_000]);
+        for pod in [
+            json!({"spec": {"containers": [{"ports": many(json!({"containerPort": 80}))}]}}),
+            json!({"spec": {"containers": [{"env": many(json!({"name": "A"}))}]}}),
+            json!({"spec": {"hostAliases": many(json!({"ip": "x"}))}}),
+            json!({"spec": {"volumes": [{"name": "v", "configMap": {"items": many(json!({"path": "p"}))}}]}}),
+        ] {
+            assert_eq!(of_pod(&pod).len(), WARNINGS_MAX);
+        }
+        let ports: Vec<Value> = (1..50_000).map(|port| json!({"containerPort": 80, "hostPort": port})).collect();
+        assert!(of_pod(&json!({"spec": {"containers": [{"ports": ports}]}})).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use windlass_machinery::tree::{items, text};
 
-use super::set;
+use super::{COMPARED_MAX, Found, set};
 
 /// A file that a volume is to hold, and what puts it there.
 #[derive(Clone, PartialEq)]
@@ -18,8 +18,11 @@ impl Placed {
     }
 
     fn overlaps(&self, other: &Self) -> bool {
-        let (own, other) = (format!("{}/", self.path), format!("{}/", other.path));
-        own.len() > 1 && other.len() > 1 && (own.starts_with(&other) || other.starts_with(&own))
+        let is_in = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let (own, other) = (&*self.path, &*other.path);
+        !own.is_empty() && !other.is_empty() && (is_in(own, other) || is_in(other, own))
     }
 }
 
@@ -32,32 +35,33 @@ impl std::fmt::Display for Placed {
     }
 }
 
-/// Files of one volume that are to be in each other's place.
-pub(super) fn overlaps(volume: &Value) -> Vec<String> {
+/// Says which files of a volume are to be in each other's place.
+pub(super) fn overlaps(found: &mut Found, volume: &Value) {
     let name = text(volume, "name");
-    let mut warnings = Vec::new();
     for (kind, title, named) in
         [("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName"), ("downwardAPI", "DownwardAPI", "")]
     {
         let Some(source) = set(volume, &format!("/{kind}")) else { continue };
         let what = if named.is_empty() { title.to_owned() } else { format!("{title} {:?}", text(source, named)) };
-        place(&mut warnings, name, &what, &mut Vec::new(), listed(source, ""));
+        place(found, name, &what, &mut Vec::new(), listed(source, ""));
     }
     let mut all = Vec::new();
     for source in items(&volume["projected"], "sources") {
         match source.as_object().and_then(|source| source.iter().find(|(_, inner)| inner.is_object())) {
-            Some((kind, inner)) => place(&mut warnings, name, "Projected", &mut all, projected(kind, inner)),
-            None => warnings.push(format!("volume {name:?} (Projected) has no sources provided")),
+            Some((kind, inner)) => place(found, name, "Projected", &mut all, projected(kind, inner)),
+            None => found.say(format!("volume {name:?} (Projected) has no sources provided")),
         }
     }
-    warnings
 }
 
 /// Adds files to those that are there, and says which are in each other's place.
-fn place(warnings: &mut Vec<String>, volume: &str, what: &str, all: &mut Vec<Placed>, files: Vec<Placed>) {
+fn place(found: &mut Found, volume: &str, what: &str, all: &mut Vec<Placed>, files: Vec<Placed>) {
     for file in files {
-        for other in all.iter().filter(|other| other.overlaps(&file)) {
-            warnings.push(format!("volume {volume:?} ({what}): overlapping paths: {file} with {other}"));
+        for other in all.iter().rev().take(COMPARED_MAX).rev().filter(|other| other.overlaps(&file)) {
+            if found.is_full() {
+                return;
+            }
+            found.say(format!("volume {volume:?} ({what}): overlapping paths: {file} with {other}"));
         }
         all.push(file);
     }
@@ -100,6 +104,11 @@ mod tests {
     fn in_each_others_place() {
         let of_map =
             json!({"name": "v", "configMap": {"name": "m", "items": [{"path": "a/b"}, {"path": "a"}, {"path": "ab"}]}});
+        let overlaps = |volume: &Value| {
+            let mut found = Found::default();
+            super::overlaps(&mut found, volume);
+            found.0
+        };
         assert_eq!(overlaps(&of_map), [r#"volume "v" (ConfigMap "m"): overlapping paths: "a" with "a/b""#]);
         let sources =
             json!([{"serviceAccountToken": {"path": "t"}}, {"secret": {"name": "s", "items": [{"path": "t"}]}}, {}]);
