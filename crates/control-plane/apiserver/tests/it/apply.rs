@@ -152,3 +152,60 @@ async fn concurrent_patches_all_count() {
     let (_, object) = server.get(&format!("{MAPS}/c")).await;
     assert_eq!(object["data"].as_object().unwrap().len(), 20);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_that_creates() {
+    let server = TestServer::start().await;
+    let apply = async |metadata: Value| {
+        let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+        let path = format!("{MAPS}/n?fieldManager=m");
+        let headers = &["content-type: application/apply-patch+yaml"];
+        read(server.send(Method::PATCH, &path, headers, &body.to_string()).await).await
+    };
+    let (code, status) = apply(json!({"name": "n", "uid": "x"})).await;
+    let expected = "Operation cannot be fulfilled on configmaps \"n\": uid mismatch: the provided object specified uid x, and no \
+                    existing object was found";
+    assert_eq!((code, status["message"].as_str()), (StatusCode::CONFLICT, Some(expected)));
+    let (code, made) = apply(json!({"name": "n", "resourceVersion": "5"})).await;
+    assert_eq!(code, StatusCode::CREATED, "{made}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scale_is_applied_by_its_managers() {
+    const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+    let server = TestServer::start().await;
+    let labels = json!({"a": "b"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let deployment =
+        json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": labels}, "template": template}});
+    server.create(&format!("{DEPLOYMENTS}?fieldManager=creator"), &deployment).await;
+    let scale = async |method: Method, query: &str, kind: &str, body: Value| {
+        let header = format!("content-type: application/{kind}");
+        let path = format!("{DEPLOYMENTS}/d/scale?{query}");
+        read(server.send(method, &path, &[header.as_str()], &body.to_string()).await).await
+    };
+    let to = |replicas: i64| json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": replicas}});
+    let (code, _) =
+        scale(Method::PATCH, "fieldManager=hpa", "merge-patch+json", json!({"spec": {"replicas": 3}})).await;
+    assert_eq!(code, StatusCode::OK);
+    let (code, conflict) = scale(Method::PATCH, "fieldManager=m", "apply-patch+yaml", to(9)).await;
+    let expected = "Apply failed with 1 conflict: conflict with \"hpa\" with subresource \"scale\" using autoscaling/v1: \
+                    .spec.replicas";
+    assert_eq!((code, conflict["message"].as_str()), (StatusCode::CONFLICT, Some(expected)));
+    let (code, scaled) = scale(Method::PATCH, "fieldManager=m&force=true", "apply-patch+yaml", to(9)).await;
+    assert_eq!((code, &scaled["spec"]["replicas"]), (StatusCode::OK, &json!(9)), "{scaled}");
+    let (_, object) = server.get(&format!("{DEPLOYMENTS}/d")).await;
+    let managers = object["metadata"]["managedFields"].as_array().unwrap();
+    let owners: Vec<_> = managers
+        .iter()
+        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
+        .map(|entry| (&entry["manager"], &entry["operation"], &entry["apiVersion"], &entry["subresource"]))
+        .collect();
+    assert_eq!(owners, [(&json!("m"), &json!("Apply"), &json!("apps/v1"), &json!("scale"))]);
+    assert!(managers.iter().any(|entry| entry["manager"] == "creator"), "{managers:?}");
+    let mut other = to(1);
+    other["metadata"]["name"] = json!("z");
+    assert_eq!(scale(Method::PUT, "", "json", other).await.0, StatusCode::BAD_REQUEST);
+    let (code, _) = scale(Method::PATCH, "", "merge-patch+json", json!({"spec": {"replicas": "x"}})).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+}

@@ -485,3 +485,61 @@ async fn questions_about_access() {
     let (code, _) = read(server.send(Method::POST, &format!("{reviews}/subjectaccessreviews"), JSON, "{}").await).await;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_mark_what_stays() {
+    let server = TestServer::start().await;
+    let delete = async |path: &str, body: &str| read(server.send(Method::DELETE, path, JSON, body).await).await;
+    // What goes at once goes as it was.
+    let services = "/api/v1/namespaces/default/services";
+    server.create(services, &json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})).await;
+    let (_, gone) = delete(&format!("{services}/s"), "").await;
+    assert_eq!((&gone["kind"], gone["metadata"].get("deletionTimestamp")), (&json!("Service"), None));
+    // A dry run shows what would be.
+    server.create(MAPS, &json!({"metadata": {"name": "m", "finalizers": ["a/b"]}})).await;
+    let path = format!("{MAPS}/m");
+    let (_, marked) = delete(&path, r#"{"dryRun":["All"]}"#).await;
+    assert!(marked["metadata"]["deletionTimestamp"].is_string(), "{marked}");
+    let (_, kept) = server.get(&path).await;
+    assert_eq!(kept["metadata"].get("deletionTimestamp"), None);
+    assert_eq!(kept["metadata"]["resourceVersion"], marked["metadata"]["resourceVersion"]);
+    let (code, status) = delete(&path, r#"{"preconditions":{"uid":"x"}}"#).await;
+    let expected = format!(
+        "Operation cannot be fulfilled on ConfigMap \"m\": the UID in the precondition (x) does not match the UID in record ({}). \
+         The object might have been deleted and then recreated",
+        kept["metadata"]["uid"].as_str().unwrap()
+    );
+    assert_eq!((code, status["message"].as_str()), (StatusCode::CONFLICT, Some(expected.as_str())));
+    // A namespace has no grace period.
+    server.create("/api/v1/namespaces", &json!({"metadata": {"name": "n"}})).await;
+    let (_, going) = delete("/api/v1/namespaces/n", "").await;
+    assert_eq!(going["status"]["phase"], "Terminating");
+    assert_eq!(going["metadata"].get("deletionGracePeriodSeconds"), None);
+    let body = r#"{"status":{"phase":"Terminating"}}"#;
+    let headers = &["content-type: application/merge-patch+json"];
+    let response = server.send(Method::PATCH, "/api/v1/namespaces/default/status", headers, body).await;
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "it is not being deleted");
+    // The cluster's own classes stay; jobs leave their pods behind, and say so.
+    let class = json!({"metadata": {"name": "system-node-critical"}, "value": 2_000_001_000});
+    server.send(Method::POST, "/apis/scheduling.k8s.io/v1/priorityclasses", JSON, &class.to_string()).await;
+    let (code, status) = delete("/apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical", "").await;
+    assert_eq!(code, StatusCode::FORBIDDEN, "{status}");
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}});
+    for (name, body, warns) in [("a", "", true), ("b", r#"{"propagationPolicy":"Background"}"#, false)] {
+        server.create(jobs, &json!({"metadata": {"name": name}, "spec": {"template": template}})).await;
+        let response = server.send(Method::DELETE, &format!("{jobs}/{name}"), JSON, body).await;
+        assert_eq!(response.headers().contains_key("warning"), warns, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_version_of_a_list_is_all_of_it() {
+    let server = TestServer::start().await;
+    for name in ["a", "b", "c"] {
+        server.create(MAPS, &json!({"metadata": {"name": name}})).await;
+    }
+    let (_, list) = server.get(&format!("{MAPS}?limit=1&resourceVersion=0")).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 3);
+    assert_eq!(list["metadata"].get("continue"), None);
+}
