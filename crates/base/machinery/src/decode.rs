@@ -292,17 +292,12 @@ impl Seed<'_, '_> {
             Scalar::Time | Scalar::MicroTime => match time::parse_rfc3339(&text) {
                 Some(at) if *scalar == Scalar::Time => time::rfc3339(at),
                 Some(at) => match after_seconds(&text) {
-                    Some(rest) => {
-                        return Err(self.fail(format!(
-                            "parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {rest:?} as \".000000\""
-                        )));
-                    }
+                    Some((rest, part)) => return Err(self.fail(no_time(&text, MICRO_LAYOUT, rest, part))),
                     None => time::rfc3339_micro(at),
                 },
                 None => {
-                    return Err(self.fail(format!(
-                        "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
-                    )));
+                    let layout = if *scalar == Scalar::Time { LAYOUT } else { MICRO_LAYOUT };
+                    return Err(self.fail(no_time(&text, layout, &text, "2006")));
                 }
             },
             Scalar::Duration => match time::parse_duration(&text) {
@@ -500,6 +495,8 @@ fn left_out(field: &Field, value: &Value) -> bool {
         Presence::Pointer | Presence::AlwaysPointer | Presence::AlwaysValue => false,
         Presence::OmitZero => value.as_object().is_some_and(Map::is_empty) || value.is_null(),
         Presence::Value => match (&field.shape, value) {
+            // An empty record of who manages what is a wish to begin it anew.
+            (Shape::List(_), Value::Array(_)) if field.name == "managedFields" => false,
             (Shape::List(_) | Shape::WrappedList(_), Value::Array(items)) => items.is_empty(),
             (Shape::Map(_), Value::Object(entries)) => entries.is_empty(),
             (Shape::Scalar(Scalar::String | Scalar::Bytes), Value::String(text)) => text.is_empty(),
@@ -567,12 +564,25 @@ fn zero(schema: &Schema, shape: &Shape) -> Value {
     }
 }
 
-/// What follows the seconds of a time, when it does not begin with six digits of their fraction.
-fn after_seconds(time: &str) -> Option<&str> {
+/// How Go shows what a time looks like, with seconds and with microseconds.
+const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
+const MICRO_LAYOUT: &str = "2006-01-02T15:04:05.000000Z07:00";
+
+/// What Go says of a text whose `rest` is not the `part` of the layout that is expected there.
+fn no_time(text: &str, layout: &str, rest: &str, part: &str) -> String {
+    format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}")
+}
+
+/// What is wrong after the seconds of a time that should have exactly six digits of their fraction, and what should be there.
+fn after_seconds(time: &str) -> Option<(&str, &'static str)> {
     const SECONDS_END: usize = "2006-01-02T15:04:05".len();
     let rest = time.get(SECONDS_END..)?;
-    let fraction = rest.strip_prefix('.').and_then(|rest| rest.get(..6));
-    if fraction.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit())) { None } else { Some(rest) }
+    let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    match digits {
+        0..6 => Some((rest, ".000000")),
+        6 => None,
+        _ => rest.get(7..).map(|rest| (rest, "Z07:00")),
+    }
 }
 
 #[cfg(test)]

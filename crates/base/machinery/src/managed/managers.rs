@@ -322,6 +322,7 @@ fn conflicts<'a>(
         let inherited = last_applied::fields_of_manager(change, old);
         common = common.into_iter().map(|(entry, common)| (entry, common.difference(&inherited))).collect();
     }
+    common.sort_by_key(|(entry, _)| (&entry.manager, entry.operation.name(), &entry.api_version));
     let common = common.into_iter().filter(|(_, common)| !common.is_empty());
     let conflict = |(entry, common): (&Entry, FieldSet)| Conflict {
         manager: entry.manager.clone(),

@@ -30,14 +30,20 @@ use crate::storage::{commit_failure, tree};
 const ATTEMPTS: usize = 100;
 
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Outcome, Status> {
-    let (options, strategy) = (delete_options(call.request)?, &call.served.resource.strategy);
-    if options.propagation_policy.is_none() && options.orphan_dependents.is_none() {
-        strategy.deletion_warning().into_iter().for_each(|warning| call.context.warn(warning));
-    }
-    if let Some(why) = strategy.refuses_deletion(&call.request.name) {
+    let options = delete_options(call.request)?;
+    warn_of_orphans(call, &options);
+    if let Some(why) = call.served.resource.strategy.refuses_deletion(&call.request.name) {
         return Err(Status::forbidden(&call.served.resource.group_resource(), &call.request.name, why));
     }
     delete_object(call, &options).await
+}
+
+/// Says what becomes of dependents to a client that has not.
+pub(super) fn warn_of_orphans(call: &Call<'_>, options: &DeleteOptions) {
+    if options.propagation_policy.is_none() && options.orphan_dependents.is_none() {
+        let warning = call.served.resource.strategy.deletion_warning();
+        warning.into_iter().for_each(|warning| call.context.warn(warning));
+    }
 }
 
 pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> Result<Outcome, Status> {

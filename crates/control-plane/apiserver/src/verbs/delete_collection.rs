@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use windlass_api::Status;
 use windlass_client::Request;
 
-use super::delete::{delete_object, delete_options};
+use super::delete::{delete_object, delete_options, warn_of_orphans};
 use super::list::list;
 use crate::call::Call;
 use crate::outcome::{Listed, Outcome};
@@ -15,6 +15,7 @@ const AT_ONCE: usize = 64;
 /// Returns the objects as they were found.
 pub(crate) async fn delete_collection(call: &Call<'_>) -> Result<Outcome, Status> {
     let options = &delete_options(call.request)?;
+    warn_of_orphans(call, options);
     let listed = list(call).await?;
     stream::iter(listed.items.clone())
         .map(|item| {

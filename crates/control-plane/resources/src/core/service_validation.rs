@@ -342,8 +342,8 @@ pub(super) fn validate_update(errors: &mut Errors, service: &Value, old: &Value)
     let before: Vec<&str> = texts(old_spec, "clusterIPs").collect();
     let both_headless = is_headless(spec) && is_headless(old_spec);
     let may_compare = kind != "ExternalName" && old_kind != "ExternalName" && !both_headless;
-    // A client that leaves them out keeps them: the API server carries them over.
-    if may_compare && !addresses.is_empty() {
+    // A client that leaves them out keeps them: the API server carries them over. Those that contradict each other are complained of.
+    if may_compare && addresses.first() == Some(&text(spec, "clusterIP")) {
         let field = path.child("clusterIPs");
         for (index, (new, old)) in addresses.iter().zip(&before).enumerate() {
             if new != old && (index == 0 || addresses.len() == before.len()) {

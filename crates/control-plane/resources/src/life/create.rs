@@ -40,7 +40,7 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
 /// published manifests name one.
 fn place(object: &mut Value, write: Write<'_>) -> Result<(), Status> {
     let metadata = child(object, "metadata");
-    if !matches!(text(metadata, "resourceVersion"), "" | "0") {
+    if text(metadata, "resourceVersion").parse().is_ok_and(|version: u64| version > 0) {
         let text = "resourceVersion should not be set on objects to be created";
         return Err(Status::new(500, Reason::Unknown, text));
     }
