@@ -23,7 +23,7 @@ pub(crate) fn row(served: &Served, item: &Item, include: IncludeObject, now: Tim
     let tree = storage::tree(served, item)?;
     let cells = served.resource.strategy.cells(&tree, now);
     let object = match include {
-        IncludeObject::None => return Ok(json!({"cells": cells})),
+        IncludeObject::None => Value::Null,
         IncludeObject::Metadata => json!({
             "kind": "PartialObjectMetadata",
             "apiVersion": "meta.k8s.io/v1",

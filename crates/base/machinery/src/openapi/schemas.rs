@@ -180,7 +180,13 @@ fn definition(scalar: Scalar, dialect: Dialect) -> Option<(String, Value)> {
         Scalar::MicroTime => (format!("{META}.MicroTime"), json!({"type": "string", "format": "date-time"})),
         Scalar::Duration => (format!("{META}.Duration"), json!({"type": "string"})),
         Scalar::Fields => (format!("{META}.FieldsV1"), json!({"type": "object"})),
-        Scalar::Quantity => ("io.k8s.apimachinery.pkg.api.resource.Quantity".to_owned(), json!({"type": "string"})),
+        Scalar::Quantity => (
+            "io.k8s.apimachinery.pkg.api.resource.Quantity".to_owned(),
+            match dialect {
+                Dialect::V2 => json!({"type": "string"}),
+                Dialect::V3 => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+            },
+        ),
         Scalar::Raw => ("io.k8s.apimachinery.pkg.runtime.RawExtension".to_owned(), json!({"type": "object"})),
         Scalar::IntOrString => (
             "io.k8s.apimachinery.pkg.util.intstr.IntOrString".to_owned(),

@@ -1,11 +1,10 @@
 //! CSIStorageCapacity: how much room a storage driver has in a part of the cluster.
 
-use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 
-use crate::columns::{self, word};
+use crate::columns::word;
 use windlass_machinery::tree::{items, text};
 
 use crate::core::pod_spec::warnings;
@@ -14,7 +13,6 @@ use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities")
-        .columns(columns::list(&["Name", "StorageClassName", "Capacity"]))
         .updates_need_version()
         .strategy(CsiStorageCapacity)
 }
@@ -61,10 +59,5 @@ impl Strategy for CsiStorageCapacity {
             all.extend(warnings::old_label(label).map(|what| format!("nodeTopology.matchLabels.{label}: {what}")));
         }
         all
-    }
-
-    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
-        let capacity = object.get("capacity").and_then(Value::as_str).unwrap_or("<unset>");
-        vec![columns::name(object), Value::from(word(object, "/storageClassName")), Value::from(capacity)]
     }
 }
