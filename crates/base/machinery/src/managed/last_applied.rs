@@ -5,8 +5,8 @@
 use serde_json::Value;
 use windlass_api::well_known::annotation::LAST_APPLIED;
 
+use super::change::Change;
 use super::diff::{compare, fields};
-use super::managers::Change;
 use super::set::FieldSet;
 use super::typed;
 use crate::go;

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::change::{Change, Operation};
 use super::diff::{compare, fields};
 use super::last_applied;
 use super::merge::{merge, remove};
 use super::set::FieldSet;
 use super::typed;
 use crate::decode;
-use crate::schema::{Schema, TypeId};
 use crate::tree::{child, put, text};
 
 /// As many managers that update are kept apart; the oldest beyond that are taken together.
@@ -32,35 +32,6 @@ const UNOWNED: &[&[&str]] = &[
     &["metadata", "managedFields"],
     &["metadata", "resourceVersion"],
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    Apply,
-    Update,
-}
-
-impl Operation {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Apply => "Apply",
-            Self::Update => "Update",
-        }
-    }
-}
-
-/// Who changes an object, through what, and when.
-#[derive(Clone, Copy, Debug)]
-pub struct Change<'a> {
-    pub schema: &'a Schema,
-    pub id: TypeId,
-    pub manager: &'a str,
-    pub api_version: &'a str,
-    pub subresource: &'a str,
-    /// RFC 3339.
-    pub now: &'a str,
-    /// Trees that this endpoint does not let anybody change, as paths of names: the status, or everything else.
-    pub reset: &'a [&'a [&'a str]],
-}
 
 /// Somebody else owns fields that an apply would change.
 #[derive(Clone, Debug, PartialEq)]
@@ -356,6 +327,7 @@ fn unclaimed(before: FieldSet, kept: &FieldSet) -> FieldSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Schema;
 
     fn change(manager: &'static str) -> Change<'static> {
         Change {

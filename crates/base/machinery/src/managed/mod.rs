@@ -1,5 +1,6 @@
 //! Field management: who owns which field of an object, and server-side apply.
 //!
+//! - [`change`]: who changes what.
 //! - [`set`]: sets of fields, in the form in which `metadata.managedFields` holds them.
 //! - [`diff`]: which fields two versions of an object differ in.
 //! - [`merge`]: laying an applied configuration over an object, and taking fields out of one.
@@ -10,6 +11,7 @@
 //! All of it is driven by the schema: lists that are maps have items with keys, atomic values have one owner.
 //! Source: <https://git.k8s.io/enhancements/keps/sig-api-machinery/555-server-side-apply>, structured-merge-diff.
 
+mod change;
 mod diff;
 mod last_applied;
 mod managers;
@@ -17,6 +19,7 @@ mod merge;
 mod set;
 mod typed;
 
+pub use change::{Change, Operation};
 pub use last_applied::update_last_applied;
-pub use managers::{ApplyError, Change, Conflict, Operation, apply, put_record, update};
+pub use managers::{ApplyError, Conflict, apply, put_record, update};
 pub use set::FieldSet;
