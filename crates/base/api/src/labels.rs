@@ -31,7 +31,7 @@ enum Operator {
     LessThan,
 }
 
-/// Why a selector cannot be used; the text is what the client sees after `unable to parse requirement: `.
+/// Why a selector cannot be used, in the words that a client sees.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ParseError(String);
@@ -160,7 +160,7 @@ impl Requirement {
 
     fn checked(self) -> Result<Self, ParseError> {
         if let Some(problem) = names::qualified_name(&self.key).first() {
-            return Err(ParseError(format!("key: Invalid value: {:?}: {problem}", self.key)));
+            return Err(ParseError(format!("<nil>: Invalid value: {:?}: {problem}", self.key)));
         }
         if matches!(self.operator, Operator::GreaterThan | Operator::LessThan) {
             if !self.values.iter().all(|v| v.parse::<i64>().is_ok()) {
@@ -221,17 +221,23 @@ impl<'a> Parser<'a> {
 
     fn selector(mut self) -> Result<Selector, ParseError> {
         let mut requirements = Vec::new();
-        if self.peek().0 == Token::End {
-            return Ok(Selector::everything());
+        match self.peek().0 {
+            Token::End => return Ok(Selector::everything()),
+            Token::Word(_) | Token::Symbol("!") => {}
+            other => return Err(found(other, "!, identifier, or 'end of string'")),
         }
         loop {
-            requirements.push(self.requirement()?.checked()?);
+            let requirement = self.requirement().and_then(Requirement::checked);
+            requirements.push(
+                requirement.map_err(|ParseError(why)| ParseError(format!("unable to parse requirement: {why}")))?,
+            );
             match self.next() {
                 Token::End => return Ok(Selector { requirements, nothing: false }),
                 Token::Symbol(",") => {}
-                other => {
-                    return Err(ParseError(format!("found '{}', expected: ',' or 'end of string'", other.text())));
-                }
+                other => return Err(found(other, "',' or 'end of string'")),
+            }
+            if !matches!(self.peek().0, Token::Word(_) | Token::Symbol("!")) {
+                return Err(found(self.peek().0, "identifier after ','"));
             }
         }
     }
@@ -240,62 +246,66 @@ impl<'a> Parser<'a> {
         let make = |key: &str, operator, values| Ok(Requirement { key: key.to_owned(), operator, values });
         if self.peek().0 == Token::Symbol("!") {
             self.next();
-            let key = self.word("identifier")?;
+            let key = self.word()?;
             return make(key, Operator::DoesNotExist, Vec::new());
         }
-        let key = self.word("!, identifier, or ','")?;
+        let key = self.word()?;
         let operator = match self.peek().0 {
             Token::End | Token::Symbol(",") => return make(key, Operator::Exists, Vec::new()),
             Token::Symbol("=" | "==") | Token::Word("in") => Operator::In,
             Token::Symbol("!=") | Token::Word("notin") => Operator::NotIn,
             Token::Symbol(">") => Operator::GreaterThan,
             Token::Symbol("<") => Operator::LessThan,
-            other => {
-                return Err(ParseError(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", other.text())));
-            }
+            other => return Err(found(other, "in, notin, =, ==, !=, gt, lt")),
         };
         let values = match self.next() {
             Token::Word(_) => self.set()?,
-            _ => vec![self.value().to_owned()],
+            _ => vec![self.value()?.to_owned()],
         };
         make(key, operator, values)
     }
 
-    fn word(&mut self, expected: &str) -> Result<&'a str, ParseError> {
+    fn word(&mut self) -> Result<&'a str, ParseError> {
         match self.next() {
             Token::Word(word) => Ok(word),
-            other => Err(ParseError(format!("found '{}', expected: {expected}", other.text()))),
+            other => Err(found(other, "identifier")),
         }
     }
 
     /// A value after an operator; it may be empty.
-    fn value(&mut self) -> &'a str {
-        match self.peek().0 {
-            Token::Word(word) => {
-                self.next();
-                word
-            }
-            _ => "",
-        }
+    fn value(&mut self) -> Result<&'a str, ParseError> {
+        if matches!(self.peek().0, Token::End | Token::Symbol(",")) { Ok("") } else { self.word() }
     }
 
     /// `(a,b,)`: an empty place between commas is an empty value.
     fn set(&mut self) -> Result<Vec<String>, ParseError> {
-        if self.next() != Token::Symbol("(") {
-            return Err(ParseError("found '', expected: '('".to_owned()));
+        match self.next() {
+            Token::Symbol("(") => {}
+            other => return Err(ParseError(format!("found '{}' expected: '('", other.text()))),
         }
+        let mut expected = "',', ')' or identifier";
         let mut values = Vec::new();
         loop {
-            values.push(self.value().to_owned());
-            match self.next() {
-                Token::Symbol(",") => {}
-                Token::Symbol(")") => return Ok(values),
-                other => {
-                    return Err(ParseError(format!("found '{}', expected: ',' or ')'", other.text())));
+            let value = match self.peek().0 {
+                Token::Word(word) => {
+                    self.next();
+                    word
                 }
+                Token::Symbol("," | ")") => "",
+                other => return Err(found(other, expected)),
+            };
+            values.push(value.to_owned());
+            match self.next() {
+                Token::Symbol(",") => expected = "',', or identifier",
+                Token::Symbol(")") => return Ok(values),
+                other => return Err(found(other, "',' or ')'")),
             }
         }
     }
+}
+
+fn found(token: Token<'_>, expected: &str) -> ParseError {
+    ParseError(format!("found '{}', expected: {expected}", token.text()))
 }
 
 #[cfg(test)]
@@ -346,6 +356,30 @@ mod tests {
             ["=", "x=1=2", "x in", "x in (", "x in (a", ",", "x,,y", "!!x", "x in a", "x>b", "-x=1", "x=-", "(x)"]
         {
             assert!(Selector::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn words() {
+        let inside = "unable to parse requirement: ";
+        for (text, prefix, expected) in [
+            ("!", inside, "found '', expected: identifier"),
+            ("!!a", inside, "found '!', expected: identifier"),
+            (",a", "", "found ',', expected: !, identifier, or 'end of string'"),
+            ("=a", "", "found '=', expected: !, identifier, or 'end of string'"),
+            ("a,", "", "found '', expected: identifier after ','"),
+            ("a=!", inside, "found '!', expected: identifier"),
+            ("a in (b", inside, "found '', expected: ',' or ')'"),
+            ("a in (b c)", inside, "found 'c', expected: ',' or ')'"),
+            ("a in (b,", inside, "found '', expected: ',', or identifier"),
+            ("a in (=)", inside, "found '=', expected: ',', ')' or identifier"),
+            ("a in b", inside, "found 'b' expected: '('"),
+            ("a b", inside, "found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+            ("!a=b", "", "found '=', expected: ',' or 'end of string'"),
+            ("a=b=", "", "found '=', expected: ',' or 'end of string'"),
+            ("a=a b", "", "found 'b', expected: ',' or 'end of string'"),
+        ] {
+            assert_eq!(Selector::parse(text).unwrap_err().to_string(), format!("{prefix}{expected}"), "{text}");
         }
     }
 

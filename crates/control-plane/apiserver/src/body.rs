@@ -81,7 +81,7 @@ pub(crate) fn decode_body(
         }
     };
     check_type_meta(kind, &said_kind, &said_version)?;
-    report_problems(context, kind, options, &decoded.problems)?;
+    report_of(context, kind, options, &decoded.problems)?;
     Ok(without_type_meta(decoded.value))
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn decode_tree(
     check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion"))?;
     let Decoded { value, problems } =
         decode::from_value(schema.schema, schema.id, tree).map_err(|error| cannot_be_handled(kind, &error))?;
-    report_problems(context, kind, options, &problems)?;
+    report_of(context, kind, options, &problems)?;
     Ok(without_type_meta(value))
 }
 
@@ -176,17 +176,26 @@ pub(crate) fn decode_patched(
     let Decoded { value, problems } =
         decode::from_value(schema.schema, schema.id, tree).map_err(|error| error.to_string())?;
     let problems = of_patch.iter().cloned().chain(problems.iter().map(ToString::to_string));
-    match options.field_validation.as_str() {
-        "Ignore" => {}
-        "Strict" => {
-            let all: Vec<String> = problems.collect();
-            if !all.is_empty() {
-                return Err(strict_error(&all));
-            }
-        }
-        _ => problems.for_each(|problem| context.warn(problem)),
-    }
+    report(context, options, problems, |all| strict_error(&all))?;
     Ok(without_type_meta(value))
+}
+
+/// Tells a client what a strict one would not have sent: not at all, in warnings, or by the refusal that `refuse` makes of all of it.
+pub(crate) fn report<E>(
+    context: &Context,
+    options: &Options,
+    problems: impl IntoIterator<Item = String>,
+    refuse: impl FnOnce(Vec<String>) -> E,
+) -> Result<(), E> {
+    let mut problems = problems.into_iter().peekable();
+    match options.field_validation.as_str() {
+        "Ignore" => Ok(()),
+        "Strict" if problems.peek().is_some() => Err(refuse(problems.collect())),
+        _ => {
+            problems.for_each(|problem| context.warn(problem));
+            Ok(())
+        }
+    }
 }
 
 fn strict_error(problems: &[String]) -> String {
@@ -209,24 +218,15 @@ fn cannot_be_handled(kind: &GroupVersionKind, error: &dyn std::fmt::Display) -> 
     ))
 }
 
-fn report_problems(
+/// [`report`]s what is wrong with an object of a kind.
+fn report_of(
     context: &Context,
     kind: &GroupVersionKind,
     options: &Options,
     problems: &[Problem],
 ) -> Result<(), Status> {
-    if problems.is_empty() {
-        return Ok(());
-    }
-    match options.field_validation.as_str() {
-        "Ignore" => {}
-        "Strict" => {
-            let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return Err(cannot_be_handled(kind, &strict_error(&all)));
-        }
-        _ => problems.iter().for_each(|problem| context.warn(problem.to_string())),
-    }
-    Ok(())
+    let problems = problems.iter().map(ToString::to_string);
+    report(context, options, problems, |all| cannot_be_handled(kind, &strict_error(&all)))
 }
 
 fn without_type_meta(mut tree: Value) -> Value {

@@ -79,8 +79,7 @@ impl Query {
     fn list_options(&self, watches: bool) -> Result<Options, Status> {
         let labels = match self.get("labelSelector") {
             None | Some("") => Selector::everything(),
-            Some(text) => Selector::parse(text)
-                .map_err(|error| Status::bad_request(format!("unable to parse requirement: {error}")))?,
+            Some(text) => Selector::parse(text).map_err(|error| Status::bad_request(error.to_string()))?,
         };
         let errors = if watches { self.watch_errors() } else { self.list_errors() };
         if !errors.is_empty() {

@@ -14,7 +14,7 @@ use windlass_resources::SchemaRef;
 
 use super::create::create_object;
 use super::update::{change, check_names, no_name};
-use crate::body::{BodyKind, decode_patched, decode_tree};
+use crate::body::{BodyKind, decode_patched, decode_tree, report};
 use crate::call::Call;
 use crate::outcome::Outcome;
 
@@ -209,22 +209,10 @@ impl Configuration {
 
     /// Says or refuses what a strict client would not have sent.
     pub(crate) fn report_duplicates(&self, call: &Call<'_>) -> Result<(), Status> {
-        let duplicates = &self.duplicates;
-        if duplicates.is_empty() {
-            return Ok(());
-        }
-        match call.request.options.field_validation.as_str() {
-            "Ignore" => {}
-            "Strict" => {
-                let problem = duplicates.join("\n  ");
-                let text = format!(
-                    "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  {problem}"
-                );
-                return Err(Status::bad_request(text));
-            }
-            _ => duplicates.iter().for_each(|duplicate| call.context.warn(duplicate.as_str())),
-        }
-        Ok(())
+        report(call.context, &call.request.options, self.duplicates.iter().cloned(), |all| {
+            let of_yaml = "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:";
+            Status::bad_request(format!("{of_yaml}\n  {}", all.join("\n  ")))
+        })
     }
 }
 
