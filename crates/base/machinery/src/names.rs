@@ -19,7 +19,7 @@ pub fn new_uid(chance: &Chance) -> String {
         if matches!(index, 4 | 6 | 8 | 10) {
             uid.push('-');
         }
-        uid.push_str(&format!("{byte:02x}"));
+        uid.extend([byte >> 4, byte & 0xf].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
     }
     uid
 }

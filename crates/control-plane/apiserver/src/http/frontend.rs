@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
-use windlass_api::Status;
 use windlass_api::well_known::group;
+use windlass_api::{Chance, Status};
+use windlass_machinery::names::new_uid;
 use windlass_telemetry::Metrics;
 
 use super::bodies::Bodies;
@@ -18,6 +21,8 @@ use crate::server::Server;
 /// A request that is no watch, log or session has to end by then, its body included: kube-apiserver's default of `--request-timeout`.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+pub(super) const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
 /// Requests that may be worked on at once, beside those that run for long; as many as kube-apiserver allows.
 const IN_FLIGHT_MAX: usize = 600;
 
@@ -28,6 +33,8 @@ pub struct Frontend {
     seats: Semaphore,
     pub(super) bodies: Bodies,
     pub(super) request_timeout: Duration,
+    /// Names for requests, which are no secrets.
+    chance: Chance,
 }
 
 /// A request's place among those that are being worked on.
@@ -46,11 +53,21 @@ impl Frontend {
     /// `request_timeout` is [`REQUEST_TIMEOUT`] as a rule.
     pub fn new(server: Arc<Server>, metrics: &Metrics, request_timeout: Duration) -> Self {
         Self {
+            chance: server.storage.chance.fork(),
             server,
             metrics: RequestMetrics::new(metrics),
             seats: Semaphore::new(IN_FLIGHT_MAX),
             bodies: Bodies::default(),
             request_timeout,
+        }
+    }
+
+    /// What a request is called where people follow it from one program to the next: as its client says, or as nothing else.
+    pub(super) fn audit_id(&self, headers: &HeaderMap) -> HeaderValue {
+        match headers.get(AUDIT_ID).filter(|id| !id.is_empty()) {
+            Some(id) => id.clone(),
+            None => HeaderValue::try_from(new_uid(&self.chance))
+                .expect("hexadecimal digits and hyphens may stand in a header"),
         }
     }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
@@ -24,6 +24,13 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).boxed()
 }
 
+/// A response of some words for people, which no browser shall take for anything else.
+pub(crate) fn words(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = plain(code, "text/plain; charset=utf-8", text);
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
 /// A response of some text that is no API object.
 pub(crate) fn plain(code: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(full(bytes));
@@ -37,6 +44,10 @@ pub(crate) fn failure(status: &Status, format: Format) -> Response<Body> {
     let mut response = plain(code, format.content_type(), format.status(status));
     if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if code == StatusCode::FORBIDDEN {
+        // It repeats what a client has sent who may do nothing.
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
     finish(response)
 }

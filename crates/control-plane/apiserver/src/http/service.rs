@@ -17,7 +17,7 @@ use windlass_client::{Body as RequestBody, Encoding, Verb};
 use windlass_http::body::{self, BodyError};
 
 use super::connect;
-use super::frontend::{Asked, Frontend};
+use super::frontend::{AUDIT_ID, Asked, Frontend};
 use super::identity::{self, Peer};
 use super::impersonation;
 use super::metrics::{Labels, UnderWay};
@@ -39,9 +39,10 @@ impl Frontend {
         let target = path::parse(request.uri().path());
         let labels = Labels::new(request.method(), target.as_ref(), &query, &self.server.registry());
         let started = Instant::now();
+        let audit_id = self.audit_id(request.headers());
         let what = format!("{} {}", request.method(), request.uri().path());
         let handling = self.handle(peer, target, &query, &labels, started, request);
-        let response = match AssertUnwindSafe(handling).catch_unwind().await {
+        let mut response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
                 tracing::error!(request = what, "a request panicked");
@@ -49,6 +50,7 @@ impl Frontend {
                 failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), Format::default())
             }
         };
+        response.headers_mut().insert(AUDIT_ID, audit_id);
         let under_way = labels.long_running.then(|| self.metrics.under_way(&labels));
         self.metrics.finished(
             &labels,

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use parking_lot::RwLock;
 
 use super::PageRequest;
-use crate::http::response::{Body, plain};
+use crate::http::response::{Body, words};
 
 /// Says whether something works; the text is for the operator.
 pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -81,5 +81,5 @@ impl Health {
 }
 
 fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    plain(code, "text/plain; charset=utf-8", text)
+    words(code, text)
 }

@@ -16,7 +16,7 @@ use windlass_telemetry::Metrics;
 
 use crate::encode::Format;
 use crate::gate::Gate;
-use crate::http::response::{Body, finish, full, plain};
+use crate::http::response::{Body, finish, full, plain, words};
 use crate::http::{negotiation, query::Query};
 use crate::registry::Registry;
 
@@ -102,7 +102,7 @@ pub(crate) async fn page(pages: &Pages, gate: &Gate, request: &PageRequest<'_>) 
 
 /// The answer where there is nothing.
 pub(crate) fn not_found() -> Response<Body> {
-    finish(plain(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n"))
+    finish(words(StatusCode::NOT_FOUND, "404 page not found\n"))
 }
 
 fn find(

@@ -146,3 +146,21 @@ async fn methods_and_forms_that_there_are_not() {
         assert_eq!(response.headers()["cache-control"], "no-cache, private");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_a_name() {
+    let server = TestServer::start().await;
+    let id = async |path: &str, headers: &[&str]| {
+        let response = server.send(Method::GET, path, headers, "").await;
+        windlass_http::header::text(&response.headers()["audit-id"]).into_owned()
+    };
+    for path in ["/livez", "/nothing", "/api/v1/namespaces/default", "/api/v1/namespaces/none"] {
+        let (one, other) = (id(path, &[]).await, id(path, &[]).await);
+        assert!(one.len() == 36 && one != other, "{path}: {one} {other}");
+        assert_eq!(id(path, &["audit-id: mine"]).await, "mine", "{path}");
+    }
+    for path in ["/livez", "/nothing"] {
+        let response = server.send(Method::GET, path, &[], "").await;
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
+    }
+}
