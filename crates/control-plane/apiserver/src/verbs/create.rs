@@ -1,12 +1,15 @@
 //! POST: a new object.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use windlass_api::Status;
+use windlass_api::meta::PartialObject;
 use windlass_machinery::json::Template;
 use windlass_machinery::names;
 use windlass_machinery::tree::{child, put, text};
 use windlass_resources::{Moment, life};
-use windlass_store::{CommitError, Expect, Txn};
+use windlass_store::{CommitError, Expect, Item, Txn};
 
 use crate::allocation;
 use crate::call::Call;
@@ -37,13 +40,12 @@ async fn store_new(
     moment: Moment,
 ) -> Result<Outcome, Status> {
     let (served, resource) = (call.served, &call.served.resource);
-    let already_exists = |name: &str| Status::already_exists(&resource.group_resource(), name);
     for attempt in 0.. {
         let name = text(&object["metadata"], "name").to_owned();
         let key = served.key(&call.request.namespace, &name);
         if call.request.options.dry_run {
-            if served.table.get(&key).is_some() {
-                return Err(already_exists(&name));
+            if let Some(found) = served.table.get(&key) {
+                return Err(already_exists(served, &name, Some(&found)));
             }
             allocation::write(call.storage, served, None, &mut object)?;
             return Ok(Outcome::tree(resource.kind.clone(), object).created());
@@ -68,11 +70,21 @@ async fn store_new(
             Err(CommitError::Conflict { .. }) if name_is_generated => {
                 return Err(Status::generate_name_conflict(&resource.group_resource(), &name));
             }
-            Err(CommitError::Conflict { .. }) => return Err(already_exists(&name)),
+            Err(CommitError::Conflict { current, .. }) => return Err(already_exists(served, &name, current.as_ref())),
             Err(error) => return Err(commit_failure(error)),
         }
     }
     unreachable!("the loop ends by returning")
+}
+
+/// The refusal of an object whose name another one has, which may be about to give it up.
+fn already_exists(served: &Served, name: &str, found: Option<&Arc<Item>>) -> Status {
+    let mut status = Status::already_exists(&served.resource.group_resource(), name);
+    let found = found.and_then(|item| serde_json::from_slice::<PartialObject>(&item.value).ok());
+    if found.is_some_and(|found| found.metadata.is_deleting()) {
+        status.message.insert_str(0, "object is being deleted: ");
+    }
+    status
 }
 
 /// When an object that is written now goes away by itself; 0 is never.

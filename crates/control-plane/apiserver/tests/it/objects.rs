@@ -515,6 +515,12 @@ async fn deletions_mark_what_stays() {
     let (_, going) = delete("/api/v1/namespaces/n", "").await;
     assert_eq!(going["status"]["phase"], "Terminating");
     assert_eq!(going["metadata"].get("deletionGracePeriodSeconds"), None);
+    let again = json!({"metadata": {"name": "n"}}).to_string();
+    for path in ["/api/v1/namespaces", "/api/v1/namespaces?dryRun=All"] {
+        let (code, status) = read(server.send(Method::POST, path, JSON, &again).await).await;
+        let expected = "object is being deleted: namespaces \"n\" already exists";
+        assert_eq!((code, status["message"].as_str()), (StatusCode::CONFLICT, Some(expected)));
+    }
     let body = r#"{"status":{"phase":"Terminating"}}"#;
     let headers = &["content-type: application/merge-patch+json"];
     let response = server.send(Method::PATCH, "/api/v1/namespaces/default/status", headers, body).await;
