@@ -65,6 +65,8 @@ pub mod finalizer {
     pub const KUBERNETES: &str = "kubernetes";
     pub const PVC_PROTECTION: &str = "kubernetes.io/pvc-protection";
     pub const PV_PROTECTION: &str = "kubernetes.io/pv-protection";
+    /// On volume attributes classes.
+    pub const VAC_PROTECTION: &str = "kubernetes.io/vac-protection";
 }
 
 pub mod namespace {

@@ -52,6 +52,7 @@ pub async fn run(options: Options, context: Context) {
         forever("persistentvolume-binder", context.clone(), crate::volume::binder::run),
         forever("persistentvolume-protection", context.clone(), crate::volume::protection::run_volumes),
         forever("persistentvolumeclaim-protection", context.clone(), crate::volume::protection::run_claims),
+        forever("volumeattributesclass-protection", context.clone(), crate::volume::protection::run_attributes_classes),
         forever("pod-garbage-collector", context.clone(), crate::pod_gc::run),
         forever("replicaset", context.clone(), crate::replica_set::run_replica_sets),
         forever("replicationcontroller", context.clone(), crate::replica_set::run_replication_controllers),

@@ -1,4 +1,4 @@
-//! StorageObjectInUseProtection: claims and volumes are held by a finalizer until nobody uses them.
+//! StorageObjectInUseProtection: claims, volumes and volume attributes classes are held by a finalizer until nobody uses them.
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -19,10 +19,12 @@ impl Plugin for StorageObjectInUseProtection {
     }
 
     async fn admit(&self, review: &mut Review<'_>, _cluster: &dyn Cluster) -> Result<(), Status> {
-        let pairs =
-            [("persistentvolumeclaims", finalizer::PVC_PROTECTION), ("persistentvolumes", finalizer::PV_PROTECTION)];
-        for (resource, name) in pairs {
-            let Some(object) = created(review, "", resource) else { continue };
+        for (group, resource, name) in [
+            ("", "persistentvolumeclaims", finalizer::PVC_PROTECTION),
+            ("", "persistentvolumes", finalizer::PV_PROTECTION),
+            ("storage.k8s.io", "volumeattributesclasses", finalizer::VAC_PROTECTION),
+        ] {
+            let Some(object) = created(review, group, resource) else { continue };
             let metadata = child(object, "metadata");
             if !items(metadata, "finalizers").any(|finalizer| finalizer == name) {
                 set(metadata, "finalizers", json!([]));

@@ -1,21 +1,23 @@
-//! A claim stays while a pod uses it, and a volume while it is bound: their finalizers go only after that.
+//! A claim stays while a pod uses it, a volume while it is bound, and a volume attributes class while a claim or a volume names it: their
+//! finalizers go only after that.
 
 use std::sync::Arc;
 
 use serde_json::json;
 use windlass_api::meta::PartialObject;
-use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
+use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES};
 use windlass_api::well_known::finalizer;
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status};
 use windlass_client::{Client, Informer, OBJECT, Object, Options, Outcome, WorkQueue};
 
-use super::view::Volume;
+use super::view::{Claim, Volume};
 use crate::context::Context;
 use crate::pods::Pod;
 use crate::write::modify;
 
 const CLAIMS_NAME: &str = "pvc-protection-controller";
 const VOLUMES_NAME: &str = "pv-protection-controller";
+const ATTRIBUTES_CLASSES_NAME: &str = "volumeattributesclass-protection-controller";
 const WORKERS: usize = 2;
 
 pub(crate) async fn run_claims(context: Context) {
@@ -55,6 +57,69 @@ pub(crate) async fn run_volumes(context: Context) {
         write(&client, &volumes, &PERSISTENT_VOLUMES, &key, &volume.metadata, finalizers).await
     };
     queue.run(VOLUMES_NAME, WORKERS, sync).await;
+}
+
+pub(crate) async fn run_attributes_classes(context: Context) {
+    let client = context.client(ATTRIBUTES_CLASSES_NAME);
+    let classes = context.informer(&VOLUME_ATTRIBUTES_CLASSES);
+    let users = [(PERSISTENT_VOLUME_CLAIMS, OF_CLAIM), (PERSISTENT_VOLUMES, OF_VOLUME)]
+        .map(|(resource, names)| (context.informer(&resource), resource, names));
+    let queue = WorkQueue::new();
+    let changed = queue.clone();
+    classes.subscribe(move |change| changed.add(change.object().key.clone()));
+    for (informer, _, names) in &users {
+        let (changed, names) = (queue.clone(), *names);
+        informer.subscribe(move |change| {
+            let objects = [&change.old, &change.new].into_iter().flatten();
+            objects.flat_map(names).for_each(|name| changed.add(ObjectKey::new("", name)));
+        });
+    }
+    classes.synced().await;
+    for (informer, ..) in &users {
+        informer.synced().await;
+    }
+    let sync = async |key: ObjectKey| -> Result<Outcome, Status> {
+        let Some(class) = classes.read::<PartialObject>(&key) else { return Ok(Outcome::Done) };
+        let mut is_used = false;
+        for (informer, resource, names) in users.iter().filter(|_| class.metadata.is_deleting()) {
+            is_used |= is_named(&client, informer, resource, *names, &key.name).await?;
+        }
+        let finalizers = protect(&class.metadata, finalizer::VAC_PROTECTION, is_used);
+        write(&client, &classes, &VOLUME_ATTRIBUTES_CLASSES, &key, &class.metadata, finalizers).await
+    };
+    queue.run(ATTRIBUTES_CLASSES_NAME, WORKERS, sync).await;
+}
+
+/// The volume attributes classes that an object names.
+type ClassNames = fn(&Object) -> Vec<String>;
+
+/// What a claim asks for, what it has, and what it is on its way to.
+const OF_CLAIM: ClassNames = |object| {
+    let claim = object.decode::<Claim>().unwrap_or_default();
+    let (spec, status) = (claim.spec, claim.status);
+    let names = [spec.volume_attributes_class_name, status.current_volume_attributes_class_name];
+    names.into_iter().flatten().chain([status.modify_volume_status.target_volume_attributes_class_name]).collect()
+};
+
+const OF_VOLUME: ClassNames = |object| {
+    let volume = object.decode::<Volume>().unwrap_or_default();
+    volume.spec.volume_attributes_class_name.into_iter().collect()
+};
+
+/// Whether an object of a kind names the class. The server is asked when the cache, which may be behind, knows of none.
+async fn is_named(
+    client: &Client,
+    informer: &Informer,
+    resource: &GroupVersionResource,
+    names: ClassNames,
+    class: &str,
+) -> Result<bool, Status> {
+    let is_user = |object: Object| names(&object).iter().any(|name| name == class);
+    if informer.list("").into_iter().any(is_user) {
+        return Ok(true);
+    }
+    let live = client.list(resource, "", Options::default()).await?;
+    Ok(live.items.into_iter().any(is_user))
 }
 
 /// The claims that a pod names; those of its ephemeral volumes have the names of pod and volume.

@@ -31,6 +31,14 @@ pub(super) struct ClaimStatus {
     pub phase: String,
     pub access_modes: Vec<String>,
     pub capacity: Value,
+    pub current_volume_attributes_class_name: Option<String>,
+    pub modify_volume_status: ModifyVolumeStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ModifyVolumeStatus {
+    pub target_volume_attributes_class_name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -11,4 +11,5 @@ mod namespaces;
 mod nodes;
 mod policy;
 mod scene;
+mod volumes;
 mod workloads;

@@ -1,0 +1,25 @@
+//! Claims, and what they are made of.
+
+use serde_json::{Value, json};
+use windlass_api::ObjectKey;
+use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, VOLUME_ATTRIBUTES_CLASSES};
+use windlass_client::Propagation;
+
+use crate::scene::{Scene, is_going};
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_attributes_class_stays_while_a_claim_names_it() {
+    let scene = Scene::with_nodes(0).await;
+    let gold = ObjectKey::new("", "gold");
+    let class = json!({"metadata": {"name": "gold"}, "driverName": "csi.example.com", "parameters": {"iops": "1"}});
+    scene.cluster.create(&VOLUME_ATTRIBUTES_CLASSES, "", class).await;
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+        "volumeAttributesClassName": "gold"});
+    scene.create(&PERSISTENT_VOLUME_CLAIMS, "data", claim).await;
+    scene.cluster.delete(&VOLUME_ATTRIBUTES_CLASSES, &gold).await;
+    scene.cluster.until(&VOLUME_ATTRIBUTES_CLASSES, &gold, "the mark", is_going).await;
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert!(is_going(&scene.cluster.get(&VOLUME_ATTRIBUTES_CLASSES, &gold).await), "it stays");
+    scene.delete(&PERSISTENT_VOLUME_CLAIMS, "data", Propagation::Background).await;
+    scene.cluster.until(&VOLUME_ATTRIBUTES_CLASSES, &gold, "its end", Value::is_null).await;
+}
