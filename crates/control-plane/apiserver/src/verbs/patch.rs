@@ -82,7 +82,7 @@ impl Patch {
         Ok(new)
     }
 
-    /// What the patch makes of an object, as it is. An apply is a strategic merge for what field management does not know.
+    /// What the patch makes of an object, as it is.
     fn result(&self, old: &Value, schema: SchemaRef) -> Result<Value, Status> {
         let (mut new, patch) = (old.clone(), &self.patch);
         match self.patch_type {
@@ -90,6 +90,7 @@ impl Patch {
             PatchType::Json => {
                 rfc6902::apply(&mut new, patch).map_err(json_patch_failure)?;
             }
+            // What is applied is no patch but a [`Configuration`]; nothing makes a `Patch` of it.
             PatchType::Strategic | PatchType::Apply => {
                 strategic::apply(schema.schema, schema.id, &mut new, patch).map_err(strategic_failure)?;
                 // What it is, nobody can change.
@@ -169,7 +170,7 @@ impl Configuration {
                 let found = go::json_type(&other);
                 return Err(Status::bad_request(format!(
                     "error decoding patch: error unmarshaling JSON: while decoding JSON: \
-                 json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+                     json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
                 )));
             }
         };
