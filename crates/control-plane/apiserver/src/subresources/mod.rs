@@ -4,6 +4,7 @@
 pub(crate) mod binding;
 mod eviction;
 mod scale;
+mod scale_managers;
 pub(crate) mod target;
 mod token;
 

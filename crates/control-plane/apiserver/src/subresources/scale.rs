@@ -5,10 +5,11 @@ use windlass_api::field::{Error, Path};
 use windlass_api::labels::Selector;
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_client::{PatchType, Verb};
-use windlass_machinery::managed::{self, Change, FieldSet};
-use windlass_machinery::tree::{child, items, number, put, text};
+use windlass_machinery::managed::{self, Change};
+use windlass_machinery::tree::{child, number, put, text};
 use windlass_resources::SchemaRef;
 
+use super::scale_managers::{managers_of_scale, managers_of_scaled};
 use crate::body::BodyKind;
 use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
@@ -37,7 +38,7 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
             let ownership = Change { schema, id, api_version: "autoscaling/v1", ..call.ownership_change(&now) };
             change(call, |old| {
                 let mut scale = scale_of(old);
-                put(child(&mut scale, "metadata"), "managedFields", managers_of_scale(old));
+                put(child(&mut scale, "metadata"), "managedFields", managers_of_scale(old, &SCALE));
                 let new = configuration.applied(call, of, &ownership, Some(&scale))?;
                 let mut scaled = scaled(old, &new, &request.name)?;
                 managed::put_record(&mut scaled, &managers_of_scaled(old, &new, &call.served.api_version));
@@ -94,54 +95,6 @@ fn scale_of(object: &Value) -> Value {
         "spec": spec,
         "status": {"replicas": number(&object["status"], "replicas"), "selector": selector},
     })
-}
-
-/// Whether an entry of `managedFields` owns the number, of the object or of its scale.
-fn owns_replicas(entry: &Value) -> bool {
-    entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
-}
-
-/// Those who manage an object's number, as managers of its scale.
-fn managers_of_scale(object: &Value) -> Vec<Value> {
-    let owners = items(&object["metadata"], "managedFields").filter(|entry| owns_replicas(entry)).cloned();
-    let of_scale = |mut entry: Value| {
-        put(&mut entry, "apiVersion", SCALE.api_version());
-        put(&mut entry, "fieldsV1", json!({"f:spec": {"f:replicas": {}}}));
-        entry
-    };
-    owners.map(of_scale).collect()
-}
-
-/// The managers of an object whose scale has been applied: whoever has lost the number there has lost it here.
-fn managers_of_scaled(old: &Value, scale: &Value, api_version: &str) -> Vec<Value> {
-    let same = |a: &Value, b: &Value| {
-        ["manager", "operation", "subresource"].iter().all(|field| text(a, field) == text(b, field))
-    };
-    let mut of_scale: Vec<Value> =
-        items(&scale["metadata"], "managedFields").filter(|e| owns_replicas(e)).cloned().collect();
-    let mut managers = Vec::new();
-    for entry in items(&old["metadata"], "managedFields") {
-        let mut entry = entry.clone();
-        if owns_replicas(&entry) {
-            match of_scale.iter().position(|other| same(&entry, other)) {
-                Some(place) => drop(of_scale.swap_remove(place)),
-                None => {
-                    let set = FieldSet::from_value(&entry["fieldsV1"]).without_tree(&["spec", "replicas"]);
-                    if set.is_empty() {
-                        continue;
-                    }
-                    put(&mut entry, "fieldsV1", set.into_value());
-                }
-            }
-        }
-        managers.push(entry);
-    }
-    managers.extend(of_scale.into_iter().map(|mut entry| {
-        put(&mut entry, "apiVersion", api_version);
-        put(&mut entry, "fieldsV1", json!({"f:spec": {"f:replicas": {}}}));
-        entry
-    }));
-    managers
 }
 
 /// The object with the scale's number of replicas.
