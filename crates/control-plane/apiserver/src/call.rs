@@ -18,9 +18,8 @@ use crate::gate::Gate;
 use crate::registry::Served;
 use crate::storage::{Storage, stored};
 
-/// What a request to the object itself may not change, and what a request to its status may not.
+/// What a request to the object itself may not change when its status has requests of its own.
 const OF_OBJECT: &[&[&str]] = &[&["status"]];
-const OF_STATUS: &[&[&str]] = &[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]];
 
 /// An authorized request for a served resource.
 #[derive(Clone, Copy)]
@@ -129,7 +128,7 @@ impl<'a> Call<'a> {
             now,
             reset: match self.subresource {
                 None if self.served.resource.has(Subresource::Status) => OF_OBJECT,
-                Some(Subresource::Status) => OF_STATUS,
+                Some(Subresource::Status) => self.served.resource.status_metadata.kept(),
                 _ => &[],
             },
         }

@@ -38,7 +38,8 @@ mod resource;
 mod rules;
 
 pub use resource::{
-    Grants, Moment, Resource, SchemaRef, Scope, SelectableField, Strategy, Subresource, Verbs, WARNINGS_MAX,
+    Grants, Moment, Resource, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy, Subresource, Verbs,
+    WARNINGS_MAX,
 };
 
 /// Every built-in resource, in the order in which discovery lists the groups.

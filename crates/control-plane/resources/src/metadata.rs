@@ -7,7 +7,7 @@ use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::well_known::finalizer;
 use windlass_api::{Chance, GroupVersion, names, time};
 
-use crate::{Moment, Resource};
+use crate::{Moment, Resource, StatusMetadata};
 use windlass_machinery::names::{generate, new_uid};
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
 
@@ -75,13 +75,17 @@ pub(crate) fn prepare_update(object: &mut Value, old: &Value, resource: &Resourc
     }
 }
 
-/// Puts back everything of the metadata that a client might mean to change, for kinds whose status updates are about nothing
-/// but the status.
-pub(crate) fn reset_for_status(object: &mut Value, old: &Value) {
+/// Puts back what an update of the status does not change of the metadata.
+pub(crate) fn reset_for_status(object: &mut Value, old: &Value, changes: StatusMetadata) {
+    let fields: &[&str] = match changes {
+        StatusMetadata::All => &["ownerReferences"],
+        StatusMetadata::AllButLabels => &["ownerReferences", "labels"],
+        StatusMetadata::Nothing => {
+            &["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"]
+        }
+    };
     let metadata = child(object, "metadata");
-    for field in ["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"] {
-        keep(metadata, &old["metadata"], field);
-    }
+    fields.iter().for_each(|field| keep(metadata, &old["metadata"], field));
 }
 
 pub(crate) fn validate(object: &Value, resource: &Resource) -> Errors {

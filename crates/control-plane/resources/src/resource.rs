@@ -33,6 +33,30 @@ pub enum Verbs {
     ReadOnly,
 }
 
+/// What an update of the status may change of the metadata. The owners it never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusMetadata {
+    All,
+    AllButLabels,
+    Nothing,
+}
+
+impl StatusMetadata {
+    /// The trees of an object that an update of its status leaves as they are, as paths of names.
+    pub fn kept(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::All => &[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]],
+            Self::AllButLabels => &[
+                &["spec"],
+                &["metadata", "deletionTimestamp"],
+                &["metadata", "ownerReferences"],
+                &["metadata", "labels"],
+            ],
+            Self::Nothing => &[&["spec"], &["metadata"]],
+        }
+    }
+}
+
 impl Verbs {
     /// As discovery names them.
     pub fn names(self) -> &'static [&'static str] {
@@ -119,6 +143,7 @@ pub struct Resource {
     pub qualifies_finalizers: bool,
     /// Deletion may wait for the object's processes to end.
     pub deletes_gracefully: bool,
+    pub status_metadata: StatusMetadata,
     /// What everybody is told who makes use of the kind.
     pub deprecation: Option<&'static str>,
     pub selectable: Vec<SelectableField>,
@@ -317,6 +342,7 @@ impl Resource {
             updates_need_version: false,
             qualifies_finalizers: true,
             deletes_gracefully: false,
+            status_metadata: StatusMetadata::All,
             deprecation: None,
             selectable: Vec::new(),
             columns: default_columns(),
@@ -377,6 +403,11 @@ impl Resource {
     /// Any finalizer will do whose name is valid.
     pub fn takes_any_finalizer(mut self) -> Self {
         self.qualifies_finalizers = false;
+        self
+    }
+
+    pub fn status_metadata(mut self, changes: StatusMetadata) -> Self {
+        self.status_metadata = changes;
         self
     }
 

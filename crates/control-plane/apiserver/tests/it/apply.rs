@@ -209,3 +209,23 @@ async fn a_scale_is_applied_by_its_managers() {
     let (code, _) = scale(Method::PATCH, "", "merge-patch+json", json!({"spec": {"replicas": "x"}})).await;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_leaves_the_metadata_to_others() {
+    let server = TestServer::start().await;
+    let claim = json!({"metadata": {"name": "c"}, "spec": {"devices": {"requests": [
+        {"name": "r", "exactly": {"deviceClassName": "x"}}]}}});
+    let claims = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims";
+    server.create(claims, &claim).await;
+    let labels = json!({"metadata": {"labels": {"a": "b"}}}).to_string();
+    let headers = &["content-type: application/merge-patch+json"];
+    let path = format!("{claims}/c/status?fieldManager=stranger");
+    let (code, kept) = read(server.send(Method::PATCH, &path, headers, &labels).await).await;
+    assert_eq!((code, kept["metadata"].get("labels")), (StatusCode::OK, None));
+    let managers = kept["metadata"]["managedFields"].as_array().unwrap();
+    assert!(managers.iter().all(|entry| entry["manager"] != "stranger"), "{managers:?}");
+    // Of a node, labels may come with the status.
+    server.create("/api/v1/nodes", &json!({"metadata": {"name": "n"}})).await;
+    let (_, node) = read(server.send(Method::PATCH, "/api/v1/nodes/n/status", headers, &labels).await).await;
+    assert_eq!(node["metadata"]["labels"]["a"], "b");
+}

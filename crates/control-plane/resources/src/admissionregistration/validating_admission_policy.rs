@@ -6,13 +6,14 @@ use windlass_machinery::tree::{child, set};
 
 use super::defaults::{param_kind_cell, set_match_defaults};
 use crate::columns::{self, length};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")
         .takes_any_finalizer()
         .categories(&["api-extensions"])
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .counts_generations()
         .columns(columns::list(&["Name", "Validations:integer", "ParamKind", "Age"]))
         .updates_need_version()
@@ -26,10 +27,6 @@ impl Strategy for ValidatingAdmissionPolicy {
         let spec = child(object, "spec");
         set(spec, "failurePolicy", "Fail");
         set_match_defaults(spec.get_mut("matchConstraints"));
-    }
-
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
-use windlass_machinery::tree::{child, keep, number, set, set_text, text};
+use windlass_machinery::tree::{child, number, set, set_text, text};
 
 use super::validation::{
     int_or_percent, name_warning, parse_selector, shown_selector, validate_at_most, validate_at_most_all,
@@ -14,13 +14,14 @@ use crate::core::pod_spec::set_template_defaults;
 use crate::core::pod_spec::warnings;
 use crate::resource::content_differs;
 use crate::rules::{immutable, non_negative, object_at};
-use crate::{Moment, Resource, Strategy, Subresource};
+use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("apps", "v1", "Deployment", "deployments")
         .short_names(&["deploy"])
         .categories(&["all"])
         .subresources(&[Subresource::Scale, Subresource::Status])
+        .status_metadata(StatusMetadata::AllButLabels)
         .counts_generations()
         .columns(columns::list(&[
             "Name",
@@ -59,10 +60,6 @@ impl Strategy for Deployment {
             |object: &Value| object.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
         content_differs(object, old)
             || (object.get("status") == old.get("status") && annotations(object) != annotations(old))
-    }
-
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        keep(child(object, "metadata"), &old["metadata"], "labels");
     }
 
     fn validate(&self, object: &Value) -> Errors {

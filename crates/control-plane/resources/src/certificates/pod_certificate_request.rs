@@ -5,7 +5,7 @@ use serde_json::Value;
 use windlass_machinery::tree::{child, items, set, text};
 
 use crate::columns::{self, word};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 /// A certificate is valid for at most a day, if its pod says nothing else.
 const EXPIRATION_SECONDS: i64 = 86_400;
@@ -13,6 +13,7 @@ const EXPIRATION_SECONDS: i64 = 86_400;
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("certificates.k8s.io", "v1", "PodCertificateRequest", "podcertificaterequests")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .selectable(&[
             ("spec.signerName", "/spec/signerName"),
             ("spec.podName", "/spec/podName"),
@@ -36,10 +37,6 @@ struct PodCertificateRequest;
 impl Strategy for PodCertificateRequest {
     fn set_defaults(&self, object: &mut Value) {
         set(child(object, "spec"), "maxExpirationSeconds", EXPIRATION_SECONDS);
-    }
-
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
     }
 
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {

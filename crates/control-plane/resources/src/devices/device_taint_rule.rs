@@ -6,11 +6,12 @@ use windlass_api::time;
 use windlass_machinery::tree::{child, put, set};
 
 use crate::columns::{self, since, word};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Moment, Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("resource.k8s.io", "v1", "DeviceTaintRule", "devicetaintrules")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .counts_generations()
         .columns(columns::list(&["Name", "Key", "Value", "Effect", "TimeAdded", "Age"]))
         .strategy(DeviceTaintRule)
@@ -35,10 +36,6 @@ impl Strategy for DeviceTaintRule {
         {
             put(taint(object), "timeAdded", time::rfc3339(moment.now));
         }
-    }
-
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
     }
 
     fn returns_deleted(&self) -> bool {

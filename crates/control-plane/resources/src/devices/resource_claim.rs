@@ -8,11 +8,12 @@ use windlass_machinery::tree::{child, items, put, remove, text};
 
 use super::defaults::{set_claim_spec_defaults, set_toleration_defaults};
 use crate::columns::{self, length};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Moment, Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .columns(columns::list(&["Name", "State", "Age"]))
         .strategy(ResourceClaim)
 }
@@ -29,7 +30,6 @@ impl Strategy for ResourceClaim {
     }
 
     fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
         drop_deallocated(object, old);
     }
 

@@ -7,11 +7,12 @@ use windlass_machinery::tree::{child, items, number, put, text};
 
 use super::validation::{validate_conditions, validate_flow_schema};
 use crate::columns::{self, count, or_none, word};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .counts_generations()
         .columns(columns::list(&[
             "Name",
@@ -32,10 +33,6 @@ impl Strategy for FlowSchema {
         if number(spec, "matchingPrecedence") == 0 {
             put(spec, "matchingPrecedence", 1000);
         }
-    }
-
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
     }
 
     fn validate(&self, object: &Value) -> Errors {

@@ -55,11 +55,11 @@ fn prepare(write: Write<'_>, new: &mut Value, old: &Value) {
             strategy.prepare_update(new, old, moment);
         }
         Some(Subresource::Status) => {
-            // A status update takes the status, and lets annotations, labels and finalizers through as upstream does.
+            // A status update takes the status, and lets of the metadata through what upstream does.
             let sent = std::mem::replace(new, old.clone());
             keep(new, &sent, "status");
             keep(new, &sent, "metadata");
-            keep(child(new, "metadata"), &old["metadata"], "ownerReferences");
+            metadata::reset_for_status(new, old, resource.status_metadata);
             strategy.prepare_status(new, old, moment);
         }
         Some(part) if takes_whole_object(part) => {

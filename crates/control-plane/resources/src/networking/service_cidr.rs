@@ -8,11 +8,12 @@ use windlass_machinery::tree::items;
 use crate::columns;
 use crate::first::{Beginnings, First};
 use crate::rules::{IMMUTABLE, texts};
-use crate::{Moment, Resource, Strategy, Subresource, metadata, rules};
+use crate::{Resource, StatusMetadata, Strategy, Subresource, rules};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .columns(columns::list(&["Name", "CIDRs", "Age"]))
         .strategy(ServiceCidr)
 }
@@ -26,10 +27,6 @@ impl Strategy for ServiceCidr {
         let ready = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "",
             "message": "Kubernetes default Service CIDR is ready", "lastTransitionTime": windlass_api::time::rfc3339(beginnings.now)}]});
         vec![First { object, status: Some(ready), follows: &[] }]
-    }
-
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
     }
 
     fn validate(&self, object: &Value) -> Errors {

@@ -10,7 +10,7 @@ use crate::core::persistent_volume::set_volume_spec_defaults;
 use crate::core::persistent_volume_validation::validate_inline_volume;
 use crate::core::pod_spec::validation::csi_driver_name;
 use crate::rules::{at, complain, map_at, object_at, unchanged};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     let mut table = columns::list(&["Name", "Attacher", "PV", "Node", "Attached:boolean", "Age"]);
@@ -18,6 +18,7 @@ pub(crate) fn resource() -> Resource {
     table[1].format = "name".into();
     Resource::cluster("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .columns(table)
         .updates_need_version()
         .strategy(VolumeAttachment)
@@ -30,10 +31,6 @@ impl Strategy for VolumeAttachment {
         if let Some(spec) = object.pointer_mut("/spec/source/inlineVolumeSpec").filter(|spec| spec.is_object()) {
             set_volume_spec_defaults(spec);
         }
-    }
-
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
     }
 
     fn returns_deleted(&self) -> bool {

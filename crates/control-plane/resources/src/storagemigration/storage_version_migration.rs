@@ -5,7 +5,7 @@ use serde_json::Value;
 use windlass_machinery::tree::{items, text};
 
 use crate::columns::{self, word};
-use crate::{Moment, Resource, Strategy, Subresource, metadata};
+use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     let mut table = columns::list(&["Name", "Resource", "Status"]);
@@ -13,6 +13,7 @@ pub(crate) fn resource() -> Resource {
     table[0].format = "".into();
     Resource::cluster("storagemigration.k8s.io", "v1", "StorageVersionMigration", "storageversionmigrations")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .columns(table)
         .updates_need_version()
         .strategy(StorageVersionMigration)
@@ -21,10 +22,6 @@ pub(crate) fn resource() -> Resource {
 struct StorageVersionMigration;
 
 impl Strategy for StorageVersionMigration {
-    fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {
-        metadata::reset_for_status(object, old);
-    }
-
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         let group = word(object, "/spec/resource/group");
         let dot = if group.is_empty() { "" } else { "." };
