@@ -42,6 +42,8 @@ pub mod annotation {
     pub const VOLUMES_ATTACH_DETACH: &str = "volumes.kubernetes.io/controller-managed-attach-detach";
     /// The class of a volume or a claim, before it was a field.
     pub const STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+    /// The mount options of a volume, before they were a field.
+    pub const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
     pub const RBAC_AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 }
 

@@ -7,7 +7,7 @@ use windlass_api::time;
 use windlass_api::well_known::annotation;
 use windlass_machinery::tree::{child, items, keep, put, set, set_text, text};
 
-use super::persistent_volume_validation::{validate_volume_spec, validate_volume_update};
+use super::persistent_volume_validation::{validate_mount_options, validate_volume_spec, validate_volume_update};
 use super::pod_spec::set_source_defaults;
 use super::pod_spec::warnings;
 use crate::columns::{self, word};
@@ -83,6 +83,7 @@ impl Strategy for PersistentVolume {
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = Errors::new();
         validate_volume_spec(&mut errors, &object["spec"], &Path::new("spec"));
+        validate_mount_options(&mut errors, object);
         errors
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_api::quantity::Quantity;
+use windlass_api::well_known::annotation;
 use windlass_machinery::tree::text;
 
 use super::pod_spec::validation::{csi_driver_name, validate_node_selector, validate_source};
@@ -234,6 +235,32 @@ fn validate_secret(errors: &mut Errors, secret: &Value, path: &Path<'_>) {
     }
 }
 
+/// The annotation is for kinds of volumes that had options before there was a field for them.
+pub(super) fn validate_mount_options(errors: &mut Errors, volume: &Value) {
+    const WITH_OPTIONS: [&str; 13] = [
+        "gcePersistentDisk",
+        "awsElasticBlockStore",
+        "glusterfs",
+        "nfs",
+        "rbd",
+        "quobyte",
+        "iscsi",
+        "cinder",
+        "cephfs",
+        "azureFile",
+        "vsphereVolume",
+        "azureDisk",
+        "photonPersistentDisk",
+    ];
+    let is_annotated = volume["metadata"]["annotations"].get(annotation::MOUNT_OPTIONS).is_some();
+    if is_annotated && !WITH_OPTIONS.iter().any(|kind| volume["spec"].get(*kind).is_some_and(Value::is_object)) {
+        let metadata = Path::new("metadata");
+        let annotations = metadata.child("annotations");
+        let path = annotations.child(annotation::MOUNT_OPTIONS);
+        errors.push(Error::forbidden(&path, "may not specify mount options for this volume type"));
+    }
+}
+
 pub(crate) fn validate_volume_update(errors: &mut Errors, object: &Value, old: &Value) {
     let null = Value::Null;
     let (spec, before) = (object.get("spec").unwrap_or(&null), old.get("spec").unwrap_or(&null));
@@ -312,5 +339,23 @@ mod tests {
             errors.len()
         };
         assert_eq!((count("topology.kubernetes.io/zone"), count("other")), (0, 1));
+    }
+
+    #[test]
+    fn mount_options() {
+        let problems = |kind: &str, annotation: &str| {
+            let mut errors = Errors::new();
+            let volume = json!({"metadata": {"annotations": {annotation: "ro"}}, "spec": {kind: {}}});
+            validate_mount_options(&mut errors, &volume);
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(problems("nfs", annotation::MOUNT_OPTIONS).is_empty() && problems("hostPath", "other").is_empty());
+        assert_eq!(
+            problems("hostPath", annotation::MOUNT_OPTIONS),
+            [
+                "metadata.annotations.volume.beta.kubernetes.io/mount-options: Forbidden: may not specify mount options for this \
+              volume type"
+            ]
+        );
     }
 }

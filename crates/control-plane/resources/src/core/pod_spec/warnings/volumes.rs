@@ -24,10 +24,9 @@ const OLD_VOLUMES: [(&str, &str); 9] = [
 /// Of a PersistentVolume.
 pub(crate) fn of_volume(volume: &Value) -> Vec<String> {
     let (mut found, spec) = (Found::default(), &volume["spec"]);
-    for (key, since, field) in [
-        (annotation::STORAGE_CLASS, "v1.8", "storageClassName"),
-        ("volume.beta.kubernetes.io/mount-options", "v1.31", "mountOptions"),
-    ] {
+    for (key, since, field) in
+        [(annotation::STORAGE_CLASS, "v1.8", "storageClassName"), (annotation::MOUNT_OPTIONS, "v1.31", "mountOptions")]
+    {
         if volume["metadata"]["annotations"].get(key).is_some() {
             let what = format!("deprecated since {since}; use {field:?} attribute instead");
             found.say(format!("metadata.annotations[{key}]: {what}"));
