@@ -62,8 +62,8 @@ pub(crate) fn decode_body(
             (said.kind, said.api_version, decoded)
         }
         Encoding::Yaml => {
-            let yaml::Document { value, duplicates } = yaml::parse(&body.bytes)
-                .map_err(|error| unrecognized(error.0.strip_prefix(OF_YAML).unwrap_or(&error.0)))?;
+            let yaml::Document { value, duplicates } =
+                yaml::parse(&body.bytes).map_err(|error| unrecognized(yaml_error(&error)))?;
             if let Some(why) = no_object(&value) {
                 return Err(unrecognized(&why));
             }
@@ -85,8 +85,10 @@ pub(crate) fn decode_body(
     Ok(without_type_meta(decoded.value))
 }
 
-/// What our reader of YAML says first.
-const OF_YAML: &str = "error converting YAML to JSON: ";
+/// What is wrong with a YAML text, where upstream does not say that it has become JSON.
+pub(crate) fn yaml_error(error: &decode::DecodeError) -> &str {
+    error.0.strip_prefix("error converting YAML to JSON: ").unwrap_or(&error.0)
+}
 
 /// Why a text does not say what it is, in the words of Go's reader of JSON; `None` when it is an object.
 pub(crate) fn json_error(text: &[u8]) -> Option<String> {

@@ -116,9 +116,6 @@ async fn provide(client: &Client, served: &Served, first: &First) -> Result<(), 
     for field in first.follows.iter().filter(|field| found[**field] != first.object[**field]) {
         patch.insert((*field).to_owned(), first.object[*field].clone());
     }
-    if served.resource.strategy.grants(&first.object).is_some() {
-        reconcile(client, &resource, &key, &first.object).await?;
-    }
     if !patch.is_empty() {
         client.patch(&resource, &key, OBJECT, &Value::Object(patch)).await?;
     }
@@ -126,6 +123,9 @@ async fn provide(client: &Client, served: &Served, first: &First) -> Result<(), 
         && found.pointer("/status/conditions/0").is_none()
     {
         client.patch(&resource, &key, STATUS, &json!({"status": status})).await?;
+    }
+    if served.resource.strategy.grants(&first.object).is_some() {
+        reconcile(client, &resource, &key, found, &first.object).await?;
     }
     Ok(())
 }
@@ -135,13 +135,10 @@ async fn reconcile(
     client: &Client,
     resource: &GroupVersionResource,
     key: &ObjectKey,
+    mut found: Value,
     wanted: &Value,
 ) -> Result<(), Status> {
     for _ in 0..RECONCILIATIONS_MAX {
-        let found: Value = match client.get(resource, key).await {
-            Err(status) if status.is_not_found() => Value::Null,
-            found => found?.decode()?,
-        };
         let done = match rbac::reconciliation(&found, wanted) {
             _ if found.is_null() => client.create(resource, &key.namespace, wanted).await.map(drop),
             Reconciliation::Nothing => return Ok(()),
@@ -164,6 +161,10 @@ async fn reconcile(
             // It has changed meanwhile, or there is a next step.
             _ => {}
         }
+        found = match client.get(resource, key).await {
+            Err(status) if status.is_not_found() => Value::Null,
+            found => found?.decode()?,
+        };
     }
     Err(Status::internal(format_args!("{} changes all the time", key.name)))
 }

@@ -41,6 +41,7 @@ pub use resource::{
     Grants, Moment, Resource, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy, Subresource, Verbs,
     WARNINGS_MAX,
 };
+pub use rules::requirement_values;
 
 /// Every built-in resource, in the order in which discovery lists the groups.
 pub fn all() -> Vec<Resource> {

@@ -118,6 +118,22 @@ pub(crate) fn labels(errors: &mut Errors, path: &Path<'_>, owner: &Value, field:
     }
 }
 
+/// Whether a requirement of a selector has values where its operator wants them. Others than these four are not judged.
+pub fn requirement_values(errors: &mut Errors, requirement: &Value, path: &Path<'_>) {
+    let count = items(requirement, "values").count();
+    match text(requirement, "operator") {
+        "In" | "NotIn" if count == 0 => {
+            let detail = "must be specified when `operator` is 'In' or 'NotIn'";
+            errors.push(Error::required(&path.child("values"), detail));
+        }
+        "Exists" | "DoesNotExist" if count > 0 => {
+            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.push(Error::forbidden(&path.child("values"), detail));
+        }
+        _ => {}
+    }
+}
+
 /// A label selector structure.
 pub(crate) fn label_selector(errors: &mut Errors, path: &Path<'_>, selector: Option<&Value>) {
     let Some(selector) = selector.filter(|selector| selector.is_object()) else { return };
@@ -125,16 +141,8 @@ pub(crate) fn label_selector(errors: &mut Errors, path: &Path<'_>, selector: Opt
     let expressions = path.child("matchExpressions");
     for (index, requirement) in items(selector, "matchExpressions").enumerate() {
         let path = expressions.index(index);
-        let values = items(requirement, "values").count();
+        requirement_values(errors, requirement, &path);
         match text(requirement, "operator") {
-            "In" | "NotIn" if values == 0 => {
-                let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-                errors.push(Error::required(&path.child("values"), detail));
-            }
-            "Exists" | "DoesNotExist" if values > 0 => {
-                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                errors.push(Error::forbidden(&path.child("values"), detail));
-            }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => {
                 errors.push(Error::invalid(&path.child("operator"), other, "not a valid selector operator"));

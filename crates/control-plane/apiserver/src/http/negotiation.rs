@@ -11,21 +11,23 @@ use super::query::Query;
 use crate::encode::{Format, Shape};
 use crate::table::IncludeObject;
 
-const ENCODINGS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+/// What answers are written as: documents, and then streams of them.
+const MEDIA_TYPES: [&str; 5] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
 
-/// What streams are written as: one document after the other.
-const STREAM_ENCODINGS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+/// The media types of a document.
+pub(crate) fn of_documents() -> &'static [&'static str] {
+    &MEDIA_TYPES[..3]
+}
 
 /// The media types that the answer to a verb can be written as: of a list or a watch, streams as well.
 pub(crate) fn of_resources(verb: &str) -> &'static [&'static str] {
-    const ALL: [&str; 5] = [
-        "application/json",
-        "application/yaml",
-        "application/vnd.kubernetes.protobuf",
-        "application/json;stream=watch",
-        "application/vnd.kubernetes.protobuf;stream=watch",
-    ];
-    if matches!(verb, "list" | "watch") { &ALL } else { &ALL[..3] }
+    if matches!(verb, "list" | "watch") { &MEDIA_TYPES } else { of_documents() }
 }
 
 /// Refuses a client that accepts nothing of what there is, whatever the parameters say; `available` are media types.
@@ -64,7 +66,7 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query) -> Result<Format, Statu
     } else {
         choices.iter().find_map(|choice| choice.format(include.unwrap_or_default()))
     };
-    let format = format.ok_or_else(|| Status::not_acceptable(ENCODINGS))?;
+    let format = format.ok_or_else(|| Status::not_acceptable(&of_documents().join(", ")))?;
     if include.is_none() && matches!(format.shape, Shape::Table(_)) {
         let wanted = query.get("includeObject").unwrap_or_default();
         let path = field::Path::new("includeObject");
@@ -76,7 +78,7 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query) -> Result<Format, Statu
 
 /// Refuses the stream of a watch in a form that has no end of a document.
 pub(crate) fn check_stream(format: Format) -> Result<(), Status> {
-    if format.encoding == Encoding::Yaml { Err(Status::not_acceptable(STREAM_ENCODINGS)) } else { Ok(()) }
+    if format.encoding == Encoding::Yaml { Err(Status::not_acceptable(&MEDIA_TYPES[3..].join(", "))) } else { Ok(()) }
 }
 
 /// Whether people will read the answer as it is.
@@ -159,7 +161,7 @@ pub(crate) fn content(headers: &HeaderMap) -> Result<Encoding, Status> {
         "application/json" if is_sound => Ok(Encoding::Json),
         "application/yaml" if is_sound => Ok(Encoding::Yaml),
         "application/vnd.kubernetes.protobuf" if is_sound => Ok(Encoding::Protobuf),
-        _ => Err(Status::unsupported_media_type(ENCODINGS)),
+        _ => Err(Status::unsupported_media_type(&of_documents().join(", "))),
     }
 }
 

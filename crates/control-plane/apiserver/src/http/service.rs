@@ -73,8 +73,11 @@ impl Frontend {
         started: Instant,
         request: Request<Incoming>,
     ) -> Response<Body> {
-        let accept = negotiation::accept(request.headers(), query).unwrap_or_default();
-        let of_failure = Format { shape: Default::default(), ..accept };
+        let accepted = negotiation::accept(request.headers(), query);
+        let of_failure = match &accepted {
+            Ok(format) => Format { shape: Default::default(), ..*format },
+            Err(_) => Format::default(),
+        };
         let context = match self.identify(peer, target.as_ref(), query, &request) {
             Ok(context) => context,
             Err(status) => return failure(&status, of_failure),
@@ -82,7 +85,7 @@ impl Frontend {
         let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
         let answered = match target {
             Some(target) if connect::is_connection(&target) => Box::pin(self.connect(&asked, &target, request)).await,
-            Some(target) => self.resource(&asked, target, request).await,
+            Some(target) => self.resource(&asked, target, accepted, request).await,
             None => Box::pin(self.other(&asked, request)).await,
         };
         let response = answered.unwrap_or_else(|status| failure(&status, of_failure));
@@ -116,6 +119,7 @@ impl Frontend {
         &self,
         asked: &Asked<'_>,
         found: ResourcePath,
+        accepted: Result<Format, Status>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let Asked { context, query, deadline, .. } = *asked;
@@ -128,7 +132,7 @@ impl Frontend {
             return Ok(pages::not_found());
         }
         negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
-        let format = negotiation::accept(&parts.headers, query)?;
+        let format = accepted?;
         // Authorization takes these for reading; they are not served.
         if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
             return Err(Status::method_not_allowed());

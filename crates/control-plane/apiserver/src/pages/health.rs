@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
 use parking_lot::RwLock;
 
@@ -39,8 +38,8 @@ impl Health {
         let checks = self.checks.read();
         let (_, check) = checks.iter().find(|(own, _)| own == name)?;
         Some(match check() {
-            Ok(()) => text(StatusCode::OK, "ok"),
-            Err(why) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {why}\n")),
+            Ok(()) => words(StatusCode::OK, "ok"),
+            Err(why) => words(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {why}\n")),
         })
     }
 
@@ -71,15 +70,11 @@ impl Health {
             lines.push_str(&format!("warn: some health checks cannot be excluded: no matches for {names}\n"));
         }
         if failed {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}{endpoint} check failed\n"));
+            return words(StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}{endpoint} check failed\n"));
         }
         match request.query.get("verbose") {
-            Some(_) => text(StatusCode::OK, format!("{lines}{endpoint} check passed\n")),
-            None => text(StatusCode::OK, "ok"),
+            Some(_) => words(StatusCode::OK, format!("{lines}{endpoint} check passed\n")),
+            None => words(StatusCode::OK, "ok"),
         }
     }
-}
-
-fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    words(code, text)
 }

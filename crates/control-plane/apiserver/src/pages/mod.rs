@@ -78,17 +78,14 @@ impl PageRequest<'_> {
     }
 }
 
-/// What documents of the API are written as.
-const ENCODINGS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
-
 /// Answers for a path.
 pub(crate) async fn page(pages: &Pages, gate: &Gate, request: &PageRequest<'_>) -> Result<Response<Body>, Status> {
     let path = request.path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(request.path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     // What is a document of the API is only read, and in a form that the client accepts.
     let representations: &[&str] = match segments.as_slice() {
-        ["api" | "apis", ..] => &ENCODINGS,
-        ["version"] => &ENCODINGS[..1],
+        ["api" | "apis", ..] => negotiation::of_documents(),
+        ["version"] => &negotiation::of_documents()[..1],
         _ => &[],
     };
     if !representations.is_empty() {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::{Status, names};
 use windlass_machinery::tree::{items, text};
+use windlass_resources::requirement_values;
 
 /// Whom the question is about, and where.
 #[derive(Clone, Copy, PartialEq)]
@@ -88,22 +89,6 @@ fn has_requirements(errors: &mut Errors, selector: &Value, path: &Path<'_>) -> b
     true
 }
 
-/// An operator that is not known is the authorizer's matter: newer clients may know more of them.
-fn values(errors: &mut Errors, requirement: &Value, path: &Path<'_>) {
-    let count = items(requirement, "values").count();
-    match text(requirement, "operator") {
-        "In" | "NotIn" if count == 0 => {
-            let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-            errors.push(Error::required(&path.child("values"), detail));
-        }
-        "Exists" | "DoesNotExist" if count > 0 => {
-            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-            errors.push(Error::forbidden(&path.child("values"), detail));
-        }
-        _ => {}
-    }
-}
-
 fn field_selector(errors: &mut Errors, selector: &Value, path: &Path<'_>) {
     if !has_requirements(errors, selector, path) {
         return;
@@ -114,7 +99,8 @@ fn field_selector(errors: &mut Errors, selector: &Value, path: &Path<'_>) {
         if text(requirement, "key").is_empty() {
             errors.push(Error::required(&path.child("key"), "must be specified"));
         }
-        values(errors, requirement, &path);
+        // An operator that is not known is the authorizer's matter: newer clients may know more of them.
+        requirement_values(errors, requirement, &path);
     }
 }
 
@@ -125,7 +111,7 @@ fn label_selector(errors: &mut Errors, selector: &Value, path: &Path<'_>) {
     let path = path.child("requirements");
     for (index, requirement) in items(selector, "requirements").enumerate() {
         let path = path.index(index);
-        values(errors, requirement, &path);
+        requirement_values(errors, requirement, &path);
         let key = text(requirement, "key");
         errors.extend(complaints(&path.child("key"), key, names::qualified_name(key)));
         for (index, value) in items(requirement, "values").filter_map(Value::as_str).enumerate() {

@@ -138,13 +138,13 @@ fn disrupted(budget: &Value, pod: &str, name: &str, now: Timestamp) -> Result<Va
     let generation = number(&budget["metadata"], "generation");
     let status = child(&mut new, "status");
     put(status, "disruptionsAllowed", allowed - 1);
-    let mut conditions = condition::list(status).to_vec();
     if allowed == 1 {
+        let mut conditions = condition::list(status).to_vec();
         let exhausted = json!({"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
             "observedGeneration": generation});
         condition::set(&mut conditions, exhausted, now);
+        put(status, "conditions", conditions);
     }
-    put(status, "conditions", conditions);
     put(child(status, "disruptedPods"), pod, time::rfc3339(now));
     Ok(new)
 }

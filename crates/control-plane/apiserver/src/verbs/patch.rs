@@ -14,7 +14,7 @@ use windlass_resources::SchemaRef;
 
 use super::create::create_object;
 use super::update::{change, check_names, no_name};
-use crate::body::{BodyKind, decode_patched, decode_tree, report};
+use crate::body::{BodyKind, decode_patched, decode_tree, report, yaml_error};
 use crate::call::Call;
 use crate::outcome::Outcome;
 
@@ -159,10 +159,8 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// It must say what it is.
     pub(crate) fn read(call: &Call<'_>, of: BodyKind<'_>) -> Result<Self, Status> {
-        let document = yaml::parse(&call.request.body.bytes).map_err(|error| {
-            let why = error.0.strip_prefix("error converting YAML to JSON: ").unwrap_or(&error.0).to_owned();
-            Status::bad_request(format!("error encoding patch: {why}"))
-        })?;
+        let document = yaml::parse(&call.request.body.bytes)
+            .map_err(|error| Status::bad_request(format!("error encoding patch: {}", yaml_error(&error))))?;
         let configuration = match document.value {
             Value::Null => Value::Object(Map::new()),
             Value::Object(map) => Value::Object(map),

@@ -1,8 +1,6 @@
 //! A claim stays while a pod uses it, a volume while it is bound, and a volume attributes class while a claim or a volume names it: their
 //! finalizers go only after that.
 
-use std::sync::Arc;
-
 use serde_json::json;
 use windlass_api::meta::PartialObject;
 use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES};
@@ -37,7 +35,8 @@ pub(crate) async fn run_claims(context: Context) {
     pods.synced().await;
     let sync = async |key: ObjectKey| -> Result<Outcome, Status> {
         let Some(claim) = claims.read::<PartialObject>(&key) else { return Ok(Outcome::Done) };
-        let is_used = claim.metadata.is_deleting() && is_in_use(&client, &pods, &key).await?;
+        let is_user = |object: Object| object.decode::<Pod>().is_ok_and(|pod| uses(&pod, &key));
+        let is_used = claim.metadata.is_deleting() && is_any(&client, &pods, &PODS, &key.namespace, is_user).await?;
         let finalizers = protect(&claim.metadata, finalizer::PVC_PROTECTION, is_used);
         write(&client, &claims, &PERSISTENT_VOLUME_CLAIMS, &key, &claim.metadata, finalizers).await
     };
@@ -82,7 +81,8 @@ pub(crate) async fn run_attributes_classes(context: Context) {
         let Some(class) = classes.read::<PartialObject>(&key) else { return Ok(Outcome::Done) };
         let mut is_used = false;
         for (informer, resource, names) in users.iter().filter(|_| class.metadata.is_deleting()) {
-            is_used |= is_named(&client, informer, resource, *names, &key.name).await?;
+            let names_it = |object: Object| names(&object).contains(&key.name);
+            is_used |= is_any(&client, informer, resource, "", names_it).await?;
         }
         let finalizers = protect(&class.metadata, finalizer::VAC_PROTECTION, is_used);
         write(&client, &classes, &VOLUME_ATTRIBUTES_CLASSES, &key, &class.metadata, finalizers).await
@@ -105,22 +105,6 @@ const OF_VOLUME: ClassNames = |object| {
     let volume = object.decode::<Volume>().unwrap_or_default();
     volume.spec.volume_attributes_class_name.into_iter().collect()
 };
-
-/// Whether an object of a kind names the class. The server is asked when the cache, which may be behind, knows of none.
-async fn is_named(
-    client: &Client,
-    informer: &Informer,
-    resource: &GroupVersionResource,
-    names: ClassNames,
-    class: &str,
-) -> Result<bool, Status> {
-    let is_user = |object: Object| names(&object).iter().any(|name| name == class);
-    if informer.list("").into_iter().any(is_user) {
-        return Ok(true);
-    }
-    let live = client.list(resource, "", Options::default()).await?;
-    Ok(live.items.into_iter().any(is_user))
-}
 
 /// The claims that a pod names; those of its ephemeral volumes have the names of pod and volume.
 fn claims_of(pod: &Pod) -> impl Iterator<Item = ObjectKey> {
@@ -146,13 +130,19 @@ fn uses(pod: &Pod, claim: &ObjectKey) -> bool {
             || (!pod.has_ended() && ephemeral_claims(pod).any(|key| key == *claim)))
 }
 
-/// Asks the cache first and, when that knows of nobody, the server, for the cache may be behind.
-async fn is_in_use(client: &Client, pods: &Arc<Informer>, claim: &ObjectKey) -> Result<bool, Status> {
-    let is_user = |object: Object| object.decode::<Pod>().is_ok_and(|pod| uses(&pod, claim));
-    if pods.list(&claim.namespace).into_iter().any(is_user) {
+/// Whether an object of a kind uses something. The cache is asked first and, when that knows of nobody, the server, for the cache may be
+/// behind.
+async fn is_any(
+    client: &Client,
+    informer: &Informer,
+    resource: &GroupVersionResource,
+    namespace: &str,
+    is_user: impl Fn(Object) -> bool,
+) -> Result<bool, Status> {
+    if informer.list(namespace).into_iter().any(&is_user) {
         return Ok(true);
     }
-    let live = client.list(&PODS, &claim.namespace, Options::default()).await?;
+    let live = client.list(resource, namespace, Options::default()).await?;
     Ok(live.items.into_iter().any(is_user))
 }
 
