@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use windlass_api::Status;
 
+use crate::plugins::resource_quota::{Charge, ResourceQuota};
 use crate::review::{Cluster, Review};
 
 /// A rule about writes. Most plugins do one of the two steps.
@@ -24,15 +25,16 @@ pub trait Plugin: Send + Sync {
     }
 }
 
-/// The plugins of a server.
+/// The plugins of a server, and the quotas that come after them: nothing is charged for what a plugin refuses.
 #[derive(Clone, Default)]
 pub struct Chain {
     plugins: Vec<Arc<dyn Plugin>>,
+    quota: Option<Arc<ResourceQuota>>,
 }
 
 impl Chain {
-    pub fn new(plugins: Vec<Arc<dyn Plugin>>) -> Self {
-        Self { plugins }
+    pub(crate) fn new(plugins: Vec<Arc<dyn Plugin>>, quota: ResourceQuota) -> Self {
+        Self { plugins, quota: Some(Arc::new(quota)) }
     }
 
     pub async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
@@ -47,5 +49,13 @@ impl Chain {
             plugin.validate(review, cluster).await?;
         }
         Ok(())
+    }
+
+    /// What the write is charged to the quotas of its namespace. Asked last, and anew whenever the write is tried again.
+    pub async fn charge(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<Charge, Status> {
+        match &self.quota {
+            Some(quota) => quota.charge(review, cluster).await,
+            None => Ok(Charge::default()),
+        }
     }
 }

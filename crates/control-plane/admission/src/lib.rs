@@ -9,4 +9,5 @@ pub mod plugins;
 mod review;
 
 pub use chain::{Chain, Plugin};
+pub use plugins::{Charge, ChargedQuota};
 pub use review::{Cluster, Operation, Review, Warnings};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde_json::Value;
-use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
+use windlass_api::{GroupVersionKind, GroupVersionResource};
 use windlass_auth::{Attributes, User};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,6 @@ impl Review<'_> {
 }
 
 /// The rest of the cluster, as the store has it at this moment.
-#[async_trait]
 pub trait Cluster: Send + Sync {
     /// An object by the name of its table (`pods`, `leases.coordination.k8s.io`).
     fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
@@ -67,6 +65,4 @@ pub trait Cluster: Send + Sync {
     fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>>;
     /// Whether authorization allows something else to the user.
     fn may(&self, attributes: &Attributes<'_>) -> bool;
-    /// Writes an object that was read here, without asking admission. `false` when it has changed or gone since.
-    async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status>;
 }

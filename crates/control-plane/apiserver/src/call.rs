@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use windlass_admission::{Operation, Review};
+use windlass_admission::{Charge, Operation, Review};
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
@@ -82,6 +82,18 @@ impl<'a> Call<'a> {
         let mut review = Review { kind, ..self.admission_review(Operation::Create, Some(object), None) };
         self.gate.admission.admit(&mut review, self.gate).await?;
         self.gate.admission.validate(&review, self.gate).await
+    }
+
+    /// What the quotas of the namespace are charged for a write, which belongs into its transaction.
+    pub(crate) async fn charge(&self, new: &mut Value, old: Option<&Value>) -> Result<Charge, Status> {
+        let review = self.admission_review(operation(old), Some(new), old);
+        self.gate.admission.charge(&review, self.gate).await
+    }
+
+    /// The refusal of a write whose charges and addresses others were always quicker to change.
+    pub(crate) fn crowded(&self, name: &str) -> Status {
+        let why = "what it takes and the quotas of its namespace keep changing; try again";
+        Status::conflict(&self.served.resource.group_resource(), name, why)
     }
 
     /// The body as an object of the resource's kind.

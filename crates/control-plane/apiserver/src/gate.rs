@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde_json::Value;
 use windlass_admission::{Chain, Cluster};
 use windlass_api::Status;
@@ -63,7 +62,6 @@ impl Objects for Gate {
 }
 
 /// What admission plugins see of the cluster.
-#[async_trait]
 impl Cluster for Gate {
     fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         self.storage.object(table, namespace, name)
@@ -75,9 +73,5 @@ impl Cluster for Gate {
 
     fn may(&self, attributes: &Attributes<'_>) -> bool {
         self.authorizer.decide(attributes).is_allowed()
-    }
-
-    async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status> {
-        self.storage.replace(table, old, new).await
     }
 }

@@ -10,7 +10,7 @@ use windlass_api::time::Clock;
 use windlass_api::{Chance, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::text;
-use windlass_store::{CommitError, Expect, Item, Range, Store, Txn};
+use windlass_store::{CommitError, Expect, Item, Op, Range, Store};
 
 use crate::registry::{Registry, Served};
 
@@ -59,18 +59,18 @@ impl Storage {
         let range = Range { prefix: &prefix, after: None };
         state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
     }
+}
 
-    /// Writes an object in place of one that was read here. `false` when that has changed or gone since.
-    pub(crate) async fn replace(&self, table: &str, old: &Value, new: Value) -> Result<bool, Status> {
-        let metadata = &old["metadata"];
-        let key = key(text(metadata, "namespace"), text(metadata, "name"));
-        let revision = text(metadata, "resourceVersion").parse().unwrap_or(0);
-        let txn = Txn::put(&table.into(), &key, Expect::Revision(revision), Template::new(&new));
-        match self.store.commit(txn).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(commit_failure(error)),
-        }
+/// The write of an object in place of one that was read here, and has not changed since.
+pub(crate) fn replacement(table: &str, old: &Value, new: &Value) -> Op {
+    let metadata = &old["metadata"];
+    Op {
+        table: table.into(),
+        key: key(text(metadata, "namespace"), text(metadata, "name")),
+        expect: Expect::Revision(text(metadata, "resourceVersion").parse().unwrap_or(0)),
+        put: Some(Template::new(new)),
+        last: None,
+        expires: 0,
     }
 }
 

@@ -1,8 +1,12 @@
 //! The status of a ResourceQuota says what is bounded and how much of it is used.
 //!
-//! Admission adds to what is used; here it is counted anew, whenever an object that a quota counts appears, changes or goes, and some
-//! time after a charge, which may have been for an object that was never written. Only the resources that some quota names are
-//! watched. A pod that hangs after its deletion stops to count without any change, so every quota is counted again now and then.
+//! Admission adds to what is used when it lets an object in; what is given back is counted here, when an object that a quota counts
+//! changes or goes. Only the resources that some quota names are watched. A pod that hangs after its deletion stops to count without
+//! any change, so every quota is counted again now and then.
+//!
+//! An informer may be behind the charges in a quota that it counts for, and its count would give them back. So it only tells that a
+//! quota is wrong; what is written is a count of what the API server lists after the quota was read, and only if nothing was charged
+//! since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,8 +17,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::resource::RESOURCE_QUOTAS;
 use windlass_api::time::Clock;
-use windlass_api::{GroupResource, ObjectKey, Status, Timestamp};
-use windlass_client::{Change, Client, Informer, Informers, Outcome, STATUS, WorkQueue};
+use windlass_api::{GroupResource, GroupVersionResource, ObjectKey, Status, Timestamp};
+use windlass_client::{Change, Client, Informer, Informers, Object, Options, Outcome, STATUS, WorkQueue};
 use windlass_quota::{Amounts, Evaluator, amounts, resource_counted_by, scopes_of, to_value};
 
 use crate::context::Context;
@@ -22,8 +26,6 @@ use crate::write::modify;
 
 const NAME: &str = "resourcequota-controller";
 const WORKERS: usize = 5;
-/// By then the object of a charge is in the store, or never will be.
-const SETTLED: Duration = Duration::from_secs(5);
 const COUNT_AGAIN: Duration = Duration::from_secs(300);
 /// A quota may name a resource that is not served yet.
 const LOOK_FOR_RESOURCE: Duration = Duration::from_secs(10);
@@ -42,7 +44,14 @@ struct Controller {
     clock: Clock,
     queue: WorkQueue<ObjectKey>,
     /// The resources whose changes wake quotas.
-    observed: Mutex<BTreeMap<GroupResource, Arc<Informer>>>,
+    observed: Mutex<BTreeMap<GroupResource, Arc<Observed>>>,
+}
+
+/// A resource that some quota counts.
+struct Observed {
+    resource: GroupVersionResource,
+    evaluator: Evaluator,
+    informer: Arc<Informer>,
 }
 
 pub(crate) async fn run(context: Context) {
@@ -57,10 +66,8 @@ pub(crate) async fn run(context: Context) {
     let queue = controller.queue.clone();
     controller.quotas.subscribe(move |change| {
         let Some(new) = &change.new else { return };
-        let spec = |object: &windlass_client::Object| object.decode::<Quota>().map(|quota| quota.spec).ok();
-        if change.old.as_ref().is_some_and(|old| spec(old) == spec(new)) {
-            queue.add_after(new.key.clone(), SETTLED);
-        } else {
+        let spec = |object: &Object| object.decode::<Quota>().map(|quota| quota.spec).ok();
+        if change.old.as_ref().is_none_or(|old| spec(old) != spec(new)) {
             queue.add(new.key.clone());
         }
     });
@@ -71,60 +78,78 @@ pub(crate) async fn run(context: Context) {
 
 impl Controller {
     async fn sync(&self, key: ObjectKey) -> Result<Outcome, Status> {
-        let Some(quota) = self.quotas.read::<Quota>(&key) else { return Ok(Outcome::Done) };
-        let resources: BTreeSet<GroupResource> =
+        let Some(object) = self.quotas.get(&key) else { return Ok(Outcome::Done) };
+        let quota: Quota = object.decode()?;
+        let names: BTreeSet<GroupResource> =
             amounts(quota.spec.get("hard")).keys().filter_map(|name| resource_counted_by(name)).collect();
-        let (mut used, mut again) = (amounts(quota.status.get("used")), COUNT_AGAIN);
-        let now = self.clock.now();
-        for resource in &resources {
-            let Some(informer) = self.observe(resource).await? else {
-                again = LOOK_FOR_RESOURCE;
-                continue;
-            };
-            let objects = informer.list(&key.namespace).into_iter().filter_map(|object| object.decode::<Value>().ok());
-            used.extend(count(&quota.spec, &Evaluator::of(resource), objects, now));
+        let (mut counted, mut again) = (Vec::new(), COUNT_AGAIN);
+        for name in names {
+            match self.observe(&name).await? {
+                Some(observed) => counted.push(observed),
+                None => again = LOOK_FOR_RESOURCE,
+            }
         }
-        if let Some(status) = status_of(&quota, used) {
-            let patch = json!({"status": status});
-            modify(&self.client, &self.quotas, &RESOURCE_QUOTAS, &key, STATUS, &patch).await?;
+        let informed = counted.iter().map(|observed| (observed, observed.informer.list(&key.namespace)));
+        if self.status_of(&quota, informed).is_some() {
+            let mut listed = Vec::new();
+            for observed in &counted {
+                let list = self.client.list(&observed.resource, &key.namespace, Options::default()).await?;
+                listed.push((observed, list.items));
+            }
+            if let Some(status) = self.status_of(&quota, listed) {
+                let patch = json!({"metadata": {"resourceVersion": object.revision.to_string()}, "status": status});
+                modify(&self.client, &self.quotas, &RESOURCE_QUOTAS, &key, STATUS, &patch).await?;
+            }
         }
         Ok(Outcome::Again(again))
     }
 
+    /// What of the status has to change when these are the objects.
+    fn status_of<'a>(
+        &self,
+        quota: &Quota,
+        objects: impl IntoIterator<Item = (&'a Arc<Observed>, Vec<Object>)>,
+    ) -> Option<Value> {
+        let (mut used, now) = (amounts(quota.status.get("used")), self.clock.now());
+        for (observed, objects) in objects {
+            let objects = objects.into_iter().filter_map(|object| object.decode::<Value>().ok());
+            used.extend(count(&quota.spec, &observed.evaluator, objects, now));
+        }
+        changed_status(quota, used)
+    }
+
     /// The objects of a resource, which from now on wake the quotas of their namespaces. `None` while it is not served.
-    async fn observe(&self, resource: &GroupResource) -> Result<Option<Arc<Informer>>, Status> {
-        let known = self.observed.lock().get(resource).cloned();
-        if let Some(informer) = known {
-            return Ok(Some(informer));
+    async fn observe(&self, name: &GroupResource) -> Result<Option<Arc<Observed>>, Status> {
+        let known = self.observed.lock().get(name).cloned();
+        if known.is_some() {
+            return Ok(known);
         }
         let served = self.client.resources().await?;
         let watchable = served.into_iter().find(|candidate| {
-            candidate.namespaced && candidate.has_verb("watch") && candidate.resource.group_resource() == *resource
+            candidate.namespaced && candidate.has_verb("watch") && candidate.resource.group_resource() == *name
         });
         let Some(found) = watchable else { return Ok(None) };
         let informer = self.informers.of(&found.resource);
         informer.synced().await;
-        let is_new = {
-            let mut observed = self.observed.lock();
-            observed.insert(resource.clone(), informer.clone()).is_none()
-        };
-        if is_new {
-            let (quotas, queue, evaluator) = (self.quotas.clone(), self.queue.clone(), Evaluator::of(resource));
-            let clock = self.clock;
-            informer.subscribe(move |change| {
+        let new = Arc::new(Observed { resource: found.resource, evaluator: Evaluator::of(name), informer });
+        if self.observed.lock().insert(name.clone(), new.clone()).is_none() {
+            let (quotas, queue, clock, evaluator) =
+                (self.quotas.clone(), self.queue.clone(), self.clock, Evaluator::of(name));
+            new.informer.subscribe(move |change| {
                 let waiting = quotas.list(&change.object().key.namespace);
                 if !waiting.is_empty() && matters(&evaluator, change, clock.now()) {
                     waiting.into_iter().for_each(|quota| queue.add(quota.key));
                 }
             });
         }
-        Ok(Some(informer))
+        Ok(Some(new))
     }
 }
 
-/// Whether a change makes an object count for something else than before.
+/// Whether a change makes an object count for something else than before. What is new was charged when it came.
 fn matters(evaluator: &Evaluator, change: &Change, now: Timestamp) -> bool {
-    let (Some(old), Some(new)) = (&change.old, &change.new) else { return true };
+    let Some(old) = &change.old else { return false };
+    let Some(new) = &change.new else { return true };
     if matches!(evaluator, Evaluator::Objects(_)) {
         return false;
     }
@@ -149,7 +174,7 @@ fn count(spec: &Value, evaluator: &Evaluator, objects: impl Iterator<Item = Valu
 }
 
 /// The fields of the status that have to change, as a merge patch; `None` when it is right.
-fn status_of(quota: &Quota, mut used: Amounts) -> Option<Value> {
+fn changed_status(quota: &Quota, mut used: Amounts) -> Option<Value> {
     let hard = amounts(quota.spec.get("hard"));
     used.retain(|name, _| hard.contains_key(name));
     let is_right = |field: &str, wanted: &Amounts| {
@@ -195,10 +220,10 @@ mod tests {
         };
         let used = |n: &str| amounts(Some(&json!({"pods": n, "secrets": "3"})));
         let expected = json!({"hard": {"pods": "5", "secrets": null}, "used": {"pods": "2"}});
-        assert_eq!(status_of(&quota, used("2")), Some(expected));
+        assert_eq!(changed_status(&quota, used("2")), Some(expected));
         let right = Quota { status: json!({"hard": {"pods": "5"}, "used": {"pods": "2"}}), ..quota };
-        assert_eq!(status_of(&right, used("2")), None);
+        assert_eq!(changed_status(&right, used("2")), None);
         let empty = Quota { spec: json!({}), status: Value::Null };
-        assert_eq!(status_of(&empty, Amounts::new()), Some(json!({"hard": {}, "used": {}})));
+        assert_eq!(changed_status(&empty, Amounts::new()), Some(json!({"hard": {}, "used": {}})));
     }
 }

@@ -61,7 +61,7 @@ pub struct Txn {
     pub ops: Vec<Op>,
 }
 
-/// What a transaction did: for each operation the new version, or the tombstone of what was deleted.
+/// What a transaction did: for each operation the new version, or the tombstone of what was deleted; `revision` is the last one's.
 #[derive(Debug)]
 pub struct Committed {
     pub revision: u64,
@@ -259,11 +259,13 @@ impl<'a> Batch<'a> {
         self.working.entry(name.clone()).or_insert_with(|| (*self.tables.table(name).state()).clone())
     }
 
+    /// Each operation has a revision of its own: a watcher that has been told of a revision goes on after it, and would lose a second
+    /// event of the same one.
     fn apply(&mut self, txn: Txn) -> Committed {
-        self.revision += 1;
-        let revision = self.revision;
         let mut items = Vec::with_capacity(txn.ops.len());
         for op in txn.ops {
+            // Nobody may be told of a revision that is not on the disk.
+            let revision = self.revision + 1;
             let state = self.table(&op.table);
             let before = state.get(&op.key).cloned();
             let created = before.as_ref().map_or(revision, |item| item.created);
@@ -277,13 +279,10 @@ impl<'a> Batch<'a> {
             };
             let item = Arc::new(item);
             let event = state.apply(item.clone(), deleted);
+            self.revision = revision;
             self.expiring.add(&op.table, event);
             self.records.push(Record { table: op.table, item: item.clone(), deleted });
             items.push(item);
-        }
-        if items.is_empty() {
-            // Nobody may be told of a revision that is not on the disk.
-            self.revision -= 1;
         }
         Committed { revision: self.revision, items }
     }

@@ -153,9 +153,8 @@ pub(crate) async fn run(store: Weak<Store>, clock: Clock, mut earliest: watch::R
     }
 }
 
-/// Deletes objects, each in a transaction of its own: who has been told of a revision goes on after it, so one revision may not stand for
-/// two events of a table. The committer writes them together all the same. Fails when any could not be deleted, and that not because it
-/// has changed.
+/// Deletes objects, each in a transaction of its own, so that one that has changed keeps no other; the committer writes them together
+/// all the same. Fails when any could not be deleted, and that not because it has changed.
 async fn expire(store: &Arc<Store>, due: Vec<Due>) -> Result<(), CommitError> {
     let mut deletions = JoinSet::new();
     for Due { table, item } in due {

@@ -26,7 +26,7 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
     problems.extend(world.faults.watched().iter().flat_map(|watched| world.history.faults_of(watched)));
     problems.extend(world.machines.conflicts());
     let lost = world.faults.lost().into_iter().filter(|write| write.verb == "create").map(|write| write.key).collect();
-    let mut past = Past { lost, is_calm: world.is_calm, ..Past::default() };
+    let mut past = Past { lost, ..Past::default() };
     for record in world.history.records() {
         past.step(&record, &mut problems);
     }
@@ -40,7 +40,6 @@ struct Past {
     /// Earlier specs of objects, by UID, with the time until which they held.
     specs: BTreeMap<String, Vec<(Duration, Value)>>,
     lost: BTreeSet<ObjectKey>,
-    is_calm: bool,
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -126,7 +125,7 @@ impl Past {
     }
 
     fn judge_pod(&self, record: &Record, pod: &Value) -> Option<String> {
-        if let Some(problem) = self.judge_quota(record).filter(|_| self.is_calm) {
+        if let Some(problem) = self.judge_quota(record) {
             return Some(problem);
         }
         let owner = self.owner(pod)?;
@@ -175,8 +174,7 @@ impl Past {
         }
     }
 
-    /// The quota controller may count before it sees what admission has charged for, and so give back what is taken (upstream's does
-    /// too): only without faults is a quota never exceeded.
+    /// A quota is never exceeded: its controller gives nothing back that admission has just charged (upstream's may).
     fn judge_quota(&self, record: &Record) -> Option<String> {
         let in_namespace = |key: &ObjectKey| key.namespace == record.key.namespace;
         let (_, quota) = self.all("ResourceQuota").find(|(key, _)| in_namespace(key))?;

@@ -45,8 +45,6 @@ pub(crate) struct World {
     pub faults: Faults,
     pub history: History,
     pub story: Story,
-    /// Nothing ever goes wrong between components.
-    pub is_calm: bool,
     pub machines: Machines,
     /// Kubelets by the names of their nodes; one that is not here does not run.
     kubelets: BTreeMap<String, Component>,
@@ -87,7 +85,6 @@ impl World {
             faults,
             history,
             story,
-            is_calm: weather == 0.0,
             machines: Machines::default(),
             kubelets: BTreeMap::new(),
             nodes: Vec::new(),

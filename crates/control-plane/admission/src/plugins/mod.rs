@@ -12,7 +12,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 pub(crate) mod pod_security;
 mod priority;
-mod resource_quota;
+pub(crate) mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod storage_object_in_use_protection;
@@ -30,6 +30,7 @@ use windlass_telemetry::Metrics;
 
 pub use self::pod_security::Configuration as PodSecurityConfiguration;
 pub use self::pod_security::PodSecurity;
+pub use self::resource_quota::{Charge, ChargedQuota};
 use crate::chain::{Chain, Plugin};
 use crate::review::{Cluster, Operation, Review};
 
@@ -64,9 +65,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
     if !options.allow_service_external_ips {
         plugins.push(Arc::new(deny_service_external_ips::DenyServiceExternalIPs));
     }
-    // Last, so that nothing is charged for what another plugin refuses.
-    plugins.push(Arc::new(resource_quota::ResourceQuota::default()));
-    Chain::new(plugins)
+    Chain::new(plugins, resource_quota::ResourceQuota::default())
 }
 
 /// The refusal of a plugin, about the object at hand.

@@ -1,66 +1,55 @@
 //! ResourceQuota: what is created, or grows, is charged to the quotas of its namespace, and refused when one of them is exceeded.
 //!
-//! The charge is written before the object: two requests at once never share what is left for one. When the object is then not
-//! written after all, the quota's controller counts again and gives the charge back. Requests of one namespace are charged one
-//! after the other; a controller that writes the status meanwhile makes the charge be computed anew.
+//! The charge is written in the same transaction as the object: nothing is there that was not charged, and nothing is charged that
+//! is not there. Writes to one namespace are charged one after the other; a controller that writes a quota meanwhile makes the
+//! transaction fail, and the charge is computed anew.
 //!
-//! Source: upstream `apiserver/pkg/admission/plugin/resourcequota`.
+//! Source: upstream `apiserver/pkg/admission/plugin/resourcequota`, which writes the charge before the object.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use windlass_api::{Status, Timestamp};
 use windlass_machinery::tree::{child, put, text};
 use windlass_quota::{Amounts, Evaluator, amounts, pretty, scopes_of, to_value};
 
 use super::forbidden;
-use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
 const TABLE: &str = "resourcequotas";
 /// Namespaces share these, so that their number is bounded.
 const LOCKS: usize = 64;
-/// How often a charge is computed anew when somebody else has just written the quota.
-const ATTEMPTS: usize = 16;
 
-pub(super) struct ResourceQuota {
-    locks: [Mutex<()>; LOCKS],
+pub(crate) struct ResourceQuota {
+    locks: [Arc<Mutex<()>>; LOCKS],
     hasher: std::hash::RandomState,
 }
 
 impl Default for ResourceQuota {
     fn default() -> Self {
-        Self { locks: std::array::from_fn(|_| Mutex::new(())), hasher: std::hash::RandomState::new() }
+        Self { locks: std::array::from_fn(|_| Arc::default()), hasher: std::hash::RandomState::new() }
     }
 }
 
-#[async_trait]
-impl Plugin for ResourceQuota {
-    fn name(&self) -> &'static str {
-        "ResourceQuota"
-    }
+/// What quotas are charged for a write. It belongs into the transaction of the write, and is kept until that has ended: until then
+/// no other write to the namespace is charged.
+#[derive(Default)]
+pub struct Charge {
+    pub quotas: Vec<ChargedQuota>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
 
-    async fn validate(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
-        if review.namespace.is_empty() || is_ignored(review) {
-            return Ok(());
-        }
-        let evaluator = Evaluator::of(&review.resource.group_resource());
-        let Some(object) = review.object.as_deref() else { return Ok(()) };
-        match (review.operation, review.old) {
-            (Operation::Create, _) if review.subresource.is_empty() => {}
-            (Operation::Update, Some(old)) if evaluator.is_changed_by(review.subresource, object, old) => {}
-            _ => return Ok(()),
-        }
-        if cluster.objects(TABLE, review.namespace).is_empty() {
-            return Ok(());
-        }
-        let _turn = self.lock_of(review.namespace).lock().await;
-        let write = Write { evaluator, object, old: review.old, is_status: review.subresource == "status" };
-        self.charge(review, &write, cluster).await
-    }
+/// A quota before and after a charge.
+pub struct ChargedQuota {
+    pub old: Arc<Value>,
+    pub new: Value,
+}
+
+impl ChargedQuota {
+    /// Where quotas are stored.
+    pub const TABLE: &str = TABLE;
 }
 
 /// Events come and go in masses and are bounded in other ways; reviews are not stored.
@@ -70,51 +59,39 @@ fn is_ignored(review: &Review<'_>) -> bool {
 }
 
 impl ResourceQuota {
-    fn lock_of(&self, namespace: &str) -> &Mutex<()> {
+    /// What the write is charged; a refusal when it exceeds a quota.
+    pub(crate) async fn charge(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<Charge, Status> {
+        if review.namespace.is_empty() || is_ignored(review) {
+            return Ok(Charge::default());
+        }
+        let evaluator = Evaluator::of(&review.resource.group_resource());
+        let Some(object) = review.object.as_deref() else { return Ok(Charge::default()) };
+        match (review.operation, review.old) {
+            (Operation::Create, _) if review.subresource.is_empty() => {}
+            (Operation::Update, Some(old)) if evaluator.is_changed_by(review.subresource, object, old) => {}
+            _ => return Ok(Charge::default()),
+        }
+        if cluster.objects(TABLE, review.namespace).is_empty() {
+            return Ok(Charge::default());
+        }
+        let turn = self.lock_of(review.namespace).clone().lock_owned().await;
+        let write = Write { evaluator, object, old: review.old, is_status: review.subresource == "status" };
+        let mut quotas = Vec::new();
+        for quota in cluster.objects(TABLE, review.namespace) {
+            if let Some(used) = write.charged(&quota).map_err(|why| forbidden(review, why))? {
+                let mut new = Value::clone(&quota);
+                put(child(&mut new, "status"), "used", to_value(&used));
+                quotas.push(ChargedQuota { old: quota, new });
+            }
+        }
+        Ok(Charge { quotas, _turn: Some(turn) })
+    }
+
+    fn lock_of(&self, namespace: &str) -> &Arc<Mutex<()>> {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(namespace.as_bytes());
         &self.locks[usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or(0)]
     }
-
-    /// First every quota is asked, then the charges are written: a refusal charges nobody.
-    async fn charge(&self, review: &Review<'_>, write: &Write<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
-        let mut charged: Vec<String> = Vec::new();
-        for _ in 0..ATTEMPTS {
-            let mut charges = Vec::new();
-            for quota in cluster.objects(TABLE, review.namespace) {
-                if charged.iter().any(|name| name == text(&quota["metadata"], "name")) {
-                    continue;
-                }
-                if let Some(used) = write.charged(&quota).map_err(|why| forbidden(review, why))? {
-                    charges.push((quota, used));
-                }
-            }
-            if review.dry_run {
-                return Ok(());
-            }
-            let mut is_done = true;
-            for (quota, used) in charges {
-                let name = text(&quota["metadata"], "name").to_owned();
-                if write_used(cluster, &quota, &used).await? {
-                    charged.push(name);
-                } else {
-                    is_done = false;
-                }
-            }
-            if is_done {
-                return Ok(());
-            }
-        }
-        let quotas = windlass_api::GroupResource::of("", TABLE);
-        Err(Status::conflict(&quotas, "", "the quotas of the namespace are changing; try again"))
-    }
-}
-
-/// Writes what is used, unless the quota has changed meanwhile.
-async fn write_used(cluster: &dyn Cluster, quota: &Arc<Value>, used: &Amounts) -> Result<bool, Status> {
-    let mut new = Value::clone(quota);
-    put(child(&mut new, "status"), "used", to_value(used));
-    cluster.replace(TABLE, quota, new).await
 }
 
 /// What is to be written, as quotas see it.

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use windlass_admission::{Charge, ChargedQuota};
 use windlass_api::Status;
 use windlass_api::meta::PartialObject;
 use windlass_machinery::json::Template;
 use windlass_machinery::names;
 use windlass_machinery::tree::{child, put, text};
 use windlass_resources::{Moment, life};
-use windlass_store::{CommitError, Expect, Item, Txn};
+use windlass_store::{CommitError, Expect, Item, Op, Txn};
 
 use crate::allocation;
 use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
 use crate::registry::Served;
-use crate::storage::commit_failure;
+use crate::storage::{commit_failure, replacement};
 
 /// How often a generated name, address or port is chosen anew when somebody else was quicker.
 const ATTEMPTS: usize = 16;
@@ -43,6 +44,7 @@ async fn store_new(
     for attempt in 0.. {
         let name = text(&object["metadata"], "name").to_owned();
         let key = served.key(&call.request.namespace, &name);
+        let charge = call.charge(&mut object, None).await?;
         if call.request.options.dry_run {
             if let Some(found) = served.table.get(&key) {
                 return Err(already_exists(served, &name, Some(&found)));
@@ -56,13 +58,15 @@ async fn store_new(
         let mut txn = Txn::put(&resource.table, &key, Expect::Absent, Template::new(&stored));
         txn.ops[0].expires = expiry(served, moment);
         txn.ops.extend(taken);
+        txn.ops.extend(charges(&charge));
         match call.storage.store.commit(txn).await {
             Ok(mut committed) => {
                 let item = committed.items.swap_remove(0);
                 return Ok(Outcome::Object { payload: Payload::Item(served.clone(), item), created: true });
             }
-            // Somebody else has just taken what was to be this object's.
+            // Somebody else has just taken what was to be this object's, or has written a quota.
             Err(CommitError::Conflict { op, .. }) if op > 0 && attempt < ATTEMPTS => {}
+            Err(CommitError::Conflict { op, .. }) if op > 0 => return Err(call.crowded(&name)),
             Err(CommitError::Conflict { .. }) if name_is_generated && attempt < ATTEMPTS => {
                 let base = text(&object["metadata"], "generateName").to_owned();
                 put(child(&mut object, "metadata"), "name", names::generate(&base, &call.storage.chance));
@@ -75,6 +79,11 @@ async fn store_new(
         }
     }
     unreachable!("the loop ends by returning")
+}
+
+/// The writes of the quotas that are charged.
+pub(super) fn charges(charge: &Charge) -> impl Iterator<Item = Op> {
+    charge.quotas.iter().map(|quota| replacement(ChargedQuota::TABLE, &quota.old, &quota.new))
 }
 
 /// The refusal of an object whose name another one has, which may be about to give it up.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use windlass_admission::Charge;
 use windlass_api::Status;
 use windlass_api::field::{self, Path};
 use windlass_client::Verb;
@@ -11,7 +12,7 @@ use windlass_machinery::tree::{child, items, put, remove, text};
 use windlass_resources::{Moment, life};
 use windlass_store::{CommitError, Expect, Item, Txn};
 
-use super::create::{create_object, expiry};
+use super::create::{charges, create_object, expiry};
 use crate::allocation;
 use crate::body::check_namespace;
 use crate::call::Call;
@@ -38,6 +39,8 @@ enum Attempt {
     Done(Outcome),
     /// Somebody else was quicker: the object as it is now.
     Overtaken(Arc<Item>),
+    /// Somebody else was quicker with what goes along with the object: what it takes, or a quota.
+    Crowded,
     Gone,
 }
 
@@ -60,6 +63,7 @@ pub(crate) async fn change(
             Attempt::Done(outcome) => return Ok(outcome),
             Attempt::Overtaken(newer) if !conditional => current = newer,
             Attempt::Overtaken(_) => return Err(call.stale()),
+            Attempt::Crowded => {}
             Attempt::Gone => return Err(call.not_found()),
         }
     }
@@ -75,6 +79,7 @@ async fn store_change(
 ) -> Result<Attempt, Status> {
     let (served, resource) = (call.served, &call.served.resource);
     let is_last = is_released(&new, served);
+    let charge = if is_last { Charge::default() } else { call.charge(&mut new, Some(old)).await? };
     let taken = match is_last {
         true => allocation::delete(call.storage, served, old),
         false => allocation::write(call.storage, served, Some(old), &mut new)?,
@@ -97,8 +102,9 @@ async fn store_change(
         txn
     };
     txn.ops.extend(taken);
+    txn.ops.extend(charges(&charge));
     match call.storage.store.commit(txn).await {
-        Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Attempt::Overtaken(current.clone())),
+        Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Attempt::Crowded),
         Ok(mut committed) => {
             let payload = Payload::Item(served.clone(), committed.items.swap_remove(0));
             Ok(Attempt::Done(Outcome::Object { payload, created: false }))

@@ -11,5 +11,6 @@ mod identity;
 mod life;
 mod objects;
 mod pages;
+mod quotas;
 mod transports;
 mod watches;

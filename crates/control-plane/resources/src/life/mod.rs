@@ -11,7 +11,8 @@
 //! 6. **prepare**: the server sets what it alone decides, and puts back what this endpoint does not change.
 //! 7. **validate**: the object as it would be stored; then warnings.
 //! 8. **admit, validating**: admission may only refuse.
-//! 9. **convert** to the stored form ([`Strategy::to_stored`](crate::Strategy::to_stored)), when the store is written.
+//! 9. **convert** to the stored form ([`Strategy::to_stored`](crate::Strategy::to_stored)), when the store is written: in one
+//!    transaction with what the object takes from a stock (addresses, ports) and with the quotas that it is charged to.
 //!
 //! This module is pure: it knows the kind and its strategy, and what needs the rest of the cluster (steps 3, 4, 5 and 8) comes in as
 //! [`Checkpoints`]. The verbs of the API server run it, and so does the golden corpus that replays upstream's answers.

@@ -52,14 +52,11 @@ impl Content {
         self.objects.contains_key(&(write.table, write.key.clone()))
     }
 
-    /// The content after one more transaction.
+    /// The content after one more transaction, of which every write has a revision of its own.
     pub(crate) fn with(&self, writes: &[Write]) -> Self {
         let mut after = self.clone();
-        if writes.is_empty() {
-            return after;
-        }
-        after.revision += 1;
         for write in writes {
+            after.revision += 1;
             let place = (write.table, write.key.clone());
             match &write.put {
                 Some(data) => {

@@ -38,8 +38,10 @@ async fn a_transaction_is_all_or_nothing() {
     assert!(matches!(store.commit(txn).await, Err(CommitError::Conflict { op: 1, .. })));
     assert!(store.table("services").get("a/x").is_none());
     let txn = Txn { ops: vec![put("services", "a/x"), put("ips", "10.0.0.2")] };
+    let before = store.revision();
     let done = store.commit(txn).await.unwrap();
-    assert!(done.items.iter().all(|item| item.revision == done.revision));
+    let revisions: Vec<u64> = done.items.iter().map(|item| item.revision).collect();
+    assert_eq!((revisions, done.revision), (vec![before + 1, before + 2], before + 2), "watchers can go on after each");
     let many: Vec<Op> = (0..200).map(|n| put("ips", &n.to_string())).collect();
     assert!(matches!(store.commit(Txn { ops: many }).await, Err(CommitError::TooManyOps(200))));
 }

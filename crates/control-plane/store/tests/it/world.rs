@@ -185,9 +185,11 @@ impl World {
             results.iter().map(|result| result.as_ref().map(|done| done.revision)).collect::<Vec<_>>()
         ));
         let done = results.iter().take_while(|result| result.is_ok()).count();
-        for (number, result) in results.iter().enumerate() {
+        let mut revision = before;
+        for (number, (result, writes)) in results.iter().zip(&group).enumerate() {
+            revision += writes.len() as u64;
             match result {
-                Ok(committed) => assert_eq!(committed.revision, before + number as u64 + 1),
+                Ok(committed) => assert_eq!(committed.revision, revision),
                 Err(error) => {
                     assert!(
                         number >= done,

@@ -29,7 +29,6 @@ impl Warnings for Fake {
     }
 }
 
-#[async_trait]
 impl Cluster for Fake {
     fn object(&self, table: &str, _namespace: &str, name: &str) -> Option<Arc<Value>> {
         let is_it = table == "namespaces" && name == text(&self.namespace["metadata"], "name");
@@ -43,10 +42,6 @@ impl Cluster for Fake {
 
     fn may(&self, _attributes: &Attributes<'_>) -> bool {
         false
-    }
-
-    async fn replace(&self, _table: &str, _old: &Value, _new: Value) -> Result<bool, Status> {
-        Ok(false)
     }
 }
 
