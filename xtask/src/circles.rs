@@ -7,32 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::process::{root, say};
+use crate::process::root;
 use crate::sources::{self, Source, read, uses, without_tests};
-
-/// Circles that are still to be broken: crate and modules. The list only shrinks.
-const KNOWN: [(&str, &[&str]); 5] = [
-    ("crates/control-plane/store", &["committer", "engine", "expiry", "store"]),
-    ("crates/control-plane/store", &["table", "watch"]),
-    ("crates/node/images", &["store::collect", "store::core", "store::persist"]),
-    (
-        "crates/node/kubelet",
-        &[
-            "objects",
-            "registry",
-            "shared",
-            "sync::kill",
-            "sync::sandbox",
-            "sync::security",
-            "sync::start",
-            "sync::worker",
-        ],
-    ),
-    (
-        "crates/node/runtime",
-        &["supervisor::children", "supervisor::requests", "supervisor::server", "supervisor::streams"],
-    ),
-];
 
 type Module = Vec<String>;
 
@@ -51,31 +27,11 @@ pub(crate) fn check() -> Result<(), String> {
     let mut problems = Vec::new();
     for member in members.iter().filter_map(toml::Value::as_str) {
         let folder = format!("{member}/src");
-        let found = circles(&graph(&sources::below(&folder)?, Path::new(&folder)));
-        problems.extend(judge(member, &found));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
-}
-
-/// Compares the circles of a crate with those that are known: one may have become smaller.
-fn judge(member: &str, found: &[Vec<String>]) -> Vec<String> {
-    let known: Vec<&[&str]> = KNOWN.iter().filter(|(name, _)| *name == member).map(|(_, circle)| *circle).collect();
-    let is_part = |circle: &[String], known: &[&str]| circle.iter().all(|module| known.contains(&module.as_str()));
-    let mut problems = Vec::new();
-    for circle in found {
-        if known.iter().any(|known| is_part(circle, known)) {
-            say(format_args!("{member}: a circle still to be broken: {}", circle.join(", ")));
-        } else {
-            problems.push(format!("{member}/src: modules import each other in a circle: {}", circle.join(", ")));
+        for circle in circles(&graph(&sources::below(&folder)?, Path::new(&folder))) {
+            problems.push(format!("{folder}: modules import each other in a circle: {}", circle.join(", ")));
         }
     }
-    for circle in known.into_iter().filter(|known| !found.iter().any(|circle| is_part(circle, known))) {
-        problems.push(format!(
-            "{member}: this circle is broken, strike it from xtask/src/circles.rs: {}",
-            circle.join(", ")
-        ));
-    }
-    problems
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
 fn graph(sources: &[Source], folder: &Path) -> Graph {
@@ -244,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_has_none_but_the_known_ones() {
+    fn the_tree_has_none() {
         check().unwrap();
     }
 

@@ -11,19 +11,22 @@
 //!
 //! Failures are answered with a status of 4xx or 5xx and `{"error": …}`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
+use windlass_http::dial;
+use windlass_http::exchange::ExchangeError;
+use windlass_http::serve::{self, Limits, Timers};
 
 use crate::error::Failure;
 
@@ -101,35 +104,30 @@ pub(crate) fn listen(data_dir: &Path) -> Result<UnixListener, Failure> {
 }
 
 /// Answers for ever.
-pub(crate) async fn serve(listener: UnixListener, handler: Arc<dyn Handler>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await.inspect_err(|error| {
-            tracing::warn!(%error, "a connection to the control socket was lost");
-        }) else {
-            continue;
-        };
-        let handler = handler.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| answer(handler.clone(), request));
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the control socket ended early");
-            }
-        });
-    }
+pub(crate) async fn serve(socket: UnixListener, handler: Arc<dyn Handler>) {
+    let listener =
+        serve::Listener { socket: socket.into(), tls: None, limits: Limits::default(), timers: Timers::default() };
+    serve::serve(Arc::new(Control(handler)), listener, std::future::pending()).await;
 }
 
-async fn answer(
-    handler: Arc<dyn Handler>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
-    let (code, value) = match handle(&*handler, request).await {
-        Ok(answer) => answer,
-        Err((code, failure)) => (code, json!({"error": failure})),
-    };
-    let mut response = Response::new(Full::new(value.to_string().into()));
-    *response.status_mut() = code;
-    Ok(response)
+/// Only root can open the socket, so nobody is asked who they are.
+struct Control(Arc<dyn Handler>);
+
+impl serve::Service for Control {
+    type Client = ();
+    type Body = Full<Bytes>;
+
+    fn identify(&self, _: SocketAddr, _: Option<&[CertificateDer<'static>]>) {}
+
+    async fn answer(self: Arc<Self>, (): (), request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (code, value) = match handle(&*self.0, request).await {
+            Ok(answer) => answer,
+            Err((code, failure)) => (code, json!({"error": failure})),
+        };
+        let mut response = Response::new(Full::new(value.to_string().into()));
+        *response.status_mut() = code;
+        response
+    }
 }
 
 type Answer = (StatusCode, Value);
@@ -195,20 +193,17 @@ impl Connection {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        let lost = |error: hyper::Error| Failure::during("the server did not answer", error);
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await.map_err(lost)?;
-        let driver = tokio::spawn(connection);
+        let lost = |error: ExchangeError| Failure::during("the server did not answer", error);
+        let (mut sender, _driver) = dial::http1(self.stream.into()).await.map_err(lost)?;
         let bytes =
             serde_json::to_vec(body).map_err(|error| Failure::during("the request cannot be written", error))?;
         let request = Request::builder().method(method).uri(path).header("host", "windlass");
         let request = request
             .body(Full::new(Bytes::from(bytes)))
             .map_err(|error| Failure::during("the request cannot be written", error))?;
-        let response = sender.send_request(request).await.map_err(lost)?;
+        let response = sender.send_request(request).await.map_err(|error| lost(ExchangeError::of(&error)))?;
         let code = response.status();
-        let bytes = response.into_body().collect().await.map_err(lost)?.to_bytes();
-        driver.abort();
+        let bytes = response.into_body().collect().await.map_err(|error| lost(ExchangeError::of(&error)))?.to_bytes();
         if !code.is_success() {
             let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             return Err(Failure::new(answer["error"].as_str().unwrap_or("the server failed without saying why")));

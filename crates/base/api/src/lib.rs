@@ -6,6 +6,7 @@ pub mod cron;
 pub mod field;
 pub mod fields;
 pub mod gvk;
+pub mod image_name;
 pub mod io;
 pub mod labels;
 pub mod meta;

@@ -44,6 +44,11 @@ pub mod annotation {
     pub const STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
     /// The mount options of a volume, before they were a field.
     pub const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
+    /// The AppArmor profile of the container whose name follows, before it was a field.
+    pub const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
+    /// The seccomp profile of the pod, and of the container whose name follows, before they were fields.
+    pub const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+    pub const SECCOMP_CONTAINER_PREFIX: &str = "container.seccomp.security.alpha.kubernetes.io/";
     pub const RBAC_AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 }
 

@@ -13,7 +13,6 @@ use http::{Method, Request as HttpRequest, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -33,9 +32,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests and watches on one connection; kube-apiserver takes a hundred.
 const STREAMS_MAX: usize = 90;
-/// A server that does not answer a ping is gone; client-go's figures.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(15);
 const AGGREGATED_DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// One line of a watch; an object is at most 3 MiB.
 const LINE_MAX: usize = 16 << 20;
@@ -85,19 +81,8 @@ impl Https {
         let port = port.parse().map_err(|_| failed(dial::DialError::Address(address.clone())))?;
         let stream = dial::tcp(host.trim_matches(['[', ']']), port, CONNECT_TIMEOUT).await.map_err(failed)?;
         let stream = dial::tls(tls.clone(), server_name, stream, CONNECT_TIMEOUT).await.map_err(failed)?;
-        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| unavailable(address, ExchangeError::of(&error)))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the API server ended");
-            }
-        });
+        let (sender, driver) = dial::http2(stream.into()).await.map_err(|error| unavailable(address, error))?;
+        driver.detach();
         Ok(Connection { sender, lease: Lease::default() })
     }
 

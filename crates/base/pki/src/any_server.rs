@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 /// Takes every certificate; that the server has its key is still checked.
 #[derive(Debug)]
@@ -14,6 +14,16 @@ pub struct AnyServer(Arc<CryptoProvider>);
 impl AnyServer {
     pub fn new(provider: Arc<CryptoProvider>) -> Self {
         Self(provider)
+    }
+
+    /// TLS of a client that takes every certificate and shows none.
+    pub fn client_config(provider: Arc<CryptoProvider>) -> ClientConfig {
+        ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .expect("the provider has cipher suites for every version")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Self::new(provider)))
+            .with_no_client_auth()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use windlass_api::Status;
 
-use crate::plugins::resource_quota::{Charge, ResourceQuota};
+use crate::quota::{Charge, ResourceQuota};
 use crate::review::{Cluster, Review};
 
 /// A rule about writes. Most plugins do one of the two steps.

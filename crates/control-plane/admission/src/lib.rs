@@ -1,13 +1,15 @@
 //! Admission: between authorization and storage, plugins may change what is written, and may refuse it.
 //!
 //! All mutating steps run before validation, all validating steps after it, in upstream's order. Plugins look at other
-//! objects through [`Cluster`], which reads the store as it is now.
+//! objects through [`Cluster`], which reads the store as it is now. Last, the write is [charged](Charge) to the quotas of its
+//! namespace.
 
 mod chain;
 pub mod configuration;
 pub mod plugins;
+mod quota;
 mod review;
 
 pub use chain::{Chain, Plugin};
-pub use plugins::{Charge, ChargedQuota};
+pub use quota::{Charge, ChargedQuota};
 pub use review::{Cluster, Operation, Review, Warnings};

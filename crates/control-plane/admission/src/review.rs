@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use windlass_api::{GroupVersionKind, GroupVersionResource};
+use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, User};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,18 @@ pub trait Warnings: Send + Sync {
 }
 
 impl Review<'_> {
+    /// The refusal of a plugin, about the object at hand.
+    pub(crate) fn forbidden(&self, why: impl std::fmt::Display) -> Status {
+        let said = |field: &str| {
+            let metadata = self.object.as_deref().map(|object| &object["metadata"]);
+            metadata.and_then(|metadata| metadata[field].as_str()).filter(|name| !name.is_empty())
+        };
+        // A name that is to be generated comes only after admission.
+        let name =
+            Some(self.name).filter(|name| !name.is_empty()).or_else(|| said("name")).or_else(|| said("generateName"));
+        Status::forbidden(&self.resource.group_resource(), name.unwrap_or("Unknown"), why)
+    }
+
     /// Whether this is about `resource` of `group` itself, not a subresource.
     pub fn is_of(&self, group: &str, resource: &str) -> bool {
         self.subresource.is_empty() && self.resource.group == group && self.resource.resource == resource

@@ -204,15 +204,6 @@ fn strict_error(problems: &[String]) -> String {
     format!("strict decoding error: {}", problems.join(", "))
 }
 
-/// Refuses an object that says that it is in another namespace than the path says.
-pub(crate) fn check_namespace(object: &Value, namespace: &str) -> Result<(), Status> {
-    let said = text(&object["metadata"], "namespace");
-    if said.is_empty() || said == namespace {
-        return Ok(());
-    }
-    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
-}
-
 fn cannot_be_handled(kind: &GroupVersionKind, error: &dyn std::fmt::Display) -> Status {
     Status::bad_request(format!(
         "{} in version {:?} cannot be handled as a {}: {error}",

@@ -91,7 +91,7 @@ impl<'a> Call<'a> {
     }
 
     /// The refusal of a write whose charges and addresses others were always quicker to change.
-    pub(crate) fn crowded(&self, name: &str) -> Status {
+    pub(crate) fn contended(&self, name: &str) -> Status {
         let why = "what it takes and the quotas of its namespace keep changing; try again";
         Status::conflict(&self.served.resource.group_resource(), name, why)
     }

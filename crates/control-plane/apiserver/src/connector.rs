@@ -17,13 +17,8 @@ impl Connector {
     /// `kubelets` trusts the cluster's kubelets and shows who this server is.
     pub(crate) fn new(mut kubelets: ClientConfig) -> Self {
         kubelets.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let provider = kubelets.crypto_provider().clone();
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(rustls::ALL_VERSIONS)
-            .expect("ring has cipher suites for every version");
         // A proxy to a pod hides nothing from who asks for it, and pods have certificates of their own making.
-        let verifier = Arc::new(AnyServer::new(provider));
-        let anybody = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let anybody = AnyServer::client_config(kubelets.crypto_provider().clone());
         Self { kubelets: Arc::new(kubelets), anybody: Arc::new(anybody) }
     }
 

@@ -142,7 +142,7 @@ impl Pod {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+        windlass_api::pod::has_ended(&self.status.phase)
     }
 
     /// It counts towards a controller's replicas: it has neither ended nor is it going.

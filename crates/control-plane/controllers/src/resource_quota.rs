@@ -8,7 +8,7 @@
 //! quota is wrong; what is written is a count of what the API server lists after the quota was read, and only if nothing was charged
 //! since.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use windlass_api::resource::RESOURCE_QUOTAS;
 use windlass_api::time::Clock;
 use windlass_api::{GroupResource, GroupVersionResource, ObjectKey, Status, Timestamp};
 use windlass_client::{Change, Client, Informer, Informers, Object, Options, Outcome, STATUS, WorkQueue};
-use windlass_quota::{Amounts, Evaluator, amounts, resource_counted_by, scopes_of, to_value};
+use windlass_quota::{Amounts, Evaluator, amounts, counted_by, scopes_of, to_value};
 
 use crate::context::Context;
 use crate::write::modify;
@@ -78,34 +78,42 @@ pub(crate) async fn run(context: Context) {
 
 impl Controller {
     async fn sync(&self, key: ObjectKey) -> Result<Outcome, Status> {
-        let Some(object) = self.quotas.get(&key) else { return Ok(Outcome::Done) };
-        let quota: Quota = object.decode()?;
-        let names: BTreeSet<GroupResource> =
-            amounts(quota.spec.get("hard")).keys().filter_map(|name| resource_counted_by(name)).collect();
-        let (mut counted, mut again) = (Vec::new(), COUNT_AGAIN);
-        for name in names {
-            match self.observe(&name).await? {
-                Some(observed) => counted.push(observed),
-                None => again = LOOK_FOR_RESOURCE,
+        let mut informers_may_be_right = true;
+        loop {
+            let Some(object) = self.quotas.get(&key) else { return Ok(Outcome::Done) };
+            let quota: Quota = object.decode()?;
+            let evaluators: Vec<Evaluator> =
+                amounts(quota.spec.get("hard")).keys().filter_map(|name| counted_by(name)).collect();
+            let (mut counted, mut again) = (BTreeMap::new(), COUNT_AGAIN);
+            for evaluator in evaluators {
+                match self.observe(&evaluator).await? {
+                    Some(observed) => _ = counted.insert(evaluator.resource(), observed),
+                    None => again = LOOK_FOR_RESOURCE,
+                }
             }
-        }
-        let informed = counted.iter().map(|observed| (observed, observed.informer.list(&key.namespace)));
-        if self.status_of(&quota, informed).is_some() {
+            let informed = counted.values().map(|observed| (observed, observed.informer.list(&key.namespace)));
+            if informers_may_be_right && self.status_patch(&quota, informed).is_none() {
+                return Ok(Outcome::Again(again));
+            }
             let mut listed = Vec::new();
-            for observed in &counted {
+            for observed in counted.values() {
                 let list = self.client.list(&observed.resource, &key.namespace, Options::default()).await?;
                 listed.push((observed, list.items));
             }
-            if let Some(status) = self.status_of(&quota, listed) {
-                let patch = json!({"metadata": {"resourceVersion": object.revision.to_string()}, "status": status});
-                modify(&self.client, &self.quotas, &RESOURCE_QUOTAS, &key, STATUS, &patch).await?;
+            let Some(status) = self.status_patch(&quota, listed) else { return Ok(Outcome::Again(again)) };
+            let is_charged = amounts(quota.status.get("hard")) == amounts(quota.spec.get("hard"));
+            let patch = json!({"metadata": {"resourceVersion": object.revision.to_string()}, "status": status});
+            modify(&self.client, &self.quotas, &RESOURCE_QUOTAS, &key, STATUS, &patch).await?;
+            if is_charged {
+                return Ok(Outcome::Again(again));
             }
+            // Admission charges what the status bounds. So what came since the list was charged for none of the bounds that are new.
+            informers_may_be_right = false;
         }
-        Ok(Outcome::Again(again))
     }
 
     /// What of the status has to change when these are the objects.
-    fn status_of<'a>(
+    fn status_patch<'a>(
         &self,
         quota: &Quota,
         objects: impl IntoIterator<Item = (&'a Arc<Observed>, Vec<Object>)>,
@@ -115,26 +123,27 @@ impl Controller {
             let objects = objects.into_iter().filter_map(|object| object.decode::<Value>().ok());
             used.extend(count(&quota.spec, &observed.evaluator, objects, now));
         }
-        changed_status(quota, used)
+        patch_to(quota, used)
     }
 
-    /// The objects of a resource, which from now on wake the quotas of their namespaces. `None` while it is not served.
-    async fn observe(&self, name: &GroupResource) -> Result<Option<Arc<Observed>>, Status> {
-        let known = self.observed.lock().get(name).cloned();
+    /// The objects that an evaluator counts, which from now on wake the quotas of their namespaces. `None` while they are not served.
+    async fn observe(&self, evaluator: &Evaluator) -> Result<Option<Arc<Observed>>, Status> {
+        let name = evaluator.resource();
+        let known = self.observed.lock().get(&name).cloned();
         if known.is_some() {
             return Ok(known);
         }
         let served = self.client.resources().await?;
         let watchable = served.into_iter().find(|candidate| {
-            candidate.namespaced && candidate.has_verb("watch") && candidate.resource.group_resource() == *name
+            candidate.namespaced && candidate.has_verb("watch") && candidate.resource.group_resource() == name
         });
         let Some(found) = watchable else { return Ok(None) };
         let informer = self.informers.of(&found.resource);
         informer.synced().await;
-        let new = Arc::new(Observed { resource: found.resource, evaluator: Evaluator::of(name), informer });
-        if self.observed.lock().insert(name.clone(), new.clone()).is_none() {
+        let new = Arc::new(Observed { resource: found.resource, evaluator: evaluator.clone(), informer });
+        if self.observed.lock().insert(name, new.clone()).is_none() {
             let (quotas, queue, clock, evaluator) =
-                (self.quotas.clone(), self.queue.clone(), self.clock, Evaluator::of(name));
+                (self.quotas.clone(), self.queue.clone(), self.clock, evaluator.clone());
             new.informer.subscribe(move |change| {
                 let waiting = quotas.list(&change.object().key.namespace);
                 if !waiting.is_empty() && matters(&evaluator, change, clock.now()) {
@@ -174,7 +183,7 @@ fn count(spec: &Value, evaluator: &Evaluator, objects: impl Iterator<Item = Valu
 }
 
 /// The fields of the status that have to change, as a merge patch; `None` when it is right.
-fn changed_status(quota: &Quota, mut used: Amounts) -> Option<Value> {
+fn patch_to(quota: &Quota, mut used: Amounts) -> Option<Value> {
     let hard = amounts(quota.spec.get("hard"));
     used.retain(|name, _| hard.contains_key(name));
     let is_right = |field: &str, wanted: &Amounts| {
@@ -213,17 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn what_changes() {
+    fn a_patch_names_only_what_differs() {
         let quota = Quota {
             spec: json!({"hard": {"pods": "5"}}),
             status: json!({"hard": {"pods": "5", "secrets": "1"}, "used": {"pods": "1"}}),
         };
         let used = |n: &str| amounts(Some(&json!({"pods": n, "secrets": "3"})));
         let expected = json!({"hard": {"pods": "5", "secrets": null}, "used": {"pods": "2"}});
-        assert_eq!(changed_status(&quota, used("2")), Some(expected));
+        assert_eq!(patch_to(&quota, used("2")), Some(expected));
         let right = Quota { status: json!({"hard": {"pods": "5"}, "used": {"pods": "2"}}), ..quota };
-        assert_eq!(changed_status(&right, used("2")), None);
+        assert_eq!(patch_to(&right, used("2")), None);
         let empty = Quota { spec: json!({}), status: Value::Null };
-        assert_eq!(changed_status(&empty, Amounts::new()), Some(json!({"hard": {}, "used": {}})));
+        assert_eq!(patch_to(&empty, Amounts::new()), Some(json!({"hard": {}, "used": {}})));
     }
 }

@@ -21,25 +21,31 @@ pub enum Evaluator {
 }
 
 impl Evaluator {
-    pub fn of(resource: &GroupResource) -> Self {
-        match (&*resource.group, &*resource.resource) {
-            ("", "pods") => Self::Pods,
-            ("", "services") => Self::Services,
-            ("", "persistentvolumeclaims") => Self::PersistentVolumeClaims,
-            ("resource.k8s.io", "resourceclaims") => Self::ResourceClaims,
-            _ => Self::Objects(resource.clone()),
+    /// `None` for what no quota counts: Events come and go in masses and are bounded in other ways; reviews are not stored.
+    pub fn of(resource: &GroupResource) -> Option<Self> {
+        let special = [Self::Pods, Self::Services, Self::PersistentVolumeClaims, Self::ResourceClaims];
+        if let Some(known) = special.into_iter().find(|known| known.resource() == *resource) {
+            return Some(known);
+        }
+        let is_ignored = resource.resource == "events"
+            || matches!(&*resource.group, "authorization.k8s.io" | "authentication.k8s.io");
+        (!is_ignored).then(|| Self::Objects(resource.clone()))
+    }
+
+    /// Whose objects are counted.
+    pub fn resource(&self) -> GroupResource {
+        match self {
+            Self::Pods => GroupResource::of("", "pods"),
+            Self::Services => GroupResource::of("", "services"),
+            Self::PersistentVolumeClaims => GroupResource::of("", "persistentvolumeclaims"),
+            Self::ResourceClaims => GroupResource::of("resource.k8s.io", "resourceclaims"),
+            Self::Objects(resource) => resource.clone(),
         }
     }
 
     /// The name of the objects' number: `count/deployments.apps`.
     fn count_name(&self) -> String {
-        match self {
-            Self::Pods => "count/pods".to_owned(),
-            Self::Services => "count/services".to_owned(),
-            Self::PersistentVolumeClaims => "count/persistentvolumeclaims".to_owned(),
-            Self::ResourceClaims => "count/resourceclaims.resource.k8s.io".to_owned(),
-            Self::Objects(resource) => format!("count/{resource}"),
-        }
+        format!("count/{}", self.resource())
     }
 
     /// Whether these objects add to the figure of this name.
@@ -106,25 +112,18 @@ impl Evaluator {
     }
 }
 
-/// The resource whose objects add to a figure; `None` when nothing does.
-pub fn resource_counted_by(name: &str) -> Option<GroupResource> {
-    let core = |resource: &str| Some(GroupResource { group: "".into(), resource: resource.to_owned().into() });
+/// Who counts the objects that add to a figure; `None` when nothing does.
+pub fn counted_by(name: &str) -> Option<Evaluator> {
     if let Some(counted) = name.strip_prefix("count/") {
         let (resource, group) = counted.split_once('.').unwrap_or((counted, ""));
-        return Some(GroupResource { group: group.to_owned().into(), resource: resource.to_owned().into() });
+        return Evaluator::of(&GroupResource { group: group.to_owned().into(), resource: resource.to_owned().into() });
     }
-    let special = [Evaluator::Services, Evaluator::PersistentVolumeClaims, Evaluator::ResourceClaims, Evaluator::Pods];
-    let by = special.iter().find(|evaluator| evaluator.counts(name));
-    match by {
-        Some(Evaluator::Services) => core("services"),
-        Some(Evaluator::PersistentVolumeClaims) => core("persistentvolumeclaims"),
-        Some(Evaluator::ResourceClaims) => {
-            Some(GroupResource { group: "resource.k8s.io".into(), resource: "resourceclaims".into() })
-        }
-        Some(_) => core("pods"),
-        None if OLD_NAMES.contains(&name) => core(name),
-        None => None,
+    if let Some(old) = OLD_NAMES.iter().find(|old| **old == name) {
+        return Evaluator::of(&GroupResource::of("", old));
     }
+    [Evaluator::Services, Evaluator::PersistentVolumeClaims, Evaluator::ResourceClaims, Evaluator::Pods]
+        .into_iter()
+        .find(|evaluator| evaluator.counts(name))
 }
 
 #[cfg(test)]
@@ -148,10 +147,12 @@ mod tests {
             ("count/deployments.apps", "deployments.apps"),
         ];
         for (name, expected) in cases {
-            let resource = resource_counted_by(name).unwrap();
-            assert_eq!(resource.to_string(), expected, "{name}");
-            assert!(Evaluator::of(&resource).counts(name), "{name}");
+            let evaluator = counted_by(name).unwrap();
+            assert_eq!(evaluator.resource().to_string(), expected, "{name}");
+            assert!(evaluator.counts(name), "{name}");
         }
-        assert_eq!(resource_counted_by("deployments"), None);
+        for name in ["deployments", "count/events", "count/events.events.k8s.io"] {
+            assert_eq!(counted_by(name), None, "{name}");
+        }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn usage(pod: &Value, now: Timestamp) -> Amounts {
 
 /// A pod that has ended no longer counts, nor does one that should be gone but hangs (its node may be lost).
 fn is_charged(pod: &Value, now: Timestamp) -> bool {
-    if matches!(text(&pod["status"], "phase"), "Succeeded" | "Failed") {
+    if pod::has_ended(text(&pod["status"], "phase")) {
         return false;
     }
     let metadata = &pod["metadata"];

@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use windlass_machinery::json::Template;
 
 use crate::engine::{Engine, EngineError, FRAME_MAX, Record};
-use crate::expiry::Changes;
+use crate::expiring::Changes;
 use crate::health::{Failure, Health};
 use crate::item::Item;
-use crate::store::Tables;
 use crate::table::TableState;
+use crate::tables::Tables;
 
 /// Transactions that wait while the disk works.
 pub(crate) const QUEUE_MAX: usize = 4096;
@@ -264,7 +264,6 @@ impl<'a> Batch<'a> {
     fn apply(&mut self, txn: Txn) -> Committed {
         let mut items = Vec::with_capacity(txn.ops.len());
         for op in txn.ops {
-            // Nobody may be told of a revision that is not on the disk.
             let revision = self.revision + 1;
             let state = self.table(&op.table);
             let before = state.get(&op.key).cloned();
@@ -279,6 +278,7 @@ impl<'a> Batch<'a> {
             };
             let item = Arc::new(item);
             let event = state.apply(item.clone(), deleted);
+            // Only now: nobody may be told of a revision that is not on the disk.
             self.revision = revision;
             self.expiring.add(&op.table, event);
             self.records.push(Record { table: op.table, item: item.clone(), deleted });

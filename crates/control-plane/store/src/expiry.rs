@@ -1,121 +1,20 @@
-//! Objects that go away by themselves: events, after their time to live.
-//!
-//! Which object goes when is part of what a commit publishes, so nothing that has an end is forgotten, whoever waits for the commit
-//! or does not, and nothing is kept of an object that has been changed or is gone.
+//! Objects whose time has come are deleted.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use windlass_api::time::Clock;
 
 use crate::committer::{CommitError, Txn};
-use crate::item::{Event, EventKind, Item};
+use crate::expiring::Due;
 use crate::store::Store;
-use crate::table::{Range, TableState};
 
 /// At most this many deletions are under way at once.
 const CHUNK: usize = 64;
 /// Between two attempts while the disk takes no deletion.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// An object with an end.
-#[derive(Clone, Debug)]
-struct Due {
-    table: Arc<str>,
-    item: Arc<Item>,
-}
-
-/// All objects that have an end, the first to go first.
-#[derive(Debug)]
-pub(crate) struct Expiring {
-    due: Mutex<BTreeSet<Due>>,
-    /// When the first goes.
-    earliest: watch::Sender<Option<i64>>,
-}
-
-/// Changes of objects that have, or had, an end.
-#[derive(Debug, Default)]
-pub(crate) struct Changes(Vec<(Arc<str>, Arc<Event>)>);
-
-impl Changes {
-    pub(crate) fn add(&mut self, table: &Arc<str>, event: Arc<Event>) {
-        if event.item.expires != 0 || event.before.as_ref().is_some_and(|before| before.expires != 0) {
-            self.0.push((table.clone(), event));
-        }
-    }
-}
-
-impl Expiring {
-    pub(crate) fn new(loaded: &HashMap<String, TableState>) -> Self {
-        #[expect(clippy::mutable_key_type, reason = "an item's cache is no part of its order")]
-        let mut due = BTreeSet::new();
-        for (name, state) in loaded {
-            let table: Arc<str> = name.as_str().into();
-            let expiring = state.iter(&Range::default()).filter(|item| item.expires != 0);
-            due.extend(expiring.map(|item| Due { table: table.clone(), item: item.clone() }));
-        }
-        let earliest = watch::Sender::new(due.first().map(|due| due.item.expires));
-        Self { due: Mutex::new(due), earliest }
-    }
-
-    /// Called when the changes are published, by the committer alone.
-    pub(crate) fn apply(&self, changes: Changes) {
-        if changes.0.is_empty() {
-            return;
-        }
-        let mut due = self.due.lock();
-        for (table, event) in changes.0 {
-            if let Some(before) = event.before.as_ref().filter(|before| before.expires != 0) {
-                due.remove(&Due { table: table.clone(), item: before.clone() });
-            }
-            if event.kind != EventKind::Deleted && event.item.expires != 0 {
-                due.insert(Due { table, item: event.item.clone() });
-            }
-        }
-        let first = due.first().map(|due| due.item.expires);
-        self.earliest.send_if_modified(|earliest| std::mem::replace(earliest, first) != first);
-    }
-
-    /// What is due at `now`, the first of it.
-    fn due(&self, now: i64) -> Vec<Due> {
-        let due = self.due.lock();
-        due.iter().take_while(|due| due.item.expires <= now).take(CHUNK).cloned().collect()
-    }
-
-    pub(crate) fn earliest(&self) -> watch::Receiver<Option<i64>> {
-        self.earliest.subscribe()
-    }
-}
-
-impl Due {
-    fn order(&self) -> (i64, &str, &str) {
-        (self.item.expires, &self.table, &self.item.key)
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order() == other.order()
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order().cmp(&other.order())
-    }
-}
 
 /// Deletes what is due until the store has gone. Times are rounded to whole seconds, so that objects that were made together go
 /// together.
@@ -126,7 +25,7 @@ pub(crate) async fn run(store: Weak<Store>, clock: Clock, mut earliest: watch::R
         let wait = match first {
             Some(at) if at <= now => {
                 let Some(store) = store.upgrade() else { return };
-                match expire(&store, store.expiring().due(now)).await {
+                match expire(&store, store.expiring().due(now, CHUNK)).await {
                     Ok(()) => continue,
                     Err(CommitError::Closed | CommitError::Broken(_)) => return,
                     Err(error) => {
@@ -170,31 +69,4 @@ async fn expire(store: &Arc<Store>, due: Vec<Due>) -> Result<(), CommitError> {
         }
     }
     outcome
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use windlass_machinery::json::Template;
-
-    use super::*;
-
-    #[test]
-    fn nothing_is_kept_of_what_was_replaced() {
-        let table: Arc<str> = "events".into();
-        let (mut state, expiring) = (TableState::default(), Expiring::new(&HashMap::new()));
-        let mut change = |revision: u64, expires: i64, deleted: bool| {
-            let item = Item::new("a", &Template::new(&json!({})), revision, 1, expires);
-            let mut changes = Changes::default();
-            changes.add(&table, state.apply(Arc::new(item), deleted));
-            expiring.apply(changes);
-            (expiring.due.lock().len(), *expiring.earliest().borrow())
-        };
-        for revision in 1..=1000 {
-            assert_eq!(change(revision, 500 + revision as i64, false), (1, Some(500 + revision as i64)));
-        }
-        assert_eq!(change(1001, 20, false), (1, Some(20)));
-        assert_eq!(change(1002, 0, true), (0, None));
-        assert_eq!(change(1003, 30, false), (1, Some(30)));
-    }
 }

@@ -16,17 +16,21 @@
 
 mod committer;
 mod engine;
+mod expiring;
 mod expiry;
 mod health;
 mod item;
+mod opening;
 mod store;
 mod table;
+mod tables;
 mod watch;
 
 pub use engine::{Disk, DiskFile, Lost, OpenError, SecretKey, Sizes, SystemDisk};
 pub use health::Failure;
 pub use item::{Attributes, Event, EventKind, Item};
-pub use store::{Options, Store};
+pub use opening::Options;
+pub use store::Store;
 pub use table::{Expired, Page, Range, Table, TableState};
 pub use watch::Watch;
 

@@ -8,7 +8,6 @@ use imbl::{OrdSet, Vector};
 use tokio::sync::watch;
 
 use crate::item::{Event, EventKind, Item, Keyed};
-use crate::watch::Watch;
 
 /// At most this many events are kept for each table.
 const EVENTS_MAX: usize = 8192;
@@ -231,10 +230,9 @@ impl Table {
         if revision >= now.last { Ok(now) } else { now.at(revision).map(Arc::new) }
     }
 
-    /// Everything that happens after `revision`; fails at once when that is no longer known.
-    pub fn watch(self: &Arc<Self>, revision: u64) -> Result<Watch, Expired> {
-        drop(self.state.load().events_after(revision)?);
-        Ok(Watch::new(self.clone(), revision, self.changed.subscribe()))
+    /// Tells the revision of each change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     pub(crate) fn publish(&self, state: TableState) {

@@ -16,11 +16,15 @@ pub struct Watch {
     changed: watch::Receiver<u64>,
 }
 
-impl Watch {
-    pub(crate) fn new(table: Arc<Table>, revision: u64, changed: watch::Receiver<u64>) -> Self {
-        Self { table, revision, changed }
+impl Table {
+    /// Everything that happens after `revision`; fails at once when that is no longer known.
+    pub fn watch(self: &Arc<Self>, revision: u64) -> Result<Watch, Expired> {
+        drop(self.state().events_after(revision)?);
+        Ok(Watch { table: self.clone(), revision, changed: self.changes() })
     }
+}
 
+impl Watch {
     /// The revision of the last event that was given out.
     pub fn revision(&self) -> u64 {
         self.revision

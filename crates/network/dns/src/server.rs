@@ -41,6 +41,8 @@ const ALIASES_MAX: usize = 10;
 /// Packets that are answered before other tasks get their turn.
 const PACKETS_IN_A_ROW: usize = 64;
 const PACKET_BYTES_MAX: usize = 4096;
+/// How long to wait when the machine has no descriptor or memory for a connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// A handle; all clones are the same server.
 #[derive(Clone, Debug)]
@@ -330,8 +332,11 @@ async fn serve_tcp(shared: Arc<Shared>, listener: TcpListener, mut stopped: watc
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => return,
         };
-        // An error is the connection's (it was reset before it was accepted), or the machine's, which may get better.
-        let Ok((stream, peer)) = accepted else { continue };
+        let Ok((stream, peer)) = accepted else {
+            // The connection was reset before it was accepted; or the machine has no descriptor for it, which may get better.
+            tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            continue;
+        };
         if !shared.clients.may_ask(peer.ip()) {
             continue;
         }

@@ -191,8 +191,12 @@ async fn serve(
         ..Limits::default()
     };
     let timers = Timers { head: REQUEST_MAX, ..Timers::default() };
-    serve::serve(Arc::new(Answers(answer)), Listener { socket, tls: None, limits, timers }, std::future::pending())
-        .await;
+    serve::serve(
+        Arc::new(Answers(answer)),
+        Listener { socket: socket.into(), tls: None, limits, timers },
+        std::future::pending(),
+    )
+    .await;
 }
 
 struct Answers<A>(A);

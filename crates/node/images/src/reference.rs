@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use windlass_api::image_name::{is_path_component, split_registry};
+
 use crate::digest::Digest;
 
 /// The registry that a reference without one means.
@@ -98,7 +100,8 @@ impl FromStr for Reference {
             Some((named, digest)) => (named, Some(parse_digest(digest)?)),
             None => (text, None),
         };
-        let (domain, remainder) = split_domain(named);
+        let (registry, remainder) = split_registry(named);
+        let domain = registry.unwrap_or(DEFAULT_DOMAIN);
         // A port belongs to the domain, which is gone from `remainder`: a colon there begins a tag.
         let (path, tag) = match remainder.split_once(':') {
             Some((path, tag)) => (path, Some(tag)),
@@ -133,19 +136,6 @@ impl fmt::Display for Reference {
             Object::Tag(tag) => write!(f, "{}/{}:{tag}", self.domain, self.path),
             Object::Digest(digest) => write!(f, "{}/{}@{digest}", self.domain, self.path),
         }
-    }
-}
-
-/// The first part is a registry when it could not be a user of Docker Hub: it has a dot, a port or an upper-case letter, or
-/// is `localhost`.
-fn split_domain(named: &str) -> (&str, &str) {
-    match named.split_once('/') {
-        Some((first, rest))
-            if first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|b| b.is_ascii_uppercase()) =>
-        {
-            (first, rest)
-        }
-        _ => (DEFAULT_DOMAIN, named),
     }
 }
 
@@ -189,28 +179,6 @@ fn is_domain_component(part: &str) -> bool {
     match (bytes.first(), bytes.last()) {
         (Some(first), Some(last)) => *first != b'-' && *last != b'-' && bytes.iter().all(inner),
         _ => false,
-    }
-}
-
-/// Lower-case letters and digits; between them one dot, one or two underscores, or any number of dashes.
-fn is_path_component(part: &str) -> bool {
-    let bytes = part.as_bytes();
-    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let mut rest = bytes;
-    loop {
-        let run = rest.iter().take_while(|b| alphanumeric(**b)).count();
-        if run == 0 {
-            return false;
-        }
-        rest = &rest[run..];
-        let separator = rest.iter().take_while(|b| !alphanumeric(**b)).count();
-        match &rest[..separator] {
-            b"" => return true,
-            b"." | b"_" | b"__" => {}
-            dashes if dashes.iter().all(|b| *b == b'-') => {}
-            _ => return false,
-        }
-        rest = &rest[separator..];
     }
 }
 

@@ -23,7 +23,7 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) {
     let Options { socket, tls, limits, verifier, node, runtime, client, clock, metrics, system_logs } = options;
     let frontend = Arc::new(Frontend::new(verifier, node, runtime, client, clock, metrics, system_logs));
     let timers = Timers { drain: DRAIN_TIMEOUT, ..Timers::default() };
-    serve::serve(frontend, Listener { socket, tls: Some(tls), limits, timers }, shutdown).await;
+    serve::serve(frontend, Listener { socket: socket.into(), tls: Some(tls), limits, timers }, shutdown).await;
 }
 
 impl Service for Frontend {

@@ -13,31 +13,17 @@ use std::path::{Path, PathBuf};
 use windlass_api::k8s::api::core::v1::Pod;
 use windlass_api::pod::resources::{CPU, MEMORY, declared_limit};
 use windlass_api::pod::{Options, QosClass, requests};
+use windlass_tree::Hierarchies;
 
 use crate::pod::PodView;
 use crate::pod::qos::class_of;
 use crate::pod::resources;
 
-const MOUNTS: &str = "/proc/thread-self/mountinfo";
-
-/// The hierarchies of this node: all of v1, or the one of v2.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Hierarchies {
-    V1 {
-        all: Vec<PathBuf>,
-        cpu: Option<PathBuf>,
-        memory: Option<PathBuf>,
-        pids: Option<PathBuf>,
-    },
-    V2(PathBuf),
-    /// Nothing is limited.
-    None,
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Cgroups {
     root: String,
-    hierarchies: Hierarchies,
+    /// `None` when nothing is mounted: nothing is limited.
+    hierarchies: Option<Hierarchies>,
     /// Processes and threads of a pod; `None` for any number.
     pids_max: Option<i64>,
 }
@@ -59,13 +45,15 @@ type Setting = (PathBuf, String);
 impl Cgroups {
     /// `root` is a path below the root of each hierarchy, `pids_max` what a pod may have of processes and threads (none: negative).
     pub(crate) fn find(root: &str, pids_max: i64) -> Self {
-        let mounts = std::fs::read_to_string(MOUNTS).unwrap_or_default();
-        let hierarchies = from_mounts(&mounts);
-        if hierarchies == Hierarchies::None {
+        let mounts =
+            windlass_tree::mounts().inspect_err(|error| tracing::error!(%error, "cannot read the table of mounts"));
+        let hierarchies = Hierarchies::of(&mounts.unwrap_or_default());
+        if hierarchies.is_none() {
             tracing::warn!("no cgroup hierarchy is mounted: pods are not limited");
         }
         let pids_max = Some(pids_max).filter(|max| *max > 0);
-        if let (Hierarchies::V1 { pids: None, .. }, Some(_)) = (&hierarchies, pids_max) {
+        let has_pids = |all: &Hierarchies| matches!(all, Hierarchies::V2(_)) || all.with_controller("pids").is_some();
+        if pids_max.is_some() && hierarchies.as_ref().is_some_and(|all| !has_pids(all)) {
             tracing::warn!("no pids cgroup hierarchy is mounted: the number of a pod's processes is not limited");
         }
         Self { root: root.trim_matches('/').to_owned(), hierarchies, pids_max }
@@ -91,27 +79,28 @@ impl Cgroups {
     fn settings(&self, cgroup: &str, limits: Limits) -> Vec<Setting> {
         let Limits { shares, quota_us, memory_bytes, pids } = limits;
         let mut all = Vec::new();
-        let mut set = |base: &Option<PathBuf>, file: &str, value: Option<String>| {
+        let mut set = |base: Option<&Path>, file: &str, value: Option<String>| {
             if let (Some(base), Some(value)) = (base, value) {
                 all.push((base.join(cgroup.trim_start_matches('/')).join(file), value));
             }
         };
         let or = |none: &str, limit: i64| if limit > 0 { limit.to_string() } else { none.to_owned() };
         match &self.hierarchies {
-            Hierarchies::V1 { cpu, memory, pids: of_pids, .. } => {
+            Some(v1 @ Hierarchies::V1(_)) => {
+                let (cpu, memory) = (v1.with_controller("cpu"), v1.with_controller("memory"));
                 set(cpu, "cpu.shares", shares.map(|it| it.to_string()));
                 set(cpu, "cpu.cfs_quota_us", quota_us.map(|it| or("-1", it)));
                 set(memory, "memory.limit_in_bytes", memory_bytes.map(|it| or("-1", it)));
-                set(of_pids, "pids.max", pids.map(|it| or("max", it)));
+                set(v1.with_controller("pids"), "pids.max", pids.map(|it| or("max", it)));
             }
-            Hierarchies::V2(base) => {
-                let base = Some(base.clone());
-                set(&base, "cpu.weight", shares.map(|it| weight(it).to_string()));
-                set(&base, "cpu.max", quota_us.map(|it| format!("{} 100000", or("max", it))));
-                set(&base, "memory.max", memory_bytes.map(|it| or("max", it)));
-                set(&base, "pids.max", pids.map(|it| or("max", it)));
+            Some(Hierarchies::V2(base)) => {
+                let base = Some(base.as_path());
+                set(base, "cpu.weight", shares.map(|it| weight(it).to_string()));
+                set(base, "cpu.max", quota_us.map(|it| format!("{} 100000", or("max", it))));
+                set(base, "memory.max", memory_bytes.map(|it| or("max", it)));
+                set(base, "pids.max", pids.map(|it| or("max", it)));
             }
-            Hierarchies::None => {}
+            None => {}
         }
         all
     }
@@ -153,12 +142,8 @@ impl Cgroups {
     }
 
     /// Where the hierarchies are mounted.
-    fn bases(&self) -> &[PathBuf] {
-        match &self.hierarchies {
-            Hierarchies::V1 { all, .. } => all,
-            Hierarchies::V2(base) => std::slice::from_ref(base),
-            Hierarchies::None => &[],
-        }
+    fn bases(&self) -> Vec<&Path> {
+        self.hierarchies.as_ref().map(Hierarchies::mount_points).unwrap_or_default()
     }
 }
 
@@ -231,39 +216,15 @@ fn weight(shares: i64) -> i64 {
     1 + ((shares.clamp(2, 262_144) - 2) * 9999) / 262_142
 }
 
-fn from_mounts(mountinfo: &str) -> Hierarchies {
-    let (mut all, mut cpu, mut memory, mut pids, mut v2) = (Vec::new(), None, None, None, None);
-    for line in mountinfo.lines() {
-        let Some((front, back)) = line.split_once(" - ") else { continue };
-        let Some(path) = front.split(' ').nth(4).map(PathBuf::from) else { continue };
-        let mut back = back.split(' ');
-        match back.next() {
-            Some("cgroup2") => v2 = v2.or(Some(path)),
-            Some("cgroup") => {
-                let options = back.nth(1).unwrap_or_default();
-                let has = |name: &str| options.split(',').any(|option| option == name);
-                for (slot, name) in [(&mut cpu, "cpu"), (&mut memory, "memory"), (&mut pids, "pids")] {
-                    if slot.is_none() && has(name) {
-                        *slot = Some(path.clone());
-                    }
-                }
-                all.push(path);
-            }
-            _ => {}
-        }
-    }
-    match (cpu.is_some() || memory.is_some(), v2) {
-        (true, _) => Hierarchies::V1 { all, cpu, memory, pids },
-        (false, Some(path)) => Hierarchies::V2(path),
-        (false, None) => Hierarchies::None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn from_mounts(table: &str) -> Option<Hierarchies> {
+        Hierarchies::of(&windlass_tree::parse_mounts(table.as_bytes()))
+    }
 
     const V1: &str = "31 30 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                       34 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
@@ -313,7 +274,7 @@ mod tests {
             V1.lines().filter(|line| !line.contains("pids")).map(|line| format!("{line}\n")).collect();
         let cgroups = Cgroups { hierarchies: from_mounts(&without), ..cgroups };
         assert_eq!(text(&cgroups, limits(4096)).len(), 3, "what is not there is not limited");
-        let cgroups = Cgroups { hierarchies: Hierarchies::V2("/c".into()), ..cgroups };
+        let cgroups = Cgroups { hierarchies: Some(Hierarchies::V2("/c".into())), ..cgroups };
         assert_eq!(
             text(&cgroups, limits(0)),
             [
@@ -323,7 +284,6 @@ mod tests {
                 "/c/kubepods/podu/pids.max=max",
             ]
         );
-        assert!(matches!(from_mounts("35 30 0:29 / /c rw - cgroup2 cgroup2 rw\n"), Hierarchies::V2(_)));
         assert_eq!(weight(2), 1);
         assert_eq!(weight(262_144), 10_000);
     }

@@ -15,7 +15,7 @@ use windlass_volumes::Volumes;
 
 use crate::cgroups::Cgroups;
 use crate::handle::Handle;
-use crate::node::machine::{self, Machine};
+use crate::node::machine::Machine;
 use crate::node::{self, NodeFacts, NodeWriter};
 use crate::objects::Objects;
 use crate::options::Options;
@@ -142,7 +142,7 @@ async fn facts(options: &Options) -> NodeFacts {
     let reserved = crate::eviction::reserved(options);
     let read = move || {
         let machine = Machine::read();
-        let storage = machine::file_system(&root).unwrap_or_default();
+        let storage = windlass_tree::file_system(&root).unwrap_or_default();
         let reserved = crate::eviction::resolve(&reserved, &machine, storage);
         let user_namespaces = node::recall_user_namespaces(&root.join("pods"));
         NodeFacts::new(machine, storage, max_pods, &reserved, user_namespaces)

@@ -9,7 +9,7 @@ use windlass_api::time::Clock;
 use windlass_cri::{Code, Error, ImageSource, PodNetwork, Result};
 use windlass_tree::Meter;
 
-use crate::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::cgroup::{Cgroup, CgroupError};
 use crate::container::Container;
 use crate::error::During;
 use crate::events::Events;
@@ -30,7 +30,7 @@ pub(crate) struct Core {
     pub(crate) boot_id: String,
     pub(crate) images: Arc<dyn ImageSource>,
     pub(crate) network: Arc<dyn PodNetwork>,
-    pub(crate) hierarchies: Arc<Hierarchies>,
+    pub(crate) hierarchies: Arc<windlass_tree::Hierarchies>,
     pub(crate) link: Link,
     pub(crate) events: Events,
     pub(crate) registry: Registry,

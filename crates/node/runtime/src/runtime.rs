@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use windlass_api::text::with_causes;
 use windlass_cri::{Code, ContainerState, Error, ImageSource, PodNetwork, Result};
 
-use crate::cgroup::Hierarchies;
+use crate::cgroup::find_hierarchies;
 use crate::container::{self, exit};
 use crate::core::Core;
 use crate::error::{During, blocking};
@@ -50,7 +50,7 @@ impl Runtime {
         }
         let available_capabilities = capability::permitted().internal("ask for own capabilities")?;
         check_privileges(available_capabilities).internal("start the container runtime")?;
-        let hierarchies = Hierarchies::find(&options.cgroups).internal("find the node's cgroups")?;
+        let hierarchies = find_hierarchies(&options.cgroups).internal("find the node's cgroups")?;
         let layout = Layout::new(&options.root);
         layout.make().during(Code::Internal, || format!("prepare {}", options.root.display()))?;
         let lock = lock(&options.root.join("daemon.lock"))?;

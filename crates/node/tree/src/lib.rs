@@ -4,17 +4,23 @@
 //! made them deeper than stacks and descriptor tables are. Everything here works with directory descriptors, never follows
 //! a link out of its root, never crosses into a mounted file system, and needs memory and descriptors that do not grow
 //! with the depth of the tree. Everything blocks.
+//!
+//! Beside them, what the machine's table of mounts says: where the mounts of a tree are, and which cgroups there are.
 
 mod beneath;
+mod cgroups;
 mod file;
 mod meter;
+mod mounts;
 mod remove;
 mod usage;
 mod walk;
 
 pub use beneath::{Links, clean, is_mount_point, make_dirs, open_dir, open_path};
+pub use cgroups::{Hierarchies, Hierarchy};
 pub use file::{open_file, open_file_at, read_config, read_file};
 pub use meter::Meter;
+pub use mounts::{Mount, mounts, parse_mounts};
 pub use remove::{remove, remove_path};
 pub use usage::{FileSystem, Usage, file_system, usage};
 pub use walk::{Entry, walk};

@@ -24,6 +24,7 @@ pub struct FileSystem {
     pub capacity_bytes: u64,
     /// For whoever is not root.
     pub available_bytes: u64,
+    pub used_bytes: u64,
     pub inodes: u64,
     pub inodes_free: u64,
 }
@@ -79,6 +80,7 @@ pub fn file_system(path: &Path) -> Result<FileSystem> {
     Ok(FileSystem {
         capacity_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
         available_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        used_bytes: stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize),
         inodes: stat.f_files,
         inodes_free: stat.f_ffree,
     })

@@ -7,8 +7,10 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use windlass_tree::Mount;
+
 use crate::layout::{Layout, Plugin, is_file_name};
-use crate::mounts::{self, MountPoint};
+use crate::mounts;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TearDownError {
@@ -28,7 +30,7 @@ pub(crate) fn tear_down(layout: &Layout, uid: &str) -> Result<(), TearDownError>
     let pod = layout.pod(uid);
     let mounted = mounts::mounted_below(&pod).map_err(failed("read the mounts of", &pod))?;
     for mount in &mounted {
-        mounts::detach(&mount.path).map_err(failed("unmount", &mount.path))?;
+        mounts::detach(&mount.point).map_err(failed("unmount", &mount.point))?;
     }
     remove(&layout.sub_paths(uid))?;
     for plugin in list(&layout.volumes(uid))? {
@@ -63,15 +65,15 @@ fn remove_volume(plugin: &Path, volume: &Path) -> Result<(), TearDownError> {
 }
 
 /// Unmounts block devices of local volumes that no pod has mounted any more. `ended` are the mounts that just went.
-fn release_devices(layout: &Layout, ended: &[MountPoint]) -> Result<(), TearDownError> {
+fn release_devices(layout: &Layout, ended: &[Mount]) -> Result<(), TearDownError> {
     let devices = layout.local_device("");
     let pods = layout.pods();
     let read = |base: &Path| mounts::mounted_below(base).map_err(failed("read the mounts of", base));
     for device in read(&devices)? {
         let was_used = ended.iter().any(|mount| mount.device == device.device);
         if was_used && !read(&pods)?.iter().any(|mount| mount.device == device.device) {
-            mounts::detach(&device.path).map_err(failed("unmount", &device.path))?;
-            remove_empty(&device.path)?;
+            mounts::detach(&device.point).map_err(failed("unmount", &device.point))?;
+            remove_empty(&device.point)?;
         }
     }
     Ok(())

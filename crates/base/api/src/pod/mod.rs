@@ -20,3 +20,8 @@ pub use resources::{Options, limits, requests};
 pub use total::Total;
 pub use tree::PodTree;
 pub use view::{AnyContainer, AnyContainerStatus, AnyList, AnyPod, Lists, is_sidecar};
+
+/// Whether a pod in this phase runs nothing any more, and never will.
+pub fn has_ended(phase: &str) -> bool {
+    matches!(phase, "Succeeded" | "Failed")
+}

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::view::{AnyContainer, AnyContainerStatus, AnyList, AnyPod, Lists};
+use crate::well_known::annotation;
 use crate::{Quantity, condition};
 
 /// A pod, of which the specification alone may be at hand.
@@ -123,4 +124,9 @@ impl AnyList for Value {
     fn amount(&self, name: &str) -> Option<Quantity> {
         self.get(name)?.as_str()?.parse().ok()
     }
+}
+
+/// Whether a pod stands in the API for a static one of a node.
+pub fn is_mirror(pod: &Value) -> bool {
+    pod["metadata"]["annotations"].get(annotation::CONFIG_MIRROR).is_some()
 }

@@ -1,15 +1,17 @@
-//! Connections to others: name lookup, TCP to the first address that answers, TLS.
+//! Connections to others: name lookup, TCP to the first address that answers, TLS, HTTP.
 //!
 //! Nothing here retries: who dials knows what a failure means to it, and [`DialError::is_transient`] says whether the same may succeed in a
 //! second.
 
 mod error;
+mod http;
 mod lookup;
 mod stream;
 mod tcp;
 mod tls;
 
 pub use error::{DialError, go_words};
+pub use http::{Driver, http1, http2};
 pub use stream::Stream;
 pub use tcp::tcp;
 pub use tls::tls;

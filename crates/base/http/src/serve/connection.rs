@@ -72,7 +72,7 @@ pub(super) struct Shared<S> {
 
 /// What a connection is made of.
 pub(super) struct Accepted {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) address: SocketAddr,
     pub(super) place: Place,
     /// Says that the server ends.
@@ -84,9 +84,8 @@ pub(super) struct Accepted {
 /// Serves a connection to its end, or until it is upgraded.
 pub(super) async fn serve_connection<S: Service>(shared: Arc<Shared<S>>, accepted: Accepted) {
     let Accepted { stream, address, mut place, stopped, _busy } = accepted;
-    let (stream, client) = match &shared.acceptor {
-        None => (Stream::from(stream), shared.service.identify(address, None)),
-        Some(acceptor) => {
+    let (stream, client) = match (&shared.acceptor, stream) {
+        (Some(acceptor), Stream::Plain(stream)) => {
             let handshake = tokio::time::timeout(shared.timers.handshake, handshake(acceptor, stream));
             let stream = tokio::select! {
                 result = handshake => result,
@@ -96,6 +95,7 @@ pub(super) async fn serve_connection<S: Service>(shared: Arc<Shared<S>>, accepte
             let client = shared.service.identify(address, stream.get_ref().1.peer_certificates());
             (Stream::from(stream), client)
         }
+        (_, stream) => (stream, shared.service.identify(address, None)),
     };
     if !place.confirm(shared.service.is_privileged(&client)) {
         return tracing::debug!(%address, "a connection too many was closed");

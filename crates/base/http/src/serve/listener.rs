@@ -42,7 +42,6 @@ pub async fn serve<S: Service>(service: Arc<S>, listener: Listener, shutdown: im
             tracing::debug!(%address, "a connection too many was closed");
             continue;
         };
-        let _ = stream.set_nodelay(true);
         let accepted = Accepted { stream, address, place, stopped: stopped.clone(), _busy: busy.clone() };
         tokio::spawn(serve_connection(shared.clone(), accepted));
     }

@@ -18,5 +18,5 @@ mod places;
 mod service;
 
 pub use listener::serve;
-pub use options::{Limits, Listener, Timers};
+pub use options::{Limits, Listener, Socket, Timers};
 pub use service::Service;

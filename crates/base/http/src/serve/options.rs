@@ -1,14 +1,51 @@
 //! Where a server listens, how many clients it has, and how long they may take.
 
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::dial::Stream;
+
+/// Where connections come from.
+pub enum Socket {
+    Tcp(TcpListener),
+    /// Whoever may open it counts as loopback.
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for Socket {
+    fn from(socket: TcpListener) -> Self {
+        Self::Tcp(socket)
+    }
+}
+
+impl From<UnixListener> for Socket {
+    fn from(socket: UnixListener) -> Self {
+        Self::Unix(socket)
+    }
+}
+
+impl Socket {
+    pub(super) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                // Small answers must not wait for more to come; without the option they are merely slower.
+                let _ = stream.set_nodelay(true);
+                Ok((stream.into(), address))
+            }
+            Self::Unix(socket) => Ok((socket.accept().await?.0.into(), (Ipv4Addr::LOCALHOST, 0).into())),
+        }
+    }
+}
 
 /// Where to listen, and how.
 pub struct Listener {
-    pub socket: TcpListener,
-    /// Without it, connections are in plain text and HTTP/1.1.
+    pub socket: Socket,
+    /// Without it, connections are in plain text and HTTP/1.1; a Unix socket's always are.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub limits: Limits,
     pub timers: Timers,

@@ -64,7 +64,7 @@ impl World {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let echo = Arc::<Echo>::default();
-        let listener = Listener { socket, tls: Some(Arc::new(server)), limits, timers };
+        let listener = Listener { socket: socket.into(), tls: Some(Arc::new(server)), limits, timers };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(echo.clone(), listener, async move { drop(stopped.await) }));
         Self { address, echo, client: Arc::new(client), stop: Some(stop), task }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use windlass_api::Status;
 
-use super::{forbidden, of_signer};
+use super::of_signer;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
 
@@ -20,6 +20,6 @@ impl Plugin for CertificateApproval {
         if super::may_for_signer(review, cluster, "approve", signer) {
             return Ok(());
         }
-        Err(forbidden(review, format!("user not permitted to approve requests with signerName {signer:?}")))
+        Err(review.forbidden(format!("user not permitted to approve requests with signerName {signer:?}")))
     }
 }

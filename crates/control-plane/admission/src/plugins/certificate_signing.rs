@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use windlass_api::Status;
 
-use super::{forbidden, of_signer};
+use super::of_signer;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
 
@@ -28,6 +28,6 @@ impl Plugin for CertificateSigning {
         if super::may_for_signer(review, cluster, "sign", signer) {
             return Ok(());
         }
-        Err(forbidden(review, format!("user not permitted to sign requests with signerName {signer:?}")))
+        Err(review.forbidden(format!("user not permitted to sign requests with signerName {signer:?}")))
     }
 }

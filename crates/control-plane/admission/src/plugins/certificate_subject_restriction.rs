@@ -5,7 +5,7 @@ use windlass_api::Status;
 use windlass_api::well_known::group::MASTERS;
 use windlass_machinery::tree::text;
 
-use super::{forbidden, requested_certificate};
+use super::requested_certificate;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -28,10 +28,10 @@ impl Plugin for CertificateSubjectRestriction {
             return Ok(());
         }
         let Some(wanted) = review.object.as_deref().and_then(requested_certificate) else {
-            return Err(forbidden(review, "failed to parse certificate request"));
+            return Err(review.forbidden("failed to parse certificate request"));
         };
         if wanted.organizations.iter().any(|organization| organization == MASTERS) {
-            return Err(forbidden(review, format!("use of {SIGNER} signer with {MASTERS} group is not allowed")));
+            return Err(review.forbidden(format!("use of {SIGNER} signer with {MASTERS} group is not allowed")));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use windlass_api::Status;
 use windlass_machinery::tree::{child, put, text};
 
-use super::{created, forbidden};
+use super::created;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
 
@@ -34,7 +34,7 @@ impl Plugin for DefaultIngressClass {
             }
             (Some(_), more) => {
                 let why = format!("{} default IngressClasses were found, only 1 allowed", more + 1);
-                Err(forbidden(review, why))
+                Err(review.forbidden(why))
             }
         }
     }

@@ -7,7 +7,6 @@ use serde_json::Value;
 use windlass_api::Status;
 use windlass_machinery::tree::items;
 
-use super::forbidden;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -27,7 +26,7 @@ impl Plugin for DenyServiceExternalIPs {
         if adds(new, review.old) {
             let why = "Use of external IPs is denied by admission control (the server's flag --allow-service-external-ips \
                        opens it)";
-            return Err(forbidden(review, why));
+            return Err(review.forbidden(why));
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ use windlass_api::pod::{self, Options, PodTree, Total};
 use windlass_api::{Quantity, Status};
 use windlass_machinery::tree::{child, items, items_mut, put, set, text};
 
-use super::forbidden;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -53,8 +52,8 @@ impl Plugin for LimitRanger {
         }
         match problems.as_slice() {
             [] => Ok(()),
-            [one] => Err(forbidden(review, one)),
-            many => Err(forbidden(review, format!("[{}]", many.join(", ")))),
+            [one] => Err(review.forbidden(one)),
+            many => Err(review.forbidden(format!("[{}]", many.join(", ")))),
         }
     }
 }

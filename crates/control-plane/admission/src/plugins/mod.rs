@@ -12,7 +12,6 @@ mod namespace_lifecycle;
 mod node_restriction;
 pub(crate) mod pod_security;
 mod priority;
-pub(crate) mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod storage_object_in_use_protection;
@@ -23,15 +22,15 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use windlass_api::{Chance, Status};
+use windlass_api::Chance;
 use windlass_auth::Attributes;
 use windlass_pki::CertificateRequest;
 use windlass_telemetry::Metrics;
 
 pub use self::pod_security::Configuration as PodSecurityConfiguration;
 pub use self::pod_security::PodSecurity;
-pub use self::resource_quota::{Charge, ChargedQuota};
 use crate::chain::{Chain, Plugin};
+use crate::quota::ResourceQuota;
 use crate::review::{Cluster, Operation, Review};
 
 /// What an administrator decides about the plugins.
@@ -65,19 +64,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
     if !options.allow_service_external_ips {
         plugins.push(Arc::new(deny_service_external_ips::DenyServiceExternalIPs));
     }
-    Chain::new(plugins, resource_quota::ResourceQuota::default())
-}
-
-/// The refusal of a plugin, about the object at hand.
-fn forbidden(review: &Review<'_>, why: impl std::fmt::Display) -> Status {
-    let said = |field: &str| {
-        let metadata = review.object.as_deref().map(|object| &object["metadata"]);
-        metadata.and_then(|metadata| metadata[field].as_str()).filter(|name| !name.is_empty())
-    };
-    // A name that is to be generated comes only after admission.
-    let name =
-        Some(review.name).filter(|name| !name.is_empty()).or_else(|| said("name")).or_else(|| said("generateName"));
-    Status::forbidden(&review.resource.group_resource(), name.unwrap_or("Unknown"), why)
+    Chain::new(plugins, ResourceQuota::default())
 }
 
 /// The object of a creation of `resource` in `group`; `None` for every other write.
@@ -111,9 +98,4 @@ fn may_for_signer(review: &Review<'_>, cluster: &dyn Cluster, verb: &str, signer
 fn requested_certificate(request: &Value) -> Option<CertificateRequest> {
     let pem = STANDARD.decode(request["spec"]["request"].as_str()?).ok()?;
     CertificateRequest::from_pem(&pem).ok()
-}
-
-/// Whether a pod stands for a static one of a node.
-fn is_mirror(pod: &Value) -> bool {
-    pod["metadata"]["annotations"].get(windlass_api::well_known::annotation::CONFIG_MIRROR).is_some()
 }

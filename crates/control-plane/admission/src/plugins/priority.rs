@@ -5,7 +5,7 @@ use serde_json::Value;
 use windlass_api::Status;
 use windlass_machinery::tree::{child, number, put, set, text};
 
-use super::{created, forbidden};
+use super::created;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -27,7 +27,7 @@ impl Plugin for Priority {
             "" => default_class(cluster),
             _ => match cluster.object(TABLE, "", &name) {
                 Some(class) => (name, number(&class, "value"), preemption_of(&class)),
-                None => return Err(forbidden(review, format!("no PriorityClass with name {name} was found"))),
+                None => return Err(review.forbidden(format!("no PriorityClass with name {name} was found"))),
             },
         };
         if !class.is_empty() {
@@ -38,7 +38,7 @@ impl Plugin for Priority {
                 "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller \
                  computed {value} from the given PriorityClass name"
             );
-            return Err(forbidden(review, why));
+            return Err(review.forbidden(why));
         }
         put(spec, "priority", value);
         set(spec, "preemptionPolicy", preemption);
@@ -58,7 +58,7 @@ impl Plugin for Priority {
             let name = text(&other["metadata"], "name");
             if other.get("globalDefault") == Some(&Value::Bool(true)) && name != own {
                 let why = format!("PriorityClass {name} is already marked as default. Only one default can exist");
-                return Err(forbidden(review, why));
+                return Err(review.forbidden(why));
             }
         }
         Ok(())

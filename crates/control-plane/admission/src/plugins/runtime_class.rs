@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use windlass_api::Status;
 use windlass_machinery::tree::{child, items, put, set, text};
 
-use super::{created, forbidden};
+use super::created;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
 
@@ -23,17 +23,17 @@ impl Plugin for RuntimeClass {
         if name.is_empty() {
             if pod["spec"].get("overhead").is_some() {
                 let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
-                return Err(forbidden(review, why));
+                return Err(review.forbidden(why));
             }
             return Ok(());
         }
         let Some(class) = cluster.object("runtimeclasses.node.k8s.io", "", &name) else {
-            return Err(forbidden(review, format!("pod rejected: RuntimeClass {name:?} not found")));
+            return Err(review.forbidden(format!("pod rejected: RuntimeClass {name:?} not found")));
         };
         let spec = child(pod, "spec");
         match apply(spec, &class) {
             Ok(()) => Ok(()),
-            Err(why) => Err(forbidden(review, why)),
+            Err(why) => Err(review.forbidden(why)),
         }
     }
 }

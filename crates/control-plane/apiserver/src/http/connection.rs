@@ -33,7 +33,7 @@ pub struct Listener {
 pub async fn serve(frontend: Arc<Frontend>, listener: Listener, shutdown: impl Future<Output = ()>) {
     let Listener { socket, tls, peer_user, limits } = listener;
     let limits = Limits { streams_max: STREAMS_MAX, ..limits };
-    let listener = serve::Listener { socket, tls: Some(tls), limits, timers: Timers::default() };
+    let listener = serve::Listener { socket: socket.into(), tls: Some(tls), limits, timers: Timers::default() };
     serve::serve(Arc::new(Public { frontend, peer_user }), listener, shutdown).await;
 }
 

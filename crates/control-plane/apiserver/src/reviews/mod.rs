@@ -7,8 +7,8 @@ mod validation;
 use windlass_api::{GroupVersionResource, Status};
 use windlass_client::Request;
 use windlass_machinery::tree::text;
+use windlass_resources::life::check_namespace;
 
-use crate::body::check_namespace;
 use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::subresources::binding::bind;

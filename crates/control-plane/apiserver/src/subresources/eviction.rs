@@ -99,7 +99,7 @@ fn evicted(pod: &Value, now: Timestamp) -> Value {
 /// A pod that has ended, or was never started, disturbs nobody.
 fn needs_budget(pod: &Value) -> bool {
     let phase = text(&pod["status"], "phase");
-    !matches!(phase, "Succeeded" | "Failed" | "Pending") && pod["metadata"].get("deletionTimestamp").is_none()
+    !windlass_api::pod::has_ended(phase) && phase != "Pending" && pod["metadata"].get("deletionTimestamp").is_none()
 }
 
 fn covers(budget: &Value, pod: &Value) -> bool {

@@ -325,7 +325,7 @@ fn host<'a>(pod: &'a Pod, name: &str) -> Result<&'a str, Status> {
     if pod.spec.node_name.is_empty() {
         return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
     }
-    if matches!(pod.status.phase.as_str(), "Succeeded" | "Failed") {
+    if windlass_api::pod::has_ended(&pod.status.phase) {
         let text = format!("cannot exec into a container in a completed pod; current phase is {}", pod.status.phase);
         return Err(Status::bad_request(text));
     }

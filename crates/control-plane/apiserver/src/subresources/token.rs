@@ -9,9 +9,9 @@ use windlass_api::{GroupResource, GroupVersionKind, Status, time};
 use windlass_auth::authentication::{Bound, Grant};
 use windlass_machinery::names;
 use windlass_machinery::tree::{child, items, number, put, set, text};
+use windlass_resources::life::check_namespace;
 
 use crate::body::BodyKind;
-use crate::body::check_namespace;
 use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::storage::{Storage, tree};

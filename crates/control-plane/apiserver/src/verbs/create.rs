@@ -66,7 +66,7 @@ async fn store_new(
             }
             // Somebody else has just taken what was to be this object's, or has written a quota.
             Err(CommitError::Conflict { op, .. }) if op > 0 && attempt < ATTEMPTS => {}
-            Err(CommitError::Conflict { op, .. }) if op > 0 => return Err(call.crowded(&name)),
+            Err(CommitError::Conflict { op, .. }) if op > 0 => return Err(call.contended(&name)),
             Err(CommitError::Conflict { .. }) if name_is_generated && attempt < ATTEMPTS => {
                 let base = text(&object["metadata"], "generateName").to_owned();
                 put(child(&mut object, "metadata"), "name", names::generate(&base, &call.storage.chance));

@@ -9,12 +9,12 @@ use windlass_api::field::{self, Path};
 use windlass_client::Verb;
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, items, put, remove, text};
-use windlass_resources::{Moment, life};
+use windlass_resources::Moment;
+use windlass_resources::life::{self, check_namespace};
 use windlass_store::{CommitError, Expect, Item, Txn};
 
 use super::create::{charges, create_object, expiry};
 use crate::allocation;
-use crate::body::check_namespace;
 use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
 use crate::registry::Served;
@@ -40,7 +40,7 @@ enum Attempt {
     /// Somebody else was quicker: the object as it is now.
     Overtaken(Arc<Item>),
     /// Somebody else was quicker with what goes along with the object: what it takes, or a quota.
-    Crowded,
+    Contended,
     Gone,
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn change(
             Attempt::Done(outcome) => return Ok(outcome),
             Attempt::Overtaken(newer) if !conditional => current = newer,
             Attempt::Overtaken(_) => return Err(call.stale()),
-            Attempt::Crowded => {}
+            Attempt::Contended => {}
             Attempt::Gone => return Err(call.not_found()),
         }
     }
@@ -104,7 +104,7 @@ async fn store_change(
     txn.ops.extend(taken);
     txn.ops.extend(charges(&charge));
     match call.storage.store.commit(txn).await {
-        Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Attempt::Crowded),
+        Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Attempt::Contended),
         Ok(mut committed) => {
             let payload = Payload::Item(served.clone(), committed.items.swap_remove(0));
             Ok(Attempt::Done(Outcome::Object { payload, created: false }))

@@ -36,7 +36,7 @@ const SECRETS_OF_POD_VOLUMES: [&str; 9] = [
 /// Everything that a pod's kubelet may read because of it. A mirror pod leads nowhere: its kubelet has made it.
 pub(super) fn of_pod(pod: &Value, namespace: &str, name: &str) -> BTreeSet<Reference> {
     let mut references = BTreeSet::new();
-    if pod["metadata"]["annotations"].get(windlass_api::well_known::annotation::CONFIG_MIRROR).is_some() {
+    if windlass_api::pod::tree::is_mirror(pod) {
         return references;
     }
     let mut add = |resource: &'static str, name: Option<&Value>| {

@@ -48,12 +48,16 @@ fn place(object: &mut Value, write: Write<'_>) -> Result<(), Status> {
         remove(metadata, "namespace");
         return Ok(());
     }
-    let namespace = text(metadata, "namespace");
-    if !namespace.is_empty() && namespace != write.namespace {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    put(metadata, "namespace", write.namespace);
+    check_namespace(object, write.namespace)?;
+    put(child(object, "metadata"), "namespace", write.namespace);
     Ok(())
+}
+
+/// Refuses an object that says that it is in another namespace than the path of the request.
+pub fn check_namespace(object: &Value, namespace: &str) -> Result<(), Status> {
+    let said = text(&object["metadata"], "namespace");
+    if said.is_empty() || said == namespace {
+        return Ok(());
+    }
+    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
 }

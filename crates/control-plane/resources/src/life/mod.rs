@@ -21,7 +21,7 @@
 mod create;
 mod update;
 
-pub use create::create;
+pub use create::{check_namespace, create};
 pub use update::{takes_whole_object, update};
 
 use std::future::Future;

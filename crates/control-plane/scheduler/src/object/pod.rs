@@ -123,7 +123,7 @@ impl Pod {
             started: status.start_time.as_deref().and_then(time::parse_rfc3339),
             terminating: metadata.deletion_timestamp.is_some(),
             preempted,
-            finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
+            finished: windlass_api::pod::has_ended(&status.phase),
             requests,
             scored,
             ports,

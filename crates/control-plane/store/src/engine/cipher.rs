@@ -22,14 +22,14 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-pub(super) struct Cipher {
+pub(crate) struct Cipher {
     key: Option<LessSafeKey>,
     tables: Vec<String>,
     random: SystemRandom,
 }
 
 impl Cipher {
-    pub(super) fn new(key: Option<&SecretKey>, tables: &[String]) -> Self {
+    pub(crate) fn new(key: Option<&SecretKey>, tables: &[String]) -> Self {
         let key = key.map(|key| {
             let key = UnboundKey::new(&AES_256_GCM, &key.0).expect("the key has the length that AES-256 wants");
             LessSafeKey::new(key)

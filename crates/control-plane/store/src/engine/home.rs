@@ -8,7 +8,7 @@ use super::cipher::Cipher;
 use super::disk::Disk;
 use crate::health::{Failure, Health};
 
-pub(super) struct Home {
+pub(crate) struct Home {
     pub disk: Arc<dyn Disk>,
     pub directory: PathBuf,
     pub cipher: Cipher,

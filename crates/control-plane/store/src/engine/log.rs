@@ -13,7 +13,7 @@ use super::segment::{MakeError, Segment, WriteError};
 use super::snapshot::{self, Snapshots};
 use super::{Engine, EngineError, OpenError};
 use crate::health::Failure;
-use crate::store::{Loaded, Tables};
+use crate::tables::{Loaded, Tables};
 
 pub(super) struct LogEngine {
     home: Arc<Home>,

@@ -51,17 +51,17 @@ mod segment;
 mod snapshot;
 mod tail;
 
-use std::sync::Arc;
-
+pub(crate) use cipher::Cipher;
 pub use cipher::SecretKey;
 pub use damage::{Lost, OpenError};
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub(crate) use frame::{FRAME_MAX, Record};
+pub(crate) use home::Home;
 pub use home::Sizes;
 use log::LogEngine;
 
-use crate::health::{Failure, Health};
-use crate::store::{Loaded, Options, Tables};
+use crate::health::Failure;
+use crate::tables::{Loaded, Tables};
 
 /// What the committer asks of the disk.
 pub(crate) trait Engine: Send {
@@ -92,14 +92,7 @@ pub(crate) enum EngineError {
 }
 
 /// Opens the folder and reads what is in it.
-pub(crate) fn open(
-    options: &Options,
-    disk: Arc<dyn Disk>,
-    sizes: Sizes,
-    health: Arc<Health>,
-) -> Result<(Box<dyn Engine>, Loaded), OpenError> {
-    let cipher = cipher::Cipher::new(options.key.as_ref(), &options.secret_tables);
-    let directory = options.directory.clone();
-    let (engine, loaded) = LogEngine::open(home::Home { disk, directory, cipher, sizes, health })?;
+pub(crate) fn open(home: Home) -> Result<(Box<dyn Engine>, Loaded), OpenError> {
+    let (engine, loaded) = LogEngine::open(home)?;
     Ok((Box::new(engine), loaded))
 }

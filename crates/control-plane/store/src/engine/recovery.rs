@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::frame::{HEADER, MAGIC, MAGIC_1, PayloadError, is_empty, read_records, revision_before, split_frame};
 use super::home::Home;
 use super::tail::{self, Tail};
-use crate::store::Loaded;
+use crate::tables::Loaded;
 
 /// What was found.
 pub(super) struct Recovered {

@@ -14,8 +14,8 @@ use super::disk::write_all;
 use super::frame::{MAGIC, push_frame};
 use super::home::Home;
 use super::recovery::revision_in_name;
-use crate::store::Tables;
 use crate::table::{Range, TableState};
+use crate::tables::Tables;
 
 /// Decides when a snapshot is due, and has at most one under way.
 pub(super) struct Snapshots {

@@ -7,19 +7,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use windlass_api::text::with_causes;
 
 use super::core::{Core, ImageStore, StoreError};
 use super::persist::blocking;
-
-/// Who knows which layers containers stand on.
-#[async_trait]
-pub trait LayersInUse: Send + Sync {
-    /// The directories of all layers of all containers that exist, running or not, as
-    /// [`windlass_cri::ImageRootfs::layers`] named them. Without a complete answer nothing may be removed: `Err`.
-    async fn layers_in_use(&self) -> windlass_cri::Result<Vec<PathBuf>>;
-}
 
 /// What a collection freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

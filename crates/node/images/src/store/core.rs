@@ -1,34 +1,39 @@
-//! The store's state and its life: opening, leases, looking up.
+//! The store's state: leases, looking up.
 //!
-//! All state is in memory behind one lock that is never held across I/O other than a rename; files follow the state (see
-//! [`super::persist`]).
+//! All state is in memory behind one lock that is never held across I/O other than a rename; files follow the state (`persist`).
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, Mode};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use windlass_cri::ImageRootfs;
 
 use super::blobs::Blobs;
-use super::collect::LayersInUse;
-use super::durable::{self, Scratch};
+use super::durable::Scratch;
 use super::index::Index;
-use super::persist;
 use crate::digest::Digest;
 use crate::options::Options;
 use crate::pull::Flights;
-use crate::reference::{Reference, ReferenceError};
+use crate::reference::ReferenceError;
 use crate::registry::{Registries, Transport};
 
 /// How many digits of a layer's digest name its directory: short paths let many layers fit into one mount call.
 const LAYER_NAME_DIGITS: usize = 20;
+
+/// Who knows which layers containers stand on.
+#[async_trait]
+pub trait LayersInUse: Send + Sync {
+    /// The directories of all layers of all containers that exist, running or not, as
+    /// [`windlass_cri::ImageRootfs::layers`] named them. Without a complete answer nothing may be removed: `Err`.
+    async fn layers_in_use(&self) -> windlass_cri::Result<Vec<PathBuf>>;
+}
 
 /// Images on the node: pulls, imports, hands out and removes them. Clones share one store.
 #[derive(Clone)]
@@ -57,27 +62,19 @@ pub(crate) struct Core {
     pub(crate) in_use: Mutex<Option<Weak<dyn LayersInUse>>>,
     /// One collection at a time.
     pub(crate) collecting: tokio::sync::Mutex<()>,
-    pinned: Vec<String>,
+    pub(super) pinned: Vec<String>,
     /// Held for as long as the store is open.
-    _lock: File,
+    pub(super) _lock: File,
 }
 
 pub(crate) struct State {
     pub(crate) index: Index,
     /// How many leases each layer has.
-    leases: HashMap<Digest, usize>,
+    pub(super) leases: HashMap<Digest, usize>,
     /// When [`windlass_cri::ImageSource::rootfs`] last named a layer.
-    handed_out: HashMap<Digest, Timestamp>,
+    pub(super) handed_out: HashMap<Digest, Timestamp>,
     /// One lock for each layer that is being made.
     pub(crate) making: HashMap<Digest, Weak<tokio::sync::Mutex<()>>>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("failed to prepare the image store at {path:?}")]
-    Prepare { path: PathBuf, source: std::io::Error },
-    #[error("the image store at {0:?} is in use by another process")]
-    Locked(PathBuf),
 }
 
 /// Failures of looking up, handing out and removing images.
@@ -94,24 +91,6 @@ pub enum StoreError {
 }
 
 impl ImageStore {
-    /// Opens the store at `options.root`, making it if there is none. What earlier processes left half-done is removed in the
-    /// background. Must be called within a tokio runtime.
-    pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let opened = tokio::task::spawn_blocking(move || Core::open(options)).await;
-        let (core, leftovers) = match opened {
-            Ok(result) => result?,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
-        let core = Arc::new(core);
-        persist::keep_on_disk(&core);
-        if !leftovers.is_empty() {
-            let core = core.clone();
-            let tasks = core.tasks.clone();
-            tasks.spawn_blocking(move || core.remove_discarded(&leftovers));
-        }
-        Ok(Self { core })
-    }
-
     /// The image's file system like [`windlass_cri::ImageSource::rootfs`], kept for as long as the lease lives.
     pub fn lease(&self, image: &str) -> Result<(ImageRootfs, Lease), StoreError> {
         let mut state = self.core.state.lock();
@@ -127,20 +106,6 @@ impl ImageStore {
     /// is called, removed images are only freed by [`ImageStore::collect_garbage`].
     pub fn set_layers_in_use(&self, layers_in_use: &Arc<dyn LayersInUse>) {
         *self.core.in_use.lock() = Some(Arc::downgrade(layers_in_use));
-    }
-
-    /// Forces everything to disk.
-    pub async fn flush(&self) -> Result<(), StoreError> {
-        self.core.sync().await.map_err(StoreError::Write)
-    }
-
-    /// An orderly end: waits for the work in the background and forces everything to disk. The directory is free for another
-    /// store once the last clone and the last lease are gone.
-    pub async fn close(self) -> Result<(), StoreError> {
-        self.core.closing.cancel();
-        self.core.tasks.close();
-        self.core.tasks.wait().await;
-        self.flush().await
     }
 }
 
@@ -171,51 +136,6 @@ impl Drop for Lease {
 }
 
 impl Core {
-    fn open(options: Options) -> Result<(Self, Vec<std::ffi::OsString>), OpenError> {
-        let root = options.root.clone();
-        let prepare = |source| OpenError::Prepare { path: root.clone(), source };
-        std::fs::create_dir_all(root.join("layers")).map_err(prepare)?;
-        // Layers hold programs with setuid bits and secrets of images: nobody else looks in.
-        rustix::fs::chmod(&root, Mode::RWXU).map_err(|e| prepare(e.into()))?;
-        let lock = File::create(root.join("lock")).map_err(prepare)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::Locked(root)),
-            other => other.map_err(|e| prepare(e.into()))?,
-        }
-        let scratch = Scratch::open(root.join("tmp")).map_err(prepare)?;
-        let blobs = Blobs::open(root.join("blobs")).map_err(prepare)?;
-        let boot_id = durable::boot_id().map_err(prepare)?;
-        let index = adopt(&root, &boot_id, &scratch).map_err(prepare)?;
-        blobs.retain(&index.blobs()).map_err(prepare)?;
-        let leftovers = scratch.leftovers().map_err(prepare)?;
-        let pinned = options.pinned_images.iter().filter_map(|name| name.parse::<Reference>().ok());
-        let core = Self {
-            registries: Arc::new(options.registries.clone()),
-            transport: Arc::new(Transport::new(&options.registries.proxy, options.silence_max)),
-            blobs,
-            scratch,
-            flights: Arc::default(),
-            permits: Arc::new(Semaphore::new(options.parallel_layers.max(1))),
-            state: Mutex::new(State {
-                index,
-                leases: HashMap::new(),
-                handed_out: HashMap::new(),
-                making: HashMap::new(),
-            }),
-            writing: Mutex::new(()),
-            syncing: Mutex::new(()),
-            unsynced: Arc::default(),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            in_use: Mutex::new(None),
-            collecting: tokio::sync::Mutex::new(()),
-            pinned: pinned.map(|reference| reference.to_string()).collect(),
-            _lock: lock,
-            options,
-        };
-        Ok((core, leftovers))
-    }
-
     pub(crate) fn layer_path(&self, key: &Digest) -> PathBuf {
         layer_path(&self.options.root, key)
     }
@@ -276,26 +196,6 @@ pub(crate) fn find(state: &State, text: &str) -> Result<Option<Digest>, StoreErr
     state.index.find(text).map_err(|source| StoreError::Reference { text: text.to_owned(), source })
 }
 
-fn layer_path(root: &Path, key: &Digest) -> PathBuf {
+pub(super) fn layer_path(root: &Path, key: &Digest) -> PathBuf {
     root.join("layers").join(&key.hex()[..LAYER_NAME_DIGITS])
-}
-
-/// Reads the index and moves aside every layer that it does not vouch for.
-fn adopt(root: &Path, boot_id: &str, scratch: &Scratch) -> std::io::Result<Index> {
-    let mut index = persist::load(root, boot_id)?;
-    let (distrusted, lost) = index.adopt(boot_id, |key| layer_path(root, key).is_dir());
-    for id in &lost {
-        tracing::warn!(image = %id, "forgot an image whose layers are incomplete");
-    }
-    for key in &distrusted {
-        tracing::warn!(layer = %key, "dropped a layer that may not have reached the disk");
-    }
-    let known: std::collections::HashSet<PathBuf> = index.layers().map(|(key, _)| layer_path(root, key)).collect();
-    for entry in std::fs::read_dir(root.join("layers"))? {
-        let path = entry?.path();
-        if !known.contains(&path) {
-            scratch.discard(&path)?;
-        }
-    }
-    Ok(index)
 }

@@ -19,11 +19,13 @@ mod core;
 mod durable;
 mod index;
 mod layers;
+mod open;
 mod persist;
 mod service;
 
-pub use collect::{LayersInUse, Reclaimed};
-pub use core::{ImageStore, Lease, OpenError, StoreError};
+pub use collect::Reclaimed;
+pub use core::{ImageStore, LayersInUse, Lease, StoreError};
+pub use open::OpenError;
 
 pub(crate) use core::Core;
 pub(crate) use index::ImageRecord;

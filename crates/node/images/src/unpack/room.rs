@@ -108,6 +108,7 @@ mod tests {
             available_bytes,
             inodes,
             inodes_free,
+            ..FileSystem::default()
         };
         let allows = |system, bytes| Reserve::default().allows(system, bytes).is_ok();
         assert!(allows(system(10 * GIB, GIB, 0, 0), GIB / 4));

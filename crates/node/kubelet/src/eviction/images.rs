@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use windlass_cri::{Container, ContainerFilter, Image, ImageSpec};
 
-use crate::node::machine;
 use crate::shared::Shared;
 
 /// When images were first seen and last used.
@@ -73,7 +72,7 @@ pub(super) async fn free(shared: &Shared, ages: &mut Ages, bytes: Option<u64>, a
 pub(super) async fn keep_in_bounds(shared: &Shared, ages: &mut Ages) -> Option<String> {
     let options = &shared.options.image_gc;
     let directory = options.directory.clone();
-    let disk = tokio::task::spawn_blocking(move || machine::file_system(&directory)).await.ok()?.ok()?;
+    let disk = tokio::task::spawn_blocking(move || windlass_tree::file_system(&directory)).await.ok()?.ok()?;
     let (used, usable) = (disk.used_bytes, disk.used_bytes + disk.available_bytes);
     let percent = (used * 100).checked_div(usable)?;
     if percent < options.high_threshold_percent {

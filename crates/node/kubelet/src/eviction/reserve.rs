@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use windlass_api::Quantity;
+use windlass_tree::FileSystem;
 
-use crate::node::machine::{FileSystem, Machine};
+use crate::node::machine::Machine;
 use crate::options::{Options, Signal, Threshold, ThresholdValue};
 
 /// What is kept back, thresholds not yet in bytes.

@@ -29,7 +29,7 @@ pub(super) fn read(options: &Options) -> Observations {
         (&options.root, Signal::NodeFsAvailable, Signal::NodeFsInodesFree),
         (&options.image_gc.directory, Signal::ImageFsAvailable, Signal::ImageFsInodesFree),
     ] {
-        let Ok(it) = machine::file_system(directory) else { continue };
+        let Ok(it) = windlass_tree::file_system(directory) else { continue };
         // Of what can be used at all: a file system may keep much of itself back.
         all.insert(bytes, left(it.used_bytes + it.available_bytes, it.available_bytes));
         // Some file systems make inodes as they need them, and say that there are none.

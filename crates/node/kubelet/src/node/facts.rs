@@ -7,8 +7,9 @@ use tokio::sync::watch;
 use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::Node;
 use windlass_cri::RuntimeStatus;
+use windlass_tree::FileSystem;
 
-use super::machine::{FileSystem, Machine};
+use super::machine::Machine;
 use super::user_namespaces::UserNamespaces;
 
 /// Which pressures the node is under.

@@ -6,6 +6,7 @@ use std::path::Path;
 use windlass_api::Quantity;
 use windlass_api::k8s::api::core::v1::NodeSystemInfo;
 use windlass_kubelet_api::NodeUsage;
+use windlass_tree::FileSystem;
 
 /// What does not change while the kubelet runs.
 #[derive(Clone, Debug, Default)]
@@ -21,16 +22,6 @@ pub(crate) struct Machine {
     pub(crate) boot_id: String,
     pub(crate) kernel_version: String,
     pub(crate) os_image: String,
-}
-
-/// Bytes and inodes of a file system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FileSystem {
-    pub(crate) capacity_bytes: u64,
-    pub(crate) available_bytes: u64,
-    pub(crate) used_bytes: u64,
-    pub(crate) inodes: u64,
-    pub(crate) inodes_free: u64,
 }
 
 fn text(path: &str) -> String {
@@ -153,34 +144,25 @@ pub(crate) fn usage(directory: &Path, now_nanos: i64) -> NodeUsage {
     let cpu = numbers("cpu ");
     let busy: u64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|&index| cpu.get(index)).sum();
     let started = numbers("btime ").first().copied().unwrap_or(0);
-    let (total, available) = (bytes("MemTotal"), bytes("MemAvailable"));
-    let storage = file_system(directory).unwrap_or_default();
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    let (total, available) = available_memory().unwrap_or_default();
+    let (processes_max, processes) = processes().unwrap_or_default();
+    let storage = windlass_tree::file_system(directory).unwrap_or_default();
     NodeUsage {
         started: i64::try_from(started).unwrap_or(0) * 1_000_000_000,
         timestamp: now_nanos,
         cpu_usage_core_nanoseconds: busy * 10_000_000,
-        memory_usage_bytes: total.saturating_sub(bytes("MemFree")),
-        memory_working_set_bytes: total.saturating_sub(available),
-        memory_available_bytes: available,
+        memory_usage_bytes: count(total).saturating_sub(bytes("MemFree")),
+        memory_working_set_bytes: count(total - available),
+        memory_available_bytes: count(available),
         memory_rss_bytes: bytes("AnonPages"),
         file_system_capacity_bytes: storage.capacity_bytes,
         file_system_available_bytes: storage.available_bytes,
         file_system_inodes: storage.inodes,
         file_system_inodes_free: storage.inodes_free,
-        processes: text("/proc/loadavg").split(['/', ' ']).nth(4).and_then(|text| text.parse().ok()).unwrap_or(0),
-        processes_max: text("/proc/sys/kernel/pid_max").parse().unwrap_or(0),
+        processes: count(processes),
+        processes_max: count(processes_max),
     }
-}
-
-pub(crate) fn file_system(path: &Path) -> std::io::Result<FileSystem> {
-    let it = rustix::fs::statvfs(path)?;
-    Ok(FileSystem {
-        capacity_bytes: it.f_blocks * it.f_frsize,
-        available_bytes: it.f_bavail * it.f_frsize,
-        used_bytes: it.f_blocks.saturating_sub(it.f_bfree) * it.f_frsize,
-        inodes: it.f_files,
-        inodes_free: it.f_favail,
-    })
 }
 
 #[cfg(test)]
@@ -200,7 +182,6 @@ mod tests {
     fn this_machine() {
         let machine = Machine::read();
         assert!(machine.cpus > 0 && machine.memory_bytes > 0 && !machine.boot_id.is_empty());
-        assert!(file_system(Path::new("/")).unwrap().capacity_bytes > 0);
         assert!(available_memory().unwrap().1 > 0);
         assert!(processes().unwrap().1 > 0);
         let usage = usage(Path::new("/"), 1);

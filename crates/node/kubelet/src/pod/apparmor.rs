@@ -3,12 +3,11 @@
 //! Source: kubernetes `pkg/security/apparmor`.
 
 use windlass_api::k8s::api::core::v1::{AppArmorProfile, Container, Pod};
+use windlass_api::well_known::annotation::APP_ARMOR_PREFIX;
 use windlass_cri::SecurityProfile;
 
 use super::{ContainerKind, PodView};
 
-/// An annotation for each container, from before there was a field. The API server moves it to the field; a static pod may have it alone.
-const ANNOTATION_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 const UNCONFINED: &str = "Unconfined";
 
 /// Whether this node's kernel has AppArmor, and uses it.
@@ -35,7 +34,7 @@ pub(crate) fn profile(pod: &Pod, container: &Container) -> Option<SecurityProfil
     let own = container.security_context.as_ref().and_then(|security| security.app_armor_profile.as_ref());
     let of_pod = pod.pod_spec().security_context.as_ref().and_then(|security| security.app_armor_profile.as_ref());
     let annotated = || {
-        let text = pod.annotation(&format!("{ANNOTATION_PREFIX}{}", container.name))?;
+        let text = pod.annotation(&format!("{APP_ARMOR_PREFIX}{}", container.name))?;
         match text {
             "runtime/default" => Some(SecurityProfile::RuntimeDefault),
             "unconfined" => Some(SecurityProfile::Unconfined),
@@ -63,7 +62,7 @@ fn is_required(pod: &Pod) -> bool {
     let annotations = pod.metadata.annotations.iter().flatten();
     of_pod.is_some_and(confines)
         || containers(pod).any(of_container)
-        || annotations.into_iter().any(|(name, value)| name.starts_with(ANNOTATION_PREFIX) && value != "unconfined")
+        || annotations.into_iter().any(|(name, value)| name.starts_with(APP_ARMOR_PREFIX) && value != "unconfined")
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = Container> {

@@ -13,14 +13,12 @@ static NO_STATUS: LazyLock<PodStatus> = LazyLock::new(PodStatus::default);
 
 /// Phases as the API writes them.
 pub(crate) mod phase {
+    pub(crate) use windlass_api::pod::has_ended as is_terminal;
+
     pub(crate) const PENDING: &str = "Pending";
     pub(crate) const RUNNING: &str = "Running";
     pub(crate) const SUCCEEDED: &str = "Succeeded";
     pub(crate) const FAILED: &str = "Failed";
-
-    pub(crate) fn is_terminal(phase: &str) -> bool {
-        matches!(phase, SUCCEEDED | FAILED)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

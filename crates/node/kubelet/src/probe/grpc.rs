@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Request;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use windlass_http::dial;
+use windlass_http::exchange::ExchangeError;
 
 const SERVING: u64 = 1;
 const ANSWER_MAX_BYTES: usize = 4096;
@@ -41,43 +41,36 @@ pub(crate) async fn check(host: &str, port: u16, service: &str, timeout: Duratio
 }
 
 async fn ask(stream: TcpStream, address: &str, service: &str) -> Result<(), GrpcError> {
-    let failed = |error: hyper::Error| GrpcError::Failed(error.to_string());
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(failed)?;
-    let connection = tokio::spawn(connection);
+    let failed = |error: ExchangeError| GrpcError::Failed(error.to_string());
+    let (mut sender, _driver) = dial::http2(stream.into()).await.map_err(failed)?;
     let request = Request::post(format!("http://{address}/grpc.health.v1.Health/Check"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("user-agent", "kube-probe/1.37")
         .body(Full::new(encode(service)))
         .map_err(|error| GrpcError::Failed(error.to_string()))?;
-    let result = async {
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let head = response.headers().clone();
-        let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
-            .collect()
-            .await
-            .map_err(|error| GrpcError::Failed(error.to_string()))?;
-        let trailers = body.trailers().cloned().unwrap_or_default();
-        let header = |name: &str| trailers.get(name).or_else(|| head.get(name)).map(windlass_http::header::text);
-        match header("grpc-status").as_deref().unwrap_or("0") {
-            "0" => {}
-            "12" => return Err(GrpcError::Unimplemented(header("grpc-message").unwrap_or_default().into_owned())),
-            code => {
-                let message = header("grpc-message").unwrap_or_default();
-                return Err(GrpcError::Failed(format!("rpc error: code = {code} desc = {message}")));
-            }
-        }
-        match status(&body.to_bytes()) {
-            SERVING => Ok(()),
-            2 => Err(GrpcError::Unhealthy("NOT_SERVING")),
-            3 => Err(GrpcError::Unhealthy("SERVICE_UNKNOWN")),
-            _ => Err(GrpcError::Unhealthy("UNKNOWN")),
+    let response = sender.send_request(request).await.map_err(|error| failed(ExchangeError::of(&error)))?;
+    let head = response.headers().clone();
+    let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES)
+        .collect()
+        .await
+        .map_err(|error| failed(ExchangeError::of(&*error)))?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let header = |name: &str| trailers.get(name).or_else(|| head.get(name)).map(windlass_http::header::text);
+    match header("grpc-status").as_deref().unwrap_or("0") {
+        "0" => {}
+        "12" => return Err(GrpcError::Unimplemented(header("grpc-message").unwrap_or_default().into_owned())),
+        code => {
+            let message = header("grpc-message").unwrap_or_default();
+            return Err(GrpcError::Failed(format!("rpc error: code = {code} desc = {message}")));
         }
     }
-    .await;
-    connection.abort();
-    result
+    match status(&body.to_bytes()) {
+        SERVING => Ok(()),
+        2 => Err(GrpcError::Unhealthy("NOT_SERVING")),
+        3 => Err(GrpcError::Unhealthy("SERVICE_UNKNOWN")),
+        _ => Err(GrpcError::Unhealthy("UNKNOWN")),
+    }
 }
 
 /// HealthCheckRequest { string service = 1; } in its gRPC frame.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
 use windlass_api::k8s::api::core::v1::{Container, HTTPGetAction, HTTPHeader};
 use windlass_api::k8s::apimachinery::pkg::util::intstr::IntOrString;
 use windlass_http::dial::{self, DialError, Stream};
@@ -154,7 +153,8 @@ async fn once(request: &Get, timeout: Duration) -> Result<(StatusCode, Option<St
 async fn exchange(stream: Stream, request: &Get) -> Result<(StatusCode, Option<String>, String), HttpError> {
     let failed = |cause: String| HttpError::Failed { url: request.url(), cause };
     let broken = |error: hyper::Error| failed(ExchangeError::of(&error).to_string());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // The connection lives as long as the exchange, so that nothing is left behind when a probe is given up.
+    let (mut sender, _driver) = dial::http1(stream).await.map_err(|error| failed(error.to_string()))?;
     let mut builder = Request::get(&request.path).header(CONNECTION, "close");
     let mut host = request.authority();
     for (name, value) in &request.headers {
@@ -165,35 +165,18 @@ async fn exchange(stream: Stream, request: &Get) -> Result<(StatusCode, Option<S
         }
     }
     let message = builder.header(HOST, host).body(Empty::<Bytes>::new()).map_err(|error| failed(error.to_string()))?;
-    let exchange = async {
-        let response = sender.send_request(message).await.map_err(broken)?;
-        let status = response.status();
-        let location = windlass_http::header::first(response.headers(), &http::header::LOCATION).map(Cow::into_owned);
-        // A longer body is not an error, only not looked at.
-        let body = Limited::new(response.into_body(), BODY_MAX_BYTES).collect().await;
-        let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
-        Ok((status, location, body))
-    };
-    // The connection lives as long as the exchange, so that nothing is left behind when a probe is given up.
-    tokio::pin!(exchange, connection);
-    tokio::select! {
-        result = &mut exchange => result,
-        _ = &mut connection => exchange.await,
-    }
+    let response = sender.send_request(message).await.map_err(broken)?;
+    let status = response.status();
+    let location = windlass_http::header::first(response.headers(), &http::header::LOCATION).map(Cow::into_owned);
+    // A longer body is not an error, only not looked at.
+    let body = Limited::new(response.into_body(), BODY_MAX_BYTES).collect().await;
+    let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+    Ok((status, location, body))
 }
 
 /// A probe asks whether something answers, not who: pods mostly have certificates that nobody else trusts.
-static TLS: LazyLock<Arc<rustls::ClientConfig>> = LazyLock::new(|| {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(AnyServer::new(provider.clone()));
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports the default protocol versions")
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Arc::new(config)
-});
+static TLS: LazyLock<Arc<rustls::ClientConfig>> =
+    LazyLock::new(|| Arc::new(AnyServer::client_config(Arc::new(rustls::crypto::ring::default_provider()))));
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, Engine};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Deserialize;
+use windlass_api::image_name::split_registry;
 use windlass_api::k8s::api::core::v1::{Container, Pod};
 use windlass_api::time::{Clock, format_duration};
 use windlass_client::{EventType, Recorder};
@@ -215,10 +218,16 @@ async fn credentials(pod: &Pod, image: &str, sources: &dyn Sources) -> Vec<AuthC
     all.into_iter().map(|(_, auth)| auth).collect()
 }
 
+/// `auth` is written with padding or without.
+const AUTH_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 fn auth_config(auth: DockerAuth) -> AuthConfig {
     let (mut username, mut password) = (auth.username, auth.password);
     if username.is_empty()
-        && let Ok(text) = base64::engine::general_purpose::STANDARD.decode(&auth.auth)
+        && let Ok(text) = AUTH_BASE64.decode(auth.auth.trim())
         && let Ok(text) = String::from_utf8(text)
         && let Some((name, secret)) = text.split_once(':')
     {
@@ -239,10 +248,8 @@ fn fits(entry: &str, image: &str) -> Option<usize> {
     let entry = entry.trim_end_matches('/');
     let entry = entry.strip_suffix("/v1").or_else(|| entry.strip_suffix("/v2")).unwrap_or(entry);
     let (host, path) = entry.split_once('/').unwrap_or((entry, ""));
-    let (image_host, image_path) = match image.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
-        _ => ("index.docker.io", image),
-    };
+    let (registry, image_path) = split_registry(image);
+    let image_host = registry.unwrap_or("index.docker.io");
     let is_hub = |host: &str| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
     let same_host = host_fits(host, image_host) || (is_hub(host) && is_hub(image_host));
     (same_host && image_path.starts_with(path)).then_some(entry.len())
@@ -267,6 +274,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn credentials_with_and_without_padding() {
+        for auth in ["dXNlcjpwdw==", "dXNlcjpwdw", " dXNlcjpwdw==\n"] {
+            let found = auth_config(DockerAuth { auth: auth.to_owned(), ..DockerAuth::default() });
+            assert_eq!((&*found.username, &*found.password), ("user", "pw"), "{auth:?}");
+        }
+    }
+
+    #[test]
     fn registries() {
         let cases = [
             ("https://index.docker.io/v1/", "busybox", true),
@@ -277,6 +292,7 @@ mod tests {
             ("registry.example/c", "registry.example/a/b", false),
             ("*.example", "registry.example/a", true),
             ("*.example", "a.b.example/a", false),
+            ("docker.io", "REGISTRY/app", false),
         ];
         for (entry, image, expected) in cases {
             assert_eq!(fits(entry, image).is_some(), expected, "{entry} {image}");

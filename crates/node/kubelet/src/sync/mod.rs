@@ -1,6 +1,7 @@
 //! A pod's worker: the loop that observes, decides, writes the status and acts, for one pod from its admission to its end.
 //!
 //! - [`mailbox`]: what the worker is told from outside
+//! - [`record`]: what others see of it
 //! - [`worker`]: the stages running, ending, ended, and what happens in each
 //! - [`volumes`], [`start`], [`kill`]: acting
 //! - [`sandbox`], [`container`], [`security`], [`dns`], [`hosts`], [`env`], [`service_env`]: what the runtime is asked for, mostly pure
@@ -15,6 +16,7 @@ mod hosts;
 pub(crate) mod image;
 mod kill;
 mod mailbox;
+mod record;
 mod sandbox;
 mod security;
 mod service_env;
@@ -22,4 +24,5 @@ mod start;
 mod worker;
 
 pub(crate) use mailbox::{Ending, Mailbox};
-pub(crate) use worker::{Record, Worker};
+pub(crate) use record::Record;
+pub(crate) use worker::Worker;

@@ -23,6 +23,7 @@ use windlass_volumes::SetUp;
 
 use super::kill::{self, KillOrder};
 use super::mailbox::{Ending, Mail, Mailbox};
+use super::record::Record;
 use super::start::{self, StartFailure, Starting};
 use crate::observe::{Observed, Observer, State};
 use crate::plan::{self, BackOff, Input, Plan, SandboxPlan, Wait, container_hash};
@@ -66,17 +67,6 @@ impl Next {
             (next, _) => next,
         }
     }
-}
-
-/// What others may see of a worker.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Record {
-    pub(crate) status: PodStatus,
-    pub(crate) observed: Observed,
-    /// Nothing of the pod runs any more, nor will.
-    pub(crate) finished: bool,
-    /// The pod with the resources that are allocated to it.
-    pub(crate) allocated: Option<Arc<Pod>>,
 }
 
 pub(crate) struct Worker {

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::{CgroupError, Result, write};
-use super::hierarchy::Hierarchies;
 use super::place::Cgroup;
 use crate::sys::process::pidfd;
+use windlass_tree::Hierarchies;
 
 /// How long killed processes may take to end: they may be in the middle of a system call that waits for a disk.
 const END_MAX: Duration = Duration::from_secs(60);

@@ -28,5 +28,5 @@ mod v2;
 
 pub(crate) use error::CgroupError;
 pub use hierarchy::CgroupLayout;
-pub(crate) use hierarchy::{Hierarchies, MOUNTS, unescape};
+pub(crate) use hierarchy::find as find_hierarchies;
 pub(crate) use place::Cgroup;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::hierarchy::Hierarchies;
 use crate::launch::spec::CgroupPlan;
 use crate::sys::path::normal;
+use windlass_tree::Hierarchies;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cgroup {

@@ -6,11 +6,11 @@ use windlass_cri::Resources;
 
 use super::devices::DevicePolicy;
 use super::error::Result;
-use super::hierarchy::Hierarchies;
 use super::place::Cgroup;
 use super::usage::Usage;
 use super::{members, usage, v1, v2};
 use crate::launch::spec::CgroupPlan;
+use windlass_tree::Hierarchies;
 
 impl Cgroup {
     /// Makes it, with its ancestors where missing.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::hierarchy::Hierarchies;
 use super::place::Cgroup;
+use windlass_tree::Hierarchies;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {

@@ -6,9 +6,9 @@ use windlass_cri::Resources;
 
 use super::devices::DevicePolicy;
 use super::error::{CgroupError, Result, make_directory, write};
-use super::hierarchy::Hierarchy;
 use super::place::Cgroup;
 use super::resources::{MemoryV1, memory_v1, settings_v1};
+use windlass_tree::Hierarchy;
 
 pub(super) fn make(cgroup: &Cgroup, hierarchies: &[Hierarchy]) -> Result<()> {
     for hierarchy in hierarchies {

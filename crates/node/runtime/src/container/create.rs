@@ -9,10 +9,10 @@ use windlass_cri::{
     Code, ContainerConfig, ContainerEventKind, ContainerUser, Error, ImageRootfs, NamespaceMode, Result, SandboxConfig,
     SecurityProfile,
 };
+use windlass_tree::{Hierarchies, Mount};
 
 use super::plan::{self, Inputs};
 use super::{Container, Phase, apparmor};
-use crate::cgroup::Hierarchies;
 use crate::core::Core;
 use crate::error::{During, blocking};
 use crate::launch::credentials::encode_filter;
@@ -250,7 +250,7 @@ fn read_user_files(root: &OwnedFd) -> UserFiles {
 /// Directories of the node that are to be mounted are made when they are missing, as every runtime does for the kubelet; and
 /// propagation is only promised where the node's mount can keep it.
 fn check_sources(launch: &ContainerLaunch) -> Result<()> {
-    let mut mountinfo = None;
+    let mut mounts = None;
     for mount in &launch.mounts {
         let MountSource::Bind { path, .. } = &mount.source else { continue };
         // Made at the start.
@@ -262,30 +262,28 @@ fn check_sources(launch: &ContainerLaunch) -> Result<()> {
             std::fs::create_dir_all(path).during(Code::Internal, what)?;
         }
         if mount.propagation != MountPropagation::Private {
-            let table =
-                mountinfo.get_or_insert_with(|| std::fs::read_to_string(crate::cgroup::MOUNTS).unwrap_or_default());
+            let table = match &mut mounts {
+                Some(mounts) => mounts,
+                None => mounts.insert(windlass_tree::mounts().during(Code::Internal, what)?),
+            };
             check_propagation(path, mount.propagation, table)?;
         }
     }
     Ok(())
 }
 
-fn check_propagation(source: &Path, wanted: MountPropagation, mountinfo: &str) -> Result<()> {
+fn check_propagation(source: &Path, wanted: MountPropagation, mounts: &[Mount]) -> Result<()> {
     let resolved = std::fs::canonicalize(source).during(Code::Internal, || format!("resolve {}", source.display()))?;
     // The mount that the path lies in: the one with the longest mount point; of several on the same, the last.
-    let holds = |line: &&str| {
-        let point = line.split(' ').nth(4).map(crate::cgroup::unescape).unwrap_or_default();
-        resolved.starts_with(&point).then_some(point.len())
-    };
-    let lines = mountinfo.lines().filter_map(|line| holds(&line).map(|length| (length, line)));
-    let Some((_, line)) = lines.max_by_key(|(length, _)| *length) else { return Ok(()) };
-    let tagged = |tag: &str| line.split(" - ").next().unwrap_or_default().contains(tag);
+    let holding = mounts.iter().filter(|mount| resolved.starts_with(&mount.point));
+    let Some(mount) = holding.max_by_key(|mount| mount.point.as_os_str().len()) else { return Ok(()) };
+    let tagged = |tag: &str| mount.propagation.iter().any(|field| field.starts_with(tag));
     let path = source.display();
     match wanted {
-        MountPropagation::Shared if !tagged(" shared:") => {
+        MountPropagation::Shared if !tagged("shared:") => {
             Err(Error::invalid(format!("path \"{path}\" is mounted on a file system that is not a shared mount")))
         }
-        MountPropagation::Slave if !tagged(" shared:") && !tagged(" master:") => Err(Error::invalid(format!(
+        MountPropagation::Slave if !tagged("shared:") && !tagged("master:") => Err(Error::invalid(format!(
             "path \"{path}\" is mounted on a file system that is not a shared or slave mount"
         ))),
         _ => Ok(()),
@@ -314,7 +312,9 @@ mod tests {
         let mountinfo = "20 1 8:1 / / rw,relatime - ext4 /dev/vda rw\n\
                          21 20 0:5 / /proc rw shared:5 - proc proc rw\n\
                          22 20 0:6 / /tmp rw master:7 - tmpfs tmpfs rw\n";
-        let check = |path: &str, wanted| check_propagation(Path::new(path), wanted, mountinfo);
+        let check = |path: &str, wanted| {
+            check_propagation(Path::new(path), wanted, &windlass_tree::parse_mounts(mountinfo.as_bytes()))
+        };
         assert!(check("/proc/self", MountPropagation::Shared).is_ok());
         assert!(check("/tmp", MountPropagation::Slave).is_ok());
         assert!(check("/tmp", MountPropagation::Shared).is_err());

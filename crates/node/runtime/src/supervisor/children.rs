@@ -1,83 +1,25 @@
 //! Children of the supervisor: how they are made, what their reports and their ends mean.
 //!
-//! A container is *launching* until its report ends, then *running* until its process is reaped, then *exited* until a
-//! daemon has it forgotten. A launch that fails leaves nothing but its failure.
+//! A launch that fails leaves nothing but its failure.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use super::child::{Asker, Container, Exec, Launch, Role, State};
 use super::log_file::{LogFile, Stream};
-use super::poller::{Interest, Token};
+use super::poller::Interest;
 use super::protocol::{Answer, Event, ExitRecord};
-use super::requests::{send_group_signal, send_signal};
-use super::server::{Asker, Server, Source};
+use super::server::Server;
+use super::signals::send_signal;
+use super::source::Source;
 use super::streams::{Context, Streams};
 use crate::launch::container::{Child, Streams as ChildStreams};
 use crate::launch::report::{Failure, FailureKind, Report, Reporter, Result, Step};
-use crate::launch::spec::{CgroupPlan, ContainerLaunch, ExecLaunch, InitLaunch, PidNamespace, UserNamespaceLaunch};
+use crate::launch::spec::{ContainerLaunch, ExecLaunch, InitLaunch, PidNamespace, UserNamespaceLaunch};
 use crate::launch::{self, cgroup};
 use crate::sys::message;
 use crate::sys::process::{self, Clone as CloneRequest, Forked};
-
-/// Rounds of killing what is left in a cgroup while it may still be forking.
-const KILL_ROUNDS_MAX: usize = 16;
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum State {
-    Launching,
-    Running { pid: i32, started_at: i64 },
-    Exited { pid: i32, started_at: i64, exit: ExitRecord },
-}
-
-pub(super) struct Container {
-    pub(super) id: String,
-    pub(super) state: State,
-    pub(super) streams: Streams,
-    pub(super) cgroup: CgroupPlan,
-    /// To be forgotten when it has ended.
-    pub(super) discarded: bool,
-    /// The end of the first process does not end the others.
-    shares_pids: bool,
-}
-
-impl Container {
-    pub(super) fn has_ended(&self) -> bool {
-        matches!(self.state, State::Exited { .. })
-    }
-
-    /// Kills processes that survive the first one because they share their pid namespace with others.
-    pub(super) fn end_leftovers(&self) {
-        if self.shares_pids {
-            kill_members(&self.cgroup);
-        }
-    }
-}
-
-pub(super) struct Exec {
-    pub(super) pid: i32,
-    connection: u64,
-}
-
-/// What a child is.
-#[derive(Clone, Debug)]
-pub(super) enum Role {
-    Container(u64),
-    Exec(u64),
-    Init(String),
-    /// Nothing is to be done when it ends: helpers, failed launches.
-    Helper,
-}
-
-/// A child that has not reported the end of its launch.
-pub(super) struct Launch {
-    role: Role,
-    pid: i32,
-    socket: OwnedFd,
-    token: Token,
-    report: Report,
-    asker: Asker,
-}
 
 impl Server {
     pub(super) fn start_container(&mut self, asker: Asker, plan: ContainerLaunch, passed: Vec<OwnedFd>) -> Result<()> {
@@ -362,13 +304,6 @@ impl Server {
             self.container_keys.remove(&container.id);
         }
     }
-
-    /// Kills what was executed for a daemon that has gone.
-    pub(super) fn end_execs_of(&mut self, connection: u64) {
-        for exec in self.execs.values().filter(|exec| exec.connection == connection) {
-            let _ = send_group_signal(exec.pid, libc::SIGKILL);
-        }
-    }
 }
 
 /// Where a child is born.
@@ -393,24 +328,4 @@ fn has_oom_kills(counter: &Path) -> bool {
     let Ok(text) = std::fs::read_to_string(counter) else { return false };
     let value = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
     value.and_then(|value| value.trim().parse::<u64>().ok()).is_some_and(|count| count > 0)
-}
-
-/// Kills the members of a cgroup. One that forks faster than this is the daemon's to end: it can freeze the cgroup.
-fn kill_members(plan: &CgroupPlan) {
-    if let Some(directory) = &plan.v2
-        && std::fs::write(directory.join("cgroup.kill"), "1").is_ok()
-    {
-        return;
-    }
-    let Some(processes) = &plan.processes else { return };
-    for _ in 0..KILL_ROUNDS_MAX {
-        let Ok(text) = std::fs::read_to_string(processes) else { return };
-        let pids: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect();
-        if pids.is_empty() {
-            return;
-        }
-        for pid in pids {
-            let _ = send_signal(pid, libc::SIGKILL);
-        }
-    }
 }

@@ -7,13 +7,16 @@
 //!
 //! - `protocol`, `wire`: what is said, and how
 //! - `entry`: from `exec` to the loop
-//! - `server`, `requests`, `children`, `streams`, `log_file`, `poller`: the supervisor's side
+//! - `server`, `child`: what the supervisor has; `event_loop`, `requests`, `children`, `streams`: what it does; `source`, `signals`,
+//!   `log_file`, `poller`: what it uses
 //! - `client`, `spawn`, `link`: the daemon's side
 //! - `mount_namespace`: how a daemon comes to see the same mounts as the supervisor
 
+mod child;
 mod children;
 pub(crate) mod client;
 mod entry;
+mod event_loop;
 pub(crate) mod link;
 mod log_file;
 mod mount_namespace;
@@ -21,6 +24,8 @@ mod poller;
 pub(crate) mod protocol;
 mod requests;
 mod server;
+mod signals;
+mod source;
 mod spawn;
 mod streams;
 mod wire;

@@ -3,12 +3,10 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-
-use super::children::{Container, State};
+use super::child::{Asker, State};
 use super::protocol::{Answer, ContainerRecord, InitRecord, PROTOCOL, Request};
-use super::server::{Asker, Server};
+use super::server::Server;
+use super::signals::{send_group_signal, send_signal};
 use super::streams::ClientStreams;
 use crate::launch::report::{Failure, FailureKind, Result, Step};
 
@@ -86,23 +84,6 @@ impl Server {
         let inits = self.inits.iter();
         let inits = inits.map(|(id, pid)| InitRecord { sandbox_id: id.clone(), pid: *pid as u32 });
         Answer::List { containers: containers.collect(), inits: inits.collect() }
-    }
-
-    pub(super) fn find(&mut self, id: &str) -> Result<&mut Container> {
-        let key = self.container_keys.get(id).copied();
-        key.and_then(|key| self.containers.get_mut(&key))
-            .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("container {id} is not supervised")))
-    }
-
-    /// A running container and its process.
-    pub(super) fn running(&mut self, id: &str) -> Result<(&mut Container, i32)> {
-        let container = self.find(id)?;
-        match container.state {
-            State::Running { pid, .. } => Ok((container, pid)),
-            State::Launching | State::Exited { .. } => {
-                Err(Failure::new(FailureKind::NotRunning, format!("container {id} is not running")))
-            }
-        }
     }
 
     fn signal_container(&mut self, id: &str, signal: i32) -> Result<()> {
@@ -187,27 +168,4 @@ impl Server {
         self.leaving = true;
         Ok(())
     }
-}
-
-/// Signals a child that has not been reaped, so its number cannot be another process's.
-pub(super) fn send_signal(pid: i32, signal: i32) -> Result<()> {
-    let number = Signal::try_from(signal);
-    let sent = match number {
-        Ok(signal) => kill(Pid::from_raw(pid), signal),
-        // Real-time signals are none of nix's.
-        // SAFETY: takes numbers only.
-        Err(_) => nix::errno::Errno::result(unsafe { libc::kill(pid, signal) }).map(drop),
-    };
-    match sent {
-        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(error) => Err(error).step(|| format!("send signal {signal}")),
-    }
-}
-
-/// Signals the process and its group; every exec'd process leads a session of its own.
-pub(super) fn send_group_signal(pid: i32, signal: i32) -> Result<()> {
-    if let Ok(signal) = Signal::try_from(signal) {
-        let _ = killpg(Pid::from_raw(pid), signal);
-    }
-    send_signal(pid, signal)
 }

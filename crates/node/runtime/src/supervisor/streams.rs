@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::log_file::{LogFile, Stream};
 use super::poller::{Interest, Poller, Readiness, Token};
-use super::server::Source;
+use super::source::{Port, Source};
 use crate::sys::message::set_nonblocking;
 
 /// Held for one client of one stream before the container's output is not read any further.
@@ -33,15 +33,6 @@ pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) now_nanos: i64,
     pub(super) warnings: &'a mut Vec<String>,
-}
-
-/// Which descriptor of a container's streams an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Port {
-    Output(Stream),
-    Input,
-    ClientOutput(u64, Stream),
-    ClientInput(u64),
 }
 
 /// A container's stdout, stderr or terminal.

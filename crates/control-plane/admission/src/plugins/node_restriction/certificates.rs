@@ -4,7 +4,9 @@ use windlass_api::well_known::user;
 use windlass_auth::Attributes;
 use windlass_machinery::tree::{items, text};
 
-use super::super::{is_mirror, requested_certificate};
+use windlass_api::pod::tree::is_mirror;
+
+use super::super::requested_certificate;
 use super::Verdict;
 use crate::review::{Cluster, Operation, Review};
 

@@ -14,7 +14,6 @@ use windlass_api::Status;
 use windlass_api::well_known::namespace;
 use windlass_machinery::tree::{child, remove, text};
 
-use super::forbidden;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -31,7 +30,7 @@ impl Plugin for NodeRestriction {
 
     async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         let Some(node) = review.user.node().map(str::to_owned) else { return Ok(()) };
-        check(review, &node, cluster).map_err(|why| forbidden(review, why))
+        check(review, &node, cluster).map_err(|why| review.forbidden(why))
     }
 }
 

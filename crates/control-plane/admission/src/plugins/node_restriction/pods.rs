@@ -3,9 +3,9 @@
 use serde_json::Value;
 use windlass_machinery::tree::{items, text};
 
-use super::super::is_mirror;
 use super::Verdict;
 use crate::review::{Cluster, Operation, Review};
+use windlass_api::pod::tree::is_mirror;
 
 /// Lists of the status that the scheduler and controllers write, and what a kubelet is told when it does.
 const NOT_THE_KUBELETS: [(&str, &str); 3] = [

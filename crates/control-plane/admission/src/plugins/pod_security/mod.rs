@@ -25,7 +25,6 @@ pub(crate) use self::configuration::{GROUP, KIND, Written};
 use self::level::{Level, LevelVersion};
 use self::metrics::{ALLOW, DENY, Figures};
 use self::policy::Policy;
-use super::forbidden;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -158,7 +157,7 @@ impl PodSecurity {
             self.figures.evaluated(review, "enforce", policy.enforce, decision);
             self.audit(review, policy.audit, pod);
             if !found.is_empty() {
-                return Err(forbidden(review, sentence("violates", policy.enforce, &found)));
+                return Err(review.forbidden(sentence("violates", policy.enforce, &found)));
             }
             self.warn(review, policy.warn, pod);
         }

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use windlass_api::{Chance, Status};
 use windlass_machinery::tree::{child, items, items_mut, put, set, text};
 
-use super::{created, forbidden, is_mirror};
+use windlass_api::pod::tree::is_mirror;
+
+use super::created;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Operation, Review};
 
@@ -37,7 +39,7 @@ impl Plugin for ServiceAccount {
         if is_mirror(pod) {
             return match text(&pod["spec"], "serviceAccountName") {
                 "" => Ok(()),
-                _ => Err(forbidden(review, "a mirror pod may not reference service accounts")),
+                _ => Err(review.forbidden("a mirror pod may not reference service accounts")),
             };
         }
         let spec = child(pod, "spec");
@@ -48,7 +50,7 @@ impl Plugin for ServiceAccount {
         let name = text(spec, "serviceAccountName").to_owned();
         let Some(account) = find(cluster, &namespace, &name).await else {
             let why = format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
-            return Err(forbidden(review, why));
+            return Err(review.forbidden(why));
         };
         if wants_token(&account, spec) {
             mount_token(spec, &self.chance);
@@ -74,7 +76,7 @@ impl Plugin for ServiceAccount {
         let account = cluster.object("serviceaccounts", review.namespace, text(&pod["spec"], "serviceAccountName"));
         let problem = account.filter(|account| mountable_secrets::are_enforced(account));
         let problem = problem.and_then(|account| check(&account, &pod["spec"]));
-        problem.map_or(Ok(()), |why| Err(forbidden(review, why)))
+        problem.map_or(Ok(()), |why| Err(review.forbidden(why)))
     }
 }
 

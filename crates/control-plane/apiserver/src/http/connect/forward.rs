@@ -81,15 +81,8 @@ pub(super) async fn forward(
 ) -> Result<Response<Body>, Status> {
     let broken = |error: hyper::Error| unreachable(&target, &ExchangeError::of(&error));
     let stream = connect(server, &target).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .handshake::<_, Incoming>(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "a proxied connection ended early");
-        }
-    });
+    let (mut sender, driver) = dial::http1(stream).await.map_err(|error| unreachable(&target, &error))?;
+    driver.detach();
     let upgrade = is_upgrade(request.headers());
     let (outgoing, client) = outgoing(&target, request, upgrade)?;
     let answer = sender.send_request(outgoing).await.map_err(broken)?;

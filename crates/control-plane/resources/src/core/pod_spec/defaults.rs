@@ -1,6 +1,7 @@
 //! What a pod gets that its author did not say. Source: upstream `pkg/apis/core/v1/defaults.go`.
 
 use serde_json::{Value, json};
+use windlass_api::image_name::{is_path_component, split_registry};
 use windlass_machinery::tree::{child, items_mut, number, put, set, set_text, text};
 
 use crate::quantities::{round_up, round_up_resources};
@@ -130,21 +131,13 @@ fn tag_is_latest(image: &str) -> bool {
 fn is_image_name(name: &str) -> bool {
     const BYTES_MAX: usize = 255;
     const DEFAULT_REGISTRY: &str = "docker.io/library/";
-    let (registry, path) = match name.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
-        _ => ("", name),
-    };
+    let (registry, path) = split_registry(name);
     let prefix = match (registry, path.contains('/')) {
-        ("", false) => DEFAULT_REGISTRY.len(),
-        ("", true) => "docker.io/".len(),
-        (registry, _) => registry.len() + 1,
+        (None, false) => DEFAULT_REGISTRY.len(),
+        (None, true) => "docker.io/".len(),
+        (Some(registry), _) => registry.len() + 1,
     };
-    let is_part = |part: &str| {
-        let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
-        let is_edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        part.bytes().all(is_inner) && is_edge(part.as_bytes().first()) && is_edge(part.as_bytes().last())
-    };
-    prefix + path.len() <= BYTES_MAX && path.split('/').all(is_part)
+    prefix + path.len() <= BYTES_MAX && path.split('/').all(is_path_component)
 }
 
 fn set_probe_defaults(probe: &mut Value) {

@@ -3,9 +3,8 @@
 //! Source: upstream `pkg/registry/core/pod/strategy.go`.
 
 use serde_json::{Map, Value, json};
+use windlass_api::well_known::annotation::APP_ARMOR_PREFIX;
 use windlass_machinery::tree::{child, items, items_mut, number, put, set, text};
-
-pub(super) const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Turns `matchLabelKeys` and `mismatchLabelKeys` of affinities and spread constraints into requirements on the values that
 /// this pod has.

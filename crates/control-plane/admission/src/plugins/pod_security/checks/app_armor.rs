@@ -4,11 +4,9 @@ use serde_json::Value;
 
 use super::wording::{Sorted, plural, quoted, setters};
 use super::{Check, Pod, Violation, given, name};
+use windlass_api::well_known::annotation::APP_ARMOR_PREFIX;
 
 pub(super) const PROFILE: Check = Check::new("appArmorProfile", &[(0, profile)]);
-
-/// The older way to say it; a container's name follows.
-const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 fn profile(pod: Pod<'_>) -> Option<Violation> {
     let mut values = Sorted::new();
@@ -43,7 +41,7 @@ fn forbidden_annotations(metadata: &Value) -> Sorted {
     let annotations = metadata["annotations"].as_object().into_iter().flatten();
     annotations
         .filter_map(|(key, value)| Some((key, value.as_str()?)))
-        .filter(|(key, value)| key.starts_with(ANNOTATION) && !is_allowed(value))
+        .filter(|(key, value)| key.starts_with(APP_ARMOR_PREFIX) && !is_allowed(value))
         .map(|(key, value)| format!("{key}={value:?}"))
         .collect()
 }

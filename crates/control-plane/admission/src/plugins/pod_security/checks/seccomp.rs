@@ -4,23 +4,19 @@ use serde_json::Value;
 
 use super::wording::{Sorted, containers, plural, quoted_set, setters};
 use super::{Check, Pod, Violation, given, name};
+use windlass_api::well_known::annotation::{SECCOMP_CONTAINER_PREFIX, SECCOMP_POD};
 
 pub(super) const BASELINE: Check = Check::new("seccompProfile_baseline", &[(0, annotations), (19, fields)]);
 pub(super) const RESTRICTED: Check =
     Check::new("seccompProfile_restricted", &[(19, required), (25, required_but_on_windows)])
         .instead_of("seccompProfile_baseline");
 
-/// The way to say it before there were fields.
-const POD_ANNOTATION: &str = "seccomp.security.alpha.kubernetes.io/pod";
-/// A container's name follows.
-const CONTAINER_ANNOTATION: &str = "container.seccomp.security.alpha.kubernetes.io/";
-
 const REASON: &str = "seccompProfile";
 
 fn annotations(pod: Pod<'_>) -> Option<Violation> {
-    let keys = pod.containers().map(|container| format!("{CONTAINER_ANNOTATION}{}", name(container)));
+    let keys = pod.containers().map(|container| format!("{SECCOMP_CONTAINER_PREFIX}{}", name(container)));
     let forbidden: Sorted = keys
-        .chain([POD_ANNOTATION.to_owned()])
+        .chain([SECCOMP_POD.to_owned()])
         .filter_map(|key| {
             let value = pod.metadata["annotations"].get(&key)?.as_str()?;
             let is_allowed = matches!(value, "runtime/default" | "docker/default") || value.starts_with("localhost/");

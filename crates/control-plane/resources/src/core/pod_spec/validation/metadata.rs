@@ -2,18 +2,16 @@
 
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
+use windlass_api::well_known::annotation::{APP_ARMOR_PREFIX, SECCOMP_CONTAINER_PREFIX, SECCOMP_POD};
 use windlass_machinery::tree::{items, text};
 
 use super::for_each_container;
 use super::scheduling::validate_tolerations;
 use crate::rules::{self, map_at, object_at};
 
-const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 const TOLERATIONS: &str = "scheduler.alpha.kubernetes.io/tolerations";
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
-const SECCOMP_CONTAINER_PREFIX: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
 /// Annotations of the pod with this specification.
 pub(crate) fn validate_annotations(errors: &mut Errors, metadata: &Value, spec: &Value, path: &Path<'_>) {

@@ -3,13 +3,12 @@
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::well_known::annotation::APP_ARMOR_PREFIX;
 use windlass_machinery::tree::{items, number, text};
 
 use super::metadata::MIRROR;
 use super::validate_annotations;
 use crate::rules::{complain, ip, map_at, required};
-
-const APP_ARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// A change of a pod; what holds for every pod has been checked.
 pub(crate) fn validate_pod_update(errors: &mut Errors, object: &Value, old: &Value) {

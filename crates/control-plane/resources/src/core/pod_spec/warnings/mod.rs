@@ -10,6 +10,7 @@ mod volumes;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
+use windlass_api::well_known::annotation::{APP_ARMOR_PREFIX, SECCOMP_CONTAINER_PREFIX, SECCOMP_POD};
 use windlass_machinery::tree::{items, number, text};
 
 use self::found::Found;
@@ -17,7 +18,7 @@ use self::node_labels::of_node_selector_term;
 pub(crate) use self::node_labels::old_label;
 use self::volumes::{fraction, of_pod_volume};
 pub(crate) use self::volumes::{of_claim, of_volume};
-use super::preparation::{APP_ARMOR_PREFIX, app_armor_profile};
+use super::preparation::app_armor_profile;
 use crate::address;
 
 const OLD_ANNOTATIONS: [(&str, &str); 3] = [
@@ -28,9 +29,6 @@ const OLD_ANNOTATIONS: [(&str, &str); 3] = [
     ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
     ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
 ];
-
-const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
-const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
 /// Of a Pod.
 pub(crate) fn of_pod(pod: &Value) -> Vec<String> {
@@ -182,7 +180,7 @@ impl<'a> Warnings<'a> {
         }
         for (container, path) in self.all_containers() {
             let name = text(container, "name");
-            let key = format!("{SECCOMP_CONTAINER}{name}");
+            let key = format!("{SECCOMP_CONTAINER_PREFIX}{name}");
             if set(container, "/securityContext/seccompProfile").is_none() && self.annotation(&key).is_some() {
                 self.say(&format!("metadata.annotations[{key}]"), seccomp);
             }

@@ -15,7 +15,6 @@ use windlass_api::{Status, Timestamp};
 use windlass_machinery::tree::{child, put, text};
 use windlass_quota::{Amounts, Evaluator, amounts, pretty, scopes_of, to_value};
 
-use super::forbidden;
 use crate::review::{Cluster, Operation, Review};
 
 const TABLE: &str = "resourcequotas";
@@ -52,20 +51,13 @@ impl ChargedQuota {
     pub const TABLE: &str = TABLE;
 }
 
-/// Events come and go in masses and are bounded in other ways; reviews are not stored.
-fn is_ignored(review: &Review<'_>) -> bool {
-    let (group, resource) = (&*review.resource.group, &*review.resource.resource);
-    resource == "events" || matches!(group, "authorization.k8s.io" | "authentication.k8s.io")
-}
-
 impl ResourceQuota {
     /// What the write is charged; a refusal when it exceeds a quota.
     pub(crate) async fn charge(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<Charge, Status> {
-        if review.namespace.is_empty() || is_ignored(review) {
+        let evaluator = Evaluator::of(&review.resource.group_resource()).filter(|_| !review.namespace.is_empty());
+        let (Some(evaluator), Some(object)) = (evaluator, review.object.as_deref()) else {
             return Ok(Charge::default());
-        }
-        let evaluator = Evaluator::of(&review.resource.group_resource());
-        let Some(object) = review.object.as_deref() else { return Ok(Charge::default()) };
+        };
         match (review.operation, review.old) {
             (Operation::Create, _) if review.subresource.is_empty() => {}
             (Operation::Update, Some(old)) if evaluator.is_changed_by(review.subresource, object, old) => {}
@@ -78,7 +70,7 @@ impl ResourceQuota {
         let write = Write { evaluator, object, old: review.old, is_status: review.subresource == "status" };
         let mut quotas = Vec::new();
         for quota in cluster.objects(TABLE, review.namespace) {
-            if let Some(used) = write.charged(&quota).map_err(|why| forbidden(review, why))? {
+            if let Some(used) = write.charged(&quota).map_err(|why| review.forbidden(why))? {
                 let mut new = Value::clone(&quota);
                 put(child(&mut new, "status"), "used", to_value(&used));
                 quotas.push(ChargedQuota { old: quota, new });
@@ -168,7 +160,7 @@ mod tests {
     }
 
     fn check(resource: &'static str, quota: &Value, object: &Value, old: Option<&Value>) -> Result<String, String> {
-        let evaluator = Evaluator::of(&GroupResource::of("", resource));
+        let evaluator = Evaluator::of(&GroupResource::of("", resource)).unwrap();
         let write = Write { evaluator, object, old, is_status: false };
         Ok(write.charged(quota)?.map_or_else(|| "nothing".to_owned(), |used| pretty(&used)))
     }
