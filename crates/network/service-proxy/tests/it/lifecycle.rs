@@ -1,18 +1,17 @@
 //! Start, restart, running by itself, health checks, and removal.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use windlass_api::ObjectKey;
 use windlass_dataplane::nftables::{Family, Nftables};
 use windlass_dataplane::route::Rtnetlink;
+use windlass_eventually::until_true;
 use windlass_service_proxy::health::serve_proxy_health;
 use windlass_service_proxy::object::Service;
 use windlass_service_proxy::service_route;
 
 use super::cluster::{Cluster, NODE, new_proxy, node_ports, options, slice, web_spec};
-use super::lab::PATIENCE;
 
 #[test]
 fn a_restart_leaves_connections_and_rules_alone() {
@@ -67,16 +66,11 @@ fn running_by_itself_it_follows_readiness() {
         let running = tokio::spawn(async move { proxy.run(async { drop(stopped.await) }).await });
         for (pod, name) in [(&second, "pod3 "), (&first, "pod2 "), (&second, "pod3 ")] {
             cluster.set_endpoints("web", &[pod]);
-            let answers = async {
-                loop {
-                    let answer = tokio::task::block_in_place(|| first.host.ask("10.96.0.10:80"));
-                    if answer.is_ok_and(|answer| answer.starts_with(name)) {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+            let answers = async || {
+                let answer = tokio::task::block_in_place(|| first.host.ask("10.96.0.10:80"));
+                answer.is_ok_and(|answer| answer.starts_with(name))
             };
-            tokio::time::timeout(PATIENCE, answers).await.unwrap();
+            until_true("an answer of the pod", answers).await;
         }
         stop.send(()).unwrap();
         running.await.unwrap();
@@ -114,12 +108,7 @@ fn health_checks_of_services_and_of_the_proxy() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"localEndpoints\": 1"), "{answer}");
     cluster.remove_service("web");
     cluster.sync();
-    let closed = async {
-        while get("192.0.2.1:31000", "/").is_some() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    cluster.block_on(async { tokio::time::timeout(PATIENCE, closed).await }).unwrap();
+    cluster.block_on(until_true("the end of the health check", async || get("192.0.2.1:31000", "/").is_none()));
 
     let listener = cluster.node.run(|| std::net::TcpListener::bind("192.0.2.1:10256")).unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, NODE, Pod, node_ports, options, web_spec};
 use super::lab::{Host, IMPATIENCE, PATIENCE, say};
+use windlass_eventually::until_true;
 
 fn refused(result: std::io::Result<String>) -> bool {
     result.as_ref().err().and_then(std::io::Error::raw_os_error) == Some(libc::ECONNREFUSED)
@@ -249,12 +250,9 @@ fn affinity_ends_with_its_timeout() {
         super::dump::affinity_count(&cluster.node.netns) == 1
     });
     assert!(remembered);
-    let gone = async {
-        while super::dump::affinity_count(&cluster.node.netns) > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    cluster.block_on(async { tokio::time::timeout(PATIENCE, gone).await }).unwrap();
+    cluster.block_on(until_true("the end of the affinity", async || {
+        super::dump::affinity_count(&cluster.node.netns) == 0
+    }));
 }
 
 #[test]

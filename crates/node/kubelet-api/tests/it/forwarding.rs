@@ -5,6 +5,7 @@ use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 use windlass_cri::{ContainerConfig, RuntimeService};
+use windlass_eventually::until_true;
 
 use crate::client::{Said, listen, type_in, upgrade, websocket};
 use crate::node::{TestNode, on_node};
@@ -13,9 +14,7 @@ use crate::spdy_client::{Frame, SpdyClient};
 /// Starts a server in the pod that gives back what it gets.
 async fn echo_server(node: &TestNode) {
     node.start("server", "exec nc -ll -p 8080 -e cat", ContainerConfig::default()).await;
-    while node.runtime.port_forward(&node.sandbox, 8080).await.is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until_true("the server", async || node.runtime.port_forward(&node.sandbox, 8080).await.is_ok()).await;
 }
 
 async fn over_and_back<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(client: &mut SpdyClient<T>) {

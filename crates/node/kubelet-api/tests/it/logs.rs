@@ -4,6 +4,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use windlass_cri::{ContainerConfig, RuntimeService};
+use windlass_eventually::until_true;
 use windlass_kubelet_api::ContainerState;
 
 use crate::client::{follow, get};
@@ -13,9 +14,8 @@ const LOGS: &str = "/containerLogs/test/pod/c";
 
 /// Waits until the log is complete.
 async fn ended(node: &TestNode, id: &str) {
-    while node.runtime.container_status(id).await.unwrap().container.state != windlass_cri::ContainerState::Exited {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    let state = async || node.runtime.container_status(id).await.unwrap().container.state;
+    until_true("the end", async || state().await == windlass_cri::ContainerState::Exited).await;
 }
 
 #[test]

@@ -24,6 +24,7 @@ use windlass_cri::{
     ContainerConfig, ContainerMetadata, ImageRootfs, ImageRunConfig, ImageSource, ImageSpec, NamespaceMode, Namespaces,
     NetworkRequest, PodNetwork, Result as CriResult, RuntimeService, SandboxConfig, SandboxMetadata, SecurityContext,
 };
+use windlass_eventually::until_true;
 use windlass_kubelet_api::{ContainerState, ContainerView, NodeUsage, Options, PodView, serve};
 use windlass_pki::{
     Ca, ClientAuth, ClientCert, ClientVerifier, Issue, Rotating, ServerCert, client_config, server_config,
@@ -174,19 +175,10 @@ pub(crate) fn on_node(test: impl for<'a> FnOnce(&'a TestNode) -> BoxFuture<'a, (
     let outcome = tokio.block_on(async {
         let node = TestNode::new(directory.path()).await;
         let outcome = AssertUnwindSafe(tokio::time::timeout(PATIENCE, test(&node))).catch_unwind().await;
-        let TestNode { mut runtime, _stop: stop, .. } = node;
+        let TestNode { runtime, _stop: stop, .. } = node;
         drop(stop);
-        // Tasks of the API may still hold the runtime for a moment.
-        let alone = async {
-            loop {
-                match Arc::try_unwrap(runtime) {
-                    Ok(runtime) => return runtime,
-                    Err(shared) => runtime = shared,
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let runtime = tokio::time::timeout(PATIENCE, alone).await.expect("something still holds the runtime");
+        until_true("the tasks of the API to let go of the runtime", async || Arc::strong_count(&runtime) == 1).await;
+        let runtime = Arc::into_inner(runtime).expect("nobody else holds the runtime");
         tokio::time::timeout(PATIENCE, runtime.wipe()).await.expect("wiping takes too long").expect("wiping fails");
         outcome
     });

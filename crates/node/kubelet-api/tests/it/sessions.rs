@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::json;
 use windlass_cri::ContainerConfig;
+use windlass_eventually::until_true;
 
 use crate::client::{Said, get, listen, post, to_the_end, type_in, upgrade, websocket};
 use crate::node::on_node;
@@ -91,15 +92,8 @@ fn whoever_goes_ends_the_command() {
             listen(&mut socket, &mut said, |said| said.text(1).ends_with('\n')).await;
             drop(socket);
             let pid = said.text(1).trim().to_owned();
-            loop {
-                let (_, answer) =
-                    post(node, &format!("/run/test/pod/c?cmd=sh -c kill${{IFS}}-0${{IFS}}{pid}").replace(' ', "+"))
-                        .await;
-                if answer.contains("exit code 1") {
-                    break;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
+            let look = format!("/run/test/pod/c?cmd=sh -c kill${{IFS}}-0${{IFS}}{pid}").replace(' ', "+");
+            until_true("the program's end", async || post(node, &look).await.1.contains("exit code 1")).await;
         })
     });
 }

@@ -19,6 +19,7 @@ use windlass_apiserver::direct::Direct;
 use windlass_apiserver::{Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Informers, Recorder};
+pub(crate) use windlass_eventually::until;
 use windlass_kubelet::{Context, EvictionOptions, Kubelet, Options};
 use windlass_pki::{PrivateKey, TokenSigner};
 use windlass_runtime::Runtime;
@@ -359,16 +360,4 @@ pub(crate) fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
 /// Runs a shell script.
 pub(crate) fn shell(name: &str, script: &str) -> Value {
     json!({"name": name, "command": ["/bin/sh", "-c", script]})
-}
-
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited too long: {what}"))
 }

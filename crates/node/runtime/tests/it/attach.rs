@@ -109,6 +109,9 @@ fn containers_without_input_see_its_end() {
     });
 }
 
+/// What the supervisor holds for a client before it reads no more.
+const HELD_BYTES: u64 = 256 << 10;
+
 #[test]
 fn a_slow_client_loses_nothing() {
     on_node(|node| {
@@ -118,14 +121,22 @@ fn a_slow_client_loses_nothing() {
             let id = node.start(&sandbox, shell("c", script)).await;
             let mut session = node.runtime().attach(request(&id)).await.unwrap();
             node.runtime().exec_sync(&id, strings(&["touch", "/tmp/go"]), None).await.unwrap();
-            // The container waits for the client: far more is said than is held for it.
-            tokio::task::yield_now().await;
+            // The container waits for the client: far more is to be said than is held for it.
+            let log = node.logs().join("c.log");
+            let mut before = 0;
+            until("it waits", || {
+                let now = std::fs::metadata(&log).map_or(0, |log| log.len());
+                let waits = now > HELD_BYTES && now == std::mem::replace(&mut before, now);
+                async move { waits.then_some(()) }
+            })
+            .await;
             assert!(node.status(&id).await.pid.is_some());
+            assert!(log_text(&log).lines().count() < 200_000, "it has said all that it has to say");
             let mut said = String::new();
             session.stdout.take().unwrap().read_to_string(&mut said).await.unwrap();
             assert_eq!(said.lines().count(), 200_000);
             assert_eq!(session.exit.await.unwrap(), 0);
-            assert!(log_text(&node.logs().join("c.log")) == said, "the log has the same");
+            assert!(log_text(&log) == said, "the log has the same");
         })
     });
 }

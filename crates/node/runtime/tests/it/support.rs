@@ -16,6 +16,7 @@ use windlass_cri::{
     ContainerConfig, ContainerMetadata, ContainerState, ContainerStatus, ImageSpec, NamespaceMode, Namespaces,
     RuntimeService, SandboxConfig, SandboxMetadata, SecurityContext,
 };
+pub(crate) use windlass_eventually::until;
 use windlass_runtime::{CgroupLayout, Options, Runtime};
 
 use crate::image_files;
@@ -345,17 +346,4 @@ pub(crate) fn log_entries(path: &Path) -> Vec<Entry> {
         Entry { at, stream, full: tag == "F", text }
     };
     text.split_terminator('\n').map(entry).collect()
-}
-
-/// Waits for a condition.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let wait = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited too long: {what}"))
 }

@@ -1,0 +1,33 @@
+//! Waiting, in tests, for what tells nobody when it changes: processes, sockets, the kernel's tables.
+//!
+//! Objects of the API are waited for by a watch (`windlass_testing::Cluster::until`), which also works on paused time. This is for real
+//! time, and for tests that need no control plane.
+
+use std::time::Duration;
+
+/// Ends a test that has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Asks until the condition gives a value; returns it. Panics, and says `what` was waited for, when it never does.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let wait = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    waited.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// Asks until the condition is true.
+pub async fn until_true<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    until(what, || {
+        let is_true = condition();
+        async { is_true.await.then_some(()) }
+    })
+    .await;
+}
