@@ -9,6 +9,7 @@ mod control;
 mod error;
 mod output;
 mod progress;
+mod runtime;
 mod server;
 mod settings;
 

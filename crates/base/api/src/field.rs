@@ -1,6 +1,7 @@
 //! Paths of fields and what validation says of them, in upstream's wording (apimachinery `util/validation/field`).
 
 use std::fmt;
+use std::ops::Deref;
 
 use serde_json::Value;
 
@@ -114,8 +115,105 @@ pub struct Error {
     pub detail: String,
 }
 
-/// Everything that is wrong with an object.
-pub type Errors = Vec<Error>;
+/// Bytes of all errors together. What is wrong beyond that is only counted: an object can be wrong in as many places as it has, and
+/// some errors show a whole list.
+const BYTES_MAX: usize = 1 << 20;
+
+/// Everything that is wrong with an object, within bounds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Errors {
+    list: Vec<Error>,
+    bytes: usize,
+    omitted: usize,
+}
+
+impl Errors {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn push(&mut self, error: Error) {
+        if self.is_full() {
+            self.omitted += 1;
+            return;
+        }
+        self.bytes += error.field.len() + error.detail.len() + error.value.as_ref().map_or(0, |v| v.to_string().len());
+        self.list.push(error);
+    }
+
+    /// Whether no more errors are kept, so that there is no need to make them.
+    pub fn is_full(&self) -> bool {
+        self.bytes > BYTES_MAX
+    }
+
+    /// How many errors were too many.
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
+    }
+
+    /// Takes the last one back, if it is as `is` wants it.
+    pub fn pop_if(&mut self, is: impl FnOnce(&mut Error) -> bool) -> Option<Error> {
+        self.list.pop_if(is)
+    }
+
+    pub fn retain(&mut self, keep: impl FnMut(&Error) -> bool) {
+        self.list.retain(keep);
+    }
+}
+
+impl Deref for Errors {
+    type Target = [Error];
+
+    fn deref(&self) -> &[Error] {
+        &self.list
+    }
+}
+
+impl Extend<Error> for Errors {
+    fn extend<I: IntoIterator<Item = Error>>(&mut self, errors: I) {
+        errors.into_iter().for_each(|error| self.push(error));
+    }
+}
+
+impl FromIterator<Error> for Errors {
+    fn from_iter<I: IntoIterator<Item = Error>>(errors: I) -> Self {
+        let mut all = Self::new();
+        all.extend(errors);
+        all
+    }
+}
+
+impl IntoIterator for Errors {
+    type Item = Error;
+    type IntoIter = std::vec::IntoIter<Error>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Errors {
+    type Item = &'a Error;
+    type IntoIter = std::slice::Iter<'a, Error>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.iter()
+    }
+}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Self {
+        Self::from_iter([error])
+    }
+}
 
 impl Error {
     fn new(kind: ErrorType, field: &Path<'_>, value: Option<Value>, detail: impl Into<String>) -> Self {

@@ -188,6 +188,9 @@ impl Status {
         let mut known = HashSet::new();
         let mut texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         texts.retain(|text| known.insert(text.clone()));
+        if errors.omitted() > 0 {
+            texts.push(format!("and {} more errors", errors.omitted()));
+        }
         let all = if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) };
         let causes = errors
             .iter()
@@ -350,7 +353,7 @@ mod tests {
         assert!(Status::deletion_uid_precondition(&pods, "p", "a", "b").says_gone());
         assert!(Status::not_found(&pods, "p").says_gone());
         let error = field::Error::invalid(&field::Path::new("metadata").child("uid"), "a", "field is immutable");
-        assert!(Status::invalid("", "Pod", "p", &vec![error]).says_gone());
+        assert!(Status::invalid("", "Pod", "p", &error.into()).says_gone());
         for status in [Status::stale(&pods, "p"), Status::conflict(&pods, "p", "why"), Status::bad_request("no")] {
             assert!(!status.says_gone(), "{status}");
         }
@@ -373,12 +376,14 @@ mod tests {
     #[test]
     fn invalid_lists_each_error_once() {
         let spec = Path::new("spec");
-        let one = vec![Error::required(&spec, "")];
+        let one = Error::required(&spec, "").into();
         assert_eq!(
             Status::invalid("apps", "Deployment", "d", &one).message,
             "Deployment.apps \"d\" is invalid: spec: Required value"
         );
-        let two = vec![Error::required(&spec, ""), Error::required(&spec, ""), Error::forbidden(&spec, "no")];
+        let two = [Error::required(&spec, ""), Error::required(&spec, ""), Error::forbidden(&spec, "no")]
+            .into_iter()
+            .collect();
         assert_eq!(
             Status::invalid("", "Pod", "p", &two).message,
             "Pod \"p\" is invalid: [spec: Required value, spec: Forbidden: no]"

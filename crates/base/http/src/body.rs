@@ -1,5 +1,7 @@
 //! Bodies that strangers send: bounded in size, and read until a deadline.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -19,6 +21,26 @@ pub enum BodyError {
     NoRoom,
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),
+}
+
+/// What is taken of a body that nobody wants, and for how long.
+const DISCARDED_BYTES_MAX: usize = 64 << 10;
+const DISCARDED_WITHIN: Duration = Duration::from_millis(500);
+
+/// Lets a body come that nobody wants, within bounds: where it is dropped, HTTP/2 breaks its stream off, and some clients never see the
+/// answer.
+pub async fn discard(mut body: Incoming) {
+    let all = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DISCARDED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // A client that is slower than that is as well off without an answer.
+    let _ = tokio::time::timeout(DISCARDED_WITHIN, all).await;
 }
 
 /// Reads a body of at most `bytes_max`. One that says beforehand that it is longer is refused without being read.

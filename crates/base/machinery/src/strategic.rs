@@ -111,7 +111,12 @@ fn merge_field(
         return Ok(());
     }
     let inner = inner(structure, name);
+    let is_replaced = field(structure, name).is_some_and(|(_, field)| field.patch.as_ref().is_some_and(|p| p.replace));
     match (object.get_mut(name), value) {
+        (Some(Value::Object(_)), Value::Object(_)) if is_replaced => {
+            object.insert(name.to_owned(), value.clone());
+            Ok(())
+        }
         (Some(Value::Object(current)), Value::Object(patch)) => match field(structure, name).map(|(_, f)| &f.shape) {
             // In a map the entries have the structure, the map itself has none.
             Some(Shape::Map(_)) => merge_map(inner, current, patch),
@@ -303,7 +308,8 @@ fn sort(items: &mut Vec<Value>, order: &[Value], before: &[Value], key: Option<&
 fn retain_keys(object: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), PatchError> {
     let Some(keys) = patch.get(RETAIN_KEYS) else { return Ok(()) };
     let keys = keys.as_array().ok_or(PatchError::RetainKeys)?;
-    let named = |name: &String| keys.iter().any(|key| key == name.as_str());
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let named = |name: &String| keys.contains(name.as_str());
     // A null clears a field anyway.
     if patch.iter().any(|(name, value)| !name.starts_with('$') && !value.is_null() && !named(name)) {
         return Err(PatchError::RetainKeys);

@@ -1,5 +1,7 @@
 //! Small steps on trees of JSON, so that defaulting code reads like the rule that it carries out.
 
+use std::collections::HashMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path};
@@ -7,7 +9,7 @@ use windlass_api::field::{Error, Errors, Path};
 /// Reads a canonical tree as a typed structure. It fits, because the tree was made by the same API's schema; where a newer
 /// schema knows more than the structures, the difference is skipped.
 pub fn view<T: DeserializeOwned>(object: &Value) -> Result<T, Errors> {
-    T::deserialize(object).map_err(|error| vec![Error::internal(&Path::new(""), error.to_string())])
+    T::deserialize(object).map_err(|error| Error::internal(&Path::new(""), error.to_string()).into())
 }
 
 /// Sets a field that is absent.
@@ -68,6 +70,15 @@ pub fn child<'a>(object: &'a mut Value, field: &str) -> &'a mut Value {
         *child = Value::Object(Map::new());
     }
     child
+}
+
+/// The objects of a list by their names; of several of one name, the first.
+pub fn by_name<'a>(object: &'a Value, field: &str) -> HashMap<&'a str, &'a Value> {
+    let mut found = HashMap::new();
+    for item in items(object, field) {
+        found.entry(text(item, "name")).or_insert(item);
+    }
+    found
 }
 
 /// The items of a list.

@@ -2,6 +2,8 @@
 //!
 //! Source: apiserver `registry/rest` (BeforeCreate, BeforeUpdate), apimachinery `api/validation/objectmeta.go`.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::well_known::finalizer;
@@ -27,15 +29,14 @@ pub(crate) fn deduplicate_owners(object: &mut Value) -> Vec<String> {
     let owners = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
     let Some(owners) = owners else { return Vec::new() };
     let mut repeated = Vec::new();
-    let mut seen: Vec<Value> = Vec::with_capacity(owners.len());
-    for owner in owners.drain(..) {
-        if seen.contains(&owner) {
-            repeated.push(text(&owner, "uid").to_owned());
-        } else {
-            seen.push(owner);
+    let mut seen: HashSet<Value> = HashSet::with_capacity(owners.len());
+    owners.retain(|owner| {
+        let is_new = seen.insert(owner.clone());
+        if !is_new {
+            repeated.push(text(owner, "uid").to_owned());
         }
-    }
-    *owners = seen;
+        is_new
+    });
     repeated
 }
 
@@ -134,7 +135,7 @@ pub(crate) fn validate_update(object: &Value, old: &Value, resource: &Resource) 
         }
     }
     if old_metadata.get("deletionTimestamp").is_some() {
-        let before: Vec<&Value> = items(old_metadata, "finalizers").collect();
+        let before: HashSet<&Value> = items(old_metadata, "finalizers").collect();
         let extra: Vec<&str> = items(metadata, "finalizers")
             .filter(|finalizer| !before.contains(finalizer))
             .filter_map(Value::as_str)
@@ -213,6 +214,7 @@ fn validate_owners(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
         if owner.get("controller") == Some(&Value::Bool(true)) {
             let this = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
             match &controller {
+                Some(_) if errors.is_full() => {}
                 Some(first) => {
                     let detail = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and \

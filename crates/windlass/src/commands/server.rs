@@ -4,6 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Failure;
 use crate::progress::Progress;
+use crate::runtime;
 use crate::server::{self, node, open_files};
 use crate::settings::{Component, ServerFlags, Settings};
 
@@ -16,10 +17,7 @@ pub(crate) fn run(flags: ServerFlags) -> Result<(), Failure> {
     windlass_telemetry::logs::start(&settings.log_level)
         .map_err(|error| Failure::during("logging cannot be started", error))?;
     open_files::raise();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::during("the runtime's threads cannot be started", error))?;
+    let runtime = runtime::start()?;
     runtime.block_on(async {
         let shutdown = shutdown_signal()?;
         server::run(settings, progress, shutdown).await

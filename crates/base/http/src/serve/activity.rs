@@ -43,6 +43,8 @@ impl Drop for UnderWay {
 /// A body that is part of a request.
 pub(super) struct Tracked<B> {
     pub(super) body: B,
+    /// The answer to a HEAD: only how long the body is is said.
+    pub(super) is_headers_only: bool,
     pub(super) _under_way: UnderWay,
 }
 
@@ -54,11 +56,14 @@ impl<B: Body + Unpin> Body for Tracked<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.is_headers_only {
+            return Poll::Ready(None);
+        }
         Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.is_headers_only || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -106,10 +106,11 @@ pub(super) async fn serve_connection<S: Service>(shared: Arc<Shared<S>>, accepte
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let under_way = requests.begin();
         let (service, client) = (handler.service.clone(), client.clone());
+        let is_headers_only = request.method() == http::Method::HEAD;
         // Boxed, for hyper and tokio move it several times before it runs.
         Box::pin(async move {
             let response = service.answer(client, request).await;
-            Ok::<_, Infallible>(response.map(|body| Tracked { body, _under_way: under_way }))
+            Ok::<_, Infallible>(response.map(|body| Tracked { body, is_headers_only, _under_way: under_way }))
         })
     });
     let io = TokioIo::new(Placed { stream, _place: place });

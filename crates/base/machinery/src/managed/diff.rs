@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::set::FieldSet;
-use crate::schema::{Field, ListKind, Schema, Shape, TypeId};
+use crate::schema::{Field, ListKind, Owned, Schema, Shape, TypeId};
 
 /// The fields that came, changed and went.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,7 +32,11 @@ pub(super) enum Kind<'s> {
 
 impl<'s> Kind<'s> {
     pub(super) fn of_field(schema: &'s Schema, field: &'s Field) -> Self {
-        if field.atomic { Self::Leaf } else { Self::of_list(schema, field) }
+        match (field.owned, &field.shape) {
+            (Owned::Atomic, _) => Self::Leaf,
+            (Owned::Granular, Shape::Struct(id)) => Self::Struct(schema, *id),
+            _ => Self::of_list(schema, field),
+        }
     }
 
     /// Of a field's list, if it holds one, whoever owns it.

@@ -1,5 +1,7 @@
 //! Who owns what: `metadata.managedFields` after an update or an apply.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::change::{Change, Operation};
@@ -194,24 +196,38 @@ fn own(change: &Change<'_>, managers: &mut Vec<Entry>, old: Option<&Value>, new:
 
 /// Takes the oldest updaters together when there are too many.
 fn cap(managers: &mut Vec<Entry>) {
-    let updaters = |managers: &[Entry]| managers.iter().filter(|entry| entry.operation == Operation::Update).count();
-    while updaters(managers) > UPDATE_MANAGERS_MAX {
-        let oldest = managers
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.operation == Operation::Update && entry.manager != ANCIENT)
-            .min_by(|(_, a), (_, b)| a.time.cmp(&b.time))
-            .map(|(index, _)| index);
-        let Some(oldest) = oldest else { return };
-        let entry = managers.swap_remove(oldest);
-        match managers.iter_mut().find(|e| e.manager == ANCIENT && e.api_version == entry.api_version) {
-            Some(ancient) => {
+    let updaters = managers.iter().filter(|entry| entry.operation == Operation::Update).count();
+    let Some(mut too_many) = updaters.checked_sub(UPDATE_MANAGERS_MAX).filter(|count| *count > 0) else { return };
+    let (mut others, mut oldest) = (Vec::new(), Vec::new());
+    for entry in managers.drain(..) {
+        let is_candidate = entry.operation == Operation::Update && entry.manager != ANCIENT;
+        if is_candidate { oldest.push(entry) } else { others.push(entry) }
+    }
+    oldest.sort_by(|a, b| a.time.cmp(&b.time));
+    let mut ancients: HashMap<String, usize> = HashMap::new();
+    for (index, entry) in others.iter().enumerate().filter(|(_, entry)| entry.manager == ANCIENT) {
+        ancients.entry(entry.api_version.clone()).or_insert(index);
+    }
+    let mut oldest = oldest.into_iter();
+    // One that is taken together with others is one less; the first of its version still counts.
+    while too_many > 0
+        && let Some(entry) = oldest.next()
+    {
+        match ancients.get(&entry.api_version) {
+            Some(&index) => {
+                let ancient = &mut others[index];
                 ancient.set = std::mem::take(&mut ancient.set).union(&entry.set);
                 ancient.time = entry.time;
+                too_many -= 1;
             }
-            None => managers.push(Entry { manager: ANCIENT.to_owned(), subresource: String::new(), ..entry }),
+            None => {
+                ancients.insert(entry.api_version.clone(), others.len());
+                others.push(Entry { manager: ANCIENT.to_owned(), subresource: String::new(), ..entry });
+            }
         }
     }
+    managers.extend(others);
+    managers.extend(oldest);
 }
 
 /// Applies a configuration: the object with the configuration's values, without what this manager had applied before and does not

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::descriptions::{Description, descriptions};
-use crate::schema::{Field, ListKind, Presence, Scalar, Schema, Shape, TypeId};
+use crate::schema::{Field, ListKind, Owned, Presence, Scalar, Schema, Shape, TypeId};
 
 /// Which OpenAPI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,15 +131,18 @@ fn property(schema: &Schema, field: &Field, dialect: Dialect, description: &str,
         ListKind::Atomic if field.shape.is_list() => property["x-kubernetes-list-type"] = json!("atomic"),
         ListKind::Atomic => {}
     }
-    if field.atomic {
-        property["x-kubernetes-map-type"] = json!("atomic");
+    match field.owned {
+        Owned::ByType => {}
+        Owned::Atomic => property["x-kubernetes-map-type"] = json!("atomic"),
+        Owned::Granular => property["x-kubernetes-map-type"] = json!("granular"),
     }
     if let Some(patch) = &field.patch {
-        let strategies: Vec<&str> = [(patch.merge, "merge"), (patch.retain_keys, "retainKeys")]
-            .iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, s)| *s)
-            .collect();
+        let strategies: Vec<&str> =
+            [(patch.merge, "merge"), (patch.replace, "replace"), (patch.retain_keys, "retainKeys")]
+                .iter()
+                .filter(|(on, _)| *on)
+                .map(|(_, s)| *s)
+                .collect();
         property["x-kubernetes-patch-strategy"] = json!(strategies.join(","));
         if let Some(key) = &patch.merge_key {
             property["x-kubernetes-patch-merge-key"] = json!(key);

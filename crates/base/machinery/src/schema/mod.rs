@@ -50,13 +50,24 @@ pub struct Field {
     pub shape: Shape,
     pub presence: Presence,
     pub list: ListKind,
-    /// A map or structure with one owner as a whole.
-    pub atomic: bool,
+    pub owned: Owned,
     pub patch: Option<PatchStrategy>,
     pub required: bool,
     /// The default that OpenAPI shows, as JSON.
     pub default: Option<Cow<'static, str>>,
     pub allowed: Vec<Cow<'static, str>>,
+}
+
+/// How a map or structure is owned (`x-kubernetes-map-type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owned {
+    /// As its type says.
+    #[default]
+    ByType,
+    /// As a whole.
+    Atomic,
+    /// By its fields, also where its type is atomic.
+    Granular,
 }
 
 /// What a field holds.
@@ -128,6 +139,8 @@ pub enum ListKind {
 pub struct PatchStrategy {
     /// Lists merge (by `merge_key`, or as sets) instead of being replaced.
     pub merge: bool,
+    /// The structure is replaced instead of being merged.
+    pub replace: bool,
     /// Keys that the patch does not list in `$retainKeys` are cleared.
     pub retain_keys: bool,
     pub merge_key: Option<Cow<'static, str>>,

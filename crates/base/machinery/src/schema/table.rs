@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Field, ListKind, PatchStrategy, Presence, Scalar, Schema, Shape, Type, TypeId};
+use super::{Field, ListKind, Owned, PatchStrategy, Presence, Scalar, Schema, Shape, Type, TypeId};
 
 /// What is wrong with a table, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +82,7 @@ fn parse_row(row: &'static str, types: &HashMap<Cow<'static, str>, TypeId>) -> R
         shape,
         presence: Presence::Value,
         list: ListKind::Atomic,
-        atomic: false,
+        owned: Owned::ByType,
         patch: None,
         required: false,
         default: default.map(|(default, _)| Cow::Borrowed(default)),
@@ -104,11 +104,14 @@ fn parse_row(row: &'static str, types: &HashMap<Cow<'static, str>, TypeId>) -> R
                 let keys = map.strip_prefix("map:").ok_or("an unknown kind of list")?;
                 field.list = ListKind::Map(keys.split(',').map(Cow::Borrowed).collect());
             }
-            ("map", kind) => field.atomic = kind == "atomic",
+            ("map", "atomic") => field.owned = Owned::Atomic,
+            ("map", "granular") => field.owned = Owned::Granular,
+            ("map", _) => return Err("an unknown kind of map"),
             ("patch", strategy) => {
                 let (strategies, key) = strategy.split_once(':').unwrap_or((strategy, ""));
                 field.patch = Some(PatchStrategy {
                     merge: strategies.split(',').any(|s| s == "merge"),
+                    replace: strategies.split(',').any(|s| s == "replace"),
                     retain_keys: strategies.split(',').any(|s| s == "retainKeys"),
                     merge_key: (!key.is_empty()).then_some(Cow::Borrowed(key)),
                 });

@@ -1,10 +1,11 @@
 //! DefaultIngressClass: an Ingress that names no class gets the default one.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use windlass_api::Status;
 use windlass_machinery::tree::{child, put, text};
 
-use super::created;
+use super::{created, newest};
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
 
@@ -22,20 +23,13 @@ impl Plugin for DefaultIngressClass {
         if annotated || ingress["spec"].get("ingressClassName").is_some() {
             return Ok(());
         }
-        let classes = cluster.objects("ingressclasses.networking.k8s.io", "");
-        let mut defaults = classes
-            .iter()
-            .filter(|c| text(&c["metadata"]["annotations"], "ingressclass.kubernetes.io/is-default-class") == "true");
-        match (defaults.next(), defaults.count()) {
-            (None, _) => Ok(()),
-            (Some(class), 0) => {
-                put(child(ingress, "spec"), "ingressClassName", text(&class["metadata"], "name"));
-                Ok(())
-            }
-            (Some(_), more) => {
-                let why = format!("{} default IngressClasses were found, only 1 allowed", more + 1);
-                Err(review.forbidden(why))
-            }
+        let classes = cluster.objects("ingressclasses.networking.k8s.io", "").into_iter();
+        let is_default = |class: &Value| {
+            text(&class["metadata"]["annotations"], "ingressclass.kubernetes.io/is-default-class") == "true"
+        };
+        if let Some(class) = newest(classes.filter(|class| is_default(class))) {
+            put(child(ingress, "spec"), "ingressClassName", text(&class["metadata"], "name"));
         }
+        Ok(())
     }
 }

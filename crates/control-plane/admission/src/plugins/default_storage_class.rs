@@ -6,7 +6,7 @@ use windlass_api::Status;
 use windlass_api::well_known::annotation;
 use windlass_machinery::tree::{child, put, text};
 
-use super::created;
+use super::{created, newest};
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
 
@@ -27,14 +27,8 @@ impl Plugin for DefaultStorageClass {
         if annotated || claim["spec"].get("storageClassName").is_some() {
             return Ok(());
         }
-        // The newest of several; of equally old ones, the first by name.
-        let mut classes: Vec<_> =
-            cluster.objects("storageclasses.storage.k8s.io", "").into_iter().filter(|c| is_default(c)).collect();
-        classes.sort_by(|a, b| {
-            let made = |class: &Value| text(&class["metadata"], "creationTimestamp").to_owned();
-            made(b).cmp(&made(a)).then_with(|| text(&a["metadata"], "name").cmp(text(&b["metadata"], "name")))
-        });
-        if let Some(class) = classes.first() {
+        let classes = cluster.objects("storageclasses.storage.k8s.io", "").into_iter();
+        if let Some(class) = newest(classes.filter(|class| is_default(class))) {
             put(child(claim, "spec"), "storageClassName", text(&class["metadata"], "name"));
         }
         Ok(())

@@ -2,6 +2,8 @@
 //!
 //! Upstream has this plugin off by default, for compatibility; here it is on until the administrator opens it.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use windlass_api::Status;
@@ -34,8 +36,8 @@ impl Plugin for DenyServiceExternalIPs {
 
 /// Whether a Service has external addresses that it did not have before.
 fn adds(new: &Value, old: Option<&Value>) -> bool {
-    let had = |ip: &Value| old.is_some_and(|old| items(&old["spec"], "externalIPs").any(|one| one == ip));
-    items(&new["spec"], "externalIPs").any(|ip| !had(ip))
+    let had: HashSet<&Value> = old.into_iter().flat_map(|old| items(&old["spec"], "externalIPs")).collect();
+    items(&new["spec"], "externalIPs").any(|ip| !had.contains(ip))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod deny_service_external_ips;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod persistent_volume_claim_resize;
 pub(crate) mod pod_security;
 mod priority;
 mod runtime_class;
@@ -24,6 +25,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use windlass_api::Chance;
 use windlass_auth::Attributes;
+use windlass_machinery::tree::text;
 use windlass_pki::CertificateRequest;
 use windlass_telemetry::Metrics;
 
@@ -55,6 +57,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
         Arc::new(default_toleration_seconds::DefaultTolerationSeconds),
         Arc::new(default_storage_class::DefaultStorageClass),
         Arc::new(storage_object_in_use_protection::StorageObjectInUseProtection),
+        Arc::new(persistent_volume_claim_resize::PersistentVolumeClaimResize),
         Arc::new(runtime_class::RuntimeClass),
         Arc::new(certificate_approval::CertificateApproval),
         Arc::new(certificate_signing::CertificateSigning),
@@ -65,6 +68,13 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
         plugins.push(Arc::new(deny_service_external_ips::DenyServiceExternalIPs));
     }
     Chain::new(plugins, ResourceQuota::default())
+}
+
+/// Which of the default classes counts: the newest; of equally old ones, the first by name.
+fn newest(classes: impl Iterator<Item = Arc<Value>>) -> Option<Arc<Value>> {
+    let made = |class: &Value| text(&class["metadata"], "creationTimestamp").to_owned();
+    let name = |class: &Value| text(&class["metadata"], "name").to_owned();
+    classes.min_by(|a, b| made(b).cmp(&made(a)).then_with(|| name(a).cmp(&name(b))))
 }
 
 /// The object of a creation of `resource` in `group`; `None` for every other write.

@@ -76,9 +76,12 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query) -> Result<Format, Statu
     Ok(Format { pretty: format.pretty || is_for_people(headers, query), ..format })
 }
 
-/// Refuses the stream of a watch in a form that has no end of a document.
-pub(crate) fn check_stream(format: Format) -> Result<(), Status> {
-    if format.encoding == Encoding::Yaml { Err(Status::not_acceptable(&MEDIA_TYPES[3..].join(", "))) } else { Ok(()) }
+/// The form of a watch's events, each in a line of its own. Refused is a form that has no end of a document.
+pub(crate) fn of_stream(format: Format) -> Result<Format, Status> {
+    if format.encoding == Encoding::Yaml {
+        return Err(Status::not_acceptable(&MEDIA_TYPES[3..].join(", ")));
+    }
+    Ok(Format { pretty: false, ..format })
 }
 
 /// Whether people will read the answer as it is.

@@ -203,7 +203,7 @@ impl Query {
         if all.iter().all(|value| *value == "All") {
             return field::Errors::new();
         }
-        vec![field::Error::not_supported(&path, all, &["All"])]
+        field::Errors::from(field::Error::not_supported(&path, all, &["All"]))
     }
 
     /// The body of a DELETE that came without one; whoever reads it checks it.

@@ -5,10 +5,12 @@ use std::panic::AssertUnwindSafe;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::USER_AGENT;
-use http::{HeaderMap, Method, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
 use windlass_api::text::with_causes;
@@ -32,6 +34,9 @@ use crate::pages::{self, PageRequest};
 /// The largest body that is read, as upstream.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// A larger body keeps a thread busy for long: reading, defaulting and validating 3 MiB takes tenths of a second.
+const COMPUTED_APART_BYTES: usize = 128 << 10;
+
 impl Frontend {
     /// Answers one request.
     pub async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
@@ -41,7 +46,10 @@ impl Frontend {
         let started = Instant::now();
         let audit_id = self.audit_id(request.headers());
         let what = format!("{} {}", request.method(), request.uri().path());
-        let handling = self.handle(peer, target, &query, &labels, started, request);
+        let (parts, body) = request.into_parts();
+        let is_http2 = parts.version == Version::HTTP_2;
+        let mut unread = Some(body);
+        let handling = self.handle(peer, target, &query, &labels, started, (parts, &mut unread));
         let mut response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
@@ -50,6 +58,9 @@ impl Frontend {
                 failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), Format::default())
             }
         };
+        if let Some(body) = unread.filter(|body| is_http2 && !body.is_end_stream()) {
+            body::discard(body).await;
+        }
         response.headers_mut().insert(AUDIT_ID, audit_id);
         let under_way = labels.long_running.then(|| self.metrics.under_way(&labels));
         self.metrics.finished(
@@ -71,22 +82,25 @@ impl Frontend {
         query: &Query,
         labels: &Labels,
         started: Instant,
-        request: Request<Incoming>,
+        (parts, body): (Parts, &mut Option<Incoming>),
     ) -> Response<Body> {
-        let accepted = negotiation::accept(request.headers(), query);
+        let accepted = negotiation::accept(&parts.headers, query);
         let of_failure = match &accepted {
             Ok(format) => Format { shape: Default::default(), ..*format },
             Err(_) => Format::default(),
         };
-        let context = match self.identify(peer, target.as_ref(), query, &request) {
+        let context = match self.identify(peer, target.as_ref(), query, &parts) {
             Ok(context) => context,
             Err(status) => return failure(&status, of_failure),
         };
         let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
         let answered = match target {
-            Some(target) if connect::is_connection(&target) => Box::pin(self.connect(&asked, &target, request)).await,
-            Some(target) => self.resource(&asked, target, accepted, request).await,
-            None => Box::pin(self.other(&asked, request)).await,
+            Some(target) if connect::is_connection(&target) => match body.take() {
+                Some(body) => Box::pin(self.connect(&asked, &target, Request::from_parts(parts, body))).await,
+                None => Err(Status::internal("the body has gone")),
+            },
+            Some(target) => self.resource(&asked, target, accepted, parts, body).await,
+            None => Box::pin(self.other(&asked, parts)).await,
         };
         let response = answered.unwrap_or_else(|status| failure(&status, of_failure));
         with_warnings(response, &context)
@@ -98,18 +112,18 @@ impl Frontend {
         peer: Peer,
         target: Option<&ResourcePath>,
         query: &Query,
-        request: &Request<Incoming>,
+        request: &Parts,
     ) -> Result<Context, Status> {
         let gate = &self.server.gate;
-        let (user, warning) = identity::authenticate(gate, peer, request.headers())?;
-        let method = request.method().as_str().to_ascii_lowercase();
+        let (user, warning) = identity::authenticate(gate, peer, &request.headers)?;
+        let method = request.method.as_str().to_ascii_lowercase();
         let fields = query.fields().ok();
         let wanted = match target {
-            Some(target) => target.attributes(&user, target.verb(request.method(), query.is_watch()), fields.as_ref()),
-            None => Attributes { path: request.uri().path(), ..Attributes::of(&user, &method) },
+            Some(target) => target.attributes(&user, target.verb(&request.method, query.is_watch()), fields.as_ref()),
+            None => Attributes { path: request.uri.path(), ..Attributes::of(&user, &method) },
         };
-        let acted = impersonation::impersonate(gate, request.headers(), &wanted)?;
-        let agent = request.headers().get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let acted = impersonation::impersonate(gate, &request.headers, &wanted)?;
+        let agent = request.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let context = Context::new(acted.unwrap_or(user), agent.unwrap_or_default());
         warning.into_iter().for_each(|warning| context.warn(warning));
         Ok(context)
@@ -120,11 +134,11 @@ impl Frontend {
         asked: &Asked<'_>,
         found: ResourcePath,
         accepted: Result<Format, Status>,
-        request: Request<Incoming>,
+        parts: Parts,
+        body: &mut Option<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let Asked { context, query, deadline, .. } = *asked;
         let gate = &self.server.gate;
-        let (parts, body) = request.into_parts();
         // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
         let asked_for = found.verb(&parts.method, query.is_watch());
         gate.authorize(&found.attributes(&context.user, asked_for, query.fields().ok().as_ref()))?;
@@ -132,14 +146,14 @@ impl Frontend {
             return Ok(pages::not_found());
         }
         negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
-        let format = accepted?;
+        let mut format = accepted?;
         // Authorization takes these for reading; they are not served.
         if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
             return Err(Status::method_not_allowed());
         }
         let (verb, encoding) = verb(asked_for, &parts.headers)?;
         if verb == Verb::Watch {
-            negotiation::check_stream(format)?;
+            format = negotiation::of_stream(format)?;
         }
         let mut call = windlass_client::Request {
             verb,
@@ -150,7 +164,7 @@ impl Frontend {
             options: query.options(verb)?,
             body: RequestBody { bytes: Bytes::new(), encoding },
         };
-        if !verb.is_read_only() {
+        if let Some(body) = body.take_if(|_| !verb.is_read_only()) {
             call.body.bytes = self.read_body(asked, body).await?;
         }
         if matches!(verb, Verb::Delete | Verb::DeleteCollection) && call.body.bytes.is_empty() {
@@ -158,7 +172,9 @@ impl Frontend {
             call.body.bytes = serde_json::to_vec(&options).map_err(Status::internal)?.into();
         }
         let _seat = self.seat(asked)?;
-        let outcome = match timeout_at(deadline, self.server.carry_out(context, call)).await {
+        let is_large = call.body.bytes.len() > COMPUTED_APART_BYTES;
+        let work = timeout_at(deadline, self.server.carry_out(context, call));
+        let outcome = match if is_large { apart(work).await } else { work.await } {
             Ok(outcome) => outcome?,
             Err(_) => return Err(timed_out()),
         };
@@ -176,15 +192,25 @@ impl Frontend {
         }
     }
 
-    async fn other(&self, asked: &Asked<'_>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+    async fn other(&self, asked: &Asked<'_>, request: Parts) -> Result<Response<Body>, Status> {
         let Asked { context, query, .. } = *asked;
-        let path = request.uri().path();
-        let verb = request.method().as_str().to_ascii_lowercase();
+        let path = request.uri.path();
+        let verb = request.method.as_str().to_ascii_lowercase();
         self.server.gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) })?;
         let _seat = self.seat(asked)?;
-        let (method, headers) = (request.method(), request.headers());
+        let (method, headers) = (&request.method, &request.headers);
         pages::page(&self.server.pages, &self.server.gate, &PageRequest { method, path, headers, query }).await
     }
+}
+
+/// Runs what computes for long where it holds up no other request: its thread is no worker of the runtime's meanwhile.
+async fn apart<T>(work: impl Future<Output = T>) -> T {
+    let runtime = Handle::current();
+    // A runtime of one thread has no other worker.
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return work.await;
+    }
+    tokio::task::block_in_place(|| runtime.block_on(work))
 }
 
 /// What a verb is carried out as, and how the body is written.

@@ -1,7 +1,7 @@
 //! Binding: the scheduler's decision. A pod is bound once.
 
 use serde_json::{Value, json};
-use windlass_api::field::{Error, Path};
+use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status, Timestamp, condition};
 use windlass_machinery::tree::{child, put, text};
 
@@ -47,7 +47,7 @@ fn validate(binding: &Value, name: &str) -> Result<(), Status> {
     }
     let target = &binding["target"];
     let path = Path::new("target");
-    let mut errors = Vec::new();
+    let mut errors = Errors::new();
     let kind = text(target, "kind");
     if !matches!(kind, "" | "Node") {
         errors.push(Error::not_supported(&path.child("kind"), kind, &["Node", "<empty>"]));

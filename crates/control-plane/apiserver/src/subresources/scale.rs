@@ -103,7 +103,7 @@ fn scaled(old: &Value, scale: &Value, name: &str) -> Result<Value, Status> {
     if replicas < 0 {
         let spec = Path::new("spec");
         let error = Error::invalid(&spec.child("replicas"), replicas, "must be greater than or equal to 0");
-        return Err(Status::invalid("autoscaling", "Scale", name, &vec![error]));
+        return Err(Status::invalid("autoscaling", "Scale", name, &error.into()));
     }
     let mut new = old.clone();
     put(child(&mut new, "spec"), "replicas", replicas);

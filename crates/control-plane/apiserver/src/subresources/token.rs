@@ -4,7 +4,7 @@
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use windlass_api::field::{Error, Path};
+use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status, time};
 use windlass_auth::authentication::{Bound, Grant};
 use windlass_machinery::names;
@@ -28,7 +28,7 @@ pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
     let said = text(&object["metadata"], "name");
     if !said.is_empty() && said != request.name {
         let detail = "must match the service account name if specified";
-        let errors = vec![Error::invalid(&Path::new("metadata").child("name"), said, detail)];
+        let errors = Error::invalid(&Path::new("metadata").child("name"), said, detail).into();
         return Err(Status::invalid("authentication.k8s.io", "TokenRequest", &request.name, &errors));
     }
     call.admit_creation(&TOKEN_REQUEST, &mut object).await?;
@@ -116,7 +116,7 @@ fn bind_token(storage: &Storage, grant: &mut Grant<'_>, reference: &Value) -> Re
 fn validate(spec: &Value) -> Result<(), Status> {
     let path = Path::new("spec");
     let seconds = number(spec, "expirationSeconds");
-    let mut errors = Vec::new();
+    let mut errors = Errors::new();
     if seconds < SECONDS_MIN {
         let detail = "may not specify a duration less than 10 minutes";
         errors.push(Error::invalid(&path.child("expirationSeconds"), seconds, detail));

@@ -1,25 +1,21 @@
 //! DELETE: an object goes, now or when everybody who has a say in it has let go.
 //!
-//! The object stays while it has finalizers, a grace period to wait for, or contents of its own (namespaces); then its
-//! deletionTimestamp says that it is going, and the last update that leaves nothing to wait for removes it.
-//! Source: apiserver `registry/generic/registry/store.go`, `registry/rest/delete.go`.
+//! What becomes of it is decided in [`life::delete`].
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use windlass_admission::Operation;
 use windlass_api::field::{Error, Errors, Path};
-use windlass_api::well_known::finalizer;
-use windlass_api::{GroupResource, GroupVersionKind, Status, time};
+use windlass_api::{GroupResource, GroupVersionKind, Status};
 use windlass_client::{DeleteOptions, Encoding, Propagation, Request};
 use windlass_machinery::json::Template;
-use windlass_machinery::tree::{child, items, number, put, remove, text};
+use windlass_machinery::tree::{child, items, put, text};
 use windlass_machinery::{Schema, decode, protobuf};
 use windlass_resources::Moment;
+use windlass_resources::life::{self, Dependents, Wishes};
 use windlass_store::{CommitError, Expect, Item, Txn};
 
-use super::update::{is_held, is_released};
 use crate::allocation;
 use crate::body::body_tree;
 use crate::call::Call;
@@ -56,13 +52,7 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
         admit_deletion(call, &old, dry_run).await?;
         let moment = Moment { now: call.storage.clock.now() };
         let mut last = old.clone();
-        set_propagation(&mut last, served, options);
-        let gone = if served.resource.deletes_gracefully || is_held(&last, served) {
-            mark(&mut last, served, options, moment);
-            is_released(&last, served)
-        } else {
-            true
-        };
+        let gone = life::delete(&served.resource, &mut last, wishes(options), moment);
         if dry_run {
             return Ok(dry_answer(served, &current, last, gone));
         }
@@ -76,6 +66,16 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
         }
     }
     Err(call.stale())
+}
+
+fn wishes(options: &DeleteOptions) -> Wishes {
+    let dependents = match (options.propagation_policy, options.orphan_dependents) {
+        (Some(Propagation::Orphan), _) | (None, Some(true)) => Some(Dependents::Orphaned),
+        (Some(Propagation::Foreground), _) => Some(Dependents::First),
+        (Some(Propagation::Background), _) | (None, Some(false)) => Some(Dependents::Afterwards),
+        (None, None) => None,
+    };
+    Wishes { grace_seconds: options.grace_period_seconds, dependents }
 }
 
 async fn admit_deletion(call: &Call<'_>, old: &Value, dry_run: bool) -> Result<(), Status> {
@@ -173,61 +173,6 @@ fn check_preconditions(options: &DeleteOptions, old: &Value, current: &Item, cal
         return Err(Status::conflict(&resource, name, why));
     }
     Ok(())
-}
-
-/// Marks the object as going, and when.
-fn mark(object: &mut Value, served: &Served, options: &DeleteOptions, moment: Moment) {
-    let strategy = &served.resource.strategy;
-    let grace = if served.resource.deletes_gracefully {
-        strategy.deletion_grace_seconds(object, options.grace_period_seconds)
-    } else {
-        0
-    };
-    let metadata = child(object, "metadata");
-    let already = metadata.get("deletionTimestamp").is_some();
-    // A deletion that is under way can be made quicker, not slower.
-    let quicker = number(metadata, "deletionGracePeriodSeconds") > grace;
-    if !already || quicker {
-        let at = moment.now + SignedDuration::from_secs(grace);
-        put(metadata, "deletionTimestamp", time::rfc3339(at));
-        put(metadata, "deletionGracePeriodSeconds", grace);
-        if !already && served.resource.counts_generations {
-            let generation = number(metadata, "generation");
-            put(metadata, "generation", generation + 1);
-        }
-    }
-    strategy.begin_deletion(object);
-}
-
-/// Turns the wish for dependents into the finalizer that the garbage collector acts on.
-fn set_propagation(object: &mut Value, served: &Served, options: &DeleteOptions) {
-    let policy = match (options.propagation_policy, options.orphan_dependents) {
-        (Some(policy), _) => Some(policy),
-        (None, Some(true)) => Some(Propagation::Orphan),
-        (None, Some(false)) => Some(Propagation::Background),
-        (None, None) => None,
-    };
-    let metadata = child(object, "metadata");
-    let mut finalizers: Vec<Value> = items(metadata, "finalizers").cloned().collect();
-    let had = |name: &str| items(metadata, "finalizers").any(|finalizer| finalizer == name);
-    let (orphan, foreground) = match policy {
-        Some(policy) => (policy == Propagation::Orphan, policy == Propagation::Foreground),
-        // Without a wish, what an earlier request asked for stands, else the kind's own way.
-        None if had(finalizer::ORPHAN) => (true, false),
-        None if had(finalizer::FOREGROUND) => (false, true),
-        None => (served.resource.strategy.orphans_by_default(), false),
-    };
-    finalizers.retain(|name| name != finalizer::ORPHAN && name != finalizer::FOREGROUND);
-    for (wanted, name) in [(orphan, finalizer::ORPHAN), (foreground, finalizer::FOREGROUND)] {
-        if wanted {
-            finalizers.push(json!(name));
-        }
-    }
-    if finalizers.is_empty() {
-        remove(metadata, "finalizers");
-    } else {
-        put(metadata, "finalizers", finalizers);
-    }
 }
 
 /// What a deletion would have answered.

@@ -75,7 +75,7 @@ impl Patch {
                     _ => self.result(&old, of.schema)?.to_string(),
                 };
                 let error = Error::invalid(&Path::new("patch"), shown, why);
-                return Err(Status::invalid("", "", "", &vec![error]));
+                return Err(Status::invalid("", "", "", &error.into()));
             }
         };
         check_names(&mut new, call)?;

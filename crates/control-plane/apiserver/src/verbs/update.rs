@@ -8,7 +8,7 @@ use windlass_api::Status;
 use windlass_api::field::{self, Path};
 use windlass_client::Verb;
 use windlass_machinery::json::Template;
-use windlass_machinery::tree::{child, items, put, remove, text};
+use windlass_machinery::tree::{child, put, remove, text};
 use windlass_resources::Moment;
 use windlass_resources::life::{self, check_namespace};
 use windlass_store::{CommitError, Expect, Item, Txn};
@@ -17,7 +17,6 @@ use super::create::{charges, create_object, expiry};
 use crate::allocation;
 use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
-use crate::registry::Served;
 use crate::storage::{commit_failure, tree};
 
 /// An unconditional change is tried again this often when others change the object meanwhile.
@@ -78,7 +77,7 @@ async fn store_change(
     moment: Moment,
 ) -> Result<Attempt, Status> {
     let (served, resource) = (call.served, &call.served.resource);
-    let is_last = is_released(&new, served);
+    let is_last = life::is_released(resource, &new);
     let charge = if is_last { Charge::default() } else { call.charge(&mut new, Some(old)).await? };
     let taken = match is_last {
         true => allocation::delete(call.storage, served, old),
@@ -113,19 +112,6 @@ async fn store_change(
         Err(CommitError::Conflict { current: None, .. }) => Ok(Attempt::Gone),
         Err(error) => Err(commit_failure(error)),
     }
-}
-
-/// Whether an object that was waiting to be deleted waits for nothing any more.
-pub(super) fn is_released(object: &Value, served: &Served) -> bool {
-    let metadata = &object["metadata"];
-    metadata.get("deletionTimestamp").is_some()
-        && metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
-        && !is_held(object, served)
-}
-
-/// Whether something has still to happen before an object may go.
-pub(super) fn is_held(object: &Value, served: &Served) -> bool {
-    items(&object["metadata"], "finalizers").next().is_some() || served.resource.strategy.is_deletion_pending(object)
 }
 
 /// The refusal of an object without a name.
@@ -174,13 +160,13 @@ fn check_versions(new: &Value, old: &Value, call: &Call<'_>) -> Result<bool, Sta
         if served.resource.updates_need_version && request.verb == Verb::Update {
             let error = field::Error::invalid(&path, 0, "must be specified for an update");
             // Upstream puts the resource where the kind should be.
-            return Err(Status::invalid(&group_resource.group, &group_resource.resource, name, &vec![error]));
+            return Err(Status::invalid(&group_resource.group, &group_resource.resource, name, &error.into()));
         }
         return Ok(false);
     }
     if version.parse::<u64>().is_err() {
         let error = field::Error::invalid(&path, version, "must be a decimal integer");
-        return Err(Status::invalid(&served.resource.kind.group, &served.resource.kind.kind, name, &vec![error]));
+        return Err(Status::invalid(&served.resource.kind.group, &served.resource.kind.kind, name, &error.into()));
     }
     if version != text(old_metadata, "resourceVersion") {
         return Err(call.stale());

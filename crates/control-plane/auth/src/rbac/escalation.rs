@@ -2,11 +2,34 @@
 //!
 //! Source: upstream `pkg/registry/rbac/validation`.
 
+use std::collections::HashMap;
+
 use super::Rule;
+
+/// Rights that are looked at one by one. A rule of more (its lists are multiplied) is held as a whole, by one rule, or not at all.
+const RIGHTS_MAX: usize = 10_000;
 
 /// The parts of `wanted` that `held` does not cover, broken down to single rights.
 pub fn uncovered(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    wanted.iter().flat_map(break_down).filter(|right| !held.iter().any(|rule| covers(rule, right))).collect()
+    let is_held = |right: &Rule| held.iter().any(|rule| covers(rule, right));
+    let (mut missing, mut left) = (Vec::new(), RIGHTS_MAX);
+    for rule in wanted.iter().filter(|rule| !is_held(rule)) {
+        match left.checked_sub(count(rule)) {
+            Some(rest) => {
+                left = rest;
+                missing.extend(break_down(rule).into_iter().filter(|right| !is_held(right)));
+            }
+            None => missing.push(rule.clone()),
+        }
+    }
+    missing
+}
+
+/// How many single rights a rule is.
+fn count(rule: &Rule) -> usize {
+    let resources = rule.api_groups.len().saturating_mul(rule.resources.len());
+    let named = resources.saturating_mul(rule.resource_names.len().max(1));
+    named.saturating_add(rule.non_resource_urls.len()).saturating_mul(rule.verbs.len())
 }
 
 /// A rule as rules of one verb, one group, one resource, one name, or one URL.
@@ -41,13 +64,18 @@ fn break_down(rule: &Rule) -> Vec<Rule> {
 /// The rights of [`uncovered`] as upstream tells them to the user: one line for each resource or URL, sorted.
 pub fn describe(rights: &[Rule]) -> String {
     let mut compact: Vec<Rule> = Vec::new();
+    let mut alike = HashMap::new();
     for right in rights {
-        let is_alike = |other: &&mut Rule| {
-            right.non_resource_urls.is_empty() && Rule { verbs: right.verbs.clone(), ..(**other).clone() } == *right
-        };
-        match compact.iter_mut().find(is_alike) {
-            Some(rule) => rule.verbs.extend_from_slice(&right.verbs),
-            None => compact.push(right.clone()),
+        let of = (&right.api_groups, &right.resources, &right.resource_names);
+        match alike.get(&of).filter(|_| right.non_resource_urls.is_empty()) {
+            Some(&index) => {
+                let rule: &mut Rule = &mut compact[index];
+                rule.verbs.extend_from_slice(&right.verbs);
+            }
+            None => {
+                alike.insert(of, compact.len());
+                compact.push(right.clone());
+            }
         }
     }
     let mut lines: Vec<String> = compact.iter().map(line).collect();
@@ -83,13 +111,18 @@ fn covers(rule: &Rule, right: &Rule) -> bool {
     if !has(&rule.verbs, &right.verbs) {
         return false;
     }
-    if let Some(url) = right.non_resource_urls.first() {
-        return rule.allows_path(url);
+    if !right.non_resource_urls.iter().all(|url| rule.allows_path(url)) {
+        return false;
     }
-    let Some(resource) = right.resources.first() else { return false };
-    let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let allows = |resource: &String| {
+        let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        rule.resources.iter().any(|choice| choice == resource) || rule.allows_resource(name, subresource)
+    };
+    if right.resources.is_empty() || right.api_groups.is_empty() {
+        return !right.non_resource_urls.is_empty();
+    }
     has(&rule.api_groups, &right.api_groups)
-        && (rule.resources.iter().any(|choice| choice == resource) || rule.allows_resource(name, subresource))
+        && right.resources.iter().all(allows)
         && (rule.resource_names.is_empty()
             || (!right.resource_names.is_empty()
                 && right.resource_names.iter().all(|name| rule.resource_names.contains(name))))
@@ -122,6 +155,16 @@ mod tests {
         assert_eq!(uncovered(&held, &[rule(&["*"], &["*"], &["*"], &[])]).len(), 1);
         let everything = [rule(&["*"], &["*"], &["*"], &[])];
         assert!(uncovered(&everything, &[rule(&["*"], &["*"], &["*"], &[])]).is_empty());
+    }
+
+    /// Lists are multiplied, so that a small rule is millions of rights.
+    #[test]
+    fn a_rule_of_too_many_rights_is_held_as_a_whole_or_not_at_all() {
+        let many: Vec<String> = (0..1000).map(|n| format!("x{n}")).collect();
+        let huge = Rule { verbs: many.clone(), api_groups: many.clone(), resources: many, ..Rule::default() };
+        assert_eq!(uncovered(&[rule(&["get"], &[""], &["pods"], &[])], &[huge.clone()]), [huge.clone()]);
+        assert!(uncovered(&[rule(&["*"], &["*"], &["*"], &[])], &[huge.clone()]).is_empty());
+        assert_eq!(uncovered(&[], &[rule(&["get"], &[""], &["pods"], &[]), huge]).len(), 2);
     }
 
     #[test]

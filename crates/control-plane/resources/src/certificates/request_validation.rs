@@ -3,6 +3,8 @@
 //!
 //! Source: upstream `pkg/apis/certificates/validation/validation.go`.
 
+use std::collections::HashSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -85,7 +87,7 @@ pub(super) fn validate(request: &Value) -> Errors {
 
 /// A change of `old` through one of its three endpoints. What was wrong before is not complained about again.
 pub(super) fn validate_update(request: &Value, old: &Value, part: Part) -> Errors {
-    let known: Vec<String> = validate(old).iter().map(ToString::to_string).collect();
+    let known: HashSet<String> = validate(old).iter().map(ToString::to_string).collect();
     let mut errors: Errors =
         validate(request).into_iter().filter(|error| !known.contains(&error.to_string())).collect();
     let status = Path::new("status");
@@ -128,7 +130,8 @@ fn validate_usages(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
     for (index, usage) in usages.iter().enumerate().filter(|(_, usage)| !USAGES.contains(usage)) {
         errors.push(Error::not_supported(&path.index(index), *usage, &USAGES));
     }
-    for (index, usage) in usages.iter().enumerate().filter(|(index, usage)| usages[..*index].contains(usage)) {
+    let mut seen = HashSet::new();
+    for (index, usage) in usages.iter().enumerate().filter(|(_, usage)| !seen.insert(**usage)) {
         errors.push(Error::duplicate(&path.index(index), *usage));
     }
 }

@@ -85,7 +85,7 @@ impl Strategy for Namespace {
             return Errors::new();
         }
         let detail = format!("may only be '{expected}' if `deletionTimestamp` {when}");
-        vec![Error::invalid(&Path::new("status").child("Phase"), phase, detail)]
+        Error::invalid(&Path::new("status").child("Phase"), phase, detail).into()
     }
 
     fn begin_deletion(&self, object: &mut Value) {

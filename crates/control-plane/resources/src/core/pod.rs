@@ -149,8 +149,12 @@ impl Strategy for Pod {
 
     fn validate_subresource(&self, subresource: Subresource, object: &Value, old: &Value) -> Errors {
         let mut errors = validate_any(object);
-        if subresource == Subresource::EphemeralContainers {
-            validation::validate_ephemeral_containers_update(&mut errors, object, old);
+        match subresource {
+            Subresource::EphemeralContainers => {
+                validation::validate_ephemeral_containers_update(&mut errors, object, old);
+            }
+            Subresource::Resize => validation::validate_resize(&mut errors, object, old),
+            _ => {}
         }
         errors
     }

@@ -2,7 +2,7 @@
 //!
 //! Source: upstream `pkg/apis/core/validation/validation.go`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use windlass_api::Quantity;
@@ -52,11 +52,20 @@ pub(crate) fn validate_quota(errors: &mut Errors, spec: &Value, path: &Path<'_>)
     let scopes: Vec<&str> = texts(spec, "scopes").collect();
     let scopes_path = path.child("scopes");
     let shown = || spec.get("scopes").cloned().unwrap_or_default();
+    // Counted once for each scope that there is; what is none applies to nothing.
+    let mut unfit: BTreeMap<&str, usize> = BTreeMap::new();
     for scope in &scopes {
-        if !is_scope(scope) {
+        let known = if is_scope(scope) { *scope } else { "" };
+        let unfit = *unfit
+            .entry(known)
+            .or_insert_with(|| hard.iter().filter(|name| is_quota_name(name) && !applies(known, name)).count());
+        if known.is_empty() && !errors.is_full() {
             errors.push(Error::invalid(&scopes_path, shown(), "unsupported scope"));
         }
-        for _ in hard.iter().filter(|name| is_quota_name(name) && !applies(scope, name)) {
+        for _ in 0..unfit {
+            if errors.is_full() {
+                break;
+            }
             errors.push(Error::invalid(&scopes_path, shown(), "unsupported scope applied to resource"));
         }
     }

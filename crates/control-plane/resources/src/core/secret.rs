@@ -96,7 +96,7 @@ fn of_type(object: &Value, data: &Map<String, Value>) -> Errors {
                 object.pointer("/metadata/annotations").map_or("", |a| text(a, annotation::SERVICE_ACCOUNT_NAME));
             if name.is_empty() {
                 let annotations = metadata.child("annotations");
-                return vec![Error::required(&annotations.key(annotation::SERVICE_ACCOUNT_NAME), "")];
+                return Error::required(&annotations.key(annotation::SERVICE_ACCOUNT_NAME), "").into();
             }
             Errors::new()
         }
@@ -106,7 +106,7 @@ fn of_type(object: &Value, data: &Map<String, Value>) -> Errors {
             missing(&["username", "password"])
         }
         "kubernetes.io/ssh-auth" if data.get("ssh-privatekey").is_none_or(|v| decoded(v).is_empty()) => {
-            vec![Error::required(&path.key("ssh-privatekey"), "")]
+            Error::required(&path.key("ssh-privatekey"), "").into()
         }
         "kubernetes.io/tls" => missing(&["tls.crt", "tls.key"]),
         _ => Errors::new(),
@@ -116,10 +116,10 @@ fn of_type(object: &Value, data: &Map<String, Value>) -> Errors {
 fn json_in(data: &Map<String, Value>, key: &str) -> Errors {
     let path = Path::new("data");
     match data.get(key) {
-        None => vec![Error::required(&path.key(key), "")],
+        None => Error::required(&path.key(key), "").into(),
         Some(value) => match serde_json::from_slice::<Value>(&decoded(value)) {
             Ok(_) => Errors::new(),
-            Err(error) => vec![Error::invalid(&path.key(key), "<secret contents redacted>", error.to_string())],
+            Err(error) => Error::invalid(&path.key(key), "<secret contents redacted>", error.to_string()).into(),
         },
     }
 }

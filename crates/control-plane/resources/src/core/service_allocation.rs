@@ -2,6 +2,7 @@
 //!
 //! Source: upstream `pkg/registry/core/service/storage/alloc.go`.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
@@ -74,15 +75,16 @@ fn carry_over(old: &Value, new: &mut Value) {
     if !has_node_ports(&old_kind) || !has_node_ports(&new_kind) {
         return;
     }
-    let taken: Vec<i64> = items(&new["spec"], "ports").map(|port| number(port, "nodePort")).collect();
+    let taken: HashSet<i64> = items(&new["spec"], "ports").map(|port| number(port, "nodePort")).collect();
+    let mut had: HashMap<(i64, &str), i64> = HashMap::new();
+    for port in items(old_spec, "ports") {
+        had.entry((number(port, "port"), text(port, "protocol"))).or_insert_with(|| number(port, "nodePort"));
+    }
     for port in items_mut(child(new, "spec"), "ports") {
         if number(port, "nodePort") != 0 {
             continue;
         }
-        let same = |other: &&Value| {
-            number(other, "port") == number(port, "port") && text(other, "protocol") == text(port, "protocol")
-        };
-        let before = items(old_spec, "ports").find(same).map_or(0, |other| number(other, "nodePort"));
+        let before = had.get(&(number(port, "port"), text(port, "protocol"))).copied().unwrap_or(0);
         if before != 0 && !taken.contains(&before) {
             put(port, "nodePort", before);
         }

@@ -1,5 +1,7 @@
 //! RuntimeClass: which container runtime a pod is run with.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
@@ -79,11 +81,9 @@ fn validate_rest(object: &Value) -> Errors {
         labels(&mut errors, &root, scheduling, "nodeSelector");
         let path = root.child("tolerations");
         validate_tolerations(&mut errors, scheduling, &path);
-        let tolerations: Vec<[&str; 4]> = items(scheduling, "tolerations")
-            .map(|toleration| ["key", "operator", "value", "effect"].map(|field| text(toleration, field)))
-            .collect();
+        let mut seen = HashSet::new();
         for (index, toleration) in items(scheduling, "tolerations").enumerate() {
-            if tolerations[..index].contains(&tolerations[index]) {
+            if !seen.insert(["key", "operator", "value", "effect"].map(|field| text(toleration, field))) {
                 errors.push(Error::duplicate(&path.index(index), toleration.clone()));
             }
         }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 use windlass_api::Status;
-use windlass_machinery::tree::{items, text};
+use windlass_machinery::tree::{by_name, items, text};
 use windlass_telemetry::Metrics;
 
 use self::checks::{Pod, Violation, violations};
@@ -213,10 +213,9 @@ fn sentence(verb: &str, level: LevelVersion, found: &[Violation]) -> String {
 fn changes_containers(new: &Value, old: &Value) -> bool {
     let image = |container: &Value| text(container, "image").to_owned();
     let differ = |list: &str| items(new, list).map(image).ne(items(old, list).map(image));
-    let is_other = |container: &Value| {
-        let before = items(old, "ephemeralContainers").find(|one| text(one, "name") == text(container, "name"));
-        before.is_none_or(|before| image(before) != image(container))
-    };
+    let before = by_name(old, "ephemeralContainers");
+    let is_other =
+        |container: &Value| before.get(text(container, "name")).is_none_or(|before| image(before) != image(container));
     differ("containers") || differ("initContainers") || items(new, "ephemeralContainers").any(is_other)
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Source: upstream `pkg/registry/core/pod/strategy.go`.
 
+use std::collections::{HashMap, VecDeque};
+
 use serde_json::{Map, Value, json};
 use windlass_api::well_known::annotation::APP_ARMOR_PREFIX;
-use windlass_machinery::tree::{child, items, items_mut, number, put, set, text};
+use windlass_machinery::tree::{child, items, items_mut, keep, number, put, set, text};
 
 /// Turns `matchLabelKeys` and `mismatchLabelKeys` of affinities and spread constraints into requirements on the values that
 /// this pod has.
@@ -55,16 +57,21 @@ fn merge_term(term: &mut Value, labels: &Map<String, Value>) {
 }
 
 /// Takes the resources and resize policies of containers, and the pod's own resources, from a specification that was sent for a
-/// resize. Everything else stays as it is.
+/// resize. Everything else stays as it is; but other containers than there are, validation is to see.
 pub(crate) fn take_resources(spec: &mut Value, sent: &Value) {
-    for list in ["containers", "initContainers"] {
-        for container in items_mut(spec, list) {
-            let Some(wanted) = items(sent, list).find(|c| text(c, "name") == text(container, "name")) else { continue };
-            for field in ["resources", "resizePolicy"] {
-                if let Some(value) = wanted.get(field) {
-                    put(container, field, value.clone());
-                }
-            }
+    let names = |spec: &Value, list: &str| -> Vec<String> {
+        items(spec, list).map(|container| text(container, "name").to_owned()).collect()
+    };
+    let lists = ["containers", "initContainers"];
+    let is_longer = lists.iter().any(|list| names(spec, list).len() != names(sent, list).len());
+    for list in lists {
+        if is_longer || names(spec, list) != names(sent, list) {
+            keep(spec, sent, list);
+            continue;
+        }
+        for (container, wanted) in items_mut(spec, list).zip(items(sent, list)) {
+            keep(container, wanted, "resources");
+            keep(container, wanted, "resizePolicy");
         }
     }
     if let Some(resources) = sent.get("resources").filter(|resources| resources.is_object()) {
@@ -74,7 +81,7 @@ pub(crate) fn take_resources(spec: &mut Value, sent: &Value) {
 
 /// Carries AppArmor profiles from their old annotations into the containers' fields.
 pub(crate) fn apply_app_armor_annotations(pod: &mut Value) {
-    let profiles: Vec<(String, Value)> = pod
+    let profiles: HashMap<String, Value> = pod
         .pointer("/metadata/annotations")
         .and_then(Value::as_object)
         .into_iter()
@@ -90,8 +97,8 @@ pub(crate) fn apply_app_armor_annotations(pod: &mut Value) {
     let spec = child(pod, "spec");
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for container in items_mut(spec, list) {
-            let found = profiles.iter().find(|(name, _)| name == text(container, "name"));
-            let Some((_, profile)) = found.filter(|(_, profile)| of_pod.as_ref() != Some(profile)) else { continue };
+            let found = profiles.get(text(container, "name"));
+            let Some(profile) = found.filter(|profile| of_pod.as_ref() != Some(*profile)) else { continue };
             set(child(container, "securityContext"), "appArmorProfile", profile.clone());
         }
     }
@@ -119,10 +126,12 @@ pub(crate) fn keep_observed_generations(status: &mut Value, old: &Value) {
     };
     fill(status, number(old, FIELD));
     // Several conditions may have one type; they are matched in their order.
-    let mut before: Vec<(&str, i64)> = items(old, "conditions").map(|c| (text(c, "type"), number(c, FIELD))).collect();
+    let mut before: HashMap<&str, VecDeque<i64>> = HashMap::new();
+    for condition in items(old, "conditions") {
+        before.entry(text(condition, "type")).or_default().push_back(number(condition, FIELD));
+    }
     for condition in items_mut(status, "conditions") {
-        if let Some(at) = before.iter().position(|(kind, _)| *kind == text(condition, "type")) {
-            let (_, generation) = before.remove(at);
+        if let Some(generation) = before.get_mut(text(condition, "type")).and_then(VecDeque::pop_front) {
             fill(condition, generation);
         }
     }

@@ -11,6 +11,7 @@ mod metadata;
 mod mounts;
 mod network;
 mod probes;
+mod resize;
 pub(crate) mod resources;
 mod scheduling;
 mod security;
@@ -28,6 +29,7 @@ use windlass_api::field::Path;
 
 pub(crate) use claims::validate_claim_spec;
 pub(crate) use metadata::{validate_annotations, validate_profiles_match};
+pub(crate) use resize::validate_resize;
 pub(crate) use scheduling::{validate_node_selector, validate_tolerations};
 pub(crate) use spec::{validate_containers_of_pod, validate_spec};
 pub(crate) use template::validate_template;

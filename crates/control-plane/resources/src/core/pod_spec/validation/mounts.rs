@@ -12,6 +12,7 @@ use crate::rules::{at, descending_path, is_true, object_at, required, supported}
 pub(super) fn validate_mounts(errors: &mut Errors, container: &Value, volumes: &Volumes<'_>, path: &Path<'_>) {
     let devices: BTreeMap<&str, &str> =
         items(container, "volumeDevices").map(|d| (text(d, "name"), text(d, "devicePath"))).collect();
+    let device_paths: BTreeSet<&str> = devices.values().copied().collect();
     let mut points = BTreeSet::new();
     for (index, mount) in items(container, "volumeMounts").enumerate() {
         let item = path.index(index);
@@ -27,7 +28,7 @@ pub(super) fn validate_mounts(errors: &mut Errors, container: &Value, volumes: &
         if devices.contains_key(name) {
             errors.push(Error::invalid(&item.child("name"), name, "must not already exist in volumeDevices"));
         }
-        if devices.values().any(|device| *device == point) {
+        if device_paths.contains(point) {
             let detail = "must not already exist as a path in volumeDevices";
             errors.push(Error::invalid(&item.child("mountPath"), point, detail));
         }
@@ -81,6 +82,7 @@ fn validate_recursive_read_only(errors: &mut Errors, mount: &Value, path: &Path<
 pub(super) fn validate_devices(errors: &mut Errors, container: &Value, volumes: &Volumes<'_>, path: &Path<'_>) {
     let mounts: BTreeMap<&str, &str> =
         items(container, "volumeMounts").map(|m| (text(m, "name"), text(m, "mountPath"))).collect();
+    let mount_points: BTreeSet<&str> = mounts.values().copied().collect();
     let (mut paths, mut names) = (BTreeSet::new(), BTreeSet::new());
     for (index, device) in items(container, "volumeDevices").enumerate() {
         let path = path.index(index);
@@ -110,7 +112,7 @@ pub(super) fn validate_devices(errors: &mut Errors, container: &Value, volumes: 
         if mounts.contains_key(name) {
             errors.push(Error::invalid(&name_path, name, "must not already exist in volumeMounts"));
         }
-        if mounts.values().any(|mount| *mount == at) {
+        if mount_points.contains(at) {
             let detail = "must not already exist as a path in volumeMounts";
             errors.push(Error::invalid(&device_path, at, detail));
         }

@@ -1,6 +1,7 @@
 //! What containers and pods ask for and may use, and the claims on devices.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use serde_json::{Map, Value};
 use windlass_api::Quantity;
@@ -197,12 +198,12 @@ fn validate_claim_names(errors: &mut Errors, resources: &Value, path: &Path<'_>,
             }
             if seen.contains(&key) {
                 errors.push(Error::duplicate(&path, key.as_str()));
-            } else if request.is_empty() && seen.iter().any(|other| other.starts_with(&format!("{name}/"))) {
+            } else if request.is_empty() && starts_any(&seen, &format!("{name}/")) {
                 errors.push(Error::duplicate(&path, name));
             }
             seen.insert(key);
         }
-        if !claims.contains(name) {
+        if !claims.contains(name) && !errors.is_full() {
             let mut error = Error::not_found(&path, name);
             let names: Vec<&str> = claims.iter().copied().collect();
             error.detail = match names.is_empty() {
@@ -212,6 +213,14 @@ fn validate_claim_names(errors: &mut Errors, resources: &Value, path: &Path<'_>,
             errors.push(error);
         }
     }
+}
+
+/// Whether one of the texts begins so.
+fn starts_any(texts: &BTreeSet<String>, prefix: &str) -> bool {
+    texts
+        .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+        .next()
+        .is_some_and(|text| text.starts_with(prefix))
 }
 
 /// Resources of the pod as a whole, and how they agree with its containers'.

@@ -1,6 +1,6 @@
 //! What decides where and when a pod is scheduled, apart from affinity: node selectors, tolerations, gates, spread.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
@@ -139,8 +139,14 @@ pub(super) fn validate_gates(errors: &mut Errors, spec: &Value, path: &Path<'_>)
 }
 
 pub(super) fn validate_spread(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
-    let all: Vec<&Value> = items(spec, "topologySpreadConstraints").collect();
-    for (index, constraint) in all.iter().enumerate() {
+    let same = |constraint: &'_ Value| {
+        (text(constraint, "topologyKey").to_owned(), text(constraint, "whenUnsatisfiable").to_owned())
+    };
+    let mut to_come: HashMap<(String, String), usize> = HashMap::new();
+    for constraint in items(spec, "topologySpreadConstraints") {
+        *to_come.entry(same(constraint)).or_default() += 1;
+    }
+    for (index, constraint) in items(spec, "topologySpreadConstraints").enumerate() {
         let path = path.index(index);
         positive(errors, &path.child("maxSkew"), number(constraint, "maxSkew"));
         let (key, action) = (text(constraint, "topologyKey"), text(constraint, "whenUnsatisfiable"));
@@ -148,8 +154,9 @@ pub(super) fn validate_spread(errors: &mut Errors, spec: &Value, path: &Path<'_>
             errors.push(Error::required(&path.child("topologyKey"), "can not be empty"));
         }
         supported(errors, &path.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let is_same = |other: &&&Value| text(other, "topologyKey") == key && text(other, "whenUnsatisfiable") == action;
-        if all[index + 1..].iter().any(|other| is_same(&other)) {
+        let later = to_come.entry(same(constraint)).or_default();
+        *later -= 1;
+        if *later > 0 {
             let field = path.child("{topologyKey, whenUnsatisfiable}");
             errors.push(Error::duplicate(&field, format!("{{{key}, {action}}}")));
         }

@@ -1,10 +1,12 @@
 //! What may change of a pod that is there: little of its specification, and its status by rules of its own.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_api::well_known::annotation::APP_ARMOR_PREFIX;
-use windlass_machinery::tree::{items, number, text};
+use windlass_machinery::tree::{by_name, items, number, text};
 
 use super::metadata::MIRROR;
 use super::validate_annotations;
@@ -25,9 +27,10 @@ pub(crate) fn validate_pod_update(errors: &mut Errors, object: &Value, old: &Val
         return;
     }
     let gates = path.child("schedulingGates");
+    let old_gates = by_name(old_spec, "schedulingGates");
     for (index, gate) in items(spec, "schedulingGates").enumerate() {
         let name = text(gate, "name");
-        if !items(old_spec, "schedulingGates").any(|old| text(old, "name") == name) {
+        if !old_gates.contains_key(name) {
             let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
             errors.push(Error::forbidden(&gates.index(index).child("name"), detail));
         }
@@ -160,7 +163,7 @@ fn validate_toleration_changes(errors: &mut Errors, spec: &Value, old: &Value, p
         windlass_machinery::tree::remove(&mut toleration, "tolerationSeconds");
         toleration
     };
-    let now: Vec<Value> = items(spec, "tolerations").map(without_seconds).collect();
+    let now: HashSet<Value> = items(spec, "tolerations").map(without_seconds).collect();
     if items(old, "tolerations").any(|before| !now.contains(&without_seconds(before))) {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(Error::forbidden(path, detail));
@@ -199,12 +202,12 @@ fn validate_annotation_changes(errors: &mut Errors, object: &Value, old: &Value,
 pub(crate) fn validate_ephemeral_containers_update(errors: &mut Errors, object: &Value, old: &Value) {
     let spec = Path::new("spec");
     let path = spec.child("ephemeralContainers");
-    let find = |name: &str| items(&object["spec"], "ephemeralContainers").find(|c| text(c, "name") == name);
+    let now = by_name(&object["spec"], "ephemeralContainers");
     for before in items(&old["spec"], "ephemeralContainers") {
         let name = text(before, "name");
-        let what = match find(name) {
+        let what = match now.get(name) {
             None => "removed",
-            Some(now) if now != before => "changed",
+            Some(now) if *now != before => "changed",
             Some(_) => continue,
         };
         let detail = format!("existing ephemeral containers {name:?} may not be {what}\n");

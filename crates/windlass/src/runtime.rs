@@ -1,0 +1,87 @@
+//! The runtime that everything runs on.
+
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::Failure;
+
+/// How long sockets may wait while a task computes.
+const POLLED_EVERY: Duration = Duration::from_millis(50);
+
+/// Starts the runtime's threads.
+pub(crate) fn start() -> Result<Runtime, Failure> {
+    let failed = |error| Failure::during("the runtime's threads cannot be started", error);
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let handle = runtime.handle().clone();
+    let poller = std::thread::Builder::new().name("io-poller".to_owned());
+    poller.spawn(move || keep_polled(&handle)).map_err(failed)?;
+    Ok(runtime)
+}
+
+/// Has sockets looked at although a task computes. One of the runtime's threads waits for sockets; when the task that it wakes with
+/// computes for long, the others stay asleep and nobody waits in its place. A task from outside wakes one of them.
+fn keep_polled(runtime: &Handle) {
+    loop {
+        std::thread::sleep(POLLED_EVERY);
+        drop(runtime.spawn(std::future::ready(())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A task that computes until somebody else was answered; that fails when nobody is.
+    #[test]
+    fn others_are_answered_while_a_task_computes() {
+        let runtime = start().unwrap();
+        if runtime.metrics().num_workers() < 2 {
+            return;
+        }
+        let answered = Arc::new(AtomicBool::new(false));
+        let busy = answered.clone();
+        let address = runtime.block_on(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(async move {
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let busy = busy.clone();
+                    tokio::spawn(async move {
+                        let asked = stream.read_u8().await.unwrap();
+                        if asked == b'c' {
+                            let until = Instant::now() + Duration::from_secs(30);
+                            while !busy.load(Ordering::Relaxed) && Instant::now() < until {
+                                std::hint::spin_loop();
+                            }
+                        }
+                        stream.write_u8(u8::from(busy.load(Ordering::Relaxed))).await.unwrap();
+                    });
+                }
+            });
+            address
+        });
+        let connect = |what: &[u8]| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.write_all(what).unwrap();
+            stream
+        };
+        let mut computing = connect(b"c");
+        for _ in 0..20 {
+            connect(b"?").read_exact(&mut [0]).unwrap();
+        }
+        answered.store(true, Ordering::Relaxed);
+        let mut end = [0];
+        computing.read_exact(&mut end).unwrap();
+        assert_eq!(end, [1], "nobody was answered while it computed");
+    }
+}
