@@ -141,7 +141,12 @@ impl Errors {
         self.list.push(error);
     }
 
-    /// Whether no more errors are kept, so that there is no need to make them.
+    /// Adds an error that is made only when it is kept: one that shows a whole list.
+    pub fn push_with(&mut self, make: impl FnOnce() -> Error) {
+        if self.is_full() { self.omitted += 1 } else { self.push(make()) }
+    }
+
+    /// Whether no more errors are kept.
     pub fn is_full(&self) -> bool {
         self.bytes > BYTES_MAX
     }
@@ -297,6 +302,17 @@ pub fn complaints(field: &Path<'_>, value: &str, problems: Vec<String>) -> impl 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_bounded() {
+        let (mut errors, list) = (Errors::new(), Value::from(vec!["x"; 10_000]));
+        for _ in 0..1000 {
+            errors.push(Error::invalid(&Path::new("spec"), list.clone(), "bad"));
+        }
+        assert!(errors.is_full() && errors.len() < 100 && errors.len() + errors.omitted() == 1000);
+        let status = crate::Status::invalid("", "Pod", "p", &errors);
+        assert!(status.message.ends_with(&format!("and {} more errors]", errors.omitted())), "{}", errors.omitted());
+    }
 
     #[test]
     fn wording() {

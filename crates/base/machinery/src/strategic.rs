@@ -418,6 +418,15 @@ mod tests {
     }
 
     #[test]
+    fn a_structure_that_is_replaced() {
+        let id = Schema::object_type("policy", "v1", "PodDisruptionBudget").unwrap();
+        let mut budget = json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "old"}}}});
+        let patch = json!({"spec": {"selector": {"matchLabels": {"tier": "new"}}}});
+        apply(Schema::builtin(), id, &mut budget, &patch).unwrap();
+        assert_eq!(budget, json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"tier": "new"}}}}));
+    }
+
+    #[test]
     fn retained_keys() {
         let before = json!({"spec": {"volumes": [{"name": "v", "emptyDir": {}}]}});
         let patch = json!({"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/x"}, "$retainKeys": ["name", "hostPath"]}]}});

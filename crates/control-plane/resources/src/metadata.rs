@@ -214,14 +214,13 @@ fn validate_owners(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
         if owner.get("controller") == Some(&Value::Bool(true)) {
             let this = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
             match &controller {
-                Some(_) if errors.is_full() => {}
-                Some(first) => {
+                Some(first) => errors.push_with(|| {
                     let detail = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and \
                          {this}"
                     );
-                    errors.push(Error::invalid(path, metadata["ownerReferences"].clone(), detail));
-                }
+                    Error::invalid(path, metadata["ownerReferences"].clone(), detail)
+                }),
                 None => controller = Some(this),
             }
         }

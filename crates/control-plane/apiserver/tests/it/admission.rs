@@ -101,3 +101,33 @@ async fn services_take_over_no_addresses_of_the_outside() {
     let (code, status) = read(server.send(Method::PATCH, &format!("{path}/s"), merge, &patch).await).await;
     assert_eq!(code, StatusCode::FORBIDDEN, "{status}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_grows_only_where_its_class_allows_it() {
+    let server = TestServer::start().await;
+    const CLAIMS: &str = "/api/v1/namespaces/default/persistentvolumeclaims";
+    for (name, allows) in [("fixed", false), ("elastic", true)] {
+        let class = json!({"metadata": {"name": name}, "provisioner": "p/q", "allowVolumeExpansion": allows});
+        server.create("/apis/storage.k8s.io/v1/storageclasses", &class).await;
+        let claim = json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": name,
+            "volumeName": "v", "resources": {"requests": {"storage": "1Gi"}}}});
+        server.create(CLAIMS, &claim).await;
+    }
+    let merge = &["content-type: application/merge-patch+json"];
+    let patch = async |path: String, patch: Value| {
+        read(server.send(Method::PATCH, &path, merge, &patch.to_string()).await).await
+    };
+    let grow = async |name: &str| {
+        let more = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
+        let (code, answer) = patch(format!("{CLAIMS}/{name}"), more).await;
+        (code, answer["message"].as_str().unwrap_or_default().to_owned())
+    };
+    for name in ["fixed", "elastic"] {
+        let bound = json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}});
+        assert_eq!(patch(format!("{CLAIMS}/{name}/status"), bound).await.0, StatusCode::OK);
+    }
+    assert_eq!(grow("elastic").await.0, StatusCode::OK);
+    let (code, message) = grow("fixed").await;
+    let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
+    assert!(code == StatusCode::FORBIDDEN && message.ends_with(why), "{message}");
+}

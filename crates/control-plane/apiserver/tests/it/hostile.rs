@@ -7,11 +7,11 @@ use futures::future::join_all;
 use http::{Method, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
-use serde_json::Value;
+use serde_json::{Value, json};
 use windlass_apiserver::http::REQUEST_TIMEOUT;
 use windlass_auth::User;
 
-use crate::harness::{TestServer, json};
+use crate::harness::{TestServer, json as read};
 
 type Stalled = StreamBody<futures::stream::Pending<Result<Frame<Bytes>, std::io::Error>>>;
 
@@ -60,7 +60,7 @@ async fn bodies_that_never_come_keep_nobody_waiting_on_many_connections() {
 async fn who_may_not_ask_is_told_before_the_body_is_read() {
     let server = TestServer::start().await;
     let mut sender = server.http2::<Stalled>(false).await;
-    let (code, status) = json(sender.send_request(post(&server, CONFIG_MAPS)).await.unwrap()).await;
+    let (code, status) = read(sender.send_request(post(&server, CONFIG_MAPS)).await.unwrap()).await;
     assert_eq!(code, StatusCode::FORBIDDEN, "{status}");
     let message = "configmaps is forbidden: User \"system:anonymous\" cannot create resource \"configmaps\" in API group \"\" in the namespace \"default\"";
     assert_eq!(status["message"], message);
@@ -70,7 +70,7 @@ async fn who_may_not_ask_is_told_before_the_body_is_read() {
 async fn a_body_has_a_deadline() {
     let server = of_alice(Duration::from_millis(200)).await;
     let mut sender = server.http2::<Stalled>(true).await;
-    let (code, status) = json(sender.send_request(post(&server, CONFIG_MAPS)).await.unwrap()).await;
+    let (code, status) = read(sender.send_request(post(&server, CONFIG_MAPS)).await.unwrap()).await;
     assert_eq!(code, StatusCode::GATEWAY_TIMEOUT, "{status}");
     assert_eq!((status["reason"].as_str(), status["code"].as_u64()), (Some("Timeout"), Some(504)));
     assert_eq!(status["message"], "Timeout: request did not complete within the allotted timeout");
@@ -81,7 +81,7 @@ async fn a_body_has_a_size() {
     let server = TestServer::start().await;
     let body = format!("{{\"data\":{{\"a\":\"{}\"}}}}", "x".repeat(3 << 20));
     let response = server.send(Method::POST, CONFIG_MAPS, &["content-type: application/json"], &body).await;
-    let (code, status) = json(response).await;
+    let (code, status) = read(response).await;
     assert_eq!(code, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(status["reason"], "RequestEntityTooLarge");
     assert_eq!(status["message"], "Request entity too large: limit is 3145728");
@@ -122,4 +122,72 @@ async fn invented_names_are_not_remembered() {
     let after = series(&server).await;
     assert_eq!(after.len(), before.len());
     assert!(after.iter().any(|series| series.contains("resource=\"unknown\"")), "{after:?}");
+}
+
+/// Lists whose items were once compared with each other: then each of these takes minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lists_are_read_once() {
+    const ITEMS: usize = 20_000;
+    let server = TestServer::start().await;
+    server.create("/api/v1/namespaces/default/serviceaccounts", &json!({"metadata": {"name": "default"}})).await;
+    let numbered = |item: fn(usize) -> Value| (0..ITEMS).map(item).collect::<Vec<Value>>();
+    let owners =
+        json!({"metadata": {"name": "owners", "ownerReferences": numbered(|n| json!({"uid": n.to_string()}))}});
+    let managers = json!({"metadata": {"name": "managers", "managedFields": numbered(|n| json!({
+        "manager": format!("m{n}"), "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {}}))}});
+    let spread =
+        numbered(|n| json!({"maxSkew": 1, "topologyKey": n.to_string(), "whenUnsatisfiable": "DoNotSchedule"}));
+    let claims = numbered(|n| json!({"name": n.to_string()}));
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"topologySpreadConstraints": spread,
+        "containers": [{"name": "c", "image": "i", "resources": {"claims": claims}}]}});
+    for (path, object, code) in [
+        (CONFIG_MAPS, owners, StatusCode::UNPROCESSABLE_ENTITY),
+        (CONFIG_MAPS, managers, StatusCode::CREATED),
+        ("/api/v1/namespaces/default/pods", pod, StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let response = server.send(Method::POST, path, &["content-type: application/json"], &object.to_string()).await;
+        assert_eq!(response.status(), code, "{path}");
+    }
+}
+
+/// Some errors show a whole list, and there is one for each item.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_not_much_larger_than_what_it_refuses() {
+    let server = TestServer::start().await;
+    let owners: Vec<Value> = (0..1500)
+        .map(|n| json!({"apiVersion": "v1", "kind": "P", "name": "a", "uid": n.to_string(), "controller": true}))
+        .collect();
+    let object = json!({"metadata": {"name": "a", "ownerReferences": owners}}).to_string();
+    let response = server.send(Method::POST, CONFIG_MAPS, &["content-type: application/json"], &object).await;
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let (_, status) = read(response).await;
+    assert!(status["message"].as_str().unwrap().ends_with("more errors]"));
+    assert!(status.to_string().len() < 4 << 20);
+}
+
+/// The lists of a rule are multiplied: this one is a thousand million rights.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_too_many_rights_is_refused_at_once() {
+    let server = of_alice(REQUEST_TIMEOUT).await;
+    let many: Vec<String> = (0..1000).map(|n| format!("v{n}")).collect();
+    let role = json!({"metadata": {"name": "bomb"}, "rules": [{"verbs": many, "apiGroups": many, "resources": many}]});
+    let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    let code = server.send(Method::POST, path, &["content-type: application/json"], &role.to_string()).await.status();
+    // Alice may do everything, and one rule says so.
+    assert_eq!(code, StatusCode::CREATED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_arrives_although_nobody_reads_the_body() {
+    let server = TestServer::start().await;
+    let mut sender = server.http2::<Full<Bytes>>(true).await;
+    for method in [Method::POST, Method::PATCH, Method::DELETE] {
+        sender.ready().await.unwrap();
+        let request = Request::builder().method(&method).uri(server.url("/apis/foo/v1/things"));
+        let response = sender.send_request(request.body(Full::from(vec![b'x'; 32 << 10])).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{method}");
+    }
+    let head = Request::head(server.url("/healthz")).body(Full::default()).unwrap();
+    let response = sender.send_request(head).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
 }

@@ -59,14 +59,11 @@ pub(crate) fn validate_quota(errors: &mut Errors, spec: &Value, path: &Path<'_>)
         let unfit = *unfit
             .entry(known)
             .or_insert_with(|| hard.iter().filter(|name| is_quota_name(name) && !applies(known, name)).count());
-        if known.is_empty() && !errors.is_full() {
-            errors.push(Error::invalid(&scopes_path, shown(), "unsupported scope"));
+        if known.is_empty() {
+            errors.push_with(|| Error::invalid(&scopes_path, shown(), "unsupported scope"));
         }
         for _ in 0..unfit {
-            if errors.is_full() {
-                break;
-            }
-            errors.push(Error::invalid(&scopes_path, shown(), "unsupported scope applied to resource"));
+            errors.push_with(|| Error::invalid(&scopes_path, shown(), "unsupported scope applied to resource"));
         }
     }
     validate_contrary(errors, &scopes, &scopes_path, &shown());

@@ -203,14 +203,16 @@ fn validate_claim_names(errors: &mut Errors, resources: &Value, path: &Path<'_>,
             }
             seen.insert(key);
         }
-        if !claims.contains(name) && !errors.is_full() {
-            let mut error = Error::not_found(&path, name);
-            let names: Vec<&str> = claims.iter().copied().collect();
-            error.detail = match names.is_empty() {
-                true => "must be one of the names in pod.spec.resourceClaims which is empty".to_owned(),
-                false => format!("must be one of the names in pod.spec.resourceClaims: {}", names.join(", ")),
-            };
-            errors.push(error);
+        if !claims.contains(name) {
+            errors.push_with(|| {
+                let mut error = Error::not_found(&path, name);
+                let names: Vec<&str> = claims.iter().copied().collect();
+                error.detail = match names.is_empty() {
+                    true => "must be one of the names in pod.spec.resourceClaims which is empty".to_owned(),
+                    false => format!("must be one of the names in pod.spec.resourceClaims: {}", names.join(", ")),
+                };
+                error
+            });
         }
     }
 }
