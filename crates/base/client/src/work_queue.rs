@@ -20,6 +20,9 @@ use tokio::time::Instant;
 /// The first pause after a failure; each further failure doubles it.
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// The longest wait. Times that users write (`activeDeadlineSeconds`, `tolerationSeconds`) may be longer than a clock can count; a key
+/// that comes too early is looked at and waits again.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a key must be.
 pub trait Key: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static {}
@@ -42,6 +45,7 @@ impl<K> Clone for WorkQueue<K> {
 struct Shared<K> {
     state: Mutex<State<K>>,
     changed: Notify,
+    first_pause: Duration,
 }
 
 #[derive(Debug)]
@@ -67,6 +71,17 @@ pub enum Outcome {
 
 impl<K: Key> Default for WorkQueue<K> {
     fn default() -> Self {
+        Self::with_first_pause(BACKOFF_FIRST)
+    }
+}
+
+impl<K: Key> WorkQueue<K> {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A queue whose keys come again only after this time when the work on them has failed; each further failure doubles it.
+    pub fn with_first_pause(first_pause: Duration) -> Self {
         let state = State {
             ready: VecDeque::new(),
             dirty: HashSet::new(),
@@ -75,13 +90,7 @@ impl<K: Key> Default for WorkQueue<K> {
             due: HashMap::new(),
             failures: HashMap::new(),
         };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
-    }
-}
-
-impl<K: Key> WorkQueue<K> {
-    pub fn new() -> Self {
-        Self::default()
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), first_pause }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
@@ -93,12 +102,12 @@ impl<K: Key> WorkQueue<K> {
         self.shared.changed.notify_one();
     }
 
-    /// Adds the key after a time; an earlier time that is set already stands.
+    /// Adds the key after a time, a day at most; an earlier time that is set already stands.
     pub fn add_after(&self, key: K, wait: Duration) {
         if wait.is_zero() {
             return self.add(key);
         }
-        let at = Instant::now() + wait;
+        let at = Instant::now() + wait.min(WAIT_MAX);
         {
             let mut state = self.state();
             match state.due.get(&key) {
@@ -176,7 +185,7 @@ impl<K: Key> WorkQueue<K> {
                 }
                 None => {
                     let count = state.failures.entry(key.clone()).or_default();
-                    let wait = BACKOFF_FIRST.saturating_mul(1 << (*count).min(20)).min(BACKOFF_MAX);
+                    let wait = self.shared.first_pause.saturating_mul(1 << (*count).min(20)).min(BACKOFF_MAX);
                     *count += 1;
                     Some(wait)
                 }
@@ -275,6 +284,21 @@ mod tests {
             let before = Instant::now();
             queue.take().await;
             assert_eq!(before.elapsed(), Duration::from_millis(pause_ms));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_have_a_bound_and_pauses_a_beginning() {
+        let queue = WorkQueue::with_first_pause(Duration::from_secs(1));
+        let start = Instant::now();
+        queue.add_after("forever", Duration::MAX);
+        assert_eq!(queue.take().await, "forever");
+        assert_eq!(start.elapsed(), WAIT_MAX);
+        for pause_seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            queue.finish(&"forever", None);
+            let before = Instant::now();
+            queue.take().await;
+            assert_eq!(before.elapsed(), Duration::from_secs(pause_seconds));
         }
     }
 

@@ -205,7 +205,7 @@ impl Controller {
                 None => return Err(format!("found no controllers for pod {:?}", pod.metadata.name)),
             };
         }
-        Ok(scales.values().sum())
+        Ok(scales.values().fold(0, |sum: i64, scale| sum.saturating_add(*scale)))
     }
 
     /// The controller that decides how many pods there are, by its UID, and how many it wants.
@@ -281,7 +281,7 @@ struct Expected {
 
 fn expected(spec: &Spec, scale: i64) -> Expected {
     let healthy = match (&spec.max_unavailable, &spec.min_available) {
-        (Some(most), _) => (scale - int_or_percent(most, scale, true)).max(0),
+        (Some(most), _) => scale.saturating_sub(int_or_percent(most, scale, true)).max(0),
         (None, Some(least)) => int_or_percent(least, scale, true),
         (None, None) => 0,
     };
@@ -309,7 +309,7 @@ fn status_of(
     let counts = |pod: &&Pod| !pod.metadata.is_deleting() && !noted.contains_key(&pod.metadata.name) && pod.is_ready();
     let healthy = i64::try_from(pods.iter().filter(counts).count()).unwrap_or(i64::MAX);
     // Without any pods nothing may be disrupted: the first ones may come before they are counted.
-    let allowed = if expected.pods <= 0 { 0 } else { (healthy - expected.healthy).max(0) };
+    let allowed = if expected.pods <= 0 { 0 } else { healthy.saturating_sub(expected.healthy).max(0) };
     let reason = if allowed > 0 { "SufficientPods" } else { "InsufficientPods" };
     let mut evicted: BTreeMap<String, Value> =
         noted.iter().map(|(name, since)| (name.clone(), json!(rfc3339(*since)))).collect();

@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::labels::Selector;
 use windlass_api::resource::CONTROLLER_REVISIONS;
-use windlass_api::well_known::label::CONTROLLER_REVISION_HASH;
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status};
 use windlass_client::{Client, DeleteOptions, Informer, OBJECT};
 
@@ -36,6 +35,8 @@ pub(crate) struct History<'a> {
     pub resource: &'a GroupVersionResource,
     pub owner: &'a Meta,
     pub selector: &'a Selector,
+    /// The label in which a revision says its hash. It is written, and never looked for: revisions are found by owner and selector.
+    pub hash_label: &'static str,
 }
 
 /// What a revision remembers of a template: a patch that makes it so.
@@ -105,7 +106,7 @@ impl History<'_> {
         let name = format!("{prefix}-{hash}");
         // The owner's selector matches its template's labels, and so finds this again.
         let mut labels = labels.as_object().cloned().unwrap_or_default();
-        labels.insert(CONTROLLER_REVISION_HASH.to_owned(), json!(hash));
+        labels.insert(self.hash_label.to_owned(), json!(hash));
         let revision = json!({
             "metadata": {"name": name, "namespace": self.owner.namespace, "labels": labels,
                 "annotations": self.owner.annotations, "ownerReferences": [self.kind.controller_of(self.owner)]},

@@ -19,6 +19,17 @@ pub(crate) fn wake_by_pods<T: DeserializeOwned>(
 ) {
     let changed = queue.clone();
     owners.subscribe(move |change| changed.add(change.object().key.clone()));
+    wake_by_pods_alone(owners, pods, queue, kind, selector);
+}
+
+/// Queues an owner as [`wake_by_pods`] does, but not when it changes itself.
+pub(crate) fn wake_by_pods_alone<T: DeserializeOwned>(
+    owners: &std::sync::Arc<Informer>,
+    pods: &Informer,
+    queue: &WorkQueue<ObjectKey>,
+    kind: OwnerKind,
+    selector: impl Fn(&T) -> Selector + Send + Sync + 'static,
+) {
     let (queue, owners) = (queue.clone(), owners.clone());
     pods.subscribe(move |change| {
         for key in owners_of(change, kind) {

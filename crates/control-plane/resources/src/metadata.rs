@@ -57,8 +57,8 @@ pub(crate) fn prepare_create(object: &mut Value, resource: &Resource, moment: Mo
     }
 }
 
-/// Puts back what the server alone decides, and counts generations.
-pub(crate) fn prepare_update(object: &mut Value, old: &Value, resource: &Resource) {
+/// Puts back what the server alone decides.
+pub(crate) fn prepare_update(object: &mut Value, old: &Value) {
     let metadata = child(object, "metadata");
     let old_metadata = &old["metadata"];
     for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
@@ -68,11 +68,13 @@ pub(crate) fn prepare_update(object: &mut Value, old: &Value, resource: &Resourc
     }
     remove(metadata, "selfLink");
     keep(metadata, old_metadata, "generation");
-    if resource.counts_generations {
-        let generation = windlass_machinery::tree::number(old_metadata, "generation");
-        if resource.strategy.is_new_generation(object, old) {
-            put(child(object, "metadata"), "generation", generation + 1);
-        }
+}
+
+/// Counts one generation more when an update makes a new one. An update of the status never does.
+pub(crate) fn count_generation(object: &mut Value, old: &Value, resource: &Resource) {
+    if resource.counts_generations && resource.strategy.is_new_generation(object, old) {
+        let generation = windlass_machinery::tree::number(&old["metadata"], "generation");
+        put(child(object, "metadata"), "generation", generation + 1);
     }
 }
 
@@ -275,7 +277,8 @@ mod tests {
             (json!({"metadata": {"generation": 9}, "spec": {"a": 2}}), 4),
         ] {
             let mut object = content;
-            prepare_update(&mut object, &old, &deployment);
+            prepare_update(&mut object, &old);
+            count_generation(&mut object, &old, &deployment);
             assert_eq!(object["metadata"]["generation"], generation);
             assert_eq!(object["metadata"]["uid"], "u");
         }

@@ -15,6 +15,8 @@ const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 const PADDING: Duration = Duration::from_millis(100);
 /// More missed times than this are worth a warning.
 const MISSED_MAX: i64 = 100;
+/// Times that are gone through one by one.
+const STEPS_MAX: usize = 100;
 
 /// What has been missed since the last time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +53,33 @@ pub(super) fn missed(cron: &CronJob, schedule: &Schedule, now: Timestamp, to_sta
     // Not all of them are gone through: only those after a time that is certainly near the last.
     let seconds = (count - 2).saturating_mul(interval);
     let start = Timestamp::from_second(first.as_second().saturating_add(seconds)).unwrap_or(first);
-    let mut latest = None;
-    let mut next = schedule.next(start);
-    while let Some(at) = next.filter(|at| *at <= now) {
-        latest = Some(at);
-        next = schedule.next(at);
+    Ok(Missed { latest: latest_due(schedule, start, now), many: count > MISSED_MAX, any: true, since })
+}
+
+/// The last time after `start` that is not after `now`. A few times are gone through. When there are more (the two intervals may be
+/// months, with every minute of other months in between) the last is found by halving: only schedules of `@every` do not allow that,
+/// for their times depend on where one starts, and they have few.
+fn latest_due(schedule: &Schedule, start: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let due_after = |at: Timestamp| schedule.next(at).filter(|at| *at <= now);
+    let mut latest = due_after(start)?;
+    for _ in 0..STEPS_MAX {
+        match due_after(latest) {
+            Some(next) => latest = next,
+            None => return Some(latest),
+        }
     }
-    Ok(Missed { latest, many: count > MISSED_MAX, any: true, since })
+    let (mut low, mut high) = (latest.as_second(), now.as_second());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match Timestamp::from_second(middle).ok().and_then(due_after) {
+            Some(next) => {
+                latest = next;
+                low = next.as_second().max(middle + 1);
+            }
+            None => high = middle,
+        }
+    }
+    Some(latest)
 }
 
 /// How long until the next time.
@@ -136,6 +158,30 @@ mod tests {
         }
         let (never, parsed) = cron("59 23 31 2 *", None);
         assert_eq!(missed(&never, &parsed, at("07:00:00"), true), Err(NeverDue));
+    }
+
+    #[test]
+    fn the_last_time_is_found_in_few_steps() {
+        let day = |text: &str| parse_rfc3339(text).unwrap();
+        let (start, now) = (day("2025-07-01T00:00:30Z"), day("2026-11-21T06:00:59Z"));
+        for (schedule, expected) in [
+            ("* * * 1-6 *", "2026-06-30T23:59:00Z"),
+            ("* * * * *", "2026-11-21T06:00:00Z"),
+            ("7 3 * * 1", "2026-11-16T03:07:00Z"),
+            ("* * 29 2 *", ""),
+        ] {
+            let parsed = Schedule::parse(schedule, TimeZone::UTC).unwrap();
+            let expected = (!expected.is_empty()).then(|| day(expected));
+            assert_eq!(latest_due(&parsed, start, now), expected, "{schedule}");
+        }
+        // As found by going through all of them.
+        let parsed = Schedule::parse("*/2 8-17 * * 1-5", TimeZone::UTC).unwrap();
+        for seconds in (0..7 * 24 * 3600).step_by(5393) {
+            let now = day("2026-11-14T00:00:00Z") + Duration::from_secs(seconds);
+            let start = day("2026-11-12T00:00:00Z");
+            let all = std::iter::successors(parsed.next(start), |at| parsed.next(*at));
+            assert_eq!(latest_due(&parsed, start, now), all.take_while(|at| *at <= now).last(), "{now}");
+        }
     }
 
     #[test]

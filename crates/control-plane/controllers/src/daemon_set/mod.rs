@@ -147,6 +147,7 @@ impl Controller {
             resource: &RESOURCE,
             owner: &set.metadata,
             selector,
+            hash_label: CONTROLLER_REVISION_HASH,
         }
     }
 

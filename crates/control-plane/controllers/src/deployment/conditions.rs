@@ -60,7 +60,8 @@ fn deadline(deployment: &Deployment, status: &DeploymentStatus) -> Option<Timest
     if [SET_AVAILABLE, TIMED_OUT].contains(&progressing.reason.as_str()) {
         return None;
     }
-    Some(parse_rfc3339(progressing.last_update_time.as_deref()?)? + Duration::from_secs(seconds.unsigned_abs()))
+    let updated = parse_rfc3339(progressing.last_update_time.as_deref()?)?;
+    updated.checked_add(Duration::from_secs(seconds.unsigned_abs())).ok()
 }
 
 /// How long to wait for progress before looking whether it has been too long.
@@ -143,7 +144,8 @@ pub(super) fn status_of(
         updated_replicas: new.map_or(0, |set| set.status.replicas),
         ready_replicas: sum(|set| set.status.ready_replicas),
         available_replicas: available,
-        unavailable_replicas: (replicas - available).max(0),
+        // Those that are wanted count, not those that are there: pods that cannot be created are unavailable.
+        unavailable_replicas: (sum(ReplicaSet::replicas) - available).max(0),
         terminating_replicas: terminating,
         collision_count: deployment.status.collision_count,
         conditions: deployment.status.conditions.clone(),
@@ -252,6 +254,23 @@ mod tests {
         assert_eq!(word(&done, "Progressing").1, "NewReplicaSetAvailable");
         assert_eq!(word(&done, "Available").0, "True");
         assert_eq!(status_of(&deployment(&done), Some(&set_of(2, 2)), &[], late), done);
+    }
+
+    #[test]
+    fn pods_that_cannot_be_created_are_unavailable() {
+        let now = at("2026-11-21T06:00:00Z");
+        let set = |wanted: i64, replicas: i64, available: i64| -> ReplicaSet {
+            serde_json::from_value(json!({"metadata": {"name": "d-1"}, "spec": {"replicas": wanted},
+                "status": {"replicas": replicas, "availableReplicas": available}}))
+            .unwrap()
+        };
+        let unavailable = |new: ReplicaSet, old: &[ReplicaSet]| {
+            let status = status_of(&deployment(&DeploymentStatus::default()), Some(&new), old, now);
+            (status.replicas, status.unavailable_replicas)
+        };
+        assert_eq!(unavailable(set(1, 0, 0), &[]), (0, 1));
+        assert_eq!(unavailable(set(2, 1, 0), &[set(1, 1, 1)]), (2, 2));
+        assert_eq!(unavailable(set(0, 2, 2), &[]), (2, 0));
     }
 
     #[test]

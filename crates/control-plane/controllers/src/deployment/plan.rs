@@ -124,8 +124,11 @@ fn share_of(deployment: &Deployment, set: &Size, to_add: i64, added: i64) -> i64
     } else {
         let max = deployment.replicas() + deployment.max_surge();
         let before = set.annotated_max.unwrap_or(deployment.status.replicas).max(1);
-        // Rounded to the nearest, halves away from zero.
-        (2 * set.replicas * max + before) / (2 * before) - set.replicas
+        // Rounded to the nearest, halves away from zero. The annotation and the surge are whatever a user writes, so there may be more
+        // than 64 bits in between.
+        let (replicas, max, before) = (i128::from(set.replicas), i128::from(max), i128::from(before));
+        let fraction = (2 * replicas * max + before) / (2 * before) - replicas;
+        i64::try_from(fraction).unwrap_or(i64::MAX)
     };
     let allowed = to_add - added;
     if to_add > 0 { fraction.min(allowed) } else { fraction.max(allowed) }
@@ -178,6 +181,19 @@ mod tests {
         assert_eq!(proportional(&deployment, &[], None), []);
         let saturated = Size { replicas: 15, available: 15, annotated_desired: Some(15), ..Size::default() };
         assert_eq!(proportional(&deployment, &[annotated(3), saturated], Some(1)), [(0, 0)]);
+    }
+
+    #[test]
+    fn numbers_that_a_user_writes_do_not_overflow() {
+        let huge = i64::from(i32::MAX);
+        let mut deployment = deployment(huge, 0, 0);
+        deployment.spec.strategy.rolling_update.max_surge = json!("9223372036854775807%");
+        let annotated = |replicas, max| Size { replicas, annotated_max: Some(max), ..Size::default() };
+        for max in [i64::MIN, 1, i64::MAX] {
+            let sizes = proportional(&deployment, &[annotated(huge, max), annotated(1, max)], Some(1));
+            let total: i64 = sizes.iter().map(|(_, size)| size).sum();
+            assert_eq!(total, huge + deployment.max_surge(), "{sizes:?}");
+        }
     }
 
     #[test]

@@ -66,6 +66,13 @@ fn annotations_to_set(deployment: &Deployment, set: Option<&ReplicaSet>, number:
     wanted
 }
 
+/// What the condition Progressing is to say.
+struct Progress {
+    is: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
 impl Controller {
     /// With the new ReplicaSet made if it is missing, and its annotations up to date. It stays missing where the namespace ends.
     pub(super) async fn with_new(&self, deployment: &Deployment, sets: Sets) -> Result<Sets, Status> {
@@ -96,11 +103,13 @@ impl Controller {
             self.sets.reached(written.revision).await;
             current = Some(written.decode()?);
         }
-        self.note_revision(deployment, number).await?;
-        if deployment.progress_deadline().is_some() && deployment.condition("Progressing").is_none() {
-            let message = format!("Found new replica set {:?}", new.metadata.name);
-            self.say_progressing(deployment, "True", conditions::SET_FOUND, message).await?;
-        }
+        let is_found = deployment.condition("Progressing").is_none();
+        let found = is_found.then(|| Progress {
+            is: "True",
+            reason: conditions::SET_FOUND,
+            message: format!("Found new replica set {:?}", new.metadata.name),
+        });
+        self.note(deployment, number, found).await?;
         Ok(Sets { new: current.or(sets.new), old: sets.old })
     }
 
@@ -114,12 +123,12 @@ impl Controller {
         match self.client.create(&REPLICA_SETS, namespace, &set).await {
             Ok(created) => {
                 self.sets.reached(created.revision).await;
-                self.note_revision(deployment, Some(number.to_string())).await?;
                 if replicas > 0 {
                     self.tell_scaled(deployment, &name, 0, replicas);
                 }
                 let message = format!("Created new replica set {name:?}");
-                self.say_progressing(deployment, "True", conditions::SET_CREATED, message).await?;
+                let made = Progress { is: "True", reason: conditions::SET_CREATED, message };
+                self.note(deployment, Some(number.to_string()), Some(made)).await?;
                 created.decode().map(Some)
             }
             Err(status) if status.is_already_exists() => {
@@ -128,7 +137,8 @@ impl Controller {
             Err(status) if status.is_namespace_terminating() => Ok(None),
             Err(status) => {
                 let message = format!("Failed to create new replica set {name:?}: {}", status.message);
-                self.say_progressing(deployment, "False", conditions::SET_CREATE_ERROR, message).await?;
+                let failed = Progress { is: "False", reason: conditions::SET_CREATE_ERROR, message };
+                self.note(deployment, None, Some(failed)).await?;
                 Err(status)
             }
         }
@@ -156,35 +166,33 @@ impl Controller {
         Err(already_exists)
     }
 
-    /// Says in the Deployment's annotation which revision it is at.
-    async fn note_revision(&self, deployment: &Deployment, number: Option<String>) -> Result<(), Status> {
-        let Some(number) = number else { return Ok(()) };
-        if deployment.metadata.annotations.get(annotation::DEPLOYMENT_REVISION) == Some(&number) {
-            return Ok(());
-        }
-        let patch = json!({"metadata": {
-            "uid": deployment.metadata.uid, "annotations": {annotation::DEPLOYMENT_REVISION: number}}});
-        self.modify(deployment, OBJECT, &patch).await?;
-        Ok(())
-    }
-
-    async fn say_progressing(
+    /// Says in the Deployment's annotation which revision it is at, and in its conditions how far it came. Both go with the status, for
+    /// a change of the whole object would make a new generation.
+    async fn note(
         &self,
         deployment: &Deployment,
-        is: &str,
-        reason: &str,
-        message: String,
+        number: Option<String>,
+        progress: Option<Progress>,
     ) -> Result<(), Status> {
-        if deployment.progress_deadline().is_none() {
+        let mut patch = json!({"metadata": {"uid": deployment.metadata.uid}});
+        let present = deployment.metadata.annotations.get(annotation::DEPLOYMENT_REVISION);
+        let number = number.filter(|number| present != Some(number));
+        if let Some(number) = &number {
+            patch["metadata"]["annotations"] = json!({annotation::DEPLOYMENT_REVISION: number});
+        }
+        let conditions = progress
+            .filter(|_| deployment.progress_deadline().is_some())
+            .map(|Progress { is, reason, message }| {
+                conditions::set_progressing(deployment, is, reason, message, self.clock.now())
+            })
+            .filter(|conditions| *conditions != deployment.status.conditions);
+        if let Some(conditions) = &conditions {
+            patch["status"] = json!({"conditions": conditions});
+        }
+        if number.is_none() && conditions.is_none() {
             return Ok(());
         }
-        let conditions = conditions::set_progressing(deployment, is, reason, message, self.clock.now());
-        if conditions == deployment.status.conditions {
-            return Ok(());
-        }
-        let patch = json!({"status": {"conditions": conditions}});
-        self.modify(deployment, STATUS, &patch).await?;
-        Ok(())
+        self.modify(deployment, STATUS, &patch).await
     }
 
     /// Deletes the oldest revisions beyond the limit, as far as they have no pods.

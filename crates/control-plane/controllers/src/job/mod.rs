@@ -17,19 +17,21 @@ pub(crate) mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::json;
+use windlass_api::meta::PartialObject;
 use windlass_api::resource::{JOBS, PODS};
 use windlass_api::time::Clock;
 use windlass_api::{Condition, Meta, ObjectKey, Status};
-use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, PatchType, STATUS, WorkQueue};
+use windlass_client::{Change, Client, EventType, Informer, OBJECT, Outcome, PatchType, STATUS, WorkQueue};
 
 use crate::context::Context;
 use crate::owners::{Claimant, OwnerKind, index_by_controller};
 use crate::pod_control::{PodControl, reference, slow_start};
 use crate::pods::Pod;
-use crate::waking::wake_by_pods;
+use crate::waking::wake_by_pods_alone;
 use crate::write::modify;
 use backoff::Backoff;
 use plan::{Observed, Plan};
@@ -38,6 +40,10 @@ use view::{FINALIZER, Job, JobStatus, is_tracked};
 
 const NAME: &str = "job-controller";
 const WORKERS: usize = 5;
+/// A job that the API server lets not have its pods is tried again after this time; it doubles with each failure, up to a minute.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// A change of a job's status is looked at after this time.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const KIND: OwnerKind = OwnerKind { api_version: "batch/v1", kind: "Job" };
 
 struct Controller {
@@ -61,14 +67,28 @@ pub(crate) async fn run(context: Context) {
         backoffs: Mutex::default(),
     };
     index_by_controller(&controller.pods);
-    let (queue, left_over) = (WorkQueue::new(), WorkQueue::new());
-    wake_by_pods(&controller.jobs, &controller.pods, &queue, KIND, Job::selector);
+    let (queue, left_over) = (WorkQueue::with_first_pause(FIRST_PAUSE), WorkQueue::with_first_pause(FIRST_PAUSE));
+    let changed = queue.clone();
+    controller.jobs.subscribe(move |change| {
+        let wait = if is_of_status(change) { STATUS_PAUSE } else { Duration::ZERO };
+        changed.add_after(change.object().key.clone(), wait);
+    });
+    wake_by_pods_alone(&controller.jobs, &controller.pods, &queue, KIND, Job::selector);
     orphans::wake(&controller.jobs, &controller.pods, &left_over);
     controller.jobs.synced().await;
     controller.pods.synced().await;
     let orphans = left_over.run("job-orphan-pods", 1, async |key| controller.sync_orphan(key).await);
     let jobs = queue.run(NAME, WORKERS, async |key| controller.sync(key).await);
     tokio::join!(jobs, orphans);
+}
+
+/// Whether a job wants what it wanted before. Such a change is mostly our own; it must not cut the pause after a failure short.
+fn is_of_status(change: &Change) -> bool {
+    let wish = |object: &Option<windlass_client::Object>| {
+        let metadata = object.as_ref()?.decode::<PartialObject>().ok()?.metadata;
+        Some((metadata.uid, metadata.generation, metadata.deletion_timestamp))
+    };
+    change.old.is_some() && wish(&change.old) == wish(&change.new)
 }
 
 impl Controller {

@@ -13,12 +13,13 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 use windlass_api::condition::{self, UNKNOWN};
+use windlass_api::meta::PartialObject;
 use windlass_api::resource::{LEASES, NODES, PODS};
 use windlass_api::taint::Taint;
 use windlass_api::time::{Clock, rfc3339};
 use windlass_api::well_known::{namespace, taint};
-use windlass_api::{Condition, ObjectKey, Status, Timestamp};
-use windlass_client::{Client, EventType, Informer, OBJECT, Outcome, Recorder, STATUS, WorkQueue};
+use windlass_api::{Condition, Meta, ObjectKey, Status, Timestamp};
+use windlass_client::{Change, Client, EventType, Informer, OBJECT, Object, Outcome, Recorder, STATUS, WorkQueue};
 
 use super::view::Node;
 use crate::context::Context;
@@ -70,8 +71,9 @@ pub(crate) async fn run(context: Context) {
     };
     index_by_node(&controller.pods);
     let queue = WorkQueue::new();
-    let (changed, heard) = (queue.clone(), controller.heard.clone());
+    let (changed, heard, recorder) = (queue.clone(), controller.heard.clone(), controller.recorder.clone());
     controller.nodes.subscribe(move |change| {
+        tell_of_members(&recorder, change);
         let key = change.object().key.clone();
         let mut heard = heard.lock();
         match &change.new {
@@ -96,9 +98,28 @@ pub(crate) async fn run(context: Context) {
     queue.run(NAME, WORKERS, async |key| controller.sync(key).await).await;
 }
 
+/// Tells of a node that has come, and of one that has gone. One that takes the place of another of its name is both.
+fn tell_of_members(recorder: &Recorder, change: &Change) {
+    let meta = |object: &Option<Object>| Some(object.as_ref()?.decode::<PartialObject>().ok()?.metadata);
+    let (old, new) = (meta(&change.old), meta(&change.new));
+    if old.as_ref().map(|meta| &meta.uid) == new.as_ref().map(|meta| &meta.uid) {
+        return;
+    }
+    let tell = |meta: &Meta, reason: &str, what: &str| {
+        let message = format!("Node {} event: {what}", meta.name);
+        recorder.event(&reference(KIND, meta), EventType::Normal, reason, message);
+    };
+    if let Some(old) = old {
+        tell(&old, "RemovingNode", &format!("Removing Node {} from Controller", old.name));
+    }
+    if let Some(new) = new {
+        tell(&new, "RegisteredNode", &format!("Registered Node {} in Controller", new.name));
+    }
+}
+
 /// The change is one that a kubelet makes: a condition's heartbeat.
-fn kubelet_spoke(change: &windlass_client::Change) -> bool {
-    let beats = |object: &Option<windlass_client::Object>| {
+fn kubelet_spoke(change: &Change) -> bool {
+    let beats = |object: &Option<Object>| {
         let node = object.as_ref()?.decode::<Node>().ok()?;
         node.status.conditions.iter().filter_map(|condition| condition.last_heartbeat_time.clone()).max()
     };

@@ -28,6 +28,8 @@ pub(super) fn pod(set: &StatefulSet, ordinal: i64, template: &Value, revision: &
     labels.insert(CONTROLLER_REVISION_HASH.to_owned(), json!(revision));
     metadata.insert("labels".to_owned(), Value::Object(labels));
     metadata.insert("name".to_owned(), json!(name));
+    // Nothing is generated from it, for there is a name; upstream's pods have it.
+    metadata.insert("generateName".to_owned(), json!(format!("{}-", set.metadata.name)));
     metadata.insert("namespace".to_owned(), json!(set.metadata.namespace));
     metadata.insert("ownerReferences".to_owned(), json!([KIND.controller_of(&set.metadata)]));
     let mut spec = template["spec"].clone();
@@ -117,6 +119,7 @@ mod tests {
             "spec": {"volumes": [{"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]}});
         let pod = pod(&set(), 1, &template, "web-1");
         assert_eq!(pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"], "1");
+        assert_eq!((&pod["metadata"]["name"], &pod["metadata"]["generateName"]), (&json!("web-1"), &json!("web-")));
         assert_eq!((&pod["spec"]["hostname"], &pod["spec"]["subdomain"]), (&json!("web-1"), &json!("svc")));
         assert_eq!(pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"], "data-web-1");
         assert_eq!(pod["spec"]["volumes"].as_array().unwrap().len(), 2);

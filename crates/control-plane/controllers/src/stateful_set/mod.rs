@@ -29,6 +29,8 @@ use view::{StatefulSet, ordinal_of};
 const NAME: &str = "statefulset-controller";
 const WORKERS: usize = 5;
 static RESOURCE: GroupVersionResource = STATEFUL_SETS;
+/// Where a ControllerRevision of a StatefulSet says its hash. Its pods name their revision whole, in another label.
+const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 const KIND: OwnerKind = OwnerKind { api_version: "apps/v1", kind: "StatefulSet" };
 
 struct Controller {
@@ -111,6 +113,7 @@ impl Controller {
             resource: &RESOURCE,
             owner: &set.metadata,
             selector,
+            hash_label: HASH_LABEL,
         }
     }
 
@@ -151,14 +154,14 @@ impl Controller {
         };
         match result.await {
             Ok(created) => {
-                self.tell(set, EventType::Normal, "SuccessfulCreate", &format!("create Pod {name}"), "successful");
+                self.tell(set, EventType::Normal, "SuccessfulCreate", &format!("Create Pod {name}"), "successful");
                 self.pods.reached(created.revision).await;
                 Ok(())
             }
             Err(status) if status.is_namespace_terminating() => Ok(()),
+            Err(status) if status.is_already_exists() => Err(status),
             Err(status) => {
-                let failed = format!("failed error: {}", status.message);
-                self.tell(set, EventType::Warning, "FailedCreate", &format!("create Pod {name}"), &failed);
+                self.tell_failure(set, "FailedCreate", &format!("Create Pod {name}"), &status);
                 Err(status)
             }
         }
@@ -169,22 +172,35 @@ impl Controller {
         self.recorder.event(&reference(KIND, &set.metadata), kind, reason, message);
     }
 
-    /// The storage that a pod finds when it comes, new or as it was left.
+    fn tell_failure(&self, set: &StatefulSet, reason: &str, what: &str, status: &Status) {
+        self.tell(set, EventType::Warning, reason, what, &format!("failed error: {}", status.message));
+    }
+
+    /// The storage that a pod finds when it comes, new or as it was left. A claim that is going has to be gone first.
     async fn create_claims(&self, set: &StatefulSet, ordinal: i64, pod: &str) -> Result<(), Status> {
         for claim in identity::claims(set, ordinal) {
             let name = claim["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             let key = ObjectKey::new(set.metadata.namespace.clone(), name.clone());
-            if self.claims.get(&key).is_some() {
-                continue;
+            match self.claims.read::<crate::owners::AnyOwned>(&key) {
+                Some(present) if present.metadata.is_deleting() => {
+                    return Err(Status::internal(format!("pvc {name} is being deleted")));
+                }
+                Some(_) => continue,
+                None => {}
             }
             match self.client.create(&PERSISTENT_VOLUME_CLAIMS, &set.metadata.namespace, &claim).await {
                 Ok(created) => {
-                    let what = format!("create Claim {name} Pod {pod}");
+                    let what = format!("Create Claim {name} Pod {pod}");
                     self.tell(set, EventType::Normal, "SuccessfulCreate", &what, "success");
                     self.claims.reached(created.revision).await;
                 }
                 Err(status) if status.is_already_exists() => {}
-                Err(status) => return Err(status),
+                Err(status) if status.is_namespace_terminating() => return Err(status),
+                Err(status) => {
+                    self.tell_failure(set, "FailedCreate", &format!("Create Claim {name} for Pod {pod}"), &status);
+                    let message = format!("failed to create PVC {name}: {}", status.message);
+                    return Err(Status { message, ..status });
+                }
             }
         }
         Ok(())
@@ -193,13 +209,12 @@ impl Controller {
     async fn delete(&self, set: &StatefulSet, name: &str) -> Result<(), Status> {
         let key = ObjectKey::new(set.metadata.namespace.clone(), name);
         let Some(pod) = self.pods.read::<Pod>(&key) else { return Ok(()) };
-        let what = format!("delete Pod {name}");
+        let what = format!("Delete Pod {name}");
         match self.client.delete(&PODS, &key, &DeleteOptions::of_uid(pod.metadata.uid.clone())).await {
             Ok(_) => self.tell(set, EventType::Normal, "SuccessfulDelete", &what, "successful"),
             Err(status) if status.is_not_found() => {}
             Err(status) => {
-                let failed = format!("failed error: {}", status.message);
-                self.tell(set, EventType::Warning, "FailedDelete", &what, &failed);
+                self.tell_failure(set, "FailedDelete", &what, &status);
                 return Err(status);
             }
         }

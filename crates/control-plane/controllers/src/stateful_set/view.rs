@@ -5,6 +5,8 @@ use serde_json::Value;
 use windlass_api::Meta;
 use windlass_api::labels::Selector;
 
+use crate::int_or_percent::int_or_percent;
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, from = "RawStatefulSet")]
 pub(super) struct StatefulSet {
@@ -54,9 +56,10 @@ pub(super) struct UpdateStrategy {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct RollingUpdate {
     pub partition: Option<i64>,
+    pub max_unavailable: Value,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,16 +87,28 @@ pub(super) struct StatusView {
 
 impl StatefulSet {
     pub(super) fn replicas(&self) -> i64 {
-        self.spec.replicas.unwrap_or(1)
+        self.spec.replicas.unwrap_or(1).max(0)
     }
 
     pub(super) fn selector(&self) -> Selector {
         crate::selector_of_structure(&self.spec.selector).unwrap_or_else(|_| Selector::nothing())
     }
 
-    /// The ordinals that the set wants pods for.
+    /// The ordinals that the set wants pods for. There may be billions: nothing may go through all of them.
     pub(super) fn ordinals(&self) -> std::ops::Range<i64> {
-        self.spec.ordinals.start..self.spec.ordinals.start + self.replicas()
+        let start = self.spec.ordinals.start;
+        start..start.saturating_add(self.replicas())
+    }
+
+    /// The first of the ordinals that an update touches.
+    pub(super) fn first_updated(&self) -> i64 {
+        self.spec.ordinals.start.saturating_add(self.partition().unwrap_or(0))
+    }
+
+    /// How many pods an update may make unavailable; never none.
+    pub(super) fn max_unavailable(&self) -> i64 {
+        let rolling = self.spec.update_strategy.rolling_update.as_ref();
+        rolling.map_or(1, |rolling| int_or_percent(&rolling.max_unavailable, self.replicas(), false)).max(1)
     }
 
     pub(super) fn is_parallel(&self) -> bool {

@@ -15,15 +15,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
+use windlass_api::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status};
 use windlass_client::{
     Client, DeleteOptions, EventType, Informer, OBJECT, ObjectReference, Outcome, Recorder, STATUS, WorkQueue,
 };
 
 use super::matching::{best, suits};
+use super::protection::claims_of;
 use super::view::{Claim, Volume};
 use crate::context::Context;
+use crate::pods::Pod;
 use crate::write::{delete, modify};
 
 const NAME: &str = "persistent-volume-binder";
@@ -31,6 +33,7 @@ const WORKERS: usize = 2;
 /// A claim without a volume looks again after this time, for its class may have changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 const STORAGE_CLASSES: GroupVersionResource = GroupVersionResource::of("storage.k8s.io", "v1", "storageclasses");
+const BY_CLAIM: &str = "claim";
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
 const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
@@ -59,6 +62,7 @@ struct Controller {
     claims: Arc<Informer>,
     volumes: Arc<Informer>,
     classes: Arc<Informer>,
+    pods: Arc<Informer>,
     queue: WorkQueue<Work>,
 }
 
@@ -70,9 +74,14 @@ pub(crate) async fn run(context: Context) {
         claims: context.informer(&PERSISTENT_VOLUME_CLAIMS),
         volumes: context.informer(&PERSISTENT_VOLUMES),
         classes: context.informer(&STORAGE_CLASSES),
+        pods: context.informer(&PODS),
         queue: WorkQueue::new(),
     };
-    for informer in [&controller.claims, &controller.volumes, &controller.classes] {
+    controller.pods.add_index(BY_CLAIM, |object| {
+        let pod = object.decode::<Pod>().unwrap_or_default();
+        claims_of(&pod).map(|claim| claim.to_string()).collect()
+    });
+    for informer in [&controller.claims, &controller.volumes, &controller.classes, &controller.pods] {
         informer.synced().await;
     }
     let queue = controller.queue.clone();
@@ -230,8 +239,8 @@ impl Controller {
         let about = reference(&claim.metadata);
         let say = |kind, reason, message: &str| self.recorder.event(&about, kind, reason, message);
         if waits {
-            let message = "waiting for first consumer to be created before binding";
-            say(EventType::Normal, "WaitForFirstConsumer", message);
+            let (reason, message) = waited_for(&self.waiting_pods(claim));
+            say(EventType::Normal, reason, &message);
             return Ok(());
         }
         let Some(class) = class else {
@@ -267,6 +276,14 @@ impl Controller {
         );
         say(EventType::Normal, "ExternalProvisioning", &message);
         Ok(())
+    }
+
+    /// The names of the pods that use a claim and have no node yet.
+    fn waiting_pods(&self, claim: &Claim) -> Vec<String> {
+        let users = self.pods.by_index(BY_CLAIM, &claim.metadata.key().to_string());
+        let users = users.into_iter().filter_map(|object| object.decode::<Pod>().ok());
+        let waiting = users.filter(|pod| pod.spec.node_name.is_empty() && !pod.has_ended());
+        waiting.map(|pod| pod.metadata.name).collect()
     }
 
     async fn set_claim_phase(&self, claim: &Claim, phase: &str) -> Result<(), Status> {
@@ -356,6 +373,15 @@ impl Controller {
     }
 }
 
+/// Reason and message of the event for a claim that is bound only when a pod that uses it has a node.
+fn waited_for(pods: &[String]) -> (&'static str, String) {
+    match pods {
+        [] => ("WaitForFirstConsumer", "waiting for first consumer to be created before binding".to_owned()),
+        [pod] => ("WaitForPodScheduled", format!("waiting for pod {pod} to be scheduled")),
+        pods => ("WaitForPodScheduled", format!("waiting for pods {} to be scheduled", pods.join(","))),
+    }
+}
+
 fn reference(claim: &Meta) -> ObjectReference {
     ObjectReference {
         api_version: "v1".to_owned(),
@@ -384,6 +410,14 @@ mod tests {
             "spec": {"volumeName": volume_name, "resources": {"requests": {"storage": "1Gi"}}}}),
         )
         .unwrap()
+    }
+
+    #[test]
+    fn who_is_waited_for() {
+        let pods = ["db-0".to_owned(), "db-1".to_owned()];
+        assert_eq!(waited_for(&[]).0, "WaitForFirstConsumer");
+        assert_eq!(waited_for(&pods[..1]), ("WaitForPodScheduled", "waiting for pod db-0 to be scheduled".to_owned()));
+        assert_eq!(waited_for(&pods).1, "waiting for pods db-0,db-1 to be scheduled");
     }
 
     #[test]

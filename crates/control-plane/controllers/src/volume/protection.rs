@@ -107,7 +107,7 @@ const OF_VOLUME: ClassNames = |object| {
 };
 
 /// The claims that a pod names; those of its ephemeral volumes have the names of pod and volume.
-fn claims_of(pod: &Pod) -> impl Iterator<Item = ObjectKey> {
+pub(super) fn claims_of(pod: &Pod) -> impl Iterator<Item = ObjectKey> {
     named_claims(pod).chain(ephemeral_claims(pod))
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass_api::resource::{CRON_JOBS, JOBS, PODS};
+use windlass_api::resource::{CRON_JOBS, JOBS, PODS, RESOURCE_QUOTAS};
 use windlass_testing::knob;
 
-use crate::scene::{Scene, condition, name};
+use crate::scene::{Scene, condition, events, name};
 
 fn job(more: Value, seconds: &str, exit_code: &str) -> Value {
     let mut spec = json!({"template": {
@@ -71,6 +71,44 @@ async fn a_job_is_suspended_ends_in_time_and_is_cleared_away() {
     assert!(conditions.iter().any(|condition| condition["reason"] == "DeadlineExceeded"));
     scene.until_gone(&JOBS, "j").await;
     scene.cluster.until_all(&PODS, "default", "no pod", <[Value]>::is_empty).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_pods_are_refused_is_tried_again_more_and_more_slowly() {
+    let scene = Scene::with_nodes(1).await;
+    let mut spec = job(json!({}), "1", "0");
+    spec["template"]["spec"]["serviceAccountName"] = json!("missing");
+    scene.create(&JOBS, "j", spec).await;
+    // After 0, 1, 3 and 7 seconds; the next would come after 15.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let told = events(&scene, "Job", "j").await;
+    let failures: u64 = told.iter().filter(|(reason, ..)| reason == "FailedCreate").map(|(.., count)| count).sum();
+    assert_eq!(failures, 4, "{told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_may_have_a_deadline_that_no_clock_can_count() {
+    let scene = Scene::with_nodes(1).await;
+    let more = json!({"activeDeadlineSeconds": i64::MAX, "ttlSecondsAfterFinished": i32::MAX});
+    scene.create(&JOBS, "long", job(more, "10", "0")).await;
+    scene.create(&JOBS, "other", job(json!({}), "10", "0")).await;
+    for name in ["long", "other"] {
+        scene.until(&JOBS, name, "its end", |job| condition(job, "Complete") == "True").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_wants_more_than_there_can_be_starts_some_at_a_time() {
+    let scene = Scene::with_nodes(0).await;
+    let huge = json!({"completions": i32::MAX, "parallelism": i32::MAX});
+    let quota = json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "3"}}});
+    scene.cluster.create(&RESOURCE_QUOTAS, "default", quota).await;
+    let used = |quota: &Value| quota["status"]["used"]["pods"] == "0";
+    scene.until(&RESOURCE_QUOTAS, "few", "the first count", used).await;
+    scene.create(&JOBS, "j", job(huge, "1", "0")).await;
+    scene.until_pods("as many as the quota allows", |pods| pods.len() == 3).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(scene.cluster.list(&PODS, "default").await.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

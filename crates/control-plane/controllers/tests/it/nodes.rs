@@ -6,7 +6,7 @@ use windlass_api::resource::{DEPLOYMENTS, NODES, PODS};
 use windlass_client::OBJECT;
 use windlass_testing::Kubelet;
 
-use crate::scene::{Scene, condition, is_going, is_ready, name, workload};
+use crate::scene::{Scene, condition, events, is_going, is_ready, name, workload};
 
 fn taints(node: &Value) -> Vec<String> {
     let all = node["spec"]["taints"].as_array().into_iter().flatten();
@@ -20,6 +20,24 @@ async fn a_node_gets_its_pod_range_and_loses_the_taint_of_the_first_moment() {
     let one = scene.cluster.until(&NODES, &ObjectKey::new("", "n0"), "a place in the cluster", ready).await;
     let other = scene.cluster.until(&NODES, &ObjectKey::new("", "n1"), "a place in the cluster", ready).await;
     assert_ne!(one["spec"]["podCIDR"], other["spec"]["podCIDR"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_and_goes_is_told_of_and_has_its_ttl() {
+    let mut scene = Scene::with_nodes(1).await;
+    let key = ObjectKey::new("", "n0");
+    let ttl = |node: &Value| node["metadata"]["annotations"]["node.alpha.kubernetes.io/ttl"] == "0";
+    scene.cluster.until(&NODES, &key, "its ttl", ttl).await;
+    drop(scene.kubelets.pop());
+    scene.cluster.delete(&NODES, &key).await;
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    let told = events(&scene, "Node", "n0").await;
+    for (reason, message) in [
+        ("RegisteredNode", "Node n0 event: Registered Node n0 in Controller"),
+        ("RemovingNode", "Node n0 event: Removing Node n0 from Controller"),
+    ] {
+        assert!(told.contains(&(reason.to_owned(), message.to_owned(), 1)), "{told:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

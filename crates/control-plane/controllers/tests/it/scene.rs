@@ -1,7 +1,7 @@
 //! A cluster with everything that a scenario needs, and words for what is asked of it again and again.
 
 use serde_json::{Value, json};
-use windlass_api::resource::PODS;
+use windlass_api::resource::{EVENTS, PODS};
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::{DeleteOptions, OBJECT, Propagation};
 use windlass_testing::{Cluster, Kubelet, Running};
@@ -99,4 +99,12 @@ pub(crate) fn image(image: &str) -> Value {
 
 pub(crate) fn image_of(pod: &Value) -> &str {
     pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
+}
+
+/// The events about an object: reason, message and how often.
+pub(crate) async fn events(scene: &Scene, kind: &str, name: &str) -> Vec<(String, String, u64)> {
+    let all = scene.cluster.list(&EVENTS, "").await.into_iter();
+    let about = all.filter(|event| event["involvedObject"]["kind"] == kind && event["involvedObject"]["name"] == name);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    about.map(|e| (text(&e["reason"]), text(&e["message"]), e["count"].as_u64().unwrap_or(1))).collect()
 }

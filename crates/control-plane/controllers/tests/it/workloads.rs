@@ -1,12 +1,14 @@
 //! Deployments, ReplicaSets, StatefulSets and DaemonSets.
 
 use serde_json::{Value, json};
-use windlass_api::resource::{DAEMON_SETS, DEPLOYMENTS, NODES, PODS, REPLICA_SETS, STATEFUL_SETS};
+use windlass_api::resource::{
+    CONTROLLER_REVISIONS, DAEMON_SETS, DEPLOYMENTS, NODES, PODS, REPLICA_SETS, RESOURCE_QUOTAS, STATEFUL_SETS,
+};
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::{DeleteOptions, OBJECT, Propagation};
 use windlass_testing::knob;
 
-use crate::scene::{Scene, image, image_of, is_ready, name, template, workload};
+use crate::scene::{Scene, events, image, image_of, is_ready, name, template, workload};
 
 async fn available(scene: &Scene, deployment: &str, count: usize) -> Value {
     let is = |object: &Value| {
@@ -47,7 +49,12 @@ async fn a_deployment_rolls_out_pauses_and_rolls_back() {
     let mut spec = workload("web", 4);
     spec["strategy"] = json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
     scene.create(&DEPLOYMENTS, "web", spec).await;
-    available(&scene, "web", 4).await;
+    let made = available(&scene, "web", 4).await;
+    // The controller writes nothing but the status: neither a generation nor an owner of fields comes with the revision.
+    assert_eq!(made["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "1");
+    assert_eq!(made["metadata"]["generation"], 1);
+    let fields = made["metadata"]["managedFields"].as_array().unwrap();
+    assert!(fields[1..].iter().all(|entry| entry["subresource"] == "status"), "{fields:#?}");
     // Paused, it does not follow its template, but its size.
     scene.patch(&DEPLOYMENTS, "web", json!({"spec": {"paused": true, "replicas": 3}})).await;
     scene.patch(&DEPLOYMENTS, "web", image("two")).await;
@@ -60,7 +67,8 @@ async fn a_deployment_rolls_out_pauses_and_rolls_back() {
     // Going back to the first template takes up its ReplicaSet as a new revision.
     scene.patch(&DEPLOYMENTS, "web", image("one")).await;
     let third = |object: &Value| object["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3";
-    scene.until(&DEPLOYMENTS, "web", "the third revision", third).await;
+    let back = scene.until(&DEPLOYMENTS, "web", "the third revision", third).await;
+    assert_eq!(back["metadata"]["generation"], 5, "as often as it was changed by others");
     scene
         .until_pods("old pods", |pods| {
             pods.len() == 3 && pods.iter().all(|pod| image_of(pod) == "one" && is_ready(pod))
@@ -127,6 +135,86 @@ async fn a_stateful_set_goes_one_by_one() {
         .cluster
         .until_all(&PODS, "default", "the first alone", |pods| pods.len() == 1 && name(&pods[0]) == "db-0")
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_whose_pods_are_refused_says_that_they_are_unavailable() {
+    let scene = Scene::with_nodes(0).await;
+    let mut spec = workload("web", 1);
+    spec["template"]["spec"]["serviceAccountName"] = json!("missing");
+    scene.create(&DEPLOYMENTS, "web", spec).await;
+    scene.until(&DEPLOYMENTS, "web", "what it lacks", |object| object["status"]["unavailableReplicas"] == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_wants_more_than_there_can_be_gets_some_at_a_time() {
+    let scene = Scene::with_nodes(0).await;
+    let quota = json!({"hard": {"pods": "6"}});
+    scene.create(&RESOURCE_QUOTAS, "few", quota).await;
+    let used = |count: &'static str| move |quota: &Value| quota["status"]["used"]["pods"] == count;
+    scene.until(&RESOURCE_QUOTAS, "few", "the first count", used("0")).await;
+    let mut spec = workload("db", 1);
+    spec["replicas"] = json!(i32::MAX);
+    spec["podManagementPolicy"] = json!("Parallel");
+    spec["ordinals"] = json!({"start": i32::MAX});
+    scene.create(&STATEFUL_SETS, "db", spec).await;
+    scene.until(&RESOURCE_QUOTAS, "few", "a full quota", used("6")).await;
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    let pods = scene.until_pods("as many as the quota allows", |pods| pods.len() == 6).await;
+    assert_eq!(name(&pods[0]), "db-2147483647");
+    let set = scene.get(&STATEFUL_SETS, "db").await;
+    assert_eq!(set["status"]["replicas"], 6);
+    scene.patch(&STATEFUL_SETS, "db", json!({"spec": {"replicas": 0}})).await;
+    scene.until_pods("none", |pods| pods.is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stateful_set_creates_more_than_a_step_allows() {
+    let scene = Scene::with_nodes(0).await;
+    let mut spec = workload("db", 510);
+    spec["podManagementPolicy"] = json!("Parallel");
+    scene.create(&STATEFUL_SETS, "db", spec).await;
+    scene.until_pods("all of them", |pods| pods.len() == 510).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stateful_set_says_and_writes() {
+    let scene = Scene::with_nodes(1).await;
+    let mut spec = workload("db", 1);
+    spec["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]);
+    scene.create(&STATEFUL_SETS, "db", spec).await;
+    let pods = scene.until_pods("a pod", |pods| pods.len() == 1).await;
+    assert_eq!(pods[0]["metadata"]["generateName"], "db-");
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    scene.patch(&STATEFUL_SETS, "db", json!({"spec": {"replicas": 0}})).await;
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    let mut told = events(&scene, "StatefulSet", "db").await;
+    told.sort();
+    let messages: Vec<&str> = told.iter().map(|(_, message, _)| message.as_str()).collect();
+    let expected = [
+        "Create Claim data-db-0 Pod db-0 in StatefulSet db success",
+        "Create Pod db-0 in StatefulSet db successful",
+        "Delete Pod db-0 in StatefulSet db successful",
+    ];
+    assert_eq!(messages, expected);
+    let revisions = scene.cluster.list(&CONTROLLER_REVISIONS, "default").await;
+    let labels = revisions[0]["metadata"]["labels"].as_object().unwrap();
+    let hash = labels["controller.kubernetes.io/hash"].as_str().unwrap();
+    assert_eq!((labels.len(), name(&revisions[0])), (2, format!("db-{hash}").as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_with_the_label_of_an_older_version_is_taken_up() {
+    let scene = Scene::with_nodes(1).await;
+    scene.create(&STATEFUL_SETS, "db", workload("db", 1)).await;
+    scene.until_pods("a pod", |pods| pods.len() == 1 && is_ready(pods[0])).await;
+    let revision = scene.cluster.list(&CONTROLLER_REVISIONS, "default").await.remove(0);
+    let labels = json!({"controller.kubernetes.io/hash": null, "controller-revision-hash": "x"});
+    scene.patch(&CONTROLLER_REVISIONS, name(&revision), json!({"metadata": {"labels": labels}})).await;
+    scene.patch(&STATEFUL_SETS, "db", json!({"spec": {"replicas": 2}})).await;
+    scene.until_pods("two pods", |pods| pods.len() == 2).await;
+    assert_eq!(scene.cluster.list(&CONTROLLER_REVISIONS, "default").await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,12 +54,11 @@ impl Strategy for Deployment {
         set_template_defaults(child(spec, "template"));
     }
 
-    /// Annotations are copied to the replica sets, so they count as well; a change of the status never does.
+    /// Annotations are copied to the replica sets, so they count as well.
     fn is_new_generation(&self, object: &Value, old: &Value) -> bool {
         let annotations =
             |object: &Value| object.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
-        content_differs(object, old)
-            || (object.get("status") == old.get("status") && annotations(object) != annotations(old))
+        content_differs(object, old) || annotations(object) != annotations(old)
     }
 
     fn validate(&self, object: &Value) -> Errors {

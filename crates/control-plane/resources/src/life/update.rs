@@ -70,5 +70,8 @@ fn prepare(write: Write<'_>, new: &mut Value, old: &Value) {
         // The subresource has a kind of its own, whose endpoint has taken from the client only what it is about.
         Some(_) => {}
     }
-    metadata::prepare_update(new, old, resource);
+    metadata::prepare_update(new, old);
+    if subresource != Some(Subresource::Status) {
+        metadata::count_generation(new, old, resource);
+    }
 }
