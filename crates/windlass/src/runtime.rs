@@ -21,6 +21,7 @@ pub(crate) fn start() -> Result<Runtime, Failure> {
 
 /// Has sockets looked at although a task computes. One of the runtime's threads waits for sockets; when the task that it wakes with
 /// computes for long, the others stay asleep and nobody waits in its place. A task from outside wakes one of them.
+#[expect(clippy::disallowed_methods, reason = "the thread has nothing to await: it is the one that wakes others")]
 fn keep_polled(runtime: &Handle) {
     loop {
         std::thread::sleep(POLLED_EVERY);
