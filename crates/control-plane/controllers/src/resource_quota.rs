@@ -103,8 +103,9 @@ impl Controller {
             let Some(status) = self.status_patch(&quota, listed) else { return Ok(Outcome::Again(again)) };
             let is_charged = amounts(quota.status.get("hard")) == amounts(quota.spec.get("hard"));
             let patch = json!({"metadata": {"resourceVersion": object.revision.to_string()}, "status": status});
-            modify(&self.client, &self.quotas, &RESOURCE_QUOTAS, &key, STATUS, &patch).await?;
-            if is_charged {
+            let written = modify(&self.client, &self.quotas, &RESOURCE_QUOTAS, &key, STATUS, &patch).await?;
+            // One that is gone may be in the cache for a while yet, and there is nothing more to count.
+            if is_charged || written.is_none() {
                 return Ok(Outcome::Again(again));
             }
             // Admission charges what the status bounds. So what came since the list was charged for none of the bounds that are new.
