@@ -21,6 +21,6 @@ pub use cgroups::{Hierarchies, Hierarchy};
 pub use file::{open_file, open_file_at, read_config, read_file};
 pub use meter::Meter;
 pub use mounts::{Mount, mounts, parse_mounts};
-pub use remove::{remove, remove_path};
+pub use remove::{empty_path, remove, remove_path};
 pub use usage::{FileSystem, Usage, file_system, usage};
 pub use walk::{Entry, walk};

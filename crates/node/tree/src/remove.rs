@@ -24,6 +24,14 @@ pub fn remove_path(path: &std::path::Path) -> Result<()> {
     }
 }
 
+/// Removes what is in the directory at `path`, which stays: something may be mounted there. What file systems keep for themselves
+/// (`lost+found`) goes with it, and they do without.
+pub fn empty_path(path: &std::path::Path) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::open(path, flags, Mode::empty())?;
+    Removal { root, moved: Vec::new(), next: 0 }.run()
+}
+
 /// Removes `name` in `parent`, whatever it is; what is not there counts as removed. Something mounted below ends the
 /// removal with EXDEV or EBUSY.
 pub fn remove(parent: impl AsFd, name: impl rustix::path::Arg) -> Result<()> {
@@ -231,6 +239,16 @@ mod tests {
         assert!(!dir.path().join("tree").exists());
         assert!(dir.path().join("keep").exists());
         remove(&parent, "keep").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_mount_point_is_emptied_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("a/file"), "").unwrap();
+        std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
+        empty_path(dir.path()).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         if let Err(failure) = kubeconfig::remove_from_users(&data_dir.join(kubeconfig::FILE)) {
             failure.print();
         }
-        windlass_tree::remove_path(&data_dir).map_err(|error| {
+        remove(&data_dir).map_err(|error| {
             Failure::during(format!("{} cannot be removed", data_dir.display()), std::io::Error::from(error))
         })?;
     }
@@ -48,6 +48,16 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         (false, false) => say(format_args!("no server runs on {}", data_dir.display())),
     }
     Ok(())
+}
+
+/// Removes the data directory; of a disk of its own, what is on it.
+fn remove(data_dir: &Path) -> Result<(), rustix::io::Errno> {
+    match windlass_tree::is_mount_point(data_dir) {
+        Ok(true) => windlass_tree::empty_path(data_dir),
+        Ok(false) => windlass_tree::remove_path(data_dir),
+        Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks the server to end with its pods, and waits until it has. Says whether there was one.
