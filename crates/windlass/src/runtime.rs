@@ -23,9 +23,20 @@ pub(crate) fn start() -> Result<Runtime, Failure> {
 /// computes for long, the others stay asleep and nobody waits in its place. A task from outside wakes one of them.
 #[expect(clippy::disallowed_methods, reason = "the thread has nothing to await: it is the one that wakes others")]
 fn keep_polled(runtime: &Handle) {
+    let metrics = runtime.metrics();
+    let mut before = vec![0; metrics.num_workers()];
     loop {
         std::thread::sleep(POLLED_EVERY);
-        drop(runtime.spawn(std::future::ready(())));
+        let mut computes = false;
+        for (worker, before) in before.iter_mut().enumerate() {
+            // Even while the thread runs; the same as before when it has not slept since.
+            let count = metrics.worker_park_unpark_count(worker);
+            computes |= count % 2 == 0 && count == *before;
+            *before = count;
+        }
+        if computes {
+            drop(runtime.spawn(std::future::ready(())));
+        }
     }
 }
 
