@@ -31,7 +31,7 @@ fn keep_polled(runtime: &Handle) {
         for (worker, before) in before.iter_mut().enumerate() {
             // Even while the thread runs; the same as before when it has not slept since.
             let count = metrics.worker_park_unpark_count(worker);
-            computes |= count % 2 == 0 && count == *before;
+            computes |= count.is_multiple_of(2) && count == *before;
             *before = count;
         }
         if computes {
