@@ -63,7 +63,7 @@ impl ResourceQuota {
             (Operation::Update, Some(old)) if evaluator.is_changed_by(review.subresource, object, old) => {}
             _ => return Ok(Charge::default()),
         }
-        if cluster.objects(TABLE, review.namespace).is_empty() {
+        if !cluster.has_objects(TABLE, review.namespace) {
             return Ok(Charge::default());
         }
         let turn = self.lock_of(review.namespace).clone().lock_owned().await;

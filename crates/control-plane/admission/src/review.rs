@@ -75,6 +75,8 @@ pub trait Cluster: Send + Sync {
     fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
     /// The objects of a namespace, or with an empty one of the cluster.
     fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>>;
+    /// Whether there are any, without reading them.
+    fn has_objects(&self, table: &str, namespace: &str) -> bool;
     /// Whether authorization allows something else to the user.
     fn may(&self, attributes: &Attributes<'_>) -> bool;
 }

@@ -71,6 +71,10 @@ impl Cluster for Gate {
         self.storage.objects(table, namespace)
     }
 
+    fn has_objects(&self, table: &str, namespace: &str) -> bool {
+        self.storage.has_objects(table, namespace)
+    }
+
     fn may(&self, attributes: &Attributes<'_>) -> bool {
         self.authorizer.decide(attributes).is_allowed()
     }

@@ -52,13 +52,24 @@ impl Storage {
         parse(&item.value).ok().map(Arc::new)
     }
 
+    /// Whether a table has objects in a namespace, or with an empty one in the cluster.
+    pub(crate) fn has_objects(&self, table: &str, namespace: &str) -> bool {
+        let prefix = prefix(namespace);
+        self.store.table(table).state().iter(&Range { prefix: &prefix, after: None }).next().is_some()
+    }
+
     /// The objects of a table in a namespace, or with an empty one in the cluster.
     pub(crate) fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>> {
-        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let prefix = prefix(namespace);
         let state = self.store.table(table).state();
         let range = Range { prefix: &prefix, after: None };
         state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
     }
+}
+
+/// What the keys of a namespace begin with; of all, with an empty one.
+fn prefix(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!("{namespace}/") }
 }
 
 /// The write of an object in place of one that was read here, and has not changed since.

@@ -161,6 +161,10 @@ impl Cluster for Namespace {
         Vec::new()
     }
 
+    fn has_objects(&self, table: &str, namespace: &str) -> bool {
+        !self.objects(table, namespace).is_empty()
+    }
+
     fn may(&self, _attributes: &Attributes<'_>) -> bool {
         false
     }

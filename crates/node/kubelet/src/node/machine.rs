@@ -114,11 +114,14 @@ impl Machine {
 
 /// Memory in all, and what is left as eviction counts it: what is not in use, or only by pages of files that are not active.
 pub(crate) fn available_memory() -> Option<(i64, i64)> {
-    let text = text("/proc/meminfo");
-    let total = meminfo(&text, "MemTotal")?;
-    let free = meminfo(&text, "MemFree")?;
-    let inactive = meminfo(&text, "Inactive(file)").unwrap_or(0);
-    let reclaimable = meminfo(&text, "SReclaimable").unwrap_or(0);
+    available_of(&text("/proc/meminfo"))
+}
+
+fn available_of(memory: &str) -> Option<(i64, i64)> {
+    let total = meminfo(memory, "MemTotal")?;
+    let free = meminfo(memory, "MemFree")?;
+    let inactive = meminfo(memory, "Inactive(file)").unwrap_or(0);
+    let reclaimable = meminfo(memory, "SReclaimable").unwrap_or(0);
     Some((total, (free + inactive + reclaimable).min(total)))
 }
 
@@ -145,7 +148,7 @@ pub(crate) fn usage(directory: &Path, now_nanos: i64) -> NodeUsage {
     let busy: u64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|&index| cpu.get(index)).sum();
     let started = numbers("btime ").first().copied().unwrap_or(0);
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
-    let (total, available) = available_memory().unwrap_or_default();
+    let (total, available) = available_of(&memory).unwrap_or_default();
     let (processes_max, processes) = processes().unwrap_or_default();
     let storage = windlass_tree::file_system(directory).unwrap_or_default();
     NodeUsage {

@@ -298,7 +298,7 @@ impl Server {
         self.broadcast(Event::ContainerExited { container_id, exit });
     }
 
-    fn remove_container(&mut self, key: u64) {
+    pub(super) fn remove_container(&mut self, key: u64) {
         self.with_streams(key, |streams, context| streams.close(context));
         if let Some(container) = self.containers.remove(&key) {
             self.container_keys.remove(&container.id);

@@ -145,9 +145,7 @@ impl Server {
         if self.containers.get(&key).is_some_and(|container| !container.has_ended()) {
             return Err(Failure::new(FailureKind::Invalid, format!("container {id} is running: stop it first")));
         }
-        self.with_streams(key, |streams, context| streams.close(context));
-        self.containers.remove(&key);
-        self.container_keys.remove(id);
+        self.remove_container(key);
         Ok(())
     }
 

@@ -40,6 +40,10 @@ impl Cluster for Fake {
         self.pods.iter().cloned().map(Arc::new).collect()
     }
 
+    fn has_objects(&self, table: &str, namespace: &str) -> bool {
+        !self.objects(table, namespace).is_empty()
+    }
+
     fn may(&self, _attributes: &Attributes<'_>) -> bool {
         false
     }
