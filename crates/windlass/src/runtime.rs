@@ -1,5 +1,8 @@
 //! The runtime that everything runs on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -12,30 +15,62 @@ const POLLED_EVERY: Duration = Duration::from_millis(50);
 /// Starts the runtime's threads.
 pub(crate) fn start() -> Result<Runtime, Failure> {
     let failed = |error| Failure::during("the runtime's threads cannot be started", error);
-    let runtime = Builder::new_multi_thread().enable_all().build().map_err(failed)?;
-    let handle = runtime.handle().clone();
-    let poller = std::thread::Builder::new().name("io-poller".to_owned());
-    poller.spawn(move || keep_polled(&handle)).map_err(failed)?;
+    // The poller watches while this is true; it sleeps while all threads do.
+    let watches = Arc::new(AtomicBool::new(true));
+    let (send, receive) = mpsc::channel::<Handle>();
+    let seen = watches.clone();
+    let poller = std::thread::Builder::new().name("io-poller".to_owned()).spawn(move || {
+        if let Ok(runtime) = receive.recv() {
+            keep_polled(&runtime, &seen);
+        }
+    });
+    let poller = poller.map_err(failed)?.thread().clone();
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_unpark(move || {
+            // Either this sees that the poller sleeps, or the poller sees that this thread does not: see there.
+            fence(Ordering::SeqCst);
+            if !watches.load(Ordering::Relaxed) && !watches.swap(true, Ordering::SeqCst) {
+                poller.unpark();
+            }
+        })
+        .build()
+        .map_err(failed)?;
+    // It waits for this, and has not ended.
+    let _ = send.send(runtime.handle().clone());
     Ok(runtime)
 }
 
 /// Has sockets looked at although a task computes. One of the runtime's threads waits for sockets; when the task that it wakes with
 /// computes for long, the others stay asleep and nobody waits in its place. A task from outside wakes one of them.
 #[expect(clippy::disallowed_methods, reason = "the thread has nothing to await: it is the one that wakes others")]
-fn keep_polled(runtime: &Handle) {
+fn keep_polled(runtime: &Handle, watches: &AtomicBool) {
     let metrics = runtime.metrics();
+    // Odd while the thread sleeps; the same as before when it has not slept since.
+    let count = |worker| metrics.worker_park_unpark_count(worker);
     let mut before = vec![0; metrics.num_workers()];
     loop {
         std::thread::sleep(POLLED_EVERY);
-        let mut computes = false;
+        let (mut computes, mut sleeps) = (false, true);
         for (worker, before) in before.iter_mut().enumerate() {
-            // Even while the thread runs; the same as before when it has not slept since.
-            let count = metrics.worker_park_unpark_count(worker);
+            let count = count(worker);
             computes |= count.is_multiple_of(2) && count == *before;
+            sleeps &= !count.is_multiple_of(2);
             *before = count;
         }
         if computes {
             drop(runtime.spawn(std::future::ready(())));
+        }
+        if sleeps {
+            watches.store(false, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            // One that woke before it could see that is seen here.
+            if (0..before.len()).all(|worker| !count(worker).is_multiple_of(2)) {
+                while !watches.load(Ordering::SeqCst) {
+                    std::thread::park();
+                }
+            }
+            watches.store(true, Ordering::SeqCst);
         }
     }
 }
