@@ -1,0 +1,91 @@
+//! What expressions may name: variables, functions, types.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use crate::functions::Registry;
+use crate::library::{self, Mode};
+use crate::types::{LibraryType, Type};
+
+/// An environment: Kubernetes' base environment, and the variables and types that are declared on top of it.
+#[derive(Clone, Debug)]
+pub struct Env {
+    pub(crate) functions: Arc<Registry>,
+    pub(crate) variables: BTreeMap<String, Type>,
+    pub(crate) objects: BTreeMap<String, Type>,
+    pub(crate) sizes: Option<Arc<dyn Sizes>>,
+}
+
+/// How large the data may be that an expression is estimated for.
+pub trait Sizes: std::fmt::Debug + Send + Sync {
+    /// Returns the greatest size of what stands at a path: a variable's name, then fields, `@items`, `@keys` or `@values`.
+    /// Of a string that is its characters, of lists and maps the elements.
+    fn size_max(&self, path: &[&str]) -> Option<u64>;
+}
+
+static NEW: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(library::registry(Mode::New)));
+static STORED: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(library::registry(Mode::Stored)));
+
+impl Env {
+    /// The base environment of Kubernetes v1.37, without variables.
+    pub fn new(mode: Mode) -> Self {
+        let functions = match mode {
+            Mode::New => NEW.clone(),
+            Mode::Stored => STORED.clone(),
+        };
+        Self { functions, variables: BTreeMap::new(), objects: BTreeMap::new(), sizes: None }
+    }
+
+    /// Declares a variable. A dot in its name makes it one that is spelled like a selection.
+    #[must_use]
+    pub fn variable(mut self, name: &str, of: Type) -> Self {
+        self.variables.insert(name.to_owned(), of);
+        self
+    }
+
+    /// Declares an object type that expressions may construct: `name{field: value}`.
+    #[must_use]
+    pub fn object(mut self, of: Type) -> Self {
+        self.objects.insert(of.name().to_owned(), of);
+        self
+    }
+
+    /// Adds the functions for JSON patches, which only mutating policies have.
+    #[must_use]
+    pub fn json_patch(mut self) -> Self {
+        let mut functions = Registry::clone(&self.functions);
+        functions.add(library::JSON_PATCH);
+        self.functions = Arc::new(functions);
+        self
+    }
+
+    /// Tells how large the data may be, for the estimates of costs.
+    #[must_use]
+    pub fn sizes(mut self, sizes: Arc<dyn Sizes>) -> Self {
+        self.sizes = Some(sizes);
+        self
+    }
+
+    /// Returns the type that a name denotes, if it denotes one.
+    pub(crate) fn named_type(&self, name: &str) -> Option<Type> {
+        let parameter = Type::Parameter;
+        Some(match name {
+            "bool" => Type::Bool,
+            "bytes" => Type::Bytes,
+            "double" => Type::Double,
+            "google.protobuf.Duration" => Type::Duration,
+            "google.protobuf.Timestamp" => Type::Timestamp,
+            "int" => Type::Int,
+            "list" => Type::list(parameter('A')),
+            "map" => Type::map(parameter('A'), parameter('B')),
+            "null_type" => Type::Null,
+            "string" => Type::String,
+            "type" => Type::Type(None),
+            "uint" => Type::Uint,
+            "optional_type" => Type::optional(parameter('A')),
+            "net.IP" => Type::Library(LibraryType::Ip),
+            "net.CIDR" => Type::Library(LibraryType::Cidr),
+            _ => return self.objects.get(name).cloned(),
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! The language as upstream speaks it: what `conformance/facts/cel` recorded, replayed.
+
+mod answers;
+mod bounds;
+mod render;
