@@ -6,7 +6,8 @@
 //! there or not exactly as upstream writes them ([`Presence`]), which is what makes stored bytes canonical.
 //!
 //! A type error ends the reading with upstream's message; unknown and duplicate fields are collected, since the request's
-//! `fieldValidation` decides what becomes of them.
+//! `fieldValidation` decides what becomes of them. Custom resources are read in another [`Form`]: there, only what the server knows
+//! itself (their metadata) has to be of its type.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 use windlass_api::Quantity;
 use windlass_api::time;
 
-use crate::schema::{Field, Presence, Scalar, Schema, Shape, Type, TypeId};
+use crate::schema::{Field, Form, Presence, Scalar, Schema, Shape, Type, TypeId};
 
 /// As many unknown and duplicate fields are reported, as upstream.
 pub(crate) const PROBLEMS_MAX: usize = 100;
@@ -233,15 +234,19 @@ fn go_type(schema: &Schema, shape: &Shape) -> String {
             Scalar::SchemaOrStrings => "v1.JSONSchemaPropsOrStringArray",
         }
         .to_owned(),
+        Shape::Any => "interface {}".to_owned(),
     }
 }
+
+/// The shape of what stands in a list where a custom resource has none.
+const NOTHING_KNOWN: Shape = Shape::Scalar(Scalar::String);
 
 /// Reads one value of a shape; null is `None`.
 struct Seed<'a, 's> {
     context: &'a mut Context<'s>,
     shape: &'a Shape,
-    /// The bare name of the structure whose field this is.
-    owner: Option<&'s str>,
+    /// The structure whose field this is.
+    owner: Option<&'s Type>,
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
@@ -252,10 +257,19 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
     }
 }
 
-impl Seed<'_, '_> {
+impl<'s> Seed<'_, 's> {
     fn refuse<E: serde::de::Error>(self, found: &str) -> E {
-        let message = self.context.mismatch(found, self.shape, self.owner);
+        // What the server knows of a custom resource is read by itself.
+        let owner = self.owner.filter(|owner| owner.form == Form::Go).map(Type::short_name);
+        let message = self.context.mismatch(found, self.shape, owner);
         self.fail(message)
+    }
+
+    /// Whether any value will do, as far as reading goes: in a custom resource, unless the server knows the type itself.
+    fn takes_anything(&self) -> bool {
+        let is_custom = |t: &Type| t.form != Form::Go;
+        let of_server = |shape: &Shape| matches!(shape, Shape::Struct(id) if !is_custom(self.context.schema.get(*id)));
+        self.owner.is_some_and(is_custom) && !of_server(self.shape)
     }
 
     fn fail<E: serde::de::Error>(self, message: String) -> E {
@@ -264,6 +278,10 @@ impl Seed<'_, '_> {
     }
 
     fn number<E: serde::de::Error>(self, number: serde_json::Number) -> Result<Option<Value>, E> {
+        if self.takes_anything() {
+            // What is no integer of Go's is a float.
+            return Ok(Some(if number.is_i64() { Value::Number(number) } else { double(&number) }));
+        }
         let fits = match self.shape {
             Shape::Scalar(Scalar::Int32 | Scalar::IntOrString) => {
                 number.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
@@ -285,6 +303,9 @@ impl Seed<'_, '_> {
     }
 
     fn text<E: serde::de::Error>(self, text: String) -> Result<Option<Value>, E> {
+        if self.takes_anything() {
+            return Ok(Some(Value::String(text)));
+        }
         let Shape::Scalar(scalar) = self.shape else { return Err(self.refuse("string")) };
         let canonical = match scalar {
             Scalar::String | Scalar::Json | Scalar::IntOrString => text,
@@ -327,6 +348,9 @@ impl Seed<'_, '_> {
     fn structure<'de, A: MapAccess<'de>>(self, id: TypeId, mut map: A) -> Result<Option<Value>, A::Error> {
         let schema = self.context.schema;
         let t = schema.get(id);
+        if t.form != Form::Go {
+            return self.custom_structure(t, map);
+        }
         let mut object = Map::new();
         let mut seen = [0_u64; 2];
         while let Some(key) = map.next_key_seed(FieldName(t))? {
@@ -345,7 +369,7 @@ impl Seed<'_, '_> {
             }
             seen[place / 64 % 2] |= bit;
             self.context.path.push(Step::Field(&field.name));
-            let seed = Seed { context: self.context, shape: &field.shape, owner: Some(t.short_name()) };
+            let seed = Seed { context: self.context, shape: &field.shape, owner: Some(t) };
             let value = map.next_value_seed(seed)?;
             self.context.path.pop();
             if let Some(value) = value.filter(|value| !left_out(field, value) && !is_forgotten(t, field, value)) {
@@ -356,9 +380,50 @@ impl Seed<'_, '_> {
         Ok(Some(Value::Object(object)))
     }
 
+    /// Whether the shape is a structure that keeps what it does not know.
+    fn keeps_unknown(&self) -> bool {
+        matches!(self.shape, Shape::Struct(id) if self.context.schema.get(*id).keeps_unknown())
+    }
+
+    /// An object where its schema has none: validation refuses it, and none of its fields is known.
+    fn nothing_known<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Value>, A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            self.context.report(&key, Problem::Unknown);
+            map.next_value::<serde::de::IgnoredAny>()?;
+        }
+        Ok(Some(Value::Object(Map::new())))
+    }
+
+    /// As [`Self::structure`], but nothing is left out.
+    fn custom_structure<'de, A: MapAccess<'de>>(self, t: &'s Type, mut map: A) -> Result<Option<Value>, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = map.next_key_seed(FieldName(t))? {
+            let (name, shape) = match key {
+                Ok(place) => (t.fields[place].name.clone(), &t.fields[place].shape),
+                Err(name) if t.keeps_unknown() => (name.into(), &Shape::Any),
+                Err(name) => {
+                    self.context.report(&name, Problem::Unknown);
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if object.contains_key(&*name) {
+                self.context.report(&name, Problem::Duplicate);
+            }
+            self.context.path.push(Step::Key(name.clone().into_owned()));
+            let value = map.next_value_seed(Seed { context: self.context, shape, owner: Some(t) })?;
+            self.context.path.pop();
+            if let Some(value) = value {
+                object.insert(name.into_owned(), value);
+            }
+        }
+        fill(self.context.schema, t, &mut object);
+        Ok(Some(Value::Object(object)))
+    }
+
     fn entries<'de, A: MapAccess<'de>>(self, element: &Shape, mut map: A) -> Result<Option<Value>, A::Error> {
         let mut entries = Map::new();
-        let nested = element.structure().is_some();
+        let nested = element.structure().is_some() || *element == Shape::Any;
         while let Some(key) = map.next_key::<String>()? {
             if entries.contains_key(&key) {
                 self.context.report(&key, Problem::Duplicate);
@@ -385,7 +450,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
     }
 
     fn visit_unit<E>(self) -> Result<Option<Value>, E> {
-        Ok(None)
+        Ok(self.takes_anything().then_some(Value::Null))
     }
 
     fn visit_none<E>(self) -> Result<Option<Value>, E> {
@@ -399,6 +464,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Option<Value>, E> {
         match self.shape {
             Shape::Scalar(Scalar::Bool | Scalar::Json | Scalar::SchemaOrBool) => Ok(Some(Value::Bool(value))),
+            _ if self.takes_anything() => Ok(Some(Value::Bool(value))),
             _ => Err(self.refuse("bool")),
         }
     }
@@ -432,6 +498,10 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
             Shape::Scalar(Scalar::Json | Scalar::SchemaOrArray | Scalar::SchemaOrStrings) => {
                 &const { Shape::Scalar(Scalar::Json) }
             }
+            shape if self.takes_anything() => {
+                let keeps = *shape == Shape::Any || self.keeps_unknown();
+                if keeps { &Shape::Any } else { &NOTHING_KNOWN }
+            }
             _ => return Err(self.refuse("array")),
         };
         let mut items = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(1024));
@@ -461,6 +531,8 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
                     None => Err(A::Error::custom("the schema has no JSONSchemaProps")),
                 }
             }
+            Shape::Any if self.takes_anything() => self.entries(&Shape::Any, map),
+            _ if self.takes_anything() => self.nothing_known(map),
             _ => Err(self.refuse("object")),
         }
     }
@@ -546,7 +618,7 @@ fn double(number: &serde_json::Number) -> Value {
 /// The JSON of Go's zero value.
 fn zero(schema: &Schema, shape: &Shape) -> Value {
     match shape {
-        Shape::List(_) | Shape::WrappedList(_) | Shape::Map(_) => Value::Null,
+        Shape::List(_) | Shape::WrappedList(_) | Shape::Map(_) | Shape::Any => Value::Null,
         Shape::Struct(id) => {
             let mut object = Map::new();
             fill(schema, schema.get(*id), &mut object);

@@ -16,6 +16,7 @@ pub mod rfc7386;
 pub mod schema;
 pub mod strategic;
 pub mod strict;
+pub mod structural;
 pub mod tree;
 pub mod yaml;
 

@@ -26,6 +26,8 @@ pub(super) enum Kind<'s> {
     Map(&'s Schema, &'s Shape),
     /// By its items, which are their own names.
     Set,
+    /// By its entries if it is an object, else as a whole.
+    Any,
     /// By its items, which have keys.
     Keyed(&'s Schema, &'s Shape, &'s [std::borrow::Cow<'static, str>]),
 }
@@ -55,7 +57,21 @@ impl<'s> Kind<'s> {
         match shape {
             Shape::Struct(id) if !schema.get(*id).atomic => Self::Struct(schema, *id),
             Shape::Map(element) => Self::Map(schema, element),
+            Shape::Any => Self::Any,
             _ => Self::Leaf,
+        }
+    }
+
+    /// Whether it is owned by what has a name in it.
+    pub(super) fn has_entries(self) -> bool {
+        matches!(self, Self::Struct(..) | Self::Map(..) | Self::Any)
+    }
+
+    /// Whether a step from here leads to an entry of a map or list, and not to a field that the schema names.
+    pub(super) fn is_entry(self, step: &str) -> bool {
+        match (self, step.strip_prefix("f:")) {
+            (Self::Struct(schema, id), Some(name)) => schema.get(id).field(name).is_none(),
+            _ => true,
         }
     }
 
@@ -64,9 +80,11 @@ impl<'s> Kind<'s> {
         match self {
             Self::Struct(schema, id) => match schema.get(id).field(name) {
                 Some(field) => Self::of_field(schema, field),
+                None if schema.get(id).keeps_unknown() => Self::Any,
                 None => Self::Leaf,
             },
             Self::Map(schema, element) => Self::of_shape(schema, element),
+            Self::Any => Self::Any,
             _ => Self::Leaf,
         }
     }
@@ -111,7 +129,7 @@ pub(super) fn compare(schema: &Schema, id: TypeId, old: &Value, new: &Value) -> 
 /// Every field of an object: what an applied configuration lays claim to.
 pub(super) fn fields(schema: &Schema, id: TypeId, object: &Value) -> FieldSet {
     let mut set = FieldSet::default();
-    collect(Kind::Struct(schema, id), object, &mut Vec::new(), &mut set);
+    collect(Kind::Struct(schema, id), object, false, &mut Vec::new(), &mut set);
     set
 }
 
@@ -127,7 +145,7 @@ impl Walk {
         }
         let (no_items, no_entries) = (Vec::new(), Map::new());
         match kind {
-            Kind::Struct(..) | Kind::Map(..) => {
+            Kind::Struct(..) | Kind::Map(..) | Kind::Any => {
                 if let (Some(old), Some(new)) = (entries(old, &no_entries), entries(new, &no_entries))
                     && !(old.is_empty() && new.is_empty())
                 {
@@ -204,27 +222,27 @@ fn all(kind: Kind<'_>, value: &Value, path: &mut Vec<String>, set: &mut FieldSet
     });
 }
 
-/// As [`all`], but structures and maps are only owned through what is in them.
-fn collect(kind: Kind<'_>, value: &Value, path: &mut Vec<String>, set: &mut FieldSet) {
+/// As [`all`], but structures and maps are only owned through what is in them, unless they are entries themselves.
+fn collect(kind: Kind<'_>, value: &Value, is_entry: bool, path: &mut Vec<String>, set: &mut FieldSet) {
     let is_container = match value {
-        Value::Object(map) => matches!(kind, Kind::Struct(..) | Kind::Map(..)) && !map.is_empty(),
+        Value::Object(map) => kind.has_entries() && !map.is_empty(),
         Value::Array(items) => matches!(kind, Kind::Set | Kind::Keyed(..)) && !items.is_empty(),
         _ => false,
     };
-    let is_entry = path.last().is_some_and(|step| !step.starts_with("f:"));
     if !is_container || is_entry {
         set.insert(path);
     }
-    children(kind, value, |kind, step, child| {
+    children(kind, value, |of, step, child| {
+        let is_entry = kind.is_entry(&step);
         path.push(step);
-        collect(kind, child, path, set);
+        collect(of, child, is_entry, path, set);
         path.pop();
     });
 }
 
 fn children(kind: Kind<'_>, value: &Value, mut visit: impl FnMut(Kind<'_>, String, &Value)) {
     match (kind, value) {
-        (Kind::Struct(..) | Kind::Map(..), Value::Object(map)) => {
+        (kind, Value::Object(map)) if kind.has_entries() => {
             for (name, child) in map {
                 visit(kind.child(name), format!("f:{name}"), child);
             }

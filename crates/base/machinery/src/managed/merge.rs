@@ -17,7 +17,7 @@ pub(super) fn merge(schema: &Schema, id: TypeId, object: &Value, configuration: 
 
 fn lay_over(kind: Kind<'_>, object: &mut Value, configuration: &Value) {
     match (kind, &mut *object, configuration) {
-        (Kind::Struct(..) | Kind::Map(..), Value::Object(object), Value::Object(configuration)) => {
+        (kind, Value::Object(object), Value::Object(configuration)) if kind.has_entries() => {
             for (name, value) in configuration {
                 match object.get_mut(name) {
                     Some(current) => lay_over(kind.child(name), current, value),
@@ -92,7 +92,7 @@ pub(super) fn remove(schema: &Schema, id: TypeId, object: &mut Value, fields: &F
 
 fn take_out(kind: Kind<'_>, object: &mut Value, fields: &serde_json::Map<String, Value>) {
     match (kind, object) {
-        (Kind::Struct(..) | Kind::Map(..), Value::Object(map)) => {
+        (kind, Value::Object(map)) if kind.has_entries() => {
             for (step, below) in fields {
                 let (Some(name), Some(below)) = (step.strip_prefix("f:"), below.as_object()) else { continue };
                 let Some(child) = map.get_mut(name) else { continue };

@@ -53,7 +53,7 @@ impl Walk<'_> {
     /// Checks a value of a shape, which may be that of a field.
     fn value(&mut self, shape: &Shape, field: Option<&Field>, value: &Value) {
         match (shape, value) {
-            (_, Value::Null) => {}
+            (_, Value::Null) | (Shape::Any, _) => {}
             (Shape::Struct(id), Value::Object(map)) => {
                 for (name, value) in map {
                     let field = self.schema.get(*id).field(name);
@@ -61,6 +61,7 @@ impl Walk<'_> {
                         Some(field) => {
                             self.below(&format!("f:{name}"), |walk| walk.value(&field.shape, Some(field), value));
                         }
+                        None if self.schema.get(*id).keeps_unknown() => {}
                         // As upstream: the rest of the map is not looked at.
                         None => {
                             return self

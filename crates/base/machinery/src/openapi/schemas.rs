@@ -27,7 +27,7 @@ impl Dialect {
     }
 
     /// A reference with something to say beside it, which version 3 does not allow in one object.
-    fn described_reference(self, name: &str) -> Value {
+    pub(super) fn described_reference(self, name: &str) -> Value {
         match self {
             Self::V2 => self.reference(name),
             Self::V3 => json!({"allOf": [self.reference(name)]}),
@@ -161,6 +161,7 @@ fn shape(schema: &Schema, of: &Shape, dialect: Dialect, described: bool, scalars
         Shape::Map(element) => {
             json!({"type": "object", "additionalProperties": shape(schema, element, dialect, false, scalars)})
         }
+        Shape::Any => json!({}),
         Shape::Scalar(scalar) => match scalar {
             Scalar::String => json!({"type": "string"}),
             Scalar::Int32 => json!({"type": "integer", "format": "int32"}),

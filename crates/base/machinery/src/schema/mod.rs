@@ -1,9 +1,10 @@
 //! What is known of each type of object: its fields, how they are written on the wire, and how they merge.
 //!
 //! The built-in types come from `types.txt`, which `cargo xtask facts` derives from upstream's Go types; the types of custom
-//! resources will be read from their definitions into the same structures. Everything generic (codecs, pruning, patches,
-//! server-side apply, OpenAPI) works from a [`Schema`] alone and knows no kind by name.
+//! resources are read from their definitions into the same structures ([`Schema::custom`]). Everything generic (codecs, pruning,
+//! patches, server-side apply, OpenAPI) works from a [`Schema`] alone and knows no kind by name.
 
+mod custom;
 mod table;
 
 use std::borrow::Cow;
@@ -34,10 +35,23 @@ pub struct Type {
     pub inlined: Vec<(u32, TypeId)>,
     /// The object has one owner as a whole (`x-kubernetes-map-type: atomic`).
     pub atomic: bool,
+    pub form: Form,
     /// Indices into `fields`, sorted by name.
-    by_name: Vec<u16>,
+    by_name: Vec<u32>,
     /// Indices into `fields` of those that are written even when nobody has set them.
-    always: Vec<u16>,
+    always: Vec<u32>,
+}
+
+/// How objects of a type are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As Go reads its structures: null is absence, and a value of another type than the field's is refused.
+    Go,
+    /// As custom resources are read: null and values of other types are kept, since validation speaks of them.
+    Custom {
+        /// Fields that the type does not have are kept too (`x-kubernetes-preserve-unknown-fields`).
+        keeps_unknown: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +95,15 @@ pub enum Shape {
     WrappedList(Box<Shape>),
     /// A map from strings.
     Map(Box<Shape>),
+    /// Any value: objects are owned by their entries, everything else as a whole.
+    Any,
+}
+
+/// A type and the schema that it lives in.
+#[derive(Clone, Copy, Debug)]
+pub struct TypeRef<'a> {
+    pub schema: &'a Schema,
+    pub id: TypeId,
 }
 
 /// Leaves, and the few types whose JSON form differs from their fields.
@@ -192,6 +215,19 @@ impl Schema {
 }
 
 impl Type {
+    fn new(name: Cow<'static, str>, fields: Vec<Field>, form: Form) -> Self {
+        let count = fields.len() as u32;
+        let mut by_name: Vec<u32> = (0..count).collect();
+        by_name.sort_by(|a, b| fields[*a as usize].name.cmp(&fields[*b as usize].name));
+        let always = (0..count).filter(|index| fields[*index as usize].is_always_written()).collect();
+        Self { name, fields, inlined: Vec::new(), atomic: false, form, by_name, always }
+    }
+
+    /// Whether fields that the type does not have are kept.
+    pub fn keeps_unknown(&self) -> bool {
+        self.form == Form::Custom { keeps_unknown: true }
+    }
+
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.position(name).map(|place| &self.fields[place])
     }
@@ -199,7 +235,7 @@ impl Type {
     /// A field's place in `fields`.
     pub fn position(&self, name: &str) -> Option<usize> {
         let found = self.by_name.binary_search_by(|index| (*self.fields[*index as usize].name).cmp(name)).ok()?;
-        Some(self.by_name[found].into())
+        Some(self.by_name[found] as usize)
     }
 
     /// The fields that are written even when nobody has set them.
@@ -221,7 +257,7 @@ impl Field {
             // Go's encoder never takes a structure for empty, and these are structures in Go.
             Presence::Value => match self.shape {
                 Shape::Struct(_) => true,
-                Shape::List(_) | Shape::WrappedList(_) | Shape::Map(_) => false,
+                Shape::List(_) | Shape::WrappedList(_) | Shape::Map(_) | Shape::Any => false,
                 Shape::Scalar(scalar) => matches!(
                     scalar,
                     Scalar::Time
@@ -241,7 +277,7 @@ impl Shape {
     pub fn element(&self) -> Option<&Self> {
         match self {
             Self::List(element) | Self::WrappedList(element) | Self::Map(element) => Some(element),
-            Self::Scalar(_) | Self::Struct(_) => None,
+            Self::Scalar(_) | Self::Struct(_) | Self::Any => None,
         }
     }
 
@@ -253,7 +289,7 @@ impl Shape {
     pub fn structure(&self) -> Option<TypeId> {
         match self {
             Self::Struct(id) => Some(*id),
-            Self::Scalar(_) => None,
+            Self::Scalar(_) | Self::Any => None,
             _ => self.element().and_then(Self::structure),
         }
     }

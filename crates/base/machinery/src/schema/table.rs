@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Field, ListKind, Owned, PatchStrategy, Presence, Scalar, Schema, Shape, Type, TypeId};
+use super::{Field, Form, ListKind, Owned, PatchStrategy, Presence, Scalar, Schema, Shape, Type, TypeId};
 
 /// What is wrong with a table, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,10 +56,7 @@ fn spread(name: &'static str, atomic: bool, rows: &[Row], raw: &[(&'static str, 
             _ => fields.push(row.field.clone()),
         }
     }
-    let mut by_name: Vec<u16> = (0..fields.len() as u16).collect();
-    by_name.sort_by(|a, b| fields[*a as usize].name.cmp(&fields[*b as usize].name));
-    let always = (0..fields.len() as u16).filter(|index| fields[*index as usize].is_always_written()).collect();
-    Type { name: Cow::Borrowed(name), fields, inlined, atomic, by_name, always }
+    Type { inlined, atomic, ..Type::new(Cow::Borrowed(name), fields, Form::Go) }
 }
 
 fn parse_row(row: &'static str, types: &HashMap<Cow<'static, str>, TypeId>) -> Result<Row, &'static str> {
