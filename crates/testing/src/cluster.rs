@@ -8,7 +8,7 @@ use windlass_api::time::{Clock, parse_rfc3339};
 use windlass_api::well_known::{group, namespace};
 use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{ApiServer, FirstObjects, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, Definitions, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
 use windlass_pki::{Ca, PrivateKey, TokenSigner};
@@ -86,6 +86,7 @@ impl Cluster {
             kubelets: None,
             outgoing_max: 1000,
         });
+        tokio::spawn(Definitions::new(&server).keep());
         let admin = Client::new(Arc::new(Direct::new(server.clone(), admin(), "test")));
         Self { server, clock, admin, ca, is_paused: false, begun: clock.now() }
     }

@@ -32,6 +32,32 @@ impl fmt::Display for GroupVersion {
     }
 }
 
+/// Where a version stands among those of its group, the one that clients should prefer first: stable ones, then beta, then alpha, each
+/// from the highest number down, and then those with other names by the alphabet.
+///
+/// Source: <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/#version-priority>.
+pub fn version_order(version: &str) -> impl Ord + use<> {
+    use std::cmp::Reverse;
+    let number = |text: &str| text.parse::<u32>().ok().filter(|_| !text.starts_with(['0', '+']));
+    let parse = |version: &str| {
+        let rest = version.strip_prefix('v')?;
+        for (word, rank) in [("alpha", 2), ("beta", 1)] {
+            if let Some((major, minor)) = rest.split_once(word) {
+                return Some((
+                    rank,
+                    Reverse(number(major)?),
+                    Reverse(if minor.is_empty() { 0 } else { number(minor)? }),
+                ));
+            }
+        }
+        Some((0, Reverse(number(rest)?), Reverse(0)))
+    };
+    match parse(version) {
+        Some(order) => (order, String::new()),
+        None => ((3, Reverse(0), Reverse(0)), version.to_owned()),
+    }
+}
+
 /// A kind of object in a version: what `apiVersion` and `kind` say together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupVersionKind {
@@ -161,5 +187,15 @@ mod tests {
         assert_eq!(GroupResource::of("apps", "deployments").to_string(), "deployments.apps");
         assert_eq!(GroupVersionResource::of("", "v1", "pods").path(Some("x")), "/api/v1/namespaces/x/pods");
         assert_eq!(GroupVersionResource::of("apps", "v1", "deployments").path(None), "/apis/apps/v1/deployments");
+    }
+
+    #[test]
+    fn versions_by_priority() {
+        let mut versions =
+            ["foo10", "v1alpha1", "v2", "v10", "v1beta2", "v11alpha2", "foo1", "v3beta1", "v1beta1", "v11beta2", "v01"];
+        versions.sort_by_key(|version| version_order(version));
+        let expected =
+            ["v10", "v2", "v11beta2", "v3beta1", "v1beta2", "v1beta1", "v11alpha2", "v1alpha1", "foo1", "foo10", "v01"];
+        assert_eq!(versions, expected);
     }
 }

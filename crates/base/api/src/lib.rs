@@ -23,7 +23,7 @@ pub mod well_known;
 
 pub use chance::Chance;
 pub use condition::Condition;
-pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey};
+pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey, version_order};
 pub use jiff::Timestamp;
 pub use k8s_openapi as k8s;
 pub use meta::{Meta, OwnerReference};

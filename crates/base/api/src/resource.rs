@@ -33,6 +33,7 @@ pub const STATEFUL_SETS: GroupVersionResource = of("apps", "statefulsets");
 pub const CRON_JOBS: GroupVersionResource = of("batch", "cronjobs");
 pub const JOBS: GroupVersionResource = of("batch", "jobs");
 
+pub const CUSTOM_RESOURCE_DEFINITIONS: GroupVersionResource = of("apiextensions.k8s.io", "customresourcedefinitions");
 pub const CERTIFICATE_SIGNING_REQUESTS: GroupVersionResource = of("certificates.k8s.io", "certificatesigningrequests");
 pub const CLUSTER_ROLES: GroupVersionResource = of("rbac.authorization.k8s.io", "clusterroles");
 pub const ENDPOINT_SLICES: GroupVersionResource = of("discovery.k8s.io", "endpointslices");

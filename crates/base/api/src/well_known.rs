@@ -72,6 +72,8 @@ pub mod finalizer {
     pub const KUBERNETES: &str = "kubernetes";
     pub const PVC_PROTECTION: &str = "kubernetes.io/pvc-protection";
     pub const PV_PROTECTION: &str = "kubernetes.io/pv-protection";
+    /// On definitions of custom resources, until their objects have gone.
+    pub const CUSTOM_RESOURCE_CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
     /// On volume attributes classes.
     pub const VAC_PROTECTION: &str = "kubernetes.io/vac-protection";
 }

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -53,6 +54,7 @@ pub struct Informer {
     /// Held while changes are reported, so that a new subscriber misses and repeats nothing.
     handlers: Mutex<Vec<Handler>>,
     /// Up to which revision the cache is; `None` until everything that was there at the start is in it.
+    runs: AtomicBool,
     progress: watch::Sender<Option<u64>>,
 }
 
@@ -109,7 +111,13 @@ impl Informer {
             state: RwLock::default(),
             handlers: Mutex::default(),
             progress: watch::Sender::new(None),
+            runs: AtomicBool::new(true),
         }
+    }
+
+    /// Whether the cache is still kept up to date: not after its resource has been [forgotten](Informers::forget).
+    pub fn is_running(&self) -> bool {
+        self.runs.load(Ordering::Acquire)
     }
 
     fn read_state(&self) -> parking_lot::RwLockReadGuard<'_, State> {
@@ -299,8 +307,13 @@ impl Informer {
 /// The informers of a process: each resource and selection has one.
 pub struct Informers {
     client: Client,
-    all: Mutex<HashMap<String, Arc<Informer>>>,
+    all: Mutex<HashMap<String, Running>>,
     tasks: Mutex<tokio::task::JoinSet<()>>,
+}
+
+struct Running {
+    informer: Arc<Informer>,
+    task: tokio::task::AbortHandle,
 }
 
 impl Informers {
@@ -318,20 +331,31 @@ impl Informers {
     pub fn selected(&self, resource: &GroupVersionResource, namespace: &str, options: Options) -> Arc<Informer> {
         let name = format!("{resource} {namespace} {} {}", options.labels, options.fields);
         let mut all = self.all.lock();
-        let informer = all.entry(name).or_insert_with(|| {
+        let running = all.entry(name).or_insert_with(|| {
             let informer =
                 Arc::new(Informer::new(self.client.clone(), resource.clone(), namespace.to_owned(), options));
             let running = informer.clone();
-            let mut tasks = self.tasks.lock();
-            tasks.spawn(async move { running.run().await });
-            informer
+            let task = self.tasks.lock().spawn(async move { running.run().await });
+            Running { informer, task }
         });
-        informer.clone()
+        running.informer.clone()
+    }
+
+    /// Ends the informers of a resource that is no longer served. Whoever still holds one sees that it [is not running](Informer::is_running).
+    pub fn forget(&self, resource: &GroupVersionResource) {
+        self.all.lock().retain(|_, running| {
+            let is_kept = running.informer.resource != *resource;
+            if !is_kept {
+                running.task.abort();
+                running.informer.runs.store(false, Ordering::Release);
+            }
+            is_kept
+        });
     }
 
     /// Waits until every informer that has been asked for is in sync.
     pub async fn synced(&self) {
-        let all: Vec<Arc<Informer>> = self.all.lock().values().cloned().collect();
+        let all: Vec<Arc<Informer>> = self.all.lock().values().map(|running| running.informer.clone()).collect();
         for informer in all {
             informer.synced().await;
         }

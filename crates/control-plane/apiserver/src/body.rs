@@ -1,13 +1,13 @@
 //! Request bodies: from whatever encoding to a tree of the kind's schema.
 
 use serde_json::Value;
+use windlass_api::field::{Error, Path};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
-use windlass_machinery::schema::Schema;
+use windlass_machinery::schema::{Schema, TypeRef};
 use windlass_machinery::tree::text;
 use windlass_machinery::{decode, go, go_json, protobuf, yaml};
-use windlass_resources::SchemaRef;
 
 use crate::context::Context;
 use crate::registry::Served;
@@ -30,25 +30,29 @@ pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
 #[derive(Clone, Copy)]
 pub(crate) struct BodyKind<'a> {
     pub kind: &'a GroupVersionKind,
-    pub schema: SchemaRef,
+    pub object_type: TypeRef<'a>,
+    /// Custom resources have no protobuf.
+    pub is_custom: bool,
 }
 
 impl<'a> BodyKind<'a> {
     pub(crate) fn of(served: &'a Served) -> Self {
-        Self { kind: &served.resource.kind, schema: served.resource.schema }
+        let resource = &served.resource;
+        Self { kind: &resource.kind, object_type: resource.object_type(), is_custom: resource.is_custom() }
     }
 
     /// A kind that upstream defines, whether it is served or not.
     pub(crate) fn builtin(kind: &'a GroupVersionKind) -> Result<Self, Status> {
         let id = Schema::object_type(&kind.group, &kind.version, &kind.kind).ok_or_else(Status::no_such_path)?;
-        Ok(Self { kind, schema: SchemaRef { schema: Schema::builtin(), id } })
+        let object_type = TypeRef { schema: Schema::builtin(), id };
+        Ok(Self { kind, object_type, is_custom: false })
     }
 }
 
 /// Reads a body that must be an object of a kind; unknown and duplicate fields become warnings or an error as the client wishes.
 pub(crate) fn decode_body(
     context: &Context,
-    BodyKind { kind, schema: SchemaRef { schema, id } }: BodyKind<'_>,
+    BodyKind { kind, object_type: TypeRef { schema, id }, is_custom }: BodyKind<'_>,
     body: &Body,
     options: &Options,
 ) -> Result<Value, Status> {
@@ -73,6 +77,9 @@ pub(crate) fn decode_body(
             decoded.problems.splice(0..0, duplicates);
             (said.0, said.1, decoded)
         }
+        Encoding::Protobuf if is_custom => {
+            return Err(Status::unsupported_media_type("application/json, application/yaml"));
+        }
         Encoding::Protobuf => {
             let envelope = protobuf::open_envelope(&body.bytes).map_err(|error| refuse(&error))?;
             let tree = protobuf::decode(schema, id, envelope.raw).map_err(|error| refuse(&error))?;
@@ -80,6 +87,16 @@ pub(crate) fn decode_body(
             (envelope.kind.to_owned(), envelope.api_version.to_owned(), decoded)
         }
     };
+    // Where Go has no type, only the object says what it is.
+    if is_custom && said_kind.is_empty() {
+        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(&body.bytes));
+        return Err(if options.field_validation == "Ignore" { refuse(&why) } else { unrecognized(&why) });
+    }
+    if is_custom && said_kind != kind.kind {
+        let error = Error::invalid(&Path::new("kind"), said_kind.as_str(), format!("must be {}", kind.kind));
+        let name = text(&decoded.value["metadata"], "name");
+        return Err(Status::invalid(&kind.group, &said_kind, name, &error.into()));
+    }
     check_type_meta(kind, &said_kind, &said_version)?;
     report_of(context, kind, options, &decoded.problems)?;
     Ok(without_type_meta(decoded.value))
@@ -154,13 +171,13 @@ fn check_type_meta(kind: &GroupVersionKind, said_kind: &str, said_version: &str)
 /// Checks a tree that an apply has made, as if it had come as a body.
 pub(crate) fn decode_tree(
     context: &Context,
-    BodyKind { kind, schema }: BodyKind<'_>,
+    BodyKind { kind, object_type: TypeRef { schema, id }, .. }: BodyKind<'_>,
     tree: Value,
     options: &Options,
 ) -> Result<Value, Status> {
     check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion"))?;
     let Decoded { value, problems } =
-        decode::from_value(schema.schema, schema.id, tree).map_err(|error| cannot_be_handled(kind, &error))?;
+        decode::from_value(schema, id, tree).map_err(|error| cannot_be_handled(kind, &error))?;
     report_of(context, kind, options, &problems)?;
     Ok(without_type_meta(value))
 }
@@ -169,14 +186,13 @@ pub(crate) fn decode_tree(
 /// cannot be taken.
 pub(crate) fn decode_patched(
     context: &Context,
-    BodyKind { kind, schema }: BodyKind<'_>,
+    BodyKind { kind, object_type: TypeRef { schema, id }, .. }: BodyKind<'_>,
     tree: Value,
     of_patch: &[String],
     options: &Options,
 ) -> Result<Value, String> {
     check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion")).map_err(|status| status.message)?;
-    let Decoded { value, problems } =
-        decode::from_value(schema.schema, schema.id, tree).map_err(|error| error.to_string())?;
+    let Decoded { value, problems } = decode::from_value(schema, id, tree).map_err(|error| error.to_string())?;
     let problems = of_patch.iter().cloned().chain(problems.iter().map(ToString::to_string));
     report(context, options, problems, |all| strict_error(&all))?;
     Ok(without_type_meta(value))

@@ -8,6 +8,7 @@ use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
 use windlass_machinery::managed::{self, Change};
+use windlass_machinery::schema::TypeRef;
 use windlass_resources::life::{Checkpoints, Write};
 use windlass_resources::{Moment, Subresource};
 use windlass_store::Item;
@@ -131,9 +132,10 @@ impl<'a> Call<'a> {
     /// The change that the request makes, as field management sees it; `now` is RFC 3339.
     pub(crate) fn ownership_change<'b>(&'b self, now: &'b str) -> Change<'b> {
         let named = self.request.options.field_manager.as_str();
+        let TypeRef { schema, id } = self.served.resource.object_type();
         Change {
-            schema: self.served.resource.schema.schema,
-            id: self.served.resource.schema.id,
+            schema,
+            id,
             manager: if named.is_empty() { self.context.default_manager() } else { named },
             api_version: &self.served.api_version,
             subresource: &self.request.subresource,

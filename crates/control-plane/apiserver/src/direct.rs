@@ -60,7 +60,10 @@ impl Transport for Direct {
             namespaced: served.resource.is_namespaced(),
             verbs: served.resource.verbs.names().iter().map(|&verb| verb.to_owned()).collect(),
         };
-        Ok(self.server.registry().iter().map(describe).collect())
+        let registry = self.server.registry();
+        let groups = registry.groups();
+        let all = groups.values().flat_map(|group| group.versions.iter().flat_map(|(_, resources)| resources));
+        Ok(all.map(|served| describe(served)).collect())
     }
 }
 
@@ -70,7 +73,7 @@ fn key_of(item: &Item) -> ObjectKey {
 
 /// The store's own bytes, where they are in the form that is served.
 fn item_object(served: &Served, item: &Item) -> Result<Object, Status> {
-    let json = if served.resource.strategy.is_stored_form() {
+    let json = if served.resource.strategy.is_stored_form(item.revision) {
         item.value.clone()
     } else {
         let tree = storage::tree(served, item)?;

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_client::Encoding;
 use windlass_machinery::json::{push_with_type_meta, with_type_meta};
-use windlass_machinery::schema::Schema;
+use windlass_machinery::schema::{Schema, TypeRef};
+use windlass_machinery::tree::put;
 use windlass_machinery::{decode, protobuf, yaml};
+use windlass_resources::SchemaRef;
 use windlass_store::{Event, EventKind, Item};
 
 use crate::outcome::{Listed, Payload};
@@ -52,6 +54,11 @@ struct OnlyMetadata<'a> {
 fn only_metadata(item: &Item) -> Result<Vec<u8>, Status> {
     let object: OnlyMetadata<'_> = serde_json::from_slice(&item.value).map_err(unreadable)?;
     Ok(format!("{{\"metadata\":{}}}", object.metadata).into_bytes())
+}
+
+/// The refusal of a form that custom resources do not have.
+fn no_protobuf() -> Status {
+    Status::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf")
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Status {
@@ -103,14 +110,14 @@ impl Format {
 
     fn whole(self, served: &Served, item: &Item) -> Result<Bytes, Status> {
         let kind = &served.resource.kind;
-        if !served.resource.strategy.is_stored_form() {
+        if !served.resource.strategy.is_stored_form(item.revision) {
             return self.tree_bytes(kind, crate::storage::tree(served, item)?);
         }
         match self.encoding {
             Encoding::Json if !self.pretty => Ok(Bytes::from(with_type_meta(&served.prefix, &item.value))),
             Encoding::Protobuf => {
-                let schema = served.resource.schema;
-                let message = protobuf::encode(schema.schema, schema.id, &item.value).map_err(unreadable)?;
+                let SchemaRef::Builtin(id) = served.resource.schema else { return Err(no_protobuf()) };
+                let message = protobuf::encode(Schema::builtin(), id, &item.value).map_err(unreadable)?;
                 Ok(Bytes::from(protobuf::envelope(&kind.api_version(), &kind.kind, &message)))
             }
             _ => self.tree_bytes(kind, crate::storage::tree(served, item)?),
@@ -147,11 +154,13 @@ impl Format {
         Ok(Bytes::from(text))
     }
 
-    /// What precedes the items of a list that is no more than the text of its items; `None` when more is to be done.
+    /// What precedes the items of a list that is no more than the text of its items; `None` when more is to be done. Each item of a
+    /// custom resource also says what it is.
     pub(crate) fn plain_list_head(self, listed: &Listed) -> Option<Vec<u8>> {
         let resource = &listed.served.resource;
         let is_plain = self.encoding == Encoding::Json && self.shape == Shape::Whole && !self.pretty;
-        (is_plain && resource.strategy.is_stored_form()).then(|| {
+        let is_plain = is_plain && is_stored_form(listed);
+        is_plain.then(|| {
             let (kind, version, meta) = (&resource.list_kind, resource.kind.api_version(), list_meta(listed));
             format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[").into_bytes()
         })
@@ -187,10 +196,10 @@ impl Format {
         let served = &*listed.served;
         let kind = &served.resource.kind;
         let list_kind = GroupVersionKind { kind: served.resource.list_kind.clone(), ..kind.clone() };
-        let stored_form = served.resource.strategy.is_stored_form();
+        let stored_form = is_stored_form(listed);
         match self.encoding {
             Encoding::Protobuf => {
-                let schema = served.resource.schema;
+                let SchemaRef::Builtin(id) = served.resource.schema else { return Err(no_protobuf()) };
                 let meta = serde_json::to_vec(meta).map_err(unreadable)?;
                 let trees: Vec<Vec<u8>>;
                 let converted: Vec<&[u8]> = if stored_form {
@@ -199,13 +208,20 @@ impl Format {
                     trees = converted_items(served, listed)?;
                     trees.iter().map(Vec::as_slice).collect()
                 };
-                let message = protobuf::encode_list(schema.schema, schema.id, &meta, converted.into_iter());
+                let message = protobuf::encode_list(Schema::builtin(), id, &meta, converted.into_iter());
                 let message = message.map_err(unreadable)?;
                 Ok(Bytes::from(protobuf::envelope(&kind.api_version(), &list_kind.kind, &message)))
             }
             _ => {
-                let items: Result<Vec<Value>, Status> =
-                    listed.items.iter().map(|item| crate::storage::tree(served, item)).collect();
+                let item = |item| {
+                    let mut tree = crate::storage::tree(served, item)?;
+                    if served.resource.is_custom() {
+                        put(&mut tree, "kind", &*kind.kind);
+                        put(&mut tree, "apiVersion", served.api_version.as_str());
+                    }
+                    Ok(tree)
+                };
+                let items: Result<Vec<Value>, Status> = listed.items.iter().map(|i| item(i)).collect();
                 self.tree_bytes(&list_kind, json!({"metadata": meta, "items": items?}))
             }
         }
@@ -220,7 +236,7 @@ impl Format {
         now: jiff::Timestamp,
     ) -> Result<Bytes, Status> {
         match change {
-            Change::Event(event) => match (self.shape, served.resource.strategy.is_stored_form()) {
+            Change::Event(event) => match (self.shape, served.resource.strategy.is_stored_form(event.item.revision)) {
                 (Shape::Whole, true) => self.shared_frame(served, event),
                 _ => self.item_frame(served, event.kind.name(), &event.item, first, now),
             },
@@ -236,11 +252,14 @@ impl Format {
             Encoding::Protobuf => 1,
             _ => 0,
         };
-        if let Some(frame) = event.frames[place].get() {
+        // Versions of a custom resource share the events of its table.
+        let is_ours = |frame: &Bytes| !served.resource.is_custom() || is_frame_of(frame, event.kind, &served.prefix);
+        if let Some(frame) = event.frames[place].get().filter(|frame| is_ours(frame)) {
             return Ok(frame.clone());
         }
         let frame = self.whole_frame(served, event.kind, &event.item)?;
-        Ok(event.frames[place].get_or_init(|| frame).clone())
+        let kept = event.frames[place].get_or_init(|| frame.clone());
+        Ok(if is_ours(kept) { kept.clone() } else { frame })
     }
 
     fn whole_frame(self, served: &Served, kind: EventKind, item: &Item) -> Result<Bytes, Status> {
@@ -248,9 +267,7 @@ impl Format {
             return Ok(Bytes::from(protobuf::watch_frame(kind.name(), &self.whole(served, item)?)));
         }
         let mut text = Vec::with_capacity(item.value.len() + served.prefix.len() + 40);
-        text.extend_from_slice(b"{\"type\":\"");
-        text.extend_from_slice(kind.name().as_bytes());
-        text.extend_from_slice(b"\",\"object\":");
+        text.extend_from_slice(frame_head(kind).as_bytes());
         push_with_type_meta(&mut text, &served.prefix, &item.value);
         text.extend_from_slice(b"}\n");
         Ok(Bytes::from(text))
@@ -283,8 +300,8 @@ impl Format {
         }
         let object = match self.shape {
             Shape::Whole => {
-                let schema = served.resource.schema;
-                let mut tree = decode::empty(schema.schema, schema.id);
+                let TypeRef { schema, id } = served.resource.object_type();
+                let mut tree = decode::empty(schema, id);
                 tree["metadata"] = metadata;
                 self.tree_bytes(&served.resource.kind, tree)?
             }
@@ -318,8 +335,32 @@ impl Format {
     }
 }
 
+/// What the JSON frame of an event begins with.
+fn frame_head(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Added => "{\"type\":\"ADDED\",\"object\":",
+        EventKind::Modified => "{\"type\":\"MODIFIED\",\"object\":",
+        EventKind::Deleted => "{\"type\":\"DELETED\",\"object\":",
+    }
+}
+
+/// Whether a JSON frame shows the object as the kind and version of this prefix.
+fn is_frame_of(frame: &[u8], kind: EventKind, prefix: &[u8]) -> bool {
+    frame.strip_prefix(frame_head(kind).as_bytes()).is_some_and(|object| object.starts_with(prefix))
+}
+
+/// Whether all objects of a list are stored as they are served.
+fn is_stored_form(listed: &Listed) -> bool {
+    let strategy = &listed.served.resource.strategy;
+    listed.items.iter().all(|item| strategy.is_stored_form(item.revision))
+}
+
 fn list_meta(listed: &Listed) -> Value {
     let mut meta = json!({"resourceVersion": listed.revision.to_string()});
+    // A list without a type in Go leaves nothing out.
+    if listed.served.resource.is_custom() {
+        meta["continue"] = Value::from("");
+    }
     if !listed.continue_token.is_empty() {
         meta["continue"] = Value::from(listed.continue_token.as_str());
     }

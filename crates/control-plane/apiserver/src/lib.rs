@@ -15,6 +15,7 @@ mod bootstrap;
 mod call;
 mod connector;
 mod context;
+mod definitions;
 pub mod direct;
 mod encode;
 mod escalation;
@@ -39,6 +40,7 @@ mod watcher;
 
 pub use bootstrap::FirstObjects;
 pub use context::Context;
+pub use definitions::Definitions;
 pub use outcome::{Listed, Outcome, Payload};
 pub use pages::VERSION;
 pub use registry::{Registry, Served};

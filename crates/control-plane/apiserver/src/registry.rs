@@ -1,13 +1,18 @@
-//! The resources that are served.
+//! The resources that are served: those that are built in, and those that definitions add.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use windlass_api::{GroupVersionKind, GroupVersionResource};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use windlass_api::{GroupResource, GroupVersionKind, GroupVersionResource, version_order};
 use windlass_machinery::json::type_meta_prefix;
 use windlass_machinery::pick::Paths;
 use windlass_resources::Resource;
-use windlass_store::{Store, Table};
+use windlass_resources::custom::{self, Definition, Names};
+use windlass_store::{EventKind, Item, Range, Store, Table, TableState};
 
 /// A resource with what the request path needs at hand.
 #[derive(Debug)]
@@ -19,14 +24,58 @@ pub struct Served {
     pub(crate) prefix: Vec<u8>,
     /// Labels, then the selectable fields in their order.
     pub(crate) selection: Paths,
+    /// Turns true when the definition has changed, and the resource is another one or none.
+    replaced: watch::Sender<bool>,
 }
 
 /// All served resources.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
-    by_resource: HashMap<GroupVersionResource, Arc<Served>>,
-    /// In the order in which they were given.
-    all: Vec<Arc<Served>>,
+    by_resource: HashMap<Arc<GroupVersionResource>, Arc<Served>>,
+    /// Those that are built in, in the order in which they were given.
+    builtin: Arc<[Arc<Served>]>,
+    /// What each definition has added, by its name.
+    custom: BTreeMap<Arc<str>, Arc<Defined>>,
+    /// The revision of the definitions that this follows.
+    pub(crate) definitions_revision: u64,
+}
+
+/// The resources of a definition, and what of it they follow from.
+#[derive(Debug)]
+struct Defined {
+    /// The text of the specification.
+    spec: Bytes,
+    accepted: Names,
+    is_served: bool,
+    is_terminating: bool,
+    resources: Vec<Arc<Served>>,
+}
+
+impl Defined {
+    /// Without resources yet.
+    fn read(item: &Item) -> serde_json::Result<(Self, Definition)> {
+        #[derive(Deserialize)]
+        struct SpecText<'a> {
+            #[serde(borrow)]
+            spec: &'a RawValue,
+        }
+        let definition: Definition = serde_json::from_slice(&item.value)?;
+        let text: SpecText<'_> = serde_json::from_slice(&item.value)?;
+        let defined = Self {
+            spec: item.value.slice_ref(text.spec.get().as_bytes()),
+            accepted: definition.status.accepted_names.clone(),
+            is_served: definition.is_served(),
+            is_terminating: definition.is_terminating(),
+            resources: Vec::new(),
+        };
+        Ok((defined, definition))
+    }
+
+    /// Whether the same resources follow from both.
+    fn is_as(&self, other: &Self) -> bool {
+        (self.is_served, self.is_terminating, &self.accepted, &self.spec)
+            == (other.is_served, other.is_terminating, &other.accepted, &other.spec)
+    }
 }
 
 impl Served {
@@ -38,6 +87,17 @@ impl Served {
             api_version: resource.kind.api_version(),
             table: store.table(&resource.table),
             resource,
+            replaced: watch::Sender::new(false),
+        }
+    }
+
+    /// Waits until the definition has changed, and watches have to begin anew. Built-in resources stay.
+    pub(crate) async fn replaced(&self) {
+        if self.resource.is_custom() {
+            // The sender lives as long as this.
+            let _ = self.replaced.subscribe().wait_for(|is_replaced| *is_replaced).await;
+        } else {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -48,49 +108,136 @@ impl Served {
 }
 
 impl Registry {
+    /// The table of the definitions.
+    pub(crate) const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+
     pub fn new(resources: Vec<Resource>, store: &Store) -> Self {
-        let mut registry = Self::default();
-        for resource in resources {
-            let served = Arc::new(Served::new(resource, store));
-            registry.by_resource.insert(served.resource.group_version_resource(), served.clone());
-            registry.all.push(served);
+        let builtin: Arc<[_]> = resources.into_iter().map(|resource| Arc::new(Served::new(resource, store))).collect();
+        let by_resource =
+            builtin.iter().map(|served| (served.resource.group_version_resource().into(), served.clone())).collect();
+        Self { by_resource, builtin, ..Self::default() }
+    }
+
+    /// The registry that follows from the definitions as they are now. It reads only what has changed since.
+    pub(crate) fn following(&self, definitions: &TableState, store: &Store) -> Self {
+        let mut registry = self.clone();
+        match definitions.events_after(self.definitions_revision) {
+            Ok(events) if self.definitions_revision > 0 => {
+                for event in events {
+                    registry.define(&event.item, event.kind == EventKind::Deleted, store);
+                }
+            }
+            // The first reading, or one so late that nobody knows what has been deleted meanwhile.
+            _ => {
+                let names: Vec<Arc<str>> = registry.custom.keys().cloned().collect();
+                names.iter().for_each(|name| registry.forget(name));
+                definitions.iter(&Range::default()).for_each(|item| registry.define(item, false, store));
+            }
         }
+        registry.definitions_revision = definitions.last();
         registry
+    }
+
+    fn define(&mut self, item: &Item, is_gone: bool, store: &Store) {
+        if is_gone {
+            return self.forget(&item.key);
+        }
+        let (mut defined, definition) = match Defined::read(item) {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(definition = &*item.key, %error, "a definition in the store cannot be read");
+                return self.forget(&item.key);
+            }
+        };
+        // Most changes are of what the status says beside.
+        if self.custom.get(&*item.key).is_some_and(|before| before.is_as(&defined)) {
+            return;
+        }
+        self.forget(&item.key);
+        for resource in custom::resources(&definition, &item.value) {
+            let name = resource.group_version_resource();
+            // A definition takes nothing from the built-in kinds, in whatever version.
+            if !self.is_builtin(&resource.group_resource()) {
+                let served = Arc::new(Served::new(resource, store));
+                self.by_resource.insert(name.into(), served.clone());
+                defined.resources.push(served);
+            }
+        }
+        self.custom.insert((*item.key).into(), defined.into());
+    }
+
+    fn forget(&mut self, definition: &str) {
+        for served in self.custom.remove(definition).iter().flat_map(|defined| &defined.resources) {
+            self.by_resource.remove(&served.resource.group_version_resource());
+            served.replaced.send_replace(true);
+        }
     }
 
     pub fn find(&self, resource: &GroupVersionResource) -> Option<&Arc<Served>> {
         self.by_resource.get(resource)
     }
 
+    /// Whether a resource of this name is built in, in any version.
+    pub fn is_builtin(&self, resource: &GroupResource) -> bool {
+        self.builtin.iter().any(|served| served.resource.group_resource() == *resource)
+    }
+
+    /// Whether a group's version has resources that are built in.
+    pub(crate) fn has_builtin(&self, group: &str, version: &str) -> bool {
+        self.builtin
+            .iter()
+            .map(|served| &served.resource.kind)
+            .any(|kind| kind.group == group && kind.version == version)
+    }
+
     pub fn find_kind(&self, kind: &GroupVersionKind) -> Option<&Arc<Served>> {
-        self.all.iter().find(|served| served.resource.kind == *kind)
+        self.iter().find(|served| served.resource.kind == *kind)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Served>> {
-        self.all.iter()
+        self.builtin.iter().chain(self.custom.values().flat_map(|defined| &defined.resources))
     }
 
-    /// The groups that are served, sorted; the core group is the empty string.
-    pub fn group_names(&self) -> impl Iterator<Item = &str> {
-        let names: BTreeSet<&str> = self.all.iter().map(|served| &*served.resource.kind.group).collect();
-        names.into_iter()
+    /// The groups that are served, by their names; the core group is the empty string.
+    pub fn groups(&self) -> BTreeMap<&str, Group<'_>> {
+        let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+        self.iter().for_each(|served| groups.entry(&served.resource.kind.group).or_default().add(served));
+        groups.values_mut().for_each(Group::sort);
+        groups
     }
 
-    /// The versions of a group, the preferred one first.
-    pub fn versions_of(&self, group: &str) -> Vec<&str> {
-        let mut versions: Vec<&str> = Vec::new();
-        for served in self.all.iter().filter(|served| served.resource.kind.group == group) {
-            if !versions.contains(&&*served.resource.kind.version) {
-                versions.push(&served.resource.kind.version);
-            }
-        }
-        versions
+    /// A group that is served.
+    pub fn group(&self, name: &str) -> Option<Group<'_>> {
+        let mut group = Group::default();
+        self.iter().filter(|served| served.resource.kind.group == name).for_each(|served| group.add(served));
+        group.sort();
+        (!group.versions.is_empty()).then_some(group)
     }
 
     /// The resources of a group's version.
     pub fn of(&self, group: &str, version: &str) -> impl Iterator<Item = &Arc<Served>> {
-        self.all
-            .iter()
-            .filter(move |served| served.resource.kind.group == group && served.resource.kind.version == version)
+        self.iter().filter(move |served| served.resource.kind.group == group && served.resource.kind.version == version)
+    }
+}
+
+/// A group's versions with their resources, the preferred version first: those that are built in as they come, and then the others by
+/// what their names say.
+#[derive(Debug, Default)]
+pub struct Group<'a> {
+    pub versions: Vec<(&'a str, Vec<&'a Arc<Served>>)>,
+}
+
+impl<'a> Group<'a> {
+    fn add(&mut self, served: &'a Arc<Served>) {
+        let version = &*served.resource.kind.version;
+        match self.versions.iter_mut().find(|(name, _)| *name == version) {
+            Some((_, resources)) => resources.push(served),
+            None => self.versions.push((version, vec![served])),
+        }
+    }
+
+    fn sort(&mut self) {
+        let builtin = self.versions.iter().take_while(|(_, all)| !all[0].resource.is_custom()).count();
+        self.versions[builtin..].sort_by_key(|(version, _)| version_order(version));
     }
 }

@@ -28,7 +28,8 @@ impl Selection {
                 || served.resource.selectable.iter().any(|field| field.name == term.field);
             if !known {
                 let field = &term.field;
-                return Err(Status::bad_request(match served.resource.selectable.is_empty() {
+                let is_plain = served.resource.selectable.is_empty() && !served.resource.is_custom();
+                return Err(Status::bad_request(match is_plain {
                     true => format!(
                         "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                     ),
@@ -68,9 +69,13 @@ impl Selection {
         if self.labels.is_everything() && self.fields.is_everything() {
             return true;
         }
-        // What is kept with an item is read as it is stored; another view of it calls its fields otherwise.
+        // What is kept with an item is read as it is stored; another view of it calls its fields otherwise, and a definition may
+        // begin to select by others.
+        let resource = &served.resource;
+        let is_lasting = resource.strategy.is_stored_form(item.revision)
+            && (resource.selectable.is_empty() || !resource.is_custom());
         let of_view;
-        let attributes = if served.resource.strategy.is_stored_form() {
+        let attributes = if is_lasting {
             item.attributes(|item| read(served, item))
         } else {
             of_view = read(served, item);

@@ -96,7 +96,7 @@ impl Server {
     }
 
     pub fn registry(&self) -> Arc<Registry> {
-        self.storage.registry()
+        Arc::clone(&self.storage.registry())
     }
 
     /// A token without end of a service account, for the Secret that is to hold it.
@@ -115,7 +115,7 @@ impl Server {
     pub(crate) async fn carry_out(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
-        served.resource.deprecation.into_iter().for_each(|warning| context.warn(warning));
+        served.resource.deprecation.iter().for_each(|warning| context.warn(&**warning));
         let (storage, gate) = (&*self.storage, &self.gate);
         let call = &Call { storage, gate, context, served: &served, subresource, request: &request };
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
@@ -146,7 +146,10 @@ fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>,
     check_scope(resource, &request.namespace)?;
     if !request.subresource.is_empty() {
         let found = resource.subresources.iter().find(|s| s.name() == request.subresource);
-        let subresource = found.ok_or_else(Status::no_such_path)?;
+        let subresource = found.ok_or_else(|| match resource.is_custom() {
+            true => Status::not_found(&resource.group_resource(), &request.name),
+            false => Status::no_such_path(),
+        })?;
         let offers = !request.name.is_empty() && subresource.verbs().contains(&request.verb.name());
         return if offers { Ok(Some(*subresource)) } else { Err(Status::method_not_allowed()) };
     }

@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use windlass_api::time::Clock;
 use windlass_api::{Chance, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::text;
-use windlass_store::{CommitError, Expect, Item, Op, Range, Store};
+use windlass_store::{CommitError, Expect, Item, Op, Range, Store, Table};
 
 use crate::registry::{Registry, Served};
 
@@ -20,6 +20,7 @@ pub(crate) struct Storage {
     pub clock: Clock,
     pub chance: Chance,
     registry: ArcSwap<Registry>,
+    definitions: Arc<Table>,
     /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
     pub service_cidr: Ipv4Net,
     pub node_ports: RangeInclusive<u16>,
@@ -34,16 +35,36 @@ impl Storage {
         service_cidr: Ipv4Net,
         node_ports: RangeInclusive<u16>,
     ) -> Self {
-        Self { store, clock, chance, registry: ArcSwap::from_pointee(registry), service_cidr, node_ports }
+        let definitions = store.table(Registry::DEFINITIONS);
+        Self { store, clock, chance, registry: ArcSwap::from_pointee(registry), definitions, service_cidr, node_ports }
     }
 
-    pub(crate) fn registry(&self) -> Arc<Registry> {
-        self.registry.load_full()
+    /// What is served, as of now: a definition counts from the moment that its status is acknowledged. Cost when none has changed: a
+    /// revision compared.
+    pub(crate) fn registry(&self) -> Guard<Arc<Registry>> {
+        let registry = self.registry.load();
+        if registry.definitions_revision == self.definitions.last() {
+            return registry;
+        }
+        self.follow_definitions();
+        self.registry.load()
+    }
+
+    /// Catches up with the definitions; of several requests that notice a change, each finds it done when this returns.
+    #[cold]
+    fn follow_definitions(&self) {
+        self.registry.rcu(|registry| {
+            let definitions = self.definitions.state();
+            match registry.definitions_revision >= definitions.last() {
+                true => registry.clone(),
+                false => Arc::new(registry.following(&definitions, &self.store)),
+            }
+        });
     }
 
     /// The resource, if it is served.
     pub(crate) fn find(&self, resource: &GroupVersionResource) -> Result<Arc<Served>, Status> {
-        self.registry.load().find(resource).cloned().ok_or_else(Status::no_such_path)
+        self.registry().find(resource).cloned().ok_or_else(Status::no_such_path)
     }
 
     /// An object by the name of its table (`pods`, `leases.coordination.k8s.io`), as it is stored.

@@ -118,6 +118,11 @@ impl Watcher {
                     self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
                     return Some(Ok(vec![Change::Bookmark { revision: self.revision, initial_events_end: false }]));
                 }
+                // The client begins anew and sees what its resource has become.
+                () = self.served.replaced() => {
+                    self.ended = true;
+                    return None;
+                }
                 () = tokio::time::sleep_until(self.deadline) => {
                     self.ended = true;
                     return self.bookmarks.then(|| {

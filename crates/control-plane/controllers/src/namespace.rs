@@ -4,7 +4,7 @@
 //! finalizers) is waited for: each object of the namespace that goes wakes the controller. The namespace's conditions say what it
 //! waits for, in upstream's words.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use windlass_api::time::Clock;
 use windlass_api::well_known::finalizer;
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, Status, Timestamp};
 use windlass_client::{
-    ApiResource, Client, DeleteOptions, Informers, Options, Outcome, Propagation, STATUS, WorkQueue,
+    ApiResource, Client, DeleteOptions, Informer, Informers, Options, Outcome, Propagation, STATUS, WorkQueue,
 };
 
 use crate::context::Context;
@@ -74,7 +74,7 @@ struct Controller {
     /// Namespaces that wait until objects are gone.
     waiting: Arc<Mutex<HashSet<String>>>,
     /// Resources whose deletions wake the namespaces that wait.
-    observed: Mutex<HashSet<GroupVersionResource>>,
+    observed: Mutex<HashMap<GroupVersionResource, Arc<Informer>>>,
 }
 
 pub(crate) async fn run(context: Context) {
@@ -190,11 +190,13 @@ impl Controller {
 
     /// Lets objects of this resource wake the namespaces that wait when they go.
     fn observe(&self, resource: &GroupVersionResource) {
-        if !self.observed.lock().insert(resource.clone()) {
+        let informer = self.informers.of(resource);
+        let known = self.observed.lock().insert(resource.clone(), informer.clone());
+        if known.is_some_and(|known| Arc::ptr_eq(&known, &informer)) {
             return;
         }
         let (queue, waiting) = (self.queue.clone(), self.waiting.clone());
-        self.informers.of(resource).subscribe(move |change| {
+        informer.subscribe(move |change| {
             let namespace = &change.object().key.namespace;
             if change.new.is_none() && waiting.lock().contains(namespace) {
                 queue.add(ObjectKey::new("", namespace.clone()));

@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use windlass_api::resource::RESOURCE_QUOTAS;
+use windlass_api::resource::{CUSTOM_RESOURCE_DEFINITIONS, RESOURCE_QUOTAS};
 use windlass_api::time::Clock;
 use windlass_api::{GroupResource, GroupVersionResource, ObjectKey, Status, Timestamp};
 use windlass_client::{Change, Client, Informer, Informers, Object, Options, Outcome, STATUS, WorkQueue};
@@ -70,6 +70,15 @@ pub(crate) async fn run(context: Context) {
         if change.old.as_ref().is_none_or(|old| spec(old) != spec(new)) {
             queue.add(new.key.clone());
         }
+    });
+    // What a quota names may have come, or gone.
+    let (quotas, queue) = (controller.quotas.clone(), controller.queue.clone());
+    context.informer(&CUSTOM_RESOURCE_DEFINITIONS).subscribe(move |_| {
+        let counts_kinds = |quota: &Object| {
+            let spec = quota.decode::<Quota>().map(|quota| quota.spec).unwrap_or_default();
+            amounts(spec.get("hard")).keys().any(|name| name.starts_with("count/"))
+        };
+        quotas.list("").into_iter().filter(counts_kinds).for_each(|quota| queue.add(quota.key));
     });
     controller.quotas.synced().await;
     let queue = controller.queue.clone();
@@ -130,7 +139,7 @@ impl Controller {
     /// The objects that an evaluator counts, which from now on wake the quotas of their namespaces. `None` while they are not served.
     async fn observe(&self, evaluator: &Evaluator) -> Result<Option<Arc<Observed>>, Status> {
         let name = evaluator.resource();
-        let known = self.observed.lock().get(&name).cloned();
+        let known = self.observed.lock().get(&name).filter(|known| known.informer.is_running()).cloned();
         if known.is_some() {
             return Ok(known);
         }
@@ -142,7 +151,8 @@ impl Controller {
         let informer = self.informers.of(&found.resource);
         informer.synced().await;
         let new = Arc::new(Observed { resource: found.resource, evaluator: evaluator.clone(), informer });
-        if self.observed.lock().insert(name, new.clone()).is_none() {
+        let before = self.observed.lock().insert(name, new.clone());
+        if before.is_none_or(|before| !Arc::ptr_eq(&before.informer, &new.informer)) {
             let (quotas, queue, clock, evaluator) =
                 (self.quotas.clone(), self.queue.clone(), self.clock, evaluator.clone());
             new.informer.subscribe(move |change| {

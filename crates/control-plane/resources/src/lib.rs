@@ -18,6 +18,7 @@ mod certificates;
 pub mod columns;
 mod coordination;
 mod core;
+pub mod custom;
 mod discovery;
 mod events;
 pub mod first;
@@ -38,8 +39,8 @@ mod resource;
 mod rules;
 
 pub use resource::{
-    Grants, Moment, Resource, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy, Subresource, Verbs,
-    WARNINGS_MAX,
+    Grants, Moment, Resource, ScalePaths, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy, Subresource,
+    Verbs, WARNINGS_MAX,
 };
 pub use rules::requirement_values;
 

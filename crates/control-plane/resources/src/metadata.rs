@@ -9,7 +9,7 @@ use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::well_known::finalizer;
 use windlass_api::{Chance, GroupVersion, names, time};
 
-use crate::{Moment, Resource, StatusMetadata};
+use crate::{Moment, Resource, StatusMetadata, rules};
 use windlass_machinery::names::{generate, new_uid};
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
 
@@ -160,7 +160,7 @@ pub(crate) fn validate_update(object: &Value, old: &Value, resource: &Resource) 
 fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors, resource: &Resource) {
     let empty = Map::new();
     let map = |field: &str| metadata.get(field).and_then(Value::as_object).unwrap_or(&empty);
-    errors.extend(validate_labels(map("labels"), &path.child("labels")));
+    rules::labels(errors, path, metadata, "labels");
     let annotations = path.child("annotations");
     let mut size = 0;
     for (key, value) in map("annotations") {
@@ -180,17 +180,6 @@ fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors, resou
             }
         }
     }
-}
-
-/// Labels of an object, a template, a selector.
-pub(crate) fn validate_labels(labels: &Map<String, Value>, path: &Path<'_>) -> Errors {
-    let mut errors = Errors::new();
-    for (key, value) in labels {
-        errors.extend(complaints(path, key, names::qualified_name(key)));
-        let value = value.as_str().unwrap_or_default();
-        errors.extend(complaints(path, value, names::label_value(value)));
-    }
-    errors
 }
 
 fn validate_owners(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::Errors;
 use windlass_api::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, names};
-use windlass_machinery::schema::TypeId;
+use windlass_machinery::schema::{TypeId, TypeRef};
 use windlass_machinery::{Schema, decode};
 
 use crate::allocation::Allocation;
 use crate::columns::{Column, default_cells, default_columns};
+use crate::custom::CustomSchema;
 use crate::first::{Beginnings, First};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Verbs {
     CreateOnly,
     /// Computed, never written (ComponentStatus).
     ReadOnly,
+    /// What is left to do with custom resources whose definition is being deleted. Changes are not refused, but nobody is told of them.
+    OfTerminating,
 }
 
 /// What an update of the status may change of the metadata. The owners it never does.
@@ -65,11 +68,13 @@ impl Verbs {
             Self::AllButDeleteCollection => &["create", "delete", "get", "list", "patch", "update", "watch"],
             Self::CreateOnly => &["create"],
             Self::ReadOnly => &["get", "list"],
+            Self::OfTerminating => &["delete", "deletecollection", "get", "list", "watch"],
         }
     }
 
     pub fn has(self, verb: &str) -> bool {
-        self.names().contains(&verb)
+        let all = if self == Self::OfTerminating { Self::All } else { self };
+        all.names().contains(&verb)
     }
 }
 
@@ -125,6 +130,8 @@ pub struct Resource {
     pub scope: Scope,
     pub verbs: Verbs,
     pub subresources: Vec<Subresource>,
+    /// Where a custom resource has what its scale is about.
+    pub scale: Option<ScalePaths>,
     /// Where the objects are stored; two resources with one table are two views of the same objects.
     pub table: Arc<str>,
     /// The structure of the objects.
@@ -145,17 +152,38 @@ pub struct Resource {
     pub deletes_gracefully: bool,
     pub status_metadata: StatusMetadata,
     /// What everybody is told who makes use of the kind.
-    pub deprecation: Option<&'static str>,
+    pub deprecation: Option<Cow<'static, str>>,
     pub selectable: Vec<SelectableField>,
     pub columns: Vec<Column>,
     pub strategy: Arc<dyn Strategy>,
 }
 
-/// A type and the schema that it lives in.
-#[derive(Clone, Copy)]
-pub struct SchemaRef {
-    pub schema: &'static Schema,
-    pub id: TypeId,
+/// Where the structure of a resource's objects is described.
+#[derive(Clone)]
+pub enum SchemaRef {
+    /// A type of upstream's.
+    Builtin(TypeId),
+    /// A version of a definition.
+    Custom(Arc<CustomSchema>),
+}
+
+impl SchemaRef {
+    /// The type of the objects.
+    pub fn object_type(&self) -> TypeRef<'_> {
+        match self {
+            Self::Builtin(id) => TypeRef { schema: Schema::builtin(), id: *id },
+            Self::Custom(schema) => schema.types(),
+        }
+    }
+}
+
+/// Where an object has what a Scale is about, as JSON pointers.
+#[derive(Clone, Debug)]
+pub struct ScalePaths {
+    pub replicas: Cow<'static, str>,
+    pub status_replicas: Cow<'static, str>,
+    /// A label selector as text.
+    pub selector: Option<Cow<'static, str>>,
 }
 
 /// What may be asked of the clock and of chance while an object is prepared.
@@ -249,6 +277,11 @@ pub trait Strategy: Send + Sync + 'static {
         asked.unwrap_or(0)
     }
 
+    /// Why no object of the kind is to be created now, if none is.
+    fn refuses_creation(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Why an object of this name is not to be deleted, if it is not.
     fn refuses_deletion(&self, _name: &str) -> Option<&'static str> {
         None
@@ -259,8 +292,14 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
-    /// Changes an object whose deletion begins, beyond its metadata.
-    fn begin_deletion(&self, _object: &mut Value) {}
+    /// Changes an object whose deletion begins, and may hold it back.
+    fn begin_deletion(&self, _object: &mut Value, _moment: Moment) {}
+
+    /// Whether an object stays until what is in it has gone (namespaces, definitions). Its deletion has no grace period and makes no new
+    /// generation.
+    fn waits_for_contents(&self) -> bool {
+        false
+    }
 
     /// Whether an object that is being deleted has to stay although it has no finalizers left.
     fn is_deletion_pending(&self, _object: &Value) -> bool {
@@ -283,8 +322,8 @@ pub trait Strategy: Send + Sync + 'static {
     /// Turns an object of this version into what is stored.
     fn to_stored(&self, _object: &mut Value) {}
 
-    /// Whether `to_served` and `to_stored` do nothing.
-    fn is_stored_form(&self) -> bool {
+    /// Whether `to_served` and `to_stored` do nothing to an object that was written at this revision.
+    fn is_stored_form(&self, _revision: u64) -> bool {
         true
     }
 }
@@ -333,7 +372,8 @@ impl Resource {
             verbs: Verbs::All,
             subresources: Vec::new(),
             table: table.into(),
-            schema: SchemaRef { schema: Schema::builtin(), id },
+            scale: None,
+            schema: SchemaRef::Builtin(id),
             list_kind: format!("{kind}List").into(),
             name_rule: names::dns1123_subdomain,
             counts_generations: false,
@@ -412,7 +452,7 @@ impl Resource {
     }
 
     pub fn deprecated(mut self, warning: &'static str) -> Self {
-        self.deprecation = Some(warning);
+        self.deprecation = Some(Cow::Borrowed(warning));
         self
     }
 
@@ -464,7 +504,18 @@ impl Resource {
 
     /// The status of an object that has just been made.
     pub fn empty_status(&self) -> Value {
-        decode::empty(self.schema.schema, self.schema.id).get("status").cloned().unwrap_or_default()
+        let TypeRef { schema, id } = self.object_type();
+        decode::empty(schema, id).get("status").cloned().unwrap_or_default()
+    }
+
+    /// The type of the objects, and its schema.
+    pub fn object_type(&self) -> TypeRef<'_> {
+        self.schema.object_type()
+    }
+
+    /// Whether users have defined it.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.schema, SchemaRef::Custom(_))
     }
 
     pub fn is_namespaced(&self) -> bool {

@@ -114,7 +114,12 @@ pub(crate) fn label_name(errors: &mut Errors, path: &Path<'_>, key: &str) {
 /// Labels of something, or selectors that are plain labels.
 pub(crate) fn labels(errors: &mut Errors, path: &Path<'_>, owner: &Value, field: &str) {
     if let Some(map) = map_at(owner, field) {
-        errors.extend(crate::metadata::validate_labels(map, &path.child(field)));
+        let path = path.child(field);
+        for (key, value) in map {
+            label_name(errors, &path, key);
+            let value = value.as_str().unwrap_or_default();
+            complain(errors, &path, value, names::label_value(value));
+        }
     }
 }
 

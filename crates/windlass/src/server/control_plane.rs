@@ -15,7 +15,7 @@ use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_api::well_known::{extra, group};
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
-use windlass_apiserver::{ApiServer, FirstObjects, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, Definitions, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
@@ -41,8 +41,8 @@ pub(crate) struct ControlPlane {
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    /// Looks after the cluster's first objects.
-    first: JoinHandle<()>,
+    /// Looks after the cluster's first objects, and after definitions of custom resources.
+    keepers: [JoinHandle<()>; 2],
 }
 
 impl ControlPlane {
@@ -112,14 +112,14 @@ impl ControlPlane {
             .await
             .map_err(|status| Failure::during("the cluster's first objects cannot be made", status))?;
         bootstrapped.store(true, Ordering::Release);
-        let first = tokio::spawn(first.keep());
+        let keepers = [tokio::spawn(first.keep()), tokio::spawn(Definitions::new(&server).keep())];
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
-        Ok(Self { server, keys, kubeconfig, stop, listener, first })
+        Ok(Self { server, keys, kubeconfig, stop, listener, keepers })
     }
 
     /// Lets requests finish, then closes the store.
     pub(crate) async fn stop(self) {
-        self.first.abort();
+        self.keepers.iter().for_each(JoinHandle::abort);
         self.stop.send_replace(true);
         if let Err(error) = self.listener.await {
             tracing::warn!(%error, "the listener ended badly");

@@ -95,7 +95,7 @@ async fn admit(pods: &Resource, pod: Value, namespace: &Namespace) -> Result<(),
     let mut pod = pod;
     // Fixtures are named after their checks, which is not always a name that a pod may have.
     pod["metadata"]["name"] = json!("test");
-    let pod = decode::from_value(pods.schema.schema, pods.schema.id, pod).unwrap().value;
+    let pod = decode::from_value(pods.object_type().schema, pods.object_type().id, pod).unwrap().value;
     let moment = Moment { now: "2001-02-03T04:05:06Z".parse().unwrap() };
     let write = Write { resource: pods, subresource: None, namespace: "test", moment, chance: &Chance::system() };
     life::create(write, pod, &OnePlugin { pods, namespace }).await.map(drop)

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use windlass_machinery::json::push_with_type_meta;
 use windlass_store::Item;
 
 const CHUNK_BYTES: usize = 128 << 10;
@@ -16,6 +17,8 @@ const TAIL: &[u8] = b"]}";
 /// `head`, the objects' stored text with commas between, and the brackets that end the list.
 pub(super) struct ListBody {
     head: Vec<u8>,
+    /// `{"kind":…,"apiVersion":…` for each item; empty when the list alone says what it is.
+    prefix: Vec<u8>,
     items: std::vec::IntoIter<Arc<Item>>,
     /// Bytes that are still to come.
     left: usize,
@@ -23,10 +26,10 @@ pub(super) struct ListBody {
 
 impl ListBody {
     /// `head` goes up to the bracket that begins the items.
-    pub(super) fn new(head: Vec<u8>, items: Vec<Arc<Item>>) -> Self {
-        let text: usize = items.iter().map(|item| item.value.len()).sum();
+    pub(super) fn new(head: Vec<u8>, prefix: &[u8], items: Vec<Arc<Item>>) -> Self {
+        let text: usize = items.iter().map(|item| prefix.len() + item.value.len()).sum();
         let left = head.len() + text + items.len().saturating_sub(1) + TAIL.len();
-        Self { head, items: items.into_iter(), left }
+        Self { head, prefix: prefix.to_vec(), items: items.into_iter(), left }
     }
 
     fn chunk(&mut self) -> Vec<u8> {
@@ -36,7 +39,10 @@ impl ListBody {
         while chunk.len() < CHUNK_BYTES
             && let Some(item) = self.items.next()
         {
-            chunk.extend_from_slice(&item.value);
+            match self.prefix.as_slice() {
+                b"" => chunk.extend_from_slice(&item.value),
+                prefix => push_with_type_meta(&mut chunk, prefix, &item.value),
+            }
             chunk.extend_from_slice(if self.items.len() == 0 { b"" } else { b"," });
         }
         if chunk.len() + TAIL.len() == self.left {

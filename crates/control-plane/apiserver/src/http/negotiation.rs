@@ -51,6 +51,15 @@ const FOR_PEOPLE: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
 
 /// The form of the answer that the client likes best of those that the server can give.
 pub(crate) fn accept(headers: &HeaderMap, query: &Query) -> Result<Format, Status> {
+    accept_of(headers, query, |_| true)
+}
+
+/// The same for a custom resource, whose objects have no protobuf.
+pub(crate) fn accept_custom(headers: &HeaderMap, query: &Query) -> Result<Format, Status> {
+    accept_of(headers, query, |format| format.encoding != Encoding::Protobuf || format.shape != Shape::Whole)
+}
+
+fn accept_of(headers: &HeaderMap, query: &Query, gives: impl Fn(&Format) -> bool) -> Result<Format, Status> {
     let include = match query.get("includeObject").unwrap_or_default() {
         "" | "Metadata" => Some(IncludeObject::Metadata),
         "None" => Some(IncludeObject::None),
@@ -64,7 +73,7 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query) -> Result<Format, Statu
     let format = if accept.iter().all(|header| header.is_empty()) {
         Some(Format::default())
     } else {
-        choices.iter().find_map(|choice| choice.format(include.unwrap_or_default()))
+        choices.iter().find_map(|choice| choice.format(include.unwrap_or_default()).filter(&gives))
     };
     let format = format.ok_or_else(|| Status::not_acceptable(&of_documents().join(", ")))?;
     if include.is_none() && matches!(format.shape, Shape::Table(_)) {
@@ -169,14 +178,18 @@ pub(crate) fn content(headers: &HeaderMap) -> Result<Encoding, Status> {
 }
 
 /// What kind of patch the body is.
-pub(crate) fn patch(headers: &HeaderMap) -> Result<(PatchType, Encoding), Status> {
+pub(crate) fn patch(headers: &HeaderMap, is_custom: bool) -> Result<(PatchType, Encoding), Status> {
     let header = header::first(headers, &CONTENT_TYPE).unwrap_or_default();
     match header.split(';').next().unwrap_or_default().trim() {
         "application/json-patch+json" => Ok((PatchType::Json, Encoding::Json)),
         "application/merge-patch+json" => Ok((PatchType::Merge, Encoding::Json)),
-        "application/strategic-merge-patch+json" => Ok((PatchType::Strategic, Encoding::Json)),
+        // A strategic merge follows what Go's types say, and custom resources have none.
+        "application/strategic-merge-patch+json" if !is_custom => Ok((PatchType::Strategic, Encoding::Json)),
         // JSON is YAML as well.
         "application/apply-patch+yaml" => Ok((PatchType::Apply, Encoding::Yaml)),
+        _ if is_custom => Err(Status::unsupported_media_type(
+            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+        )),
         _ => Err(Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
     }
 }

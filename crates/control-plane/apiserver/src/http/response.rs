@@ -67,7 +67,10 @@ pub(crate) fn success(clock: Clock, outcome: Outcome, format: Format) -> Result<
         }
         Outcome::List(listed) => {
             let body = match format.plain_list_head(&listed) {
-                Some(head) => ListBody::new(head, listed.items).boxed(),
+                Some(head) => {
+                    let prefix = listed.served.resource.is_custom().then(|| listed.served.prefix.as_slice());
+                    ListBody::new(head, prefix.unwrap_or_default(), listed.items).boxed()
+                }
                 None => full(format.list(&listed, now)?),
             };
             let mut response = Response::new(body);

@@ -142,16 +142,20 @@ impl Frontend {
         // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
         let asked_for = found.verb(&parts.method, query.is_watch());
         gate.authorize(&found.attributes(&context.user, asked_for, query.fields().ok().as_ref()))?;
-        if self.server.storage.registry().of(&found.resource.group, &found.resource.version).next().is_none() {
-            return Ok(pages::not_found());
-        }
+        let registry = self.server.storage.registry();
+        let is_custom = match registry.find(&found.resource) {
+            Some(served) => served.resource.is_custom(),
+            None if registry.has_builtin(&found.resource.group, &found.resource.version) => false,
+            None => return Ok(pages::not_found()),
+        };
+        drop(registry);
         negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
-        let mut format = accepted?;
+        let mut format = if is_custom { negotiation::accept_custom(&parts.headers, query)? } else { accepted? };
         // Authorization takes these for reading; they are not served.
         if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
             return Err(Status::method_not_allowed());
         }
-        let (verb, encoding) = verb(asked_for, &parts.headers)?;
+        let (verb, encoding) = verb(asked_for, &parts.headers, is_custom)?;
         if verb == Verb::Watch {
             format = negotiation::of_stream(format)?;
         }
@@ -214,7 +218,7 @@ async fn apart<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// What a verb is carried out as, and how the body is written.
-fn verb(name: &str, headers: &HeaderMap) -> Result<(Verb, Encoding), Status> {
+fn verb(name: &str, headers: &HeaderMap, is_custom: bool) -> Result<(Verb, Encoding), Status> {
     Ok(match name {
         "get" => (Verb::Get, Encoding::Json),
         "list" => (Verb::List, Encoding::Json),
@@ -222,7 +226,7 @@ fn verb(name: &str, headers: &HeaderMap) -> Result<(Verb, Encoding), Status> {
         "create" => (Verb::Create, negotiation::content(headers)?),
         "update" => (Verb::Update, negotiation::content(headers)?),
         "patch" => {
-            let (patch, encoding) = negotiation::patch(headers)?;
+            let (patch, encoding) = negotiation::patch(headers, is_custom)?;
             (Verb::Patch(patch), encoding)
         }
         "delete" => (Verb::Delete, negotiation::content(headers)?),

@@ -6,11 +6,11 @@ use http::Response;
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_machinery::digest;
-use windlass_resources::Resource;
+use windlass_resources::{Resource, SchemaRef};
 
 use super::PageRequest;
 use crate::http::response::Body;
-use crate::registry::{Registry, Served};
+use crate::registry::{Group, Registry, Served};
 
 const AGGREGATED: GroupVersionKind = GroupVersionKind::of("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList");
 const AGGREGATED_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -38,24 +38,23 @@ pub(super) fn groups(registry: &Registry, request: &PageRequest<'_>) -> Answer {
     if wants_aggregated(request) {
         return Ok(aggregated(registry, request, |group| !group.is_empty()));
     }
-    let groups: Vec<Value> =
-        registry.group_names().filter(|name| !name.is_empty()).map(|name| group_tree(registry, name)).collect();
+    let groups = registry.groups();
+    let named = groups.iter().filter(|(name, _)| !name.is_empty());
+    let groups: Vec<Value> = named.map(|(name, group)| group_tree(name, group)).collect();
     request.object(&GroupVersionKind::of("", "v1", "APIGroupList"), json!({"groups": groups}))
 }
 
 /// `/apis/GROUP`
 pub(super) fn group(registry: &Registry, request: &PageRequest<'_>, name: &str) -> Option<Answer> {
-    registry.group_names().any(|group| group == name).then(|| {
-        let tree = group_tree(registry, name);
-        request.object(&GroupVersionKind::of("", "v1", "APIGroup"), tree)
-    })
+    let tree = group_tree(name, &registry.group(name)?);
+    Some(request.object(&GroupVersionKind::of("", "v1", "APIGroup"), tree))
 }
 
-fn group_tree(registry: &Registry, name: &str) -> Value {
-    let versions: Vec<Value> = registry
-        .versions_of(name)
-        .into_iter()
-        .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
+fn group_tree(name: &str, group: &Group<'_>) -> Value {
+    let versions: Vec<Value> = group
+        .versions
+        .iter()
+        .map(|(version, _)| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
         .collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
 }
@@ -63,16 +62,35 @@ fn group_tree(registry: &Registry, name: &str) -> Value {
 /// `/api/v1`, `/apis/GROUP/VERSION`
 pub(super) fn resources(registry: &Registry, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
     let mut list: Vec<Value> = Vec::new();
+    let mut is_custom = false;
     for served in registry.of(group, version) {
+        is_custom = served.resource.is_custom();
         list.extend(resource_entries(served));
     }
     if list.is_empty() {
         return None;
     }
-    list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    // Built-in subresources stand by the alphabet, too.
+    list.sort_by(|a, b| sort_key(a, is_custom).cmp(sort_key(b, is_custom)));
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let tree = json!({"groupVersion": group_version, "resources": list});
     Some(request.object(&GroupVersionKind::of("", "v1", "APIResourceList"), tree))
+}
+
+/// What an entry is sorted by: its name, or for a custom resource's that of the resource, whose subresources have an order of their own.
+fn sort_key(entry: &Value, is_custom: bool) -> &str {
+    let name = entry["name"].as_str().unwrap_or_default();
+    if is_custom { name.split('/').next().unwrap_or(name) } else { name }
+}
+
+/// The verbs of a resource, in the order in which upstream lists them.
+fn verbs(resource: &Resource) -> Vec<&'static str> {
+    const OF_CUSTOM: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    let names = resource.verbs.names();
+    match resource.is_custom() {
+        true => OF_CUSTOM.into_iter().filter(|verb| names.contains(verb)).collect(),
+        false => names.to_vec(),
+    }
 }
 
 /// A resource and its subresources in the old form.
@@ -83,7 +101,7 @@ fn resource_entries(served: &Served) -> Vec<Value> {
         "singularName": resource.singular,
         "namespaced": resource.is_namespaced(),
         "kind": resource.kind.kind,
-        "verbs": resource.verbs.names(),
+        "verbs": verbs(resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);
@@ -118,12 +136,17 @@ fn resource_entries(served: &Served) -> Vec<Value> {
 /// Tells clients when stored objects would have to be migrated: it depends on group, version and kind of what is stored.
 fn storage_version_hash(resource: &Resource) -> String {
     let kind = &resource.kind;
-    digest::base64(format!("{}/{}/{}", kind.group, kind.version, kind.kind).as_bytes(), 8)
+    let version = match &resource.schema {
+        SchemaRef::Builtin(_) => &*kind.version,
+        SchemaRef::Custom(schema) => schema.stored_version(),
+    };
+    digest::base64(format!("{}/{version}/{}", kind.group, kind.kind).as_bytes(), 8)
 }
 
 fn aggregated(registry: &Registry, request: &PageRequest<'_>, wanted: impl Fn(&str) -> bool) -> Response<Body> {
-    let groups: Vec<Value> =
-        registry.group_names().filter(|name| wanted(name)).map(|name| aggregated_group(registry, name)).collect();
+    let groups = registry.groups();
+    let wanted = groups.iter().filter(|(name, _)| wanted(name));
+    let groups: Vec<Value> = wanted.map(|(name, group)| aggregated_group(name, group)).collect();
     let list = json!({
         "kind": AGGREGATED.kind,
         "apiVersion": AGGREGATED.api_version(),
@@ -135,13 +158,12 @@ fn aggregated(registry: &Registry, request: &PageRequest<'_>, wanted: impl Fn(&s
     request.cached(AGGREGATED_TYPE, Bytes::from(text), &tag)
 }
 
-fn aggregated_group(registry: &Registry, name: &str) -> Value {
-    let versions: Vec<Value> = registry
-        .versions_of(name)
-        .into_iter()
-        .map(|version| {
-            let mut resources: Vec<Value> =
-                registry.of(name, version).map(|served| aggregated_resource(served)).collect();
+fn aggregated_group(name: &str, group: &Group<'_>) -> Value {
+    let versions: Vec<Value> = group
+        .versions
+        .iter()
+        .map(|(version, resources)| {
+            let mut resources: Vec<Value> = resources.iter().map(|served| aggregated_resource(served)).collect();
             resources.sort_by(|a, b| a["resource"].as_str().cmp(&b["resource"].as_str()));
             json!({"version": version, "resources": resources, "freshness": "Current"})
         })
@@ -153,8 +175,9 @@ fn aggregated_group(registry: &Registry, name: &str) -> Value {
 fn aggregated_resource(served: &Served) -> Value {
     let resource = &served.resource;
     let scope = if resource.is_namespaced() { "Namespaced" } else { "Cluster" };
-    // A kind of the version at hand needs no group and version.
-    let response_kind = |kind: Option<GroupVersionKind>| match kind {
+    // A built-in kind of the version at hand needs no group and version.
+    let own = || resource.is_custom().then(|| resource.kind.clone());
+    let response_kind = |kind: Option<GroupVersionKind>| match kind.or_else(own) {
         Some(kind) => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
         None => json!({"group": "", "version": "", "kind": resource.kind.kind}),
     };
@@ -163,7 +186,7 @@ fn aggregated_resource(served: &Served) -> Value {
         "responseKind": response_kind(None),
         "scope": scope,
         "singularResource": resource.singular,
-        "verbs": resource.verbs.names(),
+        "verbs": verbs(resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);

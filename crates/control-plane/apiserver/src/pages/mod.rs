@@ -150,9 +150,9 @@ fn index(registry: &Registry) -> Response<Body> {
     ]
     .map(str::to_owned)
     .to_vec();
-    for group in registry.group_names().filter(|group| !group.is_empty()) {
-        paths.push(format!("/apis/{group}"));
-        paths.extend(registry.versions_of(group).into_iter().map(|version| format!("/apis/{group}/{version}")));
+    for (name, group) in registry.groups().iter().filter(|(name, _)| !name.is_empty()) {
+        paths.push(format!("/apis/{name}"));
+        paths.extend(group.versions.iter().map(|(version, _)| format!("/apis/{name}/{version}")));
     }
     paths.sort();
     let text = serde_json::json!({"paths": paths}).to_string();

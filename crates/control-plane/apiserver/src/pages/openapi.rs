@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::Response;
 use serde_json::{Map, Value, json};
 use windlass_api::{GroupVersionKind, Status};
-use windlass_machinery::openapi::{Dialect, schemas, v2_protobuf};
+use windlass_machinery::openapi::{Dialect, custom_list, custom_name, custom_schema, schemas, v2_protobuf};
 use windlass_machinery::schema::TypeId;
 use windlass_machinery::{Schema, digest};
-use windlass_resources::{Resource, Subresource, Verbs};
+use windlass_resources::{Resource, SchemaRef, Subresource, Verbs};
 
 use super::{PageRequest, version};
 use crate::http::response::Body;
@@ -35,32 +35,30 @@ fn security() -> Value {
 /// `/openapi/v3`
 pub(super) fn v3_index(registry: &Registry, request: &PageRequest<'_>) -> Answer {
     let mut paths = Map::new();
-    for (group, version) in group_versions(registry) {
-        let path = document_path(group, version);
-        let url = format!("/openapi/v3/{path}?hash={}", document_hash(registry, group, version));
-        paths.insert(path, json!({"serverRelativeURL": url}));
+    for (name, group) in registry.groups() {
+        for (version, resources) in group.versions {
+            let path = document_path(name, version);
+            let url = format!("/openapi/v3/{path}?hash={}", document_hash(name, version, &resources));
+            paths.insert(path, json!({"serverRelativeURL": url}));
+        }
     }
     let text = json!({"paths": paths}).to_string();
     let tag = digest::hex(text.as_bytes()).to_uppercase();
     Ok(request.cached("application/json", Bytes::from(text), &tag))
 }
 
-fn group_versions(registry: &Registry) -> Vec<(&str, &str)> {
-    registry
-        .group_names()
-        .flat_map(|group| registry.versions_of(group).into_iter().map(move |version| (group, version)))
-        .collect()
-}
-
 fn document_path(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-/// A document depends on the program and on which resources there are.
-fn document_hash(registry: &Registry, group: &str, version: &str) -> String {
+/// A document depends on the program, on which resources there are, and on their definitions.
+fn document_hash(group: &str, version: &str, resources: &[&Arc<Served>]) -> String {
     let mut text = format!("{} {group}/{version}", version::VERSION);
-    for served in registry.of(group, version) {
+    for served in resources {
         text.push_str(&format!(" {}", served.resource.plural));
+        if let SchemaRef::Custom(schema) = &served.resource.schema {
+            text.push_str(&format!("@{}", schema.revision()));
+        }
     }
     digest::hex(text.as_bytes()).to_uppercase()
 }
@@ -80,7 +78,7 @@ pub(super) fn v3(registry: &Registry, request: &PageRequest<'_>, group: &str, ve
         "paths": paths(&resources, Dialect::V3),
         "components": {"schemas": definitions(&resources, Dialect::V3), "securitySchemes": security()},
     });
-    let tag = document_hash(registry, group, version);
+    let tag = document_hash(group, version, &resources);
     Some(Ok(request.cached("application/json", Bytes::from(document.to_string()), &tag)))
 }
 
@@ -132,7 +130,20 @@ fn definitions(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Valu
     for meta in ["DeleteOptions", "Status"] {
         add(&GroupVersionKind::of("", "v1", meta));
     }
+    // What lists and objects of custom kinds refer to.
+    for name in ["ObjectMeta", "ListMeta"] {
+        roots.extend(Schema::object_type("", "v1", name));
+    }
     let mut all = schemas(builtin, roots, dialect);
+    for served in resources {
+        if let SchemaRef::Custom(schema) = &served.resource.schema {
+            let resource = &served.resource;
+            let (kind, list) = (&resource.kind, list_kind(resource));
+            all.insert(custom_name(kind), custom_schema(&schema.openapi(), dialect));
+            all.insert(custom_name(&list), custom_list(kind, &list.kind, &resource.plural, dialect));
+            kinds.extend([(custom_name(kind), kind.clone()), (custom_name(&list), list)]);
+        }
+    }
     for (name, kind) in kinds {
         if let Some(definition) = all.get_mut(&name) {
             let entry = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
@@ -317,8 +328,7 @@ impl PathWriter<'_> {
         let body = body.map(|kind| self.reference(kind));
         match self.dialect {
             Dialect::V2 => {
-                operation["produces"] =
-                    json!(["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]);
+                operation["produces"] = json!(self.media_types());
                 operation["consumes"] = json!(["*/*"]);
                 operation["schemes"] = json!(["https"]);
                 operation["responses"] =
@@ -328,9 +338,9 @@ impl PathWriter<'_> {
                 }
             }
             Dialect::V3 => {
-                let content = |schema: &Value| {
-                    json!({"application/json": {"schema": schema}, "application/yaml": {"schema": schema},
-                        "application/vnd.kubernetes.protobuf": {"schema": schema}})
+                let content = |schema: &Value| -> Map<String, Value> {
+                    let types = self.media_types().iter();
+                    types.map(|name| ((*name).to_owned(), json!({"schema": schema}))).collect()
                 };
                 operation["responses"] = json!({"200": {"description": "OK", "content": content(&reference)}, "401": {"description": "Unauthorized"}});
                 if let Some(body) = body {
@@ -344,8 +354,15 @@ impl PathWriter<'_> {
     fn reference(&self, kind: &GroupVersionKind) -> Value {
         match Schema::object_type(&kind.group, &kind.version, &kind.kind) {
             Some(id) => self.dialect.reference(&Schema::builtin().get(id).name),
+            None if kind.group == self.resource.kind.group => self.dialect.reference(&custom_name(kind)),
             None => json!({"type": "object"}),
         }
+    }
+
+    /// The forms in which objects travel.
+    fn media_types(&self) -> &'static [&'static str] {
+        const ALL: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+        if self.resource.is_custom() { &ALL[..2] } else { ALL }
     }
 
     fn kind_extension(&self, kind: &GroupVersionKind) -> Value {

@@ -6,10 +6,11 @@ use windlass_api::labels::Selector;
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_client::{PatchType, Verb};
 use windlass_machinery::managed::{self, Change};
+use windlass_machinery::schema::TypeRef;
 use windlass_machinery::tree::{child, number, put, text};
-use windlass_resources::SchemaRef;
+use windlass_resources::Resource;
 
-use super::scale_managers::{managers_of_scale, managers_of_scaled};
+use super::scale_managers::{REPLICAS, managers_of_scale, managers_of_scaled};
 use crate::body::BodyKind;
 use crate::call::Call;
 use crate::outcome::{Outcome, Payload};
@@ -20,12 +21,16 @@ use crate::verbs::update::{change, check_names};
 const SCALE: GroupVersionKind = GroupVersionKind::of("autoscaling", "v1", "Scale");
 
 pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
-    let request = call.request;
+    let (request, resource) = (call.request, &call.served.resource);
     if request.verb == Verb::Get {
         let item = call.stored()?;
         let mut object = tree(call.served, &item)?;
+        if resource.scale.is_some() && object.pointer(replicas_pointer(resource)).is_none() {
+            let path = replicas_pointer(resource).replace('/', ".");
+            return Err(Status::internal(format_args!("the spec replicas field {path:?} does not exist")));
+        }
         put(child(&mut object, "metadata"), "resourceVersion", item.revision.to_string());
-        return Ok(Outcome::tree(SCALE, scale_of(&object)));
+        return Ok(Outcome::tree(SCALE, scale_of(resource, &object)));
     }
     let kind = SCALE;
     let of = BodyKind::builtin(&kind)?;
@@ -34,26 +39,36 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
             let configuration = Configuration::read(call, of)?;
             configuration.report_duplicates(call)?;
             let now = time::rfc3339(call.storage.clock.now());
-            let SchemaRef { schema, id } = of.schema;
+            let TypeRef { schema, id } = of.object_type;
             let ownership = Change { schema, id, api_version: "autoscaling/v1", ..call.ownership_change(&now) };
             change(call, |old| {
-                let mut scale = scale_of(old);
-                put(child(&mut scale, "metadata"), "managedFields", managers_of_scale(old, &SCALE));
+                let mut scale = scale_of(resource, old);
+                put(
+                    child(&mut scale, "metadata"),
+                    "managedFields",
+                    managers_of_scale(old, &SCALE, replicas_pointer(resource)),
+                );
                 let new = configuration.applied(call, of, &ownership, Some(&scale))?;
-                let mut scaled = scaled(old, &new, &request.name)?;
-                managed::put_record(&mut scaled, &managers_of_scaled(old, &new, &call.served.api_version));
+                let mut scaled = scaled(resource, old, &new, &request.name)?;
+                managed::put_record(
+                    &mut scaled,
+                    &managers_of_scaled(old, &new, &call.served.api_version, replicas_pointer(resource)),
+                );
                 Ok(scaled)
             })
             .await?
         }
         Verb::Patch(patch_type) => {
             let patch = Patch::read(call, patch_type)?;
-            change(call, |old| scaled(old, &patch.applied(call, of, &scale_of(old))?, &request.name)).await?
+            change(call, |old| {
+                scaled(resource, old, &patch.applied(call, of, &scale_of(resource, old))?, &request.name)
+            })
+            .await?
         }
         _ => {
             let mut scale = call.body_as(of)?;
             check_names(&mut scale, call)?;
-            change(call, |old| scaled(old, &scale, &request.name)).await?
+            change(call, |old| scaled(resource, old, &scale, &request.name)).await?
         }
     };
     let Outcome::Object { payload, .. } = outcome else {
@@ -63,10 +78,11 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
         Payload::Item(served, item) => tree(&served, &item)?,
         Payload::Tree(_, object) => object,
     };
-    Ok(Outcome::tree(SCALE, scale_of(&object)))
+    Ok(Outcome::tree(SCALE, scale_of(resource, &object)))
 }
 
-fn scale_of(object: &Value) -> Value {
+/// The Scale of an object. Custom resources say where its numbers are, and have its selector as text.
+fn scale_of(resource: &Resource, object: &Value) -> Value {
     let metadata = &object["metadata"];
     let mut meta = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -74,39 +90,58 @@ fn scale_of(object: &Value) -> Value {
             put(&mut meta, field, value.clone());
         }
     }
-    let selector = &object["spec"]["selector"];
-    // A ReplicationController selects by equality alone.
-    let is_structure = selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some();
-    let selector = if is_structure {
-        let structure = serde_json::from_value(selector.clone()).ok();
-        Selector::from_structure(structure.as_ref()).map(|s| s.to_string()).unwrap_or_default()
-    } else {
-        let labels: std::collections::BTreeMap<String, String> =
-            serde_json::from_value(selector.clone()).unwrap_or_default();
-        Selector::from_map(&labels).to_string()
+    let number_at = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let (wanted, present, selector) = match &resource.scale {
+        None => (number_at(REPLICAS), number_at("/status/replicas"), selector(&object["spec"]["selector"])),
+        Some(paths) => {
+            let text = paths.selector.as_ref().and_then(|path| object.pointer(path)).and_then(Value::as_str);
+            (number_at(&paths.replicas), number_at(&paths.status_replicas), text.unwrap_or_default().to_owned())
+        }
     };
     let mut spec = json!({});
-    let wanted = number(&object["spec"], "replicas");
     if wanted != 0 {
         put(&mut spec, "replicas", wanted);
     }
-    json!({
-        "metadata": meta,
-        "spec": spec,
-        "status": {"replicas": number(&object["status"], "replicas"), "selector": selector},
-    })
+    let mut status = json!({"replicas": present});
+    if !selector.is_empty() || resource.scale.is_none() {
+        put(&mut status, "selector", selector);
+    }
+    json!({"metadata": meta, "spec": spec, "status": status})
+}
+
+/// The selector of a built-in kind, as text.
+fn selector(selector: &Value) -> String {
+    // A ReplicationController selects by equality alone.
+    let is_structure = selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some();
+    if is_structure {
+        let structure = serde_json::from_value(selector.clone()).ok();
+        return Selector::from_structure(structure.as_ref()).map(|s| s.to_string()).unwrap_or_default();
+    }
+    let labels: std::collections::BTreeMap<String, String> =
+        serde_json::from_value(selector.clone()).unwrap_or_default();
+    Selector::from_map(&labels).to_string()
+}
+
+/// Where an object has the number of its replicas.
+fn replicas_pointer(resource: &Resource) -> &str {
+    resource.scale.as_ref().map_or(REPLICAS, |paths| &paths.replicas)
 }
 
 /// The object with the scale's number of replicas.
-fn scaled(old: &Value, scale: &Value, name: &str) -> Result<Value, Status> {
+fn scaled(resource: &Resource, old: &Value, scale: &Value, name: &str) -> Result<Value, Status> {
     let replicas = number(&scale["spec"], "replicas");
-    if replicas < 0 {
+    // Of a custom resource, its own validation speaks.
+    if replicas < 0 && resource.scale.is_none() {
         let spec = Path::new("spec");
         let error = Error::invalid(&spec.child("replicas"), replicas, "must be greater than or equal to 0");
         return Err(Status::invalid("autoscaling", "Scale", name, &error.into()));
     }
     let mut new = old.clone();
-    put(child(&mut new, "spec"), "replicas", replicas);
+    let steps: Vec<&str> = replicas_pointer(resource).split('/').skip(1).collect();
+    if let Some((last, above)) = steps.split_last() {
+        let parent = above.iter().fold(&mut new, |parent, step| child(parent, step));
+        put(parent, last, replicas);
+    }
     let metadata = child(&mut new, "metadata");
     for field in ["resourceVersion", "uid"] {
         let said = text(&scale["metadata"], field).to_owned();
@@ -124,15 +159,17 @@ mod tests {
     #[test]
     fn of_a_deployment_and_of_a_replication_controller() {
         let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 3, "selector": {"matchLabels": {"a": "b"}}}, "status": {"replicas": 2}});
-        let scale = scale_of(&deployment);
+        let of = |plural: &str| windlass_resources::all().into_iter().find(|r| &*r.plural == plural).unwrap();
+        let deployments = of("deployments");
+        let scale = scale_of(&deployments, &deployment);
         assert_eq!(
             (&scale["spec"], &scale["status"]),
             (&json!({"replicas": 3}), &json!({"replicas": 2, "selector": "a=b"}))
         );
         let controller = json!({"spec": {"selector": {"c": "d"}}});
-        assert_eq!(scale_of(&controller)["status"]["selector"], "c=d");
-        let new = scaled(&deployment, &json!({"spec": {}}), "d").unwrap();
+        assert_eq!(scale_of(&of("replicationcontrollers"), &controller)["status"]["selector"], "c=d");
+        let new = scaled(&deployments, &deployment, &json!({"spec": {}}), "d").unwrap();
         assert_eq!(new["spec"]["replicas"], 0);
-        assert!(scaled(&deployment, &json!({"spec": {"replicas": -1}}), "d").is_err());
+        assert!(scaled(&deployments, &deployment, &json!({"spec": {"replicas": -1}}), "d").is_err());
     }
 }

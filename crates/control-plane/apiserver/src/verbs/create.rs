@@ -28,6 +28,10 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Outcome, Status> {
 
 /// Creates an object that has been read already; also what an update or an apply of an absent object does.
 pub(crate) async fn create_object(call: &Call<'_>, object: Value) -> Result<Outcome, Status> {
+    let resource = &call.served.resource;
+    if let Some(why) = resource.strategy.refuses_creation() {
+        return Err(Status::forbidden(&resource.group_resource(), text(&object["metadata"], "name"), why));
+    }
     let is_named = !text(&object["metadata"], "name").is_empty();
     let write = call.write();
     let object = life::create(write, object, call).await?;

@@ -7,10 +7,10 @@ use windlass_api::{GroupVersionKind, Status, time};
 use windlass_client::PatchType;
 use windlass_machinery::managed::{self, ApplyError, Change, Conflict};
 use windlass_machinery::rfc6902::{self, JsonPatchError};
+use windlass_machinery::schema::TypeRef;
 use windlass_machinery::strategic::{self, PatchError};
 use windlass_machinery::tree::{child, put, remove, text};
 use windlass_machinery::{go, rfc7386, strict, yaml};
-use windlass_resources::SchemaRef;
 
 use super::create::create_object;
 use super::update::{change, check_names, no_name};
@@ -66,13 +66,13 @@ impl Patch {
             put(&mut old, "kind", &*of.kind.kind);
             put(&mut old, "apiVersion", of.kind.api_version());
         }
-        let new = self.result(&old, of.schema)?;
+        let new = self.result(&old, of.object_type)?;
         let mut new = match decode_patched(call.context, of, new, &self.problems, &call.request.options) {
             Ok(new) => new,
             Err(why) => {
                 let shown = match self.patch_type {
                     PatchType::Strategic => go::print(&self.patch),
-                    _ => self.result(&old, of.schema)?.to_string(),
+                    _ => self.result(&old, of.object_type)?.to_string(),
                 };
                 let error = Error::invalid(&Path::new("patch"), shown, why);
                 return Err(Status::invalid("", "", "", &error.into()));
@@ -83,7 +83,7 @@ impl Patch {
     }
 
     /// What the patch makes of an object, as it is.
-    fn result(&self, old: &Value, schema: SchemaRef) -> Result<Value, Status> {
+    fn result(&self, old: &Value, TypeRef { schema, id }: TypeRef<'_>) -> Result<Value, Status> {
         let (mut new, patch) = (old.clone(), &self.patch);
         match self.patch_type {
             PatchType::Merge => rfc7386::merge(&mut new, patch),
@@ -92,7 +92,7 @@ impl Patch {
             }
             // What is applied is no patch but a [`Configuration`]; nothing makes a `Patch` of it.
             PatchType::Strategic | PatchType::Apply => {
-                strategic::apply(schema.schema, schema.id, &mut new, patch).map_err(strategic_failure)?;
+                strategic::apply(schema, id, &mut new, patch).map_err(strategic_failure)?;
                 // What it is, nobody can change.
                 remove(&mut new, "kind");
                 remove(&mut new, "apiVersion");

@@ -92,6 +92,10 @@ impl TestServer {
         admin.create(&GroupVersionResource::of(group, "v1", "clusterrolebindings"), "", &binding).await.unwrap();
     }
 
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Both ways of a component to the server.
     pub(crate) fn clients(&self) -> [(&'static str, Client); 2] {
         let https: Arc<dyn Transport> = Arc::new(Https::new(HttpsOptions {

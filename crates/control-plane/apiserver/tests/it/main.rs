@@ -4,6 +4,7 @@
 
 mod admission;
 mod apply;
+mod custom_resources;
 mod first_objects;
 mod harness;
 mod hostile;

@@ -1,6 +1,6 @@
 //! Who depends on whom, read from the informers of all resources.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 use windlass_api::meta::PartialObject;
+use windlass_api::resource::CUSTOM_RESOURCE_DEFINITIONS;
 use windlass_api::well_known::finalizer;
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, OwnerReference};
 use windlass_client::{ApiResource, Change, Client, Informer, Informers, WorkQueue};
@@ -18,8 +19,6 @@ const REDISCOVER: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a cache may take to fill before its objects are looked at all the same.
 const FILL: Duration = Duration::from_secs(5);
-const DEFINITIONS: GroupVersionResource =
-    GroupVersionResource::of("apiextensions.k8s.io", "v1", "customresourcedefinitions");
 const API_SERVICES: GroupVersionResource = GroupVersionResource::of("apiregistration.k8s.io", "v1", "apiservices");
 
 /// An object, by its coordinates.
@@ -118,7 +117,7 @@ impl Graph {
     /// Keeps following every resource that can be listed, watched and deleted, for ever.
     pub(super) async fn follow_resources(self: &Arc<Self>, client: &Client) {
         let changed = Arc::new(Notify::new());
-        for resource in [&DEFINITIONS, &API_SERVICES] {
+        for resource in [&CUSTOM_RESOURCE_DEFINITIONS, &API_SERVICES] {
             let changed = changed.clone();
             self.informers.of(resource).subscribe(move |_| changed.notify_one());
         }
@@ -139,6 +138,7 @@ impl Graph {
     }
 
     async fn follow(self: &Arc<Self>, resources: Vec<ApiResource>) {
+        self.forget_all_but(&resources);
         let mut new = Vec::new();
         for resource in resources {
             let name = &resource.resource;
@@ -177,6 +177,18 @@ impl Graph {
                 self.changed(resource, &Change { old: None, new: Some(object) });
             }
         }
+    }
+
+    /// Follows no longer what is no longer served: kinds whose definition has gone.
+    fn forget_all_but(&self, served: &[ApiResource]) {
+        let served: HashSet<&GroupVersionResource> = served.iter().map(|resource| &resource.resource).collect();
+        self.followed.write().retain(|resource, _| {
+            let is_kept = served.contains(resource);
+            if !is_kept {
+                self.informers.forget(resource);
+            }
+            is_kept
+        });
     }
 
     fn changed(&self, resource: &GroupVersionResource, change: &Change) {

@@ -5,6 +5,7 @@
 mod accounts;
 mod batch;
 mod certificates;
+mod custom_resources;
 mod endpoints;
 mod garbage;
 mod namespaces;

@@ -68,7 +68,7 @@ impl Strategy for V1 {
         to_stored(object);
     }
 
-    fn is_stored_form(&self) -> bool {
+    fn is_stored_form(&self, _revision: u64) -> bool {
         false
     }
 }

@@ -10,7 +10,7 @@ use windlass_api::well_known::{finalizer, label, namespace};
 use crate::columns::{self, Column};
 use crate::first::{Beginnings, First};
 use crate::{Moment, Resource, Strategy, Subresource, Verbs, metadata};
-use windlass_machinery::tree::{child, items, keep, put, remove, set_text, text};
+use windlass_machinery::tree::{child, items, keep, put, set_text, text};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("", "v1", "Namespace", "namespaces")
@@ -88,10 +88,12 @@ impl Strategy for Namespace {
         Error::invalid(&Path::new("status").child("Phase"), phase, detail).into()
     }
 
-    fn begin_deletion(&self, object: &mut Value) {
+    fn begin_deletion(&self, object: &mut Value, _moment: Moment) {
         put(child(object, "status"), "phase", "Terminating");
-        // Nobody waits here for processes to end.
-        remove(child(object, "metadata"), "deletionGracePeriodSeconds");
+    }
+
+    fn waits_for_contents(&self) -> bool {
+        true
     }
 
     fn is_deletion_pending(&self, object: &Value) -> bool {

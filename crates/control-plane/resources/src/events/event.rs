@@ -99,7 +99,7 @@ impl Strategy for Event {
         }
     }
 
-    fn is_stored_form(&self) -> bool {
+    fn is_stored_form(&self, _revision: u64) -> bool {
         false
     }
 

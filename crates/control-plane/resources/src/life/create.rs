@@ -24,8 +24,10 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
         resource.strategy.set_requester(&mut object, &checkpoints.requester());
     }
     if resource.has(Subresource::Status) && !resource.takes_status_on_create {
-        remove(&mut object, "status");
-        put(&mut object, "status", resource.empty_status());
+        match resource.empty_status() {
+            Value::Null => drop(remove(&mut object, "status")),
+            empty => put(&mut object, "status", empty),
+        }
     }
     resource.strategy.prepare_create(&mut object, moment);
     let mut errors = metadata::validate(&object, resource);

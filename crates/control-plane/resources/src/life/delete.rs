@@ -31,6 +31,9 @@ pub enum Dependents {
 
 /// Marks an object as going. Returns whether nothing holds it, so that it goes now.
 pub fn delete(resource: &Resource, object: &mut Value, wishes: Wishes, moment: Moment) -> bool {
+    if object["metadata"].get("deletionTimestamp").is_none() {
+        resource.strategy.begin_deletion(object, moment);
+    }
     set_finalizers(resource, object, wishes.dependents);
     if !resource.deletes_gracefully && !is_held(resource, object) {
         return true;
@@ -63,13 +66,15 @@ fn mark(resource: &Resource, object: &mut Value, wished_seconds: Option<i64>, mo
     if !already || quicker {
         let at = moment.now + SignedDuration::from_secs(grace);
         put(metadata, "deletionTimestamp", time::rfc3339(at));
+        if strategy.waits_for_contents() {
+            return;
+        }
         put(metadata, "deletionGracePeriodSeconds", grace);
         if !already && resource.counts_generations {
             let generation = number(metadata, "generation");
             put(metadata, "generation", generation + 1);
         }
     }
-    strategy.begin_deletion(object);
 }
 
 /// Turns the wish for dependents into the finalizer that the garbage collector acts on.

@@ -151,7 +151,7 @@ fn moment() -> Moment {
 }
 
 fn decoded(resource: &Resource, object: Value) -> Value {
-    decode::from_value(resource.schema.schema, resource.schema.id, object).unwrap().value
+    decode::from_value(resource.object_type().schema, resource.object_type().id, object).unwrap().value
 }
 
 /// The life of a write with nothing beside it: no admission, no field management.
