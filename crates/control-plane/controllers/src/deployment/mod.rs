@@ -168,8 +168,12 @@ impl Controller {
         Sets { new, old: all }
     }
 
-    /// The Deployment's size has changed since its ReplicaSets were sized.
+    /// The Deployment's size has changed since its ReplicaSets were sized. Several of a Deployment that recreates its pods have no share
+    /// in it: all but the new one go, whatever they were sized for. (Upstream's wait for ever.)
     fn is_scaling(&self, deployment: &Deployment, sets: &Sets) -> bool {
+        if deployment.recreates() && sets.all().filter(|set| set.replicas() > 0).count() > 1 {
+            return false;
+        }
         let is_other = |set: &&ReplicaSet| {
             set.annotation_number(DEPLOYMENT_DESIRED_REPLICAS).is_some_and(|desired| desired != deployment.replicas())
         };

@@ -95,6 +95,26 @@ async fn a_deployment_that_recreates_has_never_two_kinds_of_pods() {
     available(&scene, "web", 2).await;
 }
 
+/// Seed 95: they were a rollout's that was stopped half way by the Deployment's end.
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_recreates_ends_all_that_it_adopts() {
+    let scene = Scene::with_nodes(1).await;
+    for image in ["one", "two"] {
+        let mut spec = workload("web", 1);
+        spec["template"]["spec"]["containers"][0]["image"] = json!(image);
+        let annotations = json!({"deployment.kubernetes.io/desired-replicas": "2"});
+        let metadata = json!({"name": format!("web-{image}"), "labels": {"app": "web"}, "annotations": annotations});
+        scene.cluster.create(&REPLICA_SETS, "default", json!({"metadata": metadata, "spec": spec})).await;
+    }
+    scene.until_pods("a pod of each", |pods| pods.len() == 2).await;
+    let mut spec = workload("web", 3);
+    spec["strategy"] = json!({"type": "Recreate"});
+    spec["template"]["spec"]["containers"][0]["image"] = json!("three");
+    scene.create(&DEPLOYMENTS, "web", spec).await;
+    available(&scene, "web", 3).await;
+    scene.until_pods("new pods", |pods| pods.len() == 3 && pods.iter().all(|pod| image_of(pod) == "three")).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deployment_that_gets_nowhere_says_so() {
     let scene = Scene::with_nodes(1).await;
