@@ -161,7 +161,7 @@ impl Format {
         let is_plain = self.encoding == Encoding::Json && self.shape == Shape::Whole && !self.pretty;
         let is_plain = is_plain && is_stored_form(listed);
         is_plain.then(|| {
-            let (kind, version, meta) = (&resource.list_kind, resource.kind.api_version(), list_meta(listed));
+            let (kind, version, meta) = (&resource.list_kind, resource.kind.api_version(), whole_list_meta(listed));
             format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[").into_bytes()
         })
     }
@@ -188,19 +188,20 @@ impl Format {
                     .collect();
                 self.tree_bytes(&PARTIAL_LIST, json!({"metadata": meta, "items": items?}))
             }
-            Shape::Whole => self.whole_list(listed, &meta),
+            Shape::Whole => self.whole_list(listed),
         }
     }
 
-    fn whole_list(self, listed: &Listed, meta: &Value) -> Result<Bytes, Status> {
+    fn whole_list(self, listed: &Listed) -> Result<Bytes, Status> {
         let served = &*listed.served;
+        let meta = whole_list_meta(listed);
         let kind = &served.resource.kind;
         let list_kind = GroupVersionKind { kind: served.resource.list_kind.clone(), ..kind.clone() };
         let stored_form = is_stored_form(listed);
         match self.encoding {
             Encoding::Protobuf => {
                 let SchemaRef::Builtin(id) = served.resource.schema else { return Err(no_protobuf()) };
-                let meta = serde_json::to_vec(meta).map_err(unreadable)?;
+                let meta = serde_json::to_vec(&meta).map_err(unreadable)?;
                 let trees: Vec<Vec<u8>>;
                 let converted: Vec<&[u8]> = if stored_form {
                     listed.items.iter().map(|item| &*item.value).collect()
@@ -357,15 +358,20 @@ fn is_stored_form(listed: &Listed) -> bool {
 
 fn list_meta(listed: &Listed) -> Value {
     let mut meta = json!({"resourceVersion": listed.revision.to_string()});
-    // A list without a type in Go leaves nothing out.
-    if listed.served.resource.is_custom() {
-        meta["continue"] = Value::from("");
-    }
     if !listed.continue_token.is_empty() {
         meta["continue"] = Value::from(listed.continue_token.as_str());
     }
     if let Some(remaining) = listed.remaining {
         meta["remainingItemCount"] = Value::from(remaining);
+    }
+    meta
+}
+
+/// What precedes whole objects: upstream's lists of custom resources have no type, so nothing of theirs is left out for being empty.
+fn whole_list_meta(listed: &Listed) -> Value {
+    let mut meta = list_meta(listed);
+    if listed.served.resource.is_custom() && listed.continue_token.is_empty() {
+        meta["continue"] = Value::from("");
     }
     meta
 }

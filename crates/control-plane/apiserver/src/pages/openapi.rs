@@ -139,8 +139,16 @@ fn definitions(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Valu
         if let SchemaRef::Custom(schema) = &served.resource.schema {
             let resource = &served.resource;
             let (kind, list) = (&resource.kind, list_kind(resource));
-            all.insert(custom_name(kind), custom_schema(&schema.openapi(), dialect));
-            all.insert(custom_name(&list), custom_list(kind, &list.kind, &resource.plural, dialect));
+            let mut schema = custom_schema(&schema.openapi(), dialect);
+            let mut of_list = custom_list(kind, &list.kind, &resource.plural, dialect);
+            let selectable = resource.selectable.iter().map(|field| json!({"fieldPath": field.name}));
+            let selectable: Vec<Value> = selectable.collect();
+            if !selectable.is_empty() {
+                schema["x-kubernetes-selectable-fields"] = json!(selectable);
+                of_list["x-kubernetes-selectable-fields"] = json!(selectable);
+            }
+            all.insert(custom_name(kind), schema);
+            all.insert(custom_name(&list), of_list);
             kinds.extend([(custom_name(kind), kind.clone()), (custom_name(&list), list)]);
         }
     }

@@ -371,8 +371,13 @@ async fn columns_and_selectable_fields() {
     let names: Vec<&str> =
         table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!((names, &table["rows"][1]["cells"]), (vec!["Name", "Lives"], &json!(["tom", 9])));
+    assert_eq!(table["metadata"].get("continue"), None);
     let (_, found) = server.get(&format!("{CATS}?fieldSelector=spec.name%3Dtom")).await;
     assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    assert_eq!(found["metadata"]["continue"], "", "a list without a type leaves nothing out");
+    let (_, openapi) = server.get("/openapi/v3/apis/example.com/v1").await;
+    let schema = &openapi["components"]["schemas"]["com.example.v1.Cat"];
+    assert_eq!(schema["x-kubernetes-selectable-fields"], json!([{"fieldPath": "spec.name"}]));
     let (code, refused) = server.get(&format!("{CATS}?fieldSelector=spec.lives%3D9")).await;
     assert_eq!((code, &refused["message"]), (StatusCode::BAD_REQUEST, &json!("field label not supported: spec.lives")));
 }

@@ -7,6 +7,7 @@
 
 mod columns;
 mod definition;
+mod finalizers;
 pub mod naming;
 mod resource;
 pub(crate) mod rules;

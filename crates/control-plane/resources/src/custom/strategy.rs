@@ -10,6 +10,7 @@ use windlass_machinery::schema::TypeRef;
 
 use super::columns::cell;
 use super::definition::Scale;
+use super::finalizers;
 use super::rules::TypeMeta;
 use super::scale;
 use super::schema::CustomSchema;
@@ -101,8 +102,11 @@ impl Strategy for CustomResource {
     }
 
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
-        let rules = self.schema.compiled().rules.as_ref();
-        rules.zip(old).map(|(rules, old)| rules.warnings(&self.types, object, old)).unwrap_or_default()
+        let mut warnings = finalizers::warnings(object, old);
+        if let Some((rules, old)) = self.schema.compiled().rules.as_ref().zip(old) {
+            warnings.extend(rules.warnings(&self.types, object, old));
+        }
+        warnings
     }
 
     fn is_new_generation(&self, object: &Value, old: &Value) -> bool {
