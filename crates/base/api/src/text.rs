@@ -1,6 +1,7 @@
 //! How things are written and read that Go programs write and read.
 
 use std::error::Error;
+use std::fmt::Write;
 
 use serde::{Deserialize, Deserializer};
 
@@ -25,10 +26,45 @@ pub fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
-/// Whether Go calls the character printable: neither control nor format, and of all spaces only the common one.
+/// A text in quotes as Go's `%q` and `strconv.Quote` write it.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            c if is_printable(c) => out.push(c),
+            c => {
+                // Writing to a string does not fail.
+                let _ = match u32::from(c) {
+                    code @ (0..0x20 | 0x7f) => write!(out, "\\x{code:02x}"),
+                    code @ 0..0x1_0000 => write!(out, "\\u{code:04x}"),
+                    code => write!(out, "\\U{code:08x}"),
+                };
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Whether Go calls the character printable. Rust's own table decides for all but spaces, of which only the common one is; it is
+/// asked for a second character, for at the beginning of a text Rust also escapes marks that combine.
 pub fn is_printable(c: char) -> bool {
-    let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    c == ' ' || !(c.is_control() || c.is_whitespace() || is_format)
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    let mut second = [b'a'; 5];
+    let length = c.encode_utf8(&mut second[1..]).len();
+    let text = std::str::from_utf8(&second[..=length]).unwrap_or_default();
+    !c.is_whitespace() && text.escape_debug().eq(text.chars())
 }
 
 #[cfg(test)]
@@ -53,5 +89,25 @@ mod tests {
     fn what_is_printable() {
         assert!("aü 漢!€".chars().all(is_printable));
         assert!(!['\0', '\n', '\u{a0}', '\u{200b}', '\u{feff}'].into_iter().any(is_printable));
+    }
+
+    #[test]
+    fn quotes_as_go_does() {
+        let cases = [
+            ("", r#""""#),
+            ("plain text'", r#""plain text'""#),
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("\u{7}\u{8}\u{c}\n\r\t\u{b}", r#""\a\b\f\n\r\t\v""#),
+            ("\u{0}\u{1f}\u{7f}", r#""\x00\x1f\x7f""#),
+            ("é世界🚀", r#""é世界🚀""#),
+            ("e\u{301}", "\"e\u{301}\""),
+            ("\u{80}\u{a0}\u{ad}", r#""\u0080\u00a0\u00ad""#),
+            ("\u{2028}\u{200b}\u{feff}", r#""\u2028\u200b\ufeff""#),
+            ("\u{e000}\u{10ffff}", r#""\ue000\U0010ffff""#),
+            ("\u{fffd}", "\"\u{fffd}\""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(quoted(text), expected, "{text:?}");
+        }
     }
 }

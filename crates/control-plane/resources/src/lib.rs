@@ -37,6 +37,8 @@ mod storagemigration;
 mod devices;
 mod resource;
 mod rules;
+mod url;
+mod webhook_client;
 
 pub use resource::{
     Grants, Moment, Resource, ScalePaths, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy, Subresource,

@@ -9,9 +9,8 @@ use std::net::IpAddr;
 
 use windlass_api::k8s::api::core::v1::{Container, Pod, ResourceFieldSelector};
 use windlass_api::k8s::apimachinery::pkg::api::resource::Quantity as Text;
+use windlass_api::text::quoted;
 use windlass_api::{Quantity, names};
-
-use crate::go_quote::quote;
 
 /// Resources that a container has by default as much of as its pod or the node gives.
 const DEFAULTED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
@@ -232,7 +231,7 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 
 /// Lines of `key="value"`, sorted by key.
 fn format_map(map: &BTreeMap<String, String>) -> String {
-    let lines: Vec<String> = map.iter().map(|(key, value)| format!("{key}={}", quote(value))).collect();
+    let lines: Vec<String> = map.iter().map(|(key, value)| format!("{key}={}", quoted(value))).collect();
     lines.join("\n")
 }
 

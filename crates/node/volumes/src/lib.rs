@@ -12,7 +12,6 @@ mod cleanup;
 mod container;
 pub mod downward;
 mod expansion;
-mod go_quote;
 mod layout;
 mod mounted;
 mod mounts;

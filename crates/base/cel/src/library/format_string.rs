@@ -1,6 +1,6 @@
 //! `format`: clauses like `%s` and `%.2f`, in strings with values and, before that, with types.
 
-use std::fmt::Write;
+use windlass_api::text::quoted;
 
 use crate::value::{Error, List, Map, Value, double_shortest};
 use crate::work;
@@ -283,31 +283,6 @@ fn nested(value: &Value<'_>) -> Result<String, String> {
     // Texts of nested values are copied into those around them.
     work::spend(text.len()).map_err(|error| error.to_string())?;
     Ok(text)
-}
-
-/// Quotes as Go's `%q` does.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            c if c.is_ascii_control() => write!(out, "\\x{:02x}", u32::from(c)).unwrap_or(()),
-            c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c)).unwrap_or(()),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 fn list_text(list: &List<'_>) -> Result<String, String> {

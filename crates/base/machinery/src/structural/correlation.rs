@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde_json::Value;
+use windlass_api::text::quoted;
 
-use super::go_print::{Num, quote};
+use super::go_print::Num;
 use super::kind::Kind;
 use super::schema::Structural;
 
@@ -42,12 +43,13 @@ impl Correlation {
     /// The old value of an item of a new list. Only lists of type `map` have such.
     pub(super) fn item<'a>(&self, schema: &Structural, item: &Value, list: Pair<'a>) -> Option<Pair<'a>> {
         let keys = schema.list_keys().filter(|keys| schema.kind == Kind::Array && !keys.is_empty())?;
-        let key = key_of(item, keys)?;
+        let key = item_key(item, keys)?;
         let old = list.old.as_array()?;
         let mut lists = self.lists.borrow_mut();
         let places = lists.entry(list.old).or_insert_with(|| {
             let mut places = HashMap::with_capacity(old.len());
-            for (place, key) in old.iter().enumerate().filter_map(|(place, item)| Some((place, key_of(item, keys)?))) {
+            for (place, key) in old.iter().enumerate().filter_map(|(place, item)| Some((place, item_key(item, keys)?)))
+            {
                 places.entry(key).or_insert(place);
             }
             places
@@ -93,14 +95,14 @@ impl Correlation {
     }
 }
 
-/// The keys of an item as one text; `None` where one is missing or is no scalar.
-fn key_of(item: &Value, keys: &[Box<str>]) -> Option<String> {
+/// The keys of an item of a list of type `map`, as one text; `None` where one is missing or is no scalar.
+pub fn item_key(item: &Value, keys: &[Box<str>]) -> Option<String> {
     let map = item.as_object()?;
     let mut text = String::new();
     for key in keys {
         let part = match map.get(&**key)? {
             Value::Bool(value) => value.to_string(),
-            Value::String(value) => quote(value),
+            Value::String(value) => quoted(value),
             Value::Number(number) => match Num::of(number) {
                 Num::Int(int) => int.to_string(),
                 // As upstream has it: of several keys, floats count with six places.

@@ -2,13 +2,12 @@
 //!
 //! Source: apimachinery `util/validation/field/errors.go` (`ErrorBody`), Go `fmt`, `strconv`, `encoding/json`.
 
-use std::fmt::Write;
 use std::io;
 
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{Number, Serializer, Value};
-use windlass_api::text::is_printable;
+use windlass_api::text::quoted;
 
 /// A number as upstream holds it: what is no `int64` is a `float64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +67,7 @@ fn float_text(float: f64, is_long: impl Fn(i32) -> bool) -> String {
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Number(number) => Num::of(number).print(),
-        Value::String(text) => quote(text),
+        Value::String(text) => quoted(text),
         _ => json(value),
     }
 }
@@ -107,34 +106,6 @@ impl Formatter for GoJson {
         }
         writer.write_all(rest.as_bytes())
     }
-}
-
-/// A text as `%q` prints it.
-pub fn quote(content: &str) -> String {
-    let mut text = String::with_capacity(content.len() + 2);
-    text.push('"');
-    for c in content.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            '\u{7}' => text.push_str("\\a"),
-            '\u{8}' => text.push_str("\\b"),
-            '\u{c}' => text.push_str("\\f"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            '\u{b}' => text.push_str("\\v"),
-            c if is_printable(c) => text.push(c),
-            c => {
-                let _ = match u32::from(c) {
-                    code @ (0..0x20 | 0x7f) => write!(text, "\\x{code:02x}"),
-                    code @ 0..0x1_0000 => write!(text, "\\u{code:04x}"),
-                    code => write!(text, "\\U{code:08x}"),
-                };
-            }
-        }
-    }
-    text.push('"');
-    text
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! Source: kube-openapi `pkg/validation/validate/schema_props.go`.
 
 use serde_json::Value;
+use windlass_api::text;
 
 use super::findings::Findings;
-use super::go_print::quote;
 use super::place::Place;
 use super::schema::{Logic, Structural};
 use super::validate::Walk;
@@ -111,5 +111,5 @@ impl Outcome {
 }
 
 fn quoted(place: &Place<'_>) -> String {
-    quote(&place.to_string())
+    text::quoted(&place.to_string())
 }

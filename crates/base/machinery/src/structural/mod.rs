@@ -40,7 +40,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use correlation::item_key;
 pub use findings::error;
-pub use go_print::quote;
 pub use pattern::Pattern;
 pub use schema::Structural;

@@ -10,12 +10,13 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 use windlass_api::field::ErrorType;
+use windlass_api::text::quoted;
 
 use super::compare::{is_listed, strict_identity};
 use super::correlation::Pair;
 use super::findings::Findings;
 use super::formats::Format;
-use super::go_print::{Num, json, quote};
+use super::go_print::{Num, json};
 use super::kind::Kind;
 use super::numbers::is_integer;
 use super::place::Place;
@@ -132,7 +133,7 @@ impl Walk<'_> {
 
     fn mistyped(&self, place: &Place<'_>, wanted: &str, found: &str, out: &mut Findings) {
         out.push(|| {
-            let detail = format!("{place} in body must be of type {wanted}: {}", quote(found));
+            let detail = format!("{place} in body must be of type {wanted}: {}", quoted(found));
             self.error(ErrorType::TypeInvalid, place, Some(&found.into()), detail)
         });
     }
@@ -179,8 +180,8 @@ impl Walk<'_> {
         }
         out.push(|| {
             let allowed = rules.allowed.iter().map(|allowed| match allowed {
-                Value::String(text) => quote(text),
-                other => quote(&json(other)),
+                Value::String(text) => quoted(text),
+                other => quoted(&json(other)),
             });
             let detail = format!("supported values: {}", allowed.collect::<Vec<_>>().join(", "));
             self.error(ErrorType::NotSupported, place, Some(value), detail)

@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
-use windlass_machinery::tree::{items, number, text};
+use windlass_machinery::tree::{items, text};
 
-use crate::rules::{at, complain, label_selector, object_at, required, supported, texts};
+use crate::rules::{at, complain, label_selector, required, supported, texts};
+use crate::webhook_client;
 
 const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 const HARMLESS: [&str; 2] = ["None", "NoneOnDryRun"];
 const EFFECTS: [&str; 4] = ["None", "NoneOnDryRun", "Some", "Unknown"];
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const MOST_CONDITIONS: usize = 64;
-const URL_FORM: &str = "; desired format: https://host[/path]";
 
 /// What is asked of every webhook; an update may keep what was allowed once.
 #[derive(Clone, Copy)]
@@ -88,7 +88,7 @@ fn validate_webhook(errors: &mut Errors, hook: &Value, path: &Path<'_>, demands:
     if let Some(policy) = at(hook, "reinvocationPolicy").and_then(Value::as_str) {
         supported(errors, &path.child("reinvocationPolicy"), policy, &["IfNeeded", "Never"]);
     }
-    validate_client(errors, hook.get("clientConfig").unwrap_or(&Value::Null), &path.child("clientConfig"));
+    webhook_client::validate(errors, &hook["clientConfig"], false, &path.child("clientConfig"));
     validate_match_conditions(errors, hook, &path.child("matchConditions"));
 }
 
@@ -193,83 +193,6 @@ fn validate_versions(errors: &mut Errors, hook: &Value, path: &Path<'_>, demands
     if demands.known_versions && !versions().any(|version| REVIEW_VERSIONS.contains(&version)) {
         let shown = hook.get("admissionReviewVersions").cloned().unwrap_or_default();
         errors.push(Error::invalid(path, shown, format!("must include at least one of {known}")));
-    }
-}
-
-fn validate_client(errors: &mut Errors, client: &Value, path: &Path<'_>) {
-    match (at(client, "url").and_then(Value::as_str), object_at(client, "service")) {
-        (Some(url), None) => validate_url(errors, url, &path.child("url")),
-        (None, Some(service)) => validate_service(errors, service, &path.child("service")),
-        _ => errors.push(Error::required(path, "exactly one of url or service is required")),
-    }
-}
-
-fn validate_url(errors: &mut Errors, url: &str, path: &Path<'_>) {
-    let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (scheme, rest) = match rest.split_once(':') {
-        Some((scheme, rest)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
-            (scheme, rest)
-        }
-        _ => ("", rest),
-    };
-    let authority = rest.strip_prefix("//").map_or("", |rest| rest.split('/').next().unwrap_or(""));
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let mut refuse = |value: &str, detail: String| errors.push(Error::invalid(path, value, detail));
-    if !scheme.eq_ignore_ascii_case("https") {
-        let detail = format!("'https' is the only allowed URL scheme{URL_FORM}");
-        refuse(&scheme.to_lowercase(), detail);
-    }
-    if host.is_empty() {
-        refuse("", format!("host must be specified{URL_FORM}"));
-    }
-    if !user.is_empty() {
-        refuse(user, "user information is not permitted in the URL".to_owned());
-    }
-    if !fragment.is_empty() {
-        refuse(fragment, "fragments are not permitted in the URL".to_owned());
-    }
-    if !query.is_empty() {
-        refuse(query, "query parameters are not permitted in the URL".to_owned());
-    }
-}
-
-fn validate_service(errors: &mut Errors, service: &Value, path: &Path<'_>) {
-    // Upstream mixes the two up.
-    for (field, shown) in [("namespace", "name"), ("name", "namespace")] {
-        if text(service, field).is_empty() {
-            errors.push(Error::required(&path.child(shown), ""));
-        }
-    }
-    let port = number(service, "port");
-    let problems = names::port_number(port);
-    if !problems.is_empty() {
-        let detail = format!("port is not valid: {}", problems.join(", "));
-        errors.push(Error::invalid(&path.child("port"), port, detail));
-    }
-    let url_path = text(service, "path");
-    if matches!(url_path, "" | "/") {
-        return;
-    }
-    let path = path.child("path");
-    if url_path == "//" {
-        errors.push(Error::invalid(&path, url_path, "segment[0] may not be empty"));
-        return;
-    }
-    if !url_path.starts_with('/') {
-        errors.push(Error::invalid(&path, url_path, "must start with a '/'"));
-    }
-    let mut characters = url_path.chars();
-    characters.next();
-    let steps = characters.as_str();
-    for (index, step) in steps.strip_suffix('/').unwrap_or(steps).split('/').enumerate() {
-        if step.is_empty() {
-            errors.push(Error::invalid(&path, url_path, format!("segment[{index}] may not be empty")));
-            continue;
-        }
-        for problem in names::dns1123_subdomain(step) {
-            errors.push(Error::invalid(&path, url_path, format!("segment[{index}]: {problem}")));
-        }
     }
 }
 

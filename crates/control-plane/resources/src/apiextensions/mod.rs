@@ -1,7 +1,7 @@
 //! `apiextensions.k8s.io/v1`: kinds that users add.
 //!
 //! [`custom_resource_definition`] is the kind; [`validation`] and [`warnings`] judge its objects, through views of them:
-//! [`layout`] of the spec, [`schema`] of a schema in it, [`go_form`] of what messages show. [`url`] reads URLs as Go does.
+//! [`layout`] of the spec, [`schema`] of a schema in it, [`go_form`] of what messages show.
 
 pub(crate) mod custom_resource_definition;
 mod go_form;
@@ -9,6 +9,5 @@ mod layout;
 #[cfg(test)]
 mod recorded;
 mod schema;
-mod url;
 pub(crate) mod validation;
 mod warnings;

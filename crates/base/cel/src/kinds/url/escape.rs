@@ -1,5 +1,7 @@
 //! Percent-escapes in the parts of URLs.
 
+use windlass_api::text::quoted;
+
 /// The part of a URL; each leaves other characters as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -15,34 +17,14 @@ fn is_plain(byte: u8, part: Part) -> bool {
     if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
         return true;
     }
-    match part {
-        Part::Host | Part::Zone => matches!(
-            byte,
-            b'!' | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-                | b':'
-                | b'['
-                | b']'
-                | b'<'
-                | b'>'
-                | b'"'
-        ),
-        Part::Path => matches!(byte, b'$' | b'&' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'@'),
-        Part::User => matches!(byte, b'$' | b'&' | b'+' | b',' | b';' | b'='),
-        Part::Query => false,
-        Part::Fragment => matches!(
-            byte,
-            b'$' | b'&' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'?' | b'@' | b'!' | b'(' | b')' | b'*'
-        ),
-    }
+    let others: &[u8] = match part {
+        Part::Host | Part::Zone => b"!$&'()*+,;=:[]<>\"",
+        Part::Path => b"$&+,/:;=@",
+        Part::User => b"$&+,;=",
+        Part::Query => b"",
+        Part::Fragment => b"$&+,/:;=?@!()*",
+    };
+    others.contains(&byte)
 }
 
 pub(super) fn escaped(bytes: &[u8], part: Part) -> String {
@@ -59,26 +41,7 @@ pub(super) fn escaped(bytes: &[u8], part: Part) -> String {
 
 /// Whether a text could be the escaped form of a part.
 pub(super) fn is_encoded(text: &str, part: Part) -> bool {
-    text.bytes().all(|byte| {
-        matches!(
-            byte,
-            b'!' | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-                | b':'
-                | b'@'
-                | b'['
-                | b']'
-                | b'%'
-        ) || is_plain(byte, part)
-    })
+    text.bytes().all(|byte| b"!$&'()*+,;=:@[]%".contains(&byte) || is_plain(byte, part))
 }
 
 /// Returns what escapes stand for, or what is wrong with them.
@@ -90,7 +53,7 @@ pub(super) fn unescaped(text: &str, part: Part) -> Result<Vec<u8>, String> {
         let byte = bytes[at];
         if byte != b'%' {
             if matches!(part, Part::Host | Part::Zone) && byte < 0x80 && !is_plain(byte, part) {
-                return Err(format!("invalid character {} in host name", quoted(&[byte])));
+                return Err(format!("invalid character {} in host name", shown(&[byte])));
             }
             out.push(if byte == b'+' && part == Part::Query { b' ' } else { byte });
             at += 1;
@@ -98,7 +61,7 @@ pub(super) fn unescaped(text: &str, part: Part) -> Result<Vec<u8>, String> {
         }
         let wrong = |length: usize| {
             let sequence = &bytes[at..(at + length).min(bytes.len())];
-            Err(format!("invalid URL escape {}", quoted(sequence)))
+            Err(format!("invalid URL escape {}", shown(sequence)))
         };
         let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
         let Some(value) = hex.filter(|hex| !hex.starts_with('+')).and_then(|hex| u8::from_str_radix(hex, 16).ok())
@@ -120,6 +83,6 @@ pub(super) fn unescaped(text: &str, part: Part) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-fn quoted(bytes: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(bytes))
+fn shown(bytes: &[u8]) -> String {
+    quoted(&String::from_utf8_lossy(bytes))
 }

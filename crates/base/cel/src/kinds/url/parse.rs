@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use windlass_api::text::quoted;
+
 use super::Url;
 use super::escape::{Part, escaped, unescaped};
 
@@ -26,7 +28,7 @@ pub(crate) fn why_not_a_request_uri(text: &str) -> Option<String> {
 }
 
 fn failed(text: &str, why: &str) -> String {
-    format!("parse {text:?}: {why}")
+    format!("parse {}: {why}", quoted(text))
 }
 
 fn read(text: &str, via_request: bool) -> Result<Url, String> {

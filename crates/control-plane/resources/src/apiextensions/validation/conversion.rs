@@ -10,10 +10,10 @@ use windlass_api::names::dns1035_label;
 use windlass_machinery::tree::text;
 
 use crate::rules::{complain, object_at, required_of, texts};
+use crate::webhook_client;
 
 use super::super::layout::Layout;
 use super::demands::Demands;
-use super::webhook_client;
 
 const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 

@@ -2,9 +2,9 @@
 //!
 //! [`definition`] holds the whole against the rules: of a new one all, of an update those that the old one followed
 //! ([`demands`], [`ratcheting`]). [`names`], [`versions`], [`conversion`] and [`approval`] are its parts, [`schema`] is the
-//! largest of them: structural schemas, defaults, and the rules of each node with its lists, maps and expressions. Errors name fields as upstream's internal form has
-//! them ([`super::layout`]).
-//! [`expressions`] compiles those, in a [`rule_context`], and [`rule_costs`] limits them.
+//! largest of them: structural schemas, defaults, and the rules of each node with its lists, maps and expressions.
+//! [`expressions`] compiles those, in a [`rule_context`], and [`rule_costs`] limits them. Errors name fields as upstream's
+//! internal form has them ([`super::layout`]).
 
 pub(crate) mod approval;
 mod conversion;
@@ -22,6 +22,5 @@ mod schema;
 mod structural;
 mod topology;
 mod versions;
-mod webhook_client;
 
 pub(super) use definition::{validate_create, validate_status, validate_update};

@@ -7,6 +7,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use serde_json::Value;
+use windlass_machinery::structural::item_key;
 
 use super::shape::Shape;
 
@@ -118,7 +119,7 @@ impl<'a> Keyed<'a> {
         let (Some(keys), Some(Value::Array(list))) = (shape.keys(), list) else { return Self::default() };
         let mut items = HashMap::with_capacity(list.len());
         for item in list {
-            if let Some(key) = key_of(item, keys) {
+            if let Some(key) = item_key(item, keys) {
                 items.entry(key).or_insert(item);
             }
         }
@@ -130,24 +131,6 @@ impl<'a> Keyed<'a> {
         if self.items.is_empty() {
             return None;
         }
-        self.items.get(&key_of(item, self.keys)?).copied()
+        self.items.get(&item_key(item, self.keys)?).copied()
     }
-}
-
-/// The keys of an item as one text; `None` where one is missing or is no scalar.
-fn key_of(item: &Value, keys: &[Box<str>]) -> Option<String> {
-    let map = item.as_object()?;
-    let mut text = String::new();
-    for key in keys {
-        match map.get(&**key)? {
-            Value::Number(number) if !number.is_i64() && keys.len() > 1 => {
-                // As upstream has it: of several keys, floats count with six places.
-                text.push_str(&format!("{:.6}", number.as_f64()?));
-            }
-            scalar @ (Value::Bool(_) | Value::Number(_) | Value::String(_)) => text.push_str(&scalar.to_string()),
-            _ => return None,
-        }
-        text.push('\0');
-    }
-    Some(text)
 }

@@ -1,7 +1,7 @@
 //! Message expressions: what is said of a broken rule, computed from the value that breaks it.
 
+use windlass_api::text::quoted;
 use windlass_cel::{Error, PER_CALL_LIMIT, Program, Value};
-use windlass_machinery::structural::quote;
 
 /// The longest message, in bytes.
 const BYTES_MAX: usize = 5 * 1024;
@@ -34,7 +34,7 @@ impl MessageExpression {
             return Err(NoMessage::TooCostly(detail.to_owned()));
         };
         if matches!(evaluation.result, Err(Error::Budget)) {
-            let source = quote(&self.source);
+            let source = quoted(&self.source);
             return Err(NoMessage::TooCostly(format!(
                 "no further validation rules will be run due to call cost exceeds limit for messageExpression: {source}"
             )));

@@ -4,22 +4,22 @@
 
 use std::net::Ipv6Addr;
 
-use windlass_api::text::is_printable;
+use windlass_api::text::quoted;
 
 /// The parts of a URL.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Url<'a> {
+pub(crate) struct Url<'a> {
     /// In small letters.
-    pub(super) scheme: String,
-    pub(super) user: Option<&'a str>,
+    pub(crate) scheme: String,
+    pub(crate) user: Option<&'a str>,
     /// With the port.
-    pub(super) host: &'a str,
-    pub(super) query: &'a str,
-    pub(super) fragment: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) fragment: &'a str,
 }
 
 /// Reads a URL, be it relative or absolute.
-pub(super) fn parse(text: &str) -> Result<Url<'_>, String> {
+pub(crate) fn parse(text: &str) -> Result<Url<'_>, String> {
     let (main, fragment) = text.split_once('#').unwrap_or((text, ""));
     let failed = |shown: &str, problem: String| format!("parse {}: {problem}", quoted(shown));
     let url = split(main, false).map_err(|problem| failed(main, problem))?;
@@ -28,27 +28,8 @@ pub(super) fn parse(text: &str) -> Result<Url<'_>, String> {
 }
 
 /// Whether a text is a URL that a request line may have, with a scheme and a host.
-pub(super) fn is_absolute_with_host(text: &str) -> bool {
+pub(crate) fn is_absolute_with_host(text: &str) -> bool {
     split(text, true).is_ok_and(|url| !url.scheme.is_empty() && !url.host.is_empty())
-}
-
-/// A text in quotes as Go writes it, where that differs from Rust: control characters.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for character in text.chars() {
-        match character {
-            '\u{7}' => quoted.push_str("\\a"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{b}' => quoted.push_str("\\v"),
-            '\u{c}' => quoted.push_str("\\f"),
-            '\'' => quoted.push('\''),
-            '\n' | '\r' | '\t' | '"' | '\\' => quoted.extend(character.escape_debug()),
-            control if control.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(control))),
-            hidden if !is_printable(hidden) => quoted.push_str(&format!("\\u{:04x}", u32::from(hidden))),
-            shown => quoted.push(shown),
-        }
-    }
-    quoted + "\""
 }
 
 fn split(text: &str, is_request: bool) -> Result<Url<'_>, String> {

@@ -11,15 +11,14 @@ use windlass_machinery::tree::{number, text};
 use windlass_pki::Certificate;
 
 use crate::rules::{at, object_at};
-
-use super::super::url;
+use crate::url;
 
 const URL_FORM: &str = "; desired format: https://host[/path]";
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-pub(super) fn validate(errors: &mut Errors, client: &Value, must_be_trusted: bool, path: &Path<'_>) {
+pub(crate) fn validate(errors: &mut Errors, client: &Value, must_be_trusted: bool, path: &Path<'_>) {
     match (at(client, "url").and_then(Value::as_str), object_at(client, "service")) {
         (Some(url), None) => validate_url(errors, url, &path.child("url")),
         (None, Some(service)) => validate_service(errors, service, &path.child("service")),
@@ -99,7 +98,7 @@ fn validate_service_path(errors: &mut Errors, written: &str, path: &Path<'_>) {
 }
 
 /// Why the authorities of a client cannot be read; `None` also when there are none.
-pub(super) fn ca_bundle_problem(client: &Value) -> Option<String> {
+pub(crate) fn ca_bundle_problem(client: &Value) -> Option<String> {
     let encoded = text(client, "caBundle");
     if encoded.is_empty() {
         return None;
