@@ -18,6 +18,7 @@ mod context;
 mod definitions;
 pub mod direct;
 mod encode;
+mod endpoints;
 mod escalation;
 #[doc(hidden)]
 pub mod fuzz;

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use windlass_api::resource::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
+use windlass_api::resource::{NODES, PODS};
 use windlass_api::{GroupVersionResource, Status, field};
 use windlass_resources::Subresource;
-use windlass_store::Range;
 
+use crate::endpoints;
 use crate::http::path::ResourcePath;
 use crate::http::query::Query;
 use crate::storage::{Storage, stored};
@@ -137,53 +137,6 @@ struct DaemonEndpoints {
 struct DaemonEndpoint {
     #[serde(rename = "Port")]
     port: u16,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Service {
-    spec: ServiceSpec,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ServiceSpec {
-    ports: Vec<ServicePort>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ServicePort {
-    name: String,
-    port: u16,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Slice {
-    metadata: windlass_api::Meta,
-    endpoints: Vec<Endpoint>,
-    ports: Vec<SlicePort>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Endpoint {
-    addresses: Vec<String>,
-    conditions: Conditions,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Conditions {
-    ready: Option<bool>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct SlicePort {
-    name: Option<String>,
-    port: Option<u16>,
 }
 
 fn read<T: DeserializeOwned>(
@@ -410,34 +363,12 @@ fn pod_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> 
     Ok(behind(found, pod.status.pod_ip, port, security))
 }
 
-/// One of the Service's ready endpoints, in turn by chance.
+/// One of the Service's ready endpoints.
 fn service_proxy(storage: &Storage, found: &ResourcePath) -> Result<Target, Status> {
     let (security, name, port) = split_name(&found.name)?;
-    let service: Service = read(storage, &SERVICES, &found.namespace, name)?;
-    let number = port.parse::<u16>().ok();
-    let by_number = service.spec.ports.iter().find(|p| Some(p.port) == number).map(|p| p.name.as_str());
-    let wanted = match (port, service.spec.ports.as_slice()) {
-        ("", [only]) => only.name.as_str(),
-        _ => by_number.unwrap_or(port),
-    };
-    let served = storage.find(&ENDPOINT_SLICES)?;
-    let namespace = served.key(&found.namespace, "");
-    let range = Range { prefix: &namespace, ..Range::default() };
-    let mut candidates = Vec::new();
-    for item in served.table.state().iter(&range) {
-        let Ok(slice) = serde_json::from_slice::<Slice>(&item.value) else { continue };
-        if slice.metadata.labels.get(windlass_api::well_known::label::SERVICE_NAME).map(String::as_str) != Some(name) {
-            continue;
-        }
-        let port = slice.ports.iter().find(|port| port.name.as_deref().unwrap_or_default() == wanted);
-        let Some(port) = port.and_then(|port| port.port) else { continue };
-        let ready = slice.endpoints.into_iter().filter(|endpoint| endpoint.conditions.ready != Some(false));
-        candidates.extend(ready.flat_map(|endpoint| endpoint.addresses).map(|address| (address, port)));
-    }
-    if candidates.is_empty() {
+    let Some((host, port)) = endpoints::of_named_port(storage, &found.namespace, name, port)? else {
         return Err(Status::service_unavailable(format!("no endpoints available for service {:?}", found.name)));
-    }
-    let (host, port) = candidates.swap_remove(storage.chance.below(candidates.len()));
+    };
     check_address(&host)?;
     Ok(behind(found, host, port, security))
 }
