@@ -25,7 +25,7 @@ const OF_OBJECT: &[&[&str]] = &[&["status"]];
 /// An authorized request for a served resource.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
-    pub storage: &'a Storage,
+    pub storage: &'a Arc<Storage>,
     pub gate: &'a Gate,
     pub context: &'a Context,
     pub served: &'a Arc<Served>,
@@ -46,9 +46,19 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The stored object that the request names.
+    /// The stored object that the request names, as it is stored.
     pub(crate) fn stored(&self) -> Result<Arc<Item>, Status> {
         stored(self.served, &self.request.namespace, &self.request.name)
+    }
+
+    /// The stored object that the request names, in the form that is asked for.
+    pub(crate) async fn presented(&self) -> Result<Arc<Item>, Status> {
+        self.present(self.stored()?).await
+    }
+
+    /// A stored object in the form that is asked for.
+    pub(crate) async fn present(&self, item: Arc<Item>) -> Result<Arc<Item>, Status> {
+        self.storage.present_one(self.served, item).await
     }
 
     pub(crate) fn key(&self) -> String {

@@ -91,6 +91,11 @@ impl Served {
         }
     }
 
+    /// Whether a webhook converts objects between the forms of the kind.
+    pub(crate) fn is_converted(&self) -> bool {
+        self.resource.forms.as_ref().is_some_and(|forms| forms.webhook.is_some())
+    }
+
     /// Waits until the definition has changed, and watches have to begin anew. Built-in resources stay.
     pub(crate) async fn replaced(&self) {
         if self.resource.is_custom() {

@@ -4,14 +4,17 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use windlass_api::time::Clock;
 use windlass_api::{Chance, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
-use windlass_machinery::tree::text;
+use windlass_machinery::tree::{remove, text};
 use windlass_store::{CommitError, Expect, Item, Op, Range, Store, Table};
+use windlass_webhook::Services;
 
+use crate::endpoints;
 use crate::registry::{Registry, Served};
 
 /// The store, and which of its tables are served as what.
@@ -24,6 +27,7 @@ pub(crate) struct Storage {
     /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
     pub service_cidr: Ipv4Net,
     pub node_ports: RangeInclusive<u16>,
+    pub webhooks: windlass_webhook::Client,
 }
 
 impl Storage {
@@ -36,7 +40,16 @@ impl Storage {
         node_ports: RangeInclusive<u16>,
     ) -> Self {
         let definitions = store.table(Registry::DEFINITIONS);
-        Self { store, clock, chance, registry: ArcSwap::from_pointee(registry), definitions, service_cidr, node_ports }
+        Self {
+            store,
+            clock,
+            chance,
+            registry: ArcSwap::from_pointee(registry),
+            definitions,
+            service_cidr,
+            node_ports,
+            webhooks: windlass_webhook::Client::default(),
+        }
     }
 
     /// What is served, as of now: a definition counts from the moment that its status is acknowledged. Cost when none has changed: a
@@ -88,6 +101,13 @@ impl Storage {
     }
 }
 
+#[async_trait]
+impl Services for Storage {
+    async fn endpoint(&self, namespace: &str, name: &str, port: u16) -> Result<(String, u16), Status> {
+        endpoints::of_port(self, namespace, name, port)
+    }
+}
+
 /// What the keys of a namespace begin with; of all, with an empty one.
 fn prefix(namespace: &str) -> String {
     if namespace.is_empty() { String::new() } else { format!("{namespace}/") }
@@ -119,11 +139,15 @@ pub(crate) fn stored(served: &Served, namespace: &str, name: &str) -> Result<Arc
 /// The stored object as a tree of the served version, without `kind` and `apiVersion`.
 pub(crate) fn tree(served: &Served, item: &Item) -> Result<Value, Status> {
     let mut tree = parse(&item.value)?;
+    if served.resource.is_custom() {
+        remove(&mut tree, "kind");
+        remove(&mut tree, "apiVersion");
+    }
     served.resource.strategy.to_served(&mut tree);
     Ok(tree)
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Status> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Status> {
     serde_json::from_slice(bytes)
         .map_err(|error| Status::internal(format_args!("an object in the store cannot be read: {error}")))
 }

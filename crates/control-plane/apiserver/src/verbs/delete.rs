@@ -47,7 +47,7 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
     let mut current = call.stored()?;
     let dry_run = call.request.options.dry_run || !options.dry_run.is_empty();
     for _ in 0..ATTEMPTS {
-        let old = tree(served, &current)?;
+        let old = tree(served, &*call.present(current.clone()).await?)?;
         check_preconditions(options, &old, &current, call)?;
         admit_deletion(call, &old, dry_run).await?;
         let moment = Moment { now: call.storage.clock.now() };
@@ -56,8 +56,9 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
         if dry_run {
             return Ok(dry_answer(served, &current, last, gone));
         }
+        let last = call.storage.to_stored(served, &last).await?;
         match store_deletion(call, &current, &old, last, gone).await {
-            Ok(item) => return Ok(answer(served, &item, gone)),
+            Ok(item) => return Ok(answer(served, &call.present(item).await?, gone)),
             // What it holds has changed hands; look again.
             Err(CommitError::Conflict { op, .. }) if op > 0 => {}
             Err(CommitError::Conflict { current: Some(newer), .. }) => current = newer,
@@ -89,13 +90,10 @@ async fn store_deletion(
     call: &Call<'_>,
     current: &Arc<Item>,
     old: &Value,
-    last: Value,
+    template: Template,
     gone: bool,
 ) -> Result<Arc<Item>, CommitError> {
     let resource = &call.served.resource;
-    let mut stored = last;
-    resource.strategy.to_stored(&mut stored);
-    let template = Template::new(&stored);
     if !gone && template.is_same_as(&current.value) {
         return Ok(current.clone());
     }
