@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use windlass_admission::Operation;
+use windlass_admission::{Operation, OperationOptions, Review};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status};
 use windlass_client::{DeleteOptions, Encoding, Propagation, Request};
@@ -49,7 +49,7 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
     for _ in 0..ATTEMPTS {
         let old = tree(served, &*call.present(current.clone()).await?)?;
         check_preconditions(options, &old, &current, call)?;
-        admit_deletion(call, &old, dry_run).await?;
+        admit_deletion(call, &old, options, dry_run).await?;
         let moment = Moment { now: call.storage.clock.now() };
         let mut last = old.clone();
         let gone = life::delete(&served.resource, &mut last, wishes(options), moment);
@@ -79,11 +79,23 @@ fn wishes(options: &DeleteOptions) -> Wishes {
     Wishes { grace_seconds: options.grace_period_seconds, dependents }
 }
 
-async fn admit_deletion(call: &Call<'_>, old: &Value, dry_run: bool) -> Result<(), Status> {
-    let mut review = call.admission_review(Operation::Delete, None, Some(old));
-    review.dry_run = dry_run;
+async fn admit_deletion(call: &Call<'_>, old: &Value, options: &DeleteOptions, dry_run: bool) -> Result<(), Status> {
+    let options = &Shown(options);
+    let mut review = Review { options, dry_run, ..call.admission_review(Operation::Delete, None, Some(old)) };
     call.gate.admission.admit(&mut review, call.gate).await?;
     call.gate.admission.validate(&review, call.gate).await
+}
+
+/// The options of a deletion as admission sees them.
+struct Shown<'a>(&'a DeleteOptions);
+
+impl OperationOptions for Shown<'_> {
+    fn options(&self, _operation: Operation) -> Value {
+        let mut options = serde_json::to_value(self.0).unwrap_or_default();
+        put(&mut options, "kind", "DeleteOptions");
+        put(&mut options, "apiVersion", "meta.k8s.io/v1");
+        options
+    }
 }
 
 async fn store_deletion(
