@@ -182,7 +182,13 @@ fn roots() -> Arc<rustls::RootCertStore> {
     Arc::new(roots)
 }
 
-fn server_tls() -> rustls::ServerConfig {
+/// The authority of all certificates here.
+pub(crate) fn authority_pem() -> String {
+    let der = windlass_pki::Certificate::parse(pki().ca.clone()).unwrap();
+    der.to_pem()
+}
+
+pub(crate) fn server_tls() -> rustls::ServerConfig {
     let key = KeyPair::generate().unwrap();
     let certificate =
         CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &pki().issuer).unwrap();

@@ -15,3 +15,5 @@ mod pages;
 mod quotas;
 mod transports;
 mod watches;
+mod webhook_server;
+mod webhooks;
