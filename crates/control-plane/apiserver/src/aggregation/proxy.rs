@@ -25,6 +25,7 @@ use super::headers;
 use super::routes::Remote;
 use super::server::Aggregation;
 use super::transport::{RequestBody, Transport};
+use crate::http::path;
 use crate::http::relay::{held, is_upgrade, keep_only_upgrade, passed_on, remove_hop_by_hop, remove_identity, tunnel};
 use crate::http::response::{Body, finish, words};
 use crate::outgoing::Permit;
@@ -98,7 +99,8 @@ fn outgoing(
     address: &str,
 ) -> Result<(Request<RequestBody>, Option<Instant>), Status> {
     let (mut parts, body) = request.into_parts();
-    let is_discovery = parts.uri.path().trim_matches('/').split('/').count() == 3;
+    let path = parts.uri.path();
+    let is_discovery = path::parse(path).is_none() && path.trim_matches('/').split('/').count() == 3;
     let soon = is_discovery.then(|| Instant::now() + DISCOVERY_TIMEOUT);
     let deadline = [asked.deadline, soon].into_iter().flatten().min();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
