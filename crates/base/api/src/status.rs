@@ -60,8 +60,8 @@ fn is_zero(seconds: &u32) -> bool {
     *seconds == 0
 }
 
-/// Machine-readable reasons; [`Reason::Unknown`] stands for any that this program never gives itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Machine-readable reasons.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     Unauthorized,
     Forbidden,
@@ -81,9 +81,13 @@ pub enum Reason {
     InternalError,
     Expired,
     ServiceUnavailable,
+    /// None.
     #[default]
-    #[serde(other, rename = "")]
+    #[serde(rename = "")]
     Unknown,
+    /// One that this program never gives itself: webhooks have reasons of their own.
+    #[serde(untagged)]
+    Other(Box<str>),
 }
 
 /// Upstream's words, by which clients know the case.
@@ -370,7 +374,9 @@ mod tests {
         let read: Status = serde_json::from_value(Status::not_found(&pods, "x").to_value()).unwrap();
         assert_eq!(read, Status::not_found(&pods, "x"));
         let unheard: Status = serde_json::from_str(r#"{"reason":"Strange","code":418}"#).unwrap();
-        assert_eq!(unheard.reason, Reason::Unknown);
+        assert_eq!(unheard.reason, Reason::Other("Strange".into()));
+        assert_eq!(unheard.to_value()["reason"], "Strange");
+        assert_eq!(serde_json::from_str::<Status>(r#"{"reason":""}"#).unwrap().reason, Reason::Unknown);
     }
 
     #[test]

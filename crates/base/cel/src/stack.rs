@@ -11,7 +11,7 @@ const SHALLOW_MAX: usize = 40;
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Does the work where there is room for it; nothing, if no thread can be had.
-pub(crate) fn with_room<T: Send>(depth: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
+pub fn with_room<T: Send>(depth: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
     if depth <= SHALLOW_MAX {
         return Some(work());
     }

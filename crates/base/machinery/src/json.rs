@@ -13,9 +13,18 @@ pub struct Template {
 impl Template {
     /// A value that is no object becomes an empty one; the request path has checked that it is one.
     pub fn new(object: &Value) -> Self {
+        Self::after(b"{", object)
+    }
+
+    /// With `kind` and `apiVersion` after all, as [`type_meta_prefix`] writes them: for objects whose kind has several forms.
+    pub fn typed(prefix: &[u8], object: &Value) -> Self {
+        Self::after(prefix, object)
+    }
+
+    fn after(prefix: &[u8], object: &Value) -> Self {
         let mut text = Vec::with_capacity(1024);
         let mut hole = None;
-        text.push(b'{');
+        text.extend_from_slice(prefix);
         for (name, value) in object.as_object().into_iter().flatten() {
             match (name.as_str(), value) {
                 ("kind" | "apiVersion", _) => {}
@@ -97,7 +106,8 @@ fn push<T: serde::Serialize + ?Sized>(text: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(text, value).expect("a tree of JSON is written to memory without failure");
 }
 
-/// Puts `kind` and `apiVersion` in front of a stored object's JSON, as `{"kind":"Pod","apiVersion":"v1",…`.
+/// Puts `kind` and `apiVersion` in front of a stored object's JSON, as `{"kind":"Pod","apiVersion":"v1",…`; in place of its own, where it
+/// has some.
 pub fn with_type_meta(prefix: &[u8], object: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(prefix.len() + object.len());
     push_with_type_meta(&mut text, prefix, object);
@@ -108,8 +118,27 @@ pub fn with_type_meta(prefix: &[u8], object: &[u8]) -> Vec<u8> {
 pub fn push_with_type_meta(text: &mut Vec<u8>, prefix: &[u8], object: &[u8]) {
     text.extend_from_slice(prefix);
     // `prefix` ends before the comma, and a stored object is never without metadata.
-    text.push(b',');
-    text.extend_from_slice(&object[1..]);
+    match split_type_meta(object) {
+        Some((_, rest)) => text.extend_from_slice(rest),
+        None => {
+            text.push(b',');
+            text.extend_from_slice(&object[1..]);
+        }
+    }
+}
+
+/// The `apiVersion` that a stored object's JSON says it has; most kinds have one form, and their objects say nothing.
+pub fn stored_version(object: &[u8]) -> Option<&str> {
+    split_type_meta(object).map(|(version, _)| version)
+}
+
+/// The version that an object's JSON begins with, and what follows the type, from the comma on. Neither name needs an escape.
+fn split_type_meta(object: &[u8]) -> Option<(&str, &[u8])> {
+    let up_to_quote = |text: &[u8]| text.iter().position(|byte| *byte == b'"');
+    let text = object.strip_prefix(br#"{"kind":""#)?;
+    let text = text[up_to_quote(text)?..].strip_prefix(br#"","apiVersion":""#)?;
+    let (version, rest) = text.split_at(up_to_quote(text)?);
+    Some((std::str::from_utf8(version).ok()?, &rest[1..]))
 }
 
 /// The prefix for [`with_type_meta`].
@@ -148,5 +177,19 @@ mod tests {
         let prefix = type_meta_prefix("apps/v1", "Deployment");
         let text = with_type_meta(&prefix, br#"{"metadata":{}}"#);
         assert_eq!(text, br#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{}}"#);
+        assert_eq!(stored_version(br#"{"metadata":{}}"#), None);
+    }
+
+    #[test]
+    fn objects_that_say_what_they_are() {
+        let prefix = type_meta_prefix("x/v1", "Cat");
+        let template = Template::typed(&prefix, &json!({"kind": "Dog", "metadata": {"name": "tom"}, "spec": 1}));
+        let stored = template.at_revision(7);
+        let text = r#"{"kind":"Cat","apiVersion":"x/v1","metadata":{"name":"tom","resourceVersion":"7"},"spec":1}"#;
+        assert_eq!(String::from_utf8(stored.clone()).unwrap(), text);
+        assert_eq!(stored_version(&stored), Some("x/v1"));
+        assert_eq!(with_type_meta(&prefix, &stored), stored);
+        let other = String::from_utf8(with_type_meta(&type_meta_prefix("x/v2", "Cat"), &stored)).unwrap();
+        assert_eq!(other, text.replace("x/v1", "x/v2"));
     }
 }

@@ -6,10 +6,15 @@
 
 mod chain;
 pub mod configuration;
+pub mod expressions;
+#[cfg(test)]
+mod fake;
+pub mod matching;
 pub mod plugins;
 mod quota;
+pub mod request;
 mod review;
 
 pub use chain::{Chain, Plugin};
 pub use quota::{Charge, ChargedQuota};
-pub use review::{Cluster, Operation, Review, Warnings};
+pub use review::{AuditAnnotations, Cluster, Equivalent, Operation, OperationOptions, Review, Warnings};

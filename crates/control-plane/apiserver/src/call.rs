@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use windlass_admission::{Charge, Operation, Review};
+use serde_json::{Value, json};
+use windlass_admission::{Charge, Operation, OperationOptions, Review};
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
 use windlass_machinery::managed::{self, Change};
 use windlass_machinery::schema::TypeRef;
+use windlass_machinery::tree::put;
 use windlass_resources::life::{Checkpoints, Write};
 use windlass_resources::{Moment, Subresource};
 use windlass_store::Item;
@@ -25,7 +26,7 @@ const OF_OBJECT: &[&[&str]] = &[&["status"]];
 /// An authorized request for a served resource.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
-    pub storage: &'a Storage,
+    pub storage: &'a Arc<Storage>,
     pub gate: &'a Gate,
     pub context: &'a Context,
     pub served: &'a Arc<Served>,
@@ -46,9 +47,19 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The stored object that the request names.
+    /// The stored object that the request names, as it is stored.
     pub(crate) fn stored(&self) -> Result<Arc<Item>, Status> {
         stored(self.served, &self.request.namespace, &self.request.name)
+    }
+
+    /// The stored object that the request names, in the form that is asked for.
+    pub(crate) async fn presented(&self) -> Result<Arc<Item>, Status> {
+        self.present(self.stored()?).await
+    }
+
+    /// A stored object in the form that is asked for.
+    pub(crate) async fn present(&self, item: Arc<Item>) -> Result<Arc<Item>, Status> {
+        self.storage.present_one(self.served, item).await
     }
 
     pub(crate) fn key(&self) -> String {
@@ -125,6 +136,7 @@ impl<'a> Call<'a> {
             object,
             old,
             dry_run: self.request.options.dry_run,
+            options: self,
             warnings: self.context,
         }
     }
@@ -146,6 +158,24 @@ impl<'a> Call<'a> {
                 _ => &[],
             },
         }
+    }
+}
+
+/// The options of a creation or a change. Those of a deletion have a body of their own.
+impl OperationOptions for Call<'_> {
+    fn options(&self, operation: Operation) -> Value {
+        let given = &self.request.options;
+        let kind = if operation == Operation::Create { "CreateOptions" } else { "UpdateOptions" };
+        let mut options = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+        if given.dry_run {
+            put(&mut options, "dryRun", vec![Value::from("All")]);
+        }
+        for (field, text) in [("fieldManager", &given.field_manager), ("fieldValidation", &given.field_validation)] {
+            if !text.is_empty() {
+                put(&mut options, field, text.as_str());
+            }
+        }
+        options
     }
 }
 

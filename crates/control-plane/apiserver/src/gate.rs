@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
-use windlass_admission::{Chain, Cluster};
-use windlass_api::Status;
+use windlass_admission::{Chain, Cluster, Equivalent};
+use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::authentication::Objects;
 use windlass_auth::{Attributes, Decision, User};
 use windlass_client::Request;
@@ -62,6 +63,7 @@ impl Objects for Gate {
 }
 
 /// What admission plugins see of the cluster.
+#[async_trait]
 impl Cluster for Gate {
     fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         self.storage.object(table, namespace, name)
@@ -75,7 +77,19 @@ impl Cluster for Gate {
         self.storage.has_objects(table, namespace)
     }
 
-    fn may(&self, attributes: &Attributes<'_>) -> bool {
-        self.authorizer.decide(attributes).is_allowed()
+    fn revision(&self, table: &str) -> u64 {
+        self.storage.store.table(table).last()
+    }
+
+    fn decide(&self, attributes: &Attributes<'_>) -> Decision {
+        self.authorizer.decide(attributes)
+    }
+
+    fn equivalents(&self, resource: &GroupVersionResource, subresource: &str) -> Vec<Equivalent> {
+        self.storage.registry().equivalents(resource, subresource)
+    }
+
+    async fn convert(&self, object: Value, from: &GroupVersionKind, to: &GroupVersionKind) -> Result<Value, Status> {
+        self.storage.convert(object, from, to)
     }
 }

@@ -16,6 +16,7 @@ mod bootstrap;
 mod call;
 mod connector;
 mod context;
+mod conversion;
 mod definitions;
 pub mod direct;
 mod encode;

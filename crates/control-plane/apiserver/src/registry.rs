@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use windlass_admission::Equivalent;
 use windlass_api::{GroupResource, GroupVersionKind, GroupVersionResource, version_order};
 use windlass_machinery::json::type_meta_prefix;
 use windlass_machinery::pick::Paths;
@@ -32,6 +33,8 @@ pub struct Served {
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     by_resource: HashMap<Arc<GroupVersionResource>, Arc<Served>>,
+    /// The resources that serve the objects of a table.
+    by_table: HashMap<Arc<str>, Vec<Arc<Served>>>,
     /// Those that are built in, in the order in which they were given.
     builtin: Arc<[Arc<Served>]>,
     /// What each definition has added, by its name.
@@ -91,6 +94,11 @@ impl Served {
         }
     }
 
+    /// Whether a webhook converts objects between the forms of the kind.
+    pub(crate) fn is_converted(&self) -> bool {
+        self.resource.forms.as_ref().is_some_and(|forms| forms.webhook.is_some())
+    }
+
     /// Waits until the definition has changed, and watches have to begin anew. Built-in resources stay.
     pub(crate) async fn replaced(&self) {
         if self.resource.is_custom() {
@@ -115,7 +123,9 @@ impl Registry {
         let builtin: Arc<[_]> = resources.into_iter().map(|resource| Arc::new(Served::new(resource, store))).collect();
         let by_resource =
             builtin.iter().map(|served| (served.resource.group_version_resource().into(), served.clone())).collect();
-        Self { by_resource, builtin, ..Self::default() }
+        let mut registry = Self { by_resource, builtin, ..Self::default() };
+        registry.builtin.clone().iter().for_each(|served| registry.serve(served));
+        registry
     }
 
     /// The registry that follows from the definitions as they are now. It reads only what has changed since.
@@ -160,6 +170,7 @@ impl Registry {
             if !self.is_builtin(&resource.group_resource()) {
                 let served = Arc::new(Served::new(resource, store));
                 self.by_resource.insert(name.into(), served.clone());
+                self.serve(&served);
                 defined.resources.push(served);
             }
         }
@@ -169,8 +180,33 @@ impl Registry {
     fn forget(&mut self, definition: &str) {
         for served in self.custom.remove(definition).iter().flat_map(|defined| &defined.resources) {
             self.by_resource.remove(&served.resource.group_version_resource());
+            self.by_table.remove(&served.resource.table);
             served.replaced.send_replace(true);
         }
+    }
+
+    fn serve(&mut self, served: &Arc<Served>) {
+        self.by_table.entry(served.resource.table.clone()).or_default().push(served.clone());
+    }
+
+    /// The other resources that serve the objects of one, and have the subresource, with the kinds that they speak.
+    pub(crate) fn equivalents(&self, resource: &GroupVersionResource, subresource: &str) -> Vec<Equivalent> {
+        let Some(served) = self.find(resource) else { return Vec::new() };
+        let others = self.by_table.get(&served.resource.table).into_iter().flatten();
+        let kind = |other: &Served| {
+            let own = &other.resource.kind;
+            if subresource.is_empty() {
+                return Some(own.clone());
+            }
+            let found = other.resource.subresources.iter().find(|part| part.name() == subresource)?;
+            Some(found.kind(own).unwrap_or_else(|| own.clone()))
+        };
+        others
+            .filter(|other| !Arc::ptr_eq(other, served))
+            .filter_map(|other| {
+                Some(Equivalent { resource: other.resource.group_version_resource(), kind: kind(other)? })
+            })
+            .collect()
     }
 
     pub fn find(&self, resource: &GroupVersionResource) -> Option<&Arc<Served>> {

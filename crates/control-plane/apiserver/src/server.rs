@@ -123,7 +123,7 @@ impl Server {
         let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
         served.resource.deprecation.iter().for_each(|warning| context.warn(&**warning));
-        let (storage, gate) = (&*self.storage, &self.gate);
+        let (storage, gate) = (&self.storage, &self.gate);
         let call = &Call { storage, gate, context, served: &served, subresource, request: &request };
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
         match (request.verb, subresource) {

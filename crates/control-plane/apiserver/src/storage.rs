@@ -4,14 +4,17 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use windlass_api::time::Clock;
-use windlass_api::{Chance, GroupVersionResource, Status};
+use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
-use windlass_machinery::tree::text;
+use windlass_machinery::tree::{remove, text};
 use windlass_store::{CommitError, Expect, Item, Op, Range, Store, Table};
+use windlass_webhook::Services;
 
+use crate::endpoints;
 use crate::registry::{Registry, Served};
 
 /// The store, and which of its tables are served as what.
@@ -24,6 +27,7 @@ pub(crate) struct Storage {
     /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
     pub service_cidr: Ipv4Net,
     pub node_ports: RangeInclusive<u16>,
+    pub webhooks: windlass_webhook::Client,
 }
 
 impl Storage {
@@ -36,7 +40,16 @@ impl Storage {
         node_ports: RangeInclusive<u16>,
     ) -> Self {
         let definitions = store.table(Registry::DEFINITIONS);
-        Self { store, clock, chance, registry: ArcSwap::from_pointee(registry), definitions, service_cidr, node_ports }
+        Self {
+            store,
+            clock,
+            chance,
+            registry: ArcSwap::from_pointee(registry),
+            definitions,
+            service_cidr,
+            node_ports,
+            webhooks: windlass_webhook::Client::default(),
+        }
     }
 
     /// What is served, as of now: a definition counts from the moment that its status is acknowledged. Cost when none has changed: a
@@ -73,6 +86,23 @@ impl Storage {
         parse(&item.value).ok().map(Arc::new)
     }
 
+    /// An object of one kind as one of another kind that serves the same objects.
+    pub(crate) fn convert(
+        &self,
+        mut object: Value,
+        from: &GroupVersionKind,
+        to: &GroupVersionKind,
+    ) -> Result<Value, Status> {
+        let registry = self.registry();
+        let find = |kind: &GroupVersionKind| {
+            let unknown = || Status::internal(format_args!("unable to convert to {kind}: unknown kind"));
+            registry.find_kind(kind).ok_or_else(unknown)
+        };
+        find(from)?.resource.strategy.to_stored(&mut object);
+        find(to)?.resource.strategy.to_served(&mut object);
+        Ok(object)
+    }
+
     /// Whether a table has objects in a namespace, or with an empty one in the cluster.
     pub(crate) fn has_objects(&self, table: &str, namespace: &str) -> bool {
         let prefix = prefix(namespace);
@@ -85,6 +115,13 @@ impl Storage {
         let state = self.store.table(table).state();
         let range = Range { prefix: &prefix, after: None };
         state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
+    }
+}
+
+#[async_trait]
+impl Services for Storage {
+    async fn endpoint(&self, namespace: &str, name: &str, port: u16) -> Result<(String, u16), Status> {
+        endpoints::of_port(self, namespace, name, port)
     }
 }
 
@@ -119,11 +156,15 @@ pub(crate) fn stored(served: &Served, namespace: &str, name: &str) -> Result<Arc
 /// The stored object as a tree of the served version, without `kind` and `apiVersion`.
 pub(crate) fn tree(served: &Served, item: &Item) -> Result<Value, Status> {
     let mut tree = parse(&item.value)?;
+    if served.resource.is_custom() {
+        remove(&mut tree, "kind");
+        remove(&mut tree, "apiVersion");
+    }
     served.resource.strategy.to_served(&mut tree);
     Ok(tree)
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Status> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Status> {
     serde_json::from_slice(bytes)
         .map_err(|error| Status::internal(format_args!("an object in the store cannot be read: {error}")))
 }

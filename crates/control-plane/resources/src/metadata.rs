@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::well_known::finalizer;
 use windlass_api::{Chance, GroupVersion, names, time};
@@ -157,19 +157,22 @@ pub(crate) fn validate_update(object: &Value, old: &Value, resource: &Resource) 
     errors
 }
 
-fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors, resource: &Resource) {
-    let empty = Map::new();
-    let map = |field: &str| metadata.get(field).and_then(Value::as_object).unwrap_or(&empty);
+/// What is wrong with the labels and annotations of `metadata`.
+pub(crate) fn validate_labels_and_annotations(errors: &mut Errors, metadata: &Value, path: &Path<'_>) {
     rules::labels(errors, path, metadata, "labels");
     let annotations = path.child("annotations");
     let mut size = 0;
-    for (key, value) in map("annotations") {
+    for (key, value) in metadata.get("annotations").and_then(Value::as_object).into_iter().flatten() {
         errors.extend(complaints(&annotations, key, names::qualified_name(&key.to_lowercase())));
         size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > ANNOTATIONS_BYTES_MAX {
         errors.push(Error::too_long(&annotations, ANNOTATIONS_BYTES_MAX));
     }
+}
+
+fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors, resource: &Resource) {
+    validate_labels_and_annotations(errors, metadata, path);
     validate_owners(metadata, &path.child("ownerReferences"), errors);
     validate_finalizers(metadata, &path.child("finalizers"), errors);
     if resource.qualifies_finalizers {

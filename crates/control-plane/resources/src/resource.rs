@@ -12,7 +12,7 @@ use windlass_machinery::{Schema, decode};
 
 use crate::allocation::Allocation;
 use crate::columns::{Column, default_cells, default_columns};
-use crate::custom::CustomSchema;
+use crate::custom::{CustomSchema, Forms};
 use crate::first::{Beginnings, First};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,8 @@ pub struct Resource {
     pub table: Arc<str>,
     /// The structure of the objects.
     pub schema: SchemaRef,
+    /// The forms of a custom resource, whose stored objects say in which one they are.
+    pub forms: Option<Arc<Forms>>,
     pub list_kind: Cow<'static, str>,
     pub name_rule: fn(&str) -> Vec<String>,
     /// `metadata.generation` counts changes, by default of everything but metadata and status.
@@ -374,6 +376,7 @@ impl Resource {
             table: table.into(),
             scale: None,
             schema: SchemaRef::Builtin(id),
+            forms: None,
             list_kind: format!("{kind}List").into(),
             name_rule: names::dns1123_subdomain,
             counts_generations: false,

@@ -18,7 +18,7 @@ pub struct Item {
     pub created: u64,
     /// When the object goes away by itself: seconds since the epoch, or 0 for never.
     pub expires: i64,
-    /// The object's JSON with its resourceVersion, without `kind` and `apiVersion`.
+    /// The object's JSON with its resourceVersion, without `kind` and `apiVersion` (unless its kind has several forms).
     pub value: Bytes,
     /// Where the digits of the resourceVersion stand in `value`.
     pub(crate) hole: u32,
@@ -73,6 +73,11 @@ impl Item {
         value.extend_from_slice(revision.to_string().as_bytes());
         value.extend_from_slice(&self.value[hole + old_digits..]);
         Self::loaded(&self.key, revision, self.created, 0, Bytes::from(value.into_boxed_slice()), self.hole)
+    }
+
+    /// The same version of the object in another form.
+    pub fn in_form(&self, template: &Template) -> Self {
+        Self::new(&self.key, template, self.revision, self.created, self.expires)
     }
 
     /// What selectors look at; `read` is called once in the item's life.

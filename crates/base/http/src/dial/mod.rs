@@ -6,12 +6,14 @@
 mod error;
 mod http;
 mod lookup;
+mod roots;
 mod stream;
 mod tcp;
 mod tls;
 
 pub use error::{DialError, go_words};
 pub use http::{Driver, http1, http2};
+pub use roots::system_roots;
 pub use stream::Stream;
 pub use tcp::tcp;
 pub use tls::tls;

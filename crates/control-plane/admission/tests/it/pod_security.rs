@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use windlass_admission::plugins::PodSecurity;
-use windlass_admission::{Cluster, Operation, Plugin, Review, Warnings};
-use windlass_api::{Chance, GroupVersionKind, Status};
-use windlass_auth::{Attributes, User};
+use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Review, Warnings};
+use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
+use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::decode;
 use windlass_resources::life::{self, Checkpoints, Write};
 use windlass_resources::{Moment, Resource};
@@ -127,6 +128,7 @@ impl Checkpoints for OnePlugin<'_> {
             object: Some(new),
             old,
             dry_run: false,
+            options: &Value::Null,
             warnings: &Silent,
         };
         PodSecurity::default().validate(&review, self.namespace).await
@@ -152,6 +154,7 @@ impl Warnings for Silent {
 /// A cluster of one namespace.
 struct Namespace(Arc<Value>);
 
+#[async_trait]
 impl Cluster for Namespace {
     fn object(&self, table: &str, _namespace: &str, name: &str) -> Option<Arc<Value>> {
         (table == "namespaces" && name == "test").then(|| self.0.clone())
@@ -165,7 +168,19 @@ impl Cluster for Namespace {
         !self.objects(table, namespace).is_empty()
     }
 
-    fn may(&self, _attributes: &Attributes<'_>) -> bool {
-        false
+    fn revision(&self, _table: &str) -> u64 {
+        0
+    }
+
+    fn decide(&self, _attributes: &Attributes<'_>) -> Decision {
+        Decision::NoOpinion(String::new())
+    }
+
+    fn equivalents(&self, _resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
+        Vec::new()
+    }
+
+    async fn convert(&self, object: Value, _from: &GroupVersionKind, _to: &GroupVersionKind) -> Result<Value, Status> {
+        Ok(object)
     }
 }

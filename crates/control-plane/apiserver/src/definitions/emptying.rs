@@ -68,7 +68,7 @@ async fn delete_objects(writer: &Writer, definition: &Definition, item: &Item) -
     let served = Arc::new(Served::new(resource, server.store()));
     let request = Request::new(Verb::DeleteCollection, &served.resource.group_version_resource());
     let context = Context::new(writer.user.clone(), super::MANAGER);
-    let (storage, gate) = (&*server.storage, &server.gate);
+    let (storage, gate) = (&server.storage, &server.gate);
     let call = Call { storage, gate, context: &context, served: &served, subresource: None, request: &request };
     let deleted = delete_collection(&call).await;
     deleted.map_err(|status| ("InstanceDeletionFailed", format!("could not issue all deletes: {}", status.message)))?;

@@ -23,7 +23,7 @@ const SCALE: GroupVersionKind = GroupVersionKind::of("autoscaling", "v1", "Scale
 pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
     let (request, resource) = (call.request, &call.served.resource);
     if request.verb == Verb::Get {
-        let item = call.stored()?;
+        let item = call.presented().await?;
         let mut object = tree(call.served, &item)?;
         if resource.scale.is_some() && object.pointer(replicas_pointer(resource)).is_none() {
             let path = replicas_pointer(resource).replace('/', ".");

@@ -6,7 +6,6 @@ use serde_json::Value;
 use windlass_admission::{Charge, ChargedQuota};
 use windlass_api::Status;
 use windlass_api::meta::PartialObject;
-use windlass_machinery::json::Template;
 use windlass_machinery::names;
 use windlass_machinery::tree::{child, put, text};
 use windlass_resources::{Moment, life};
@@ -56,16 +55,16 @@ async fn store_new(
             allocation::write(call.storage, served, None, &mut object)?;
             return Ok(Outcome::tree(resource.kind.clone(), object).created());
         }
-        let mut stored = object.clone();
-        let taken = allocation::write(call.storage, served, None, &mut stored)?;
-        resource.strategy.to_stored(&mut stored);
-        let mut txn = Txn::put(&resource.table, &key, Expect::Absent, Template::new(&stored));
+        let mut new = object.clone();
+        let taken = allocation::write(call.storage, served, None, &mut new)?;
+        let template = call.storage.to_stored(served, &new).await?;
+        let mut txn = Txn::put(&resource.table, &key, Expect::Absent, template);
         txn.ops[0].expires = expiry(served, moment);
         txn.ops.extend(taken);
         txn.ops.extend(charges(&charge));
         match call.storage.store.commit(txn).await {
             Ok(mut committed) => {
-                let item = committed.items.swap_remove(0);
+                let item = call.present(committed.items.swap_remove(0)).await?;
                 return Ok(Outcome::Object { payload: Payload::Item(served.clone(), item), created: true });
             }
             // Somebody else has just taken what was to be this object's, or has written a quota.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use windlass_admission::Operation;
+use windlass_admission::{Operation, OperationOptions, Review};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status};
 use windlass_client::{DeleteOptions, Encoding, Propagation, Request};
@@ -47,17 +47,18 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
     let mut current = call.stored()?;
     let dry_run = call.request.options.dry_run || !options.dry_run.is_empty();
     for _ in 0..ATTEMPTS {
-        let old = tree(served, &current)?;
+        let old = tree(served, &*call.present(current.clone()).await?)?;
         check_preconditions(options, &old, &current, call)?;
-        admit_deletion(call, &old, dry_run).await?;
+        admit_deletion(call, &old, options, dry_run).await?;
         let moment = Moment { now: call.storage.clock.now() };
         let mut last = old.clone();
         let gone = life::delete(&served.resource, &mut last, wishes(options), moment);
         if dry_run {
             return Ok(dry_answer(served, &current, last, gone));
         }
+        let last = call.storage.to_stored(served, &last).await?;
         match store_deletion(call, &current, &old, last, gone).await {
-            Ok(item) => return Ok(answer(served, &item, gone)),
+            Ok(item) => return Ok(answer(served, &call.present(item).await?, gone)),
             // What it holds has changed hands; look again.
             Err(CommitError::Conflict { op, .. }) if op > 0 => {}
             Err(CommitError::Conflict { current: Some(newer), .. }) => current = newer,
@@ -78,24 +79,33 @@ fn wishes(options: &DeleteOptions) -> Wishes {
     Wishes { grace_seconds: options.grace_period_seconds, dependents }
 }
 
-async fn admit_deletion(call: &Call<'_>, old: &Value, dry_run: bool) -> Result<(), Status> {
-    let mut review = call.admission_review(Operation::Delete, None, Some(old));
-    review.dry_run = dry_run;
+async fn admit_deletion(call: &Call<'_>, old: &Value, options: &DeleteOptions, dry_run: bool) -> Result<(), Status> {
+    let options = &Shown(options);
+    let mut review = Review { options, dry_run, ..call.admission_review(Operation::Delete, None, Some(old)) };
     call.gate.admission.admit(&mut review, call.gate).await?;
     call.gate.admission.validate(&review, call.gate).await
+}
+
+/// The options of a deletion as admission sees them.
+struct Shown<'a>(&'a DeleteOptions);
+
+impl OperationOptions for Shown<'_> {
+    fn options(&self, _operation: Operation) -> Value {
+        let mut options = serde_json::to_value(self.0).unwrap_or_default();
+        put(&mut options, "kind", "DeleteOptions");
+        put(&mut options, "apiVersion", "meta.k8s.io/v1");
+        options
+    }
 }
 
 async fn store_deletion(
     call: &Call<'_>,
     current: &Arc<Item>,
     old: &Value,
-    last: Value,
+    template: Template,
     gone: bool,
 ) -> Result<Arc<Item>, CommitError> {
     let resource = &call.served.resource;
-    let mut stored = last;
-    resource.strategy.to_stored(&mut stored);
-    let template = Template::new(&stored);
     if !gone && template.is_same_as(&current.value) {
         return Ok(current.clone());
     }

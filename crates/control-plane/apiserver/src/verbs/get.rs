@@ -11,5 +11,5 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Outcome, Status> {
     if let Some(least) = call.request.options.resource_version {
         wait_for_revision(&call.storage.store, least).await?;
     }
-    Ok(Outcome::item(call.served, call.stored()?))
+    Ok(Outcome::item(call.served, call.presented().await?))
 }

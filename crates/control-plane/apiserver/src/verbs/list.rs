@@ -36,11 +36,21 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Listed, Status> {
     // Whoever takes any version gets what is at hand, all of it.
     let limit = if options.resource_version == Some(0) { 0 } else { options.limit };
     let page = match selection.only_key(served) {
-        Some(key) => Page {
-            items: state.get(&key).filter(|item| selection.matches(served, item)).cloned().into_iter().collect(),
-            remaining: 0,
-        },
-        None if selection.is_all() => Page::of(&state, &range, limit, |_| true),
+        Some(key) => {
+            let items = storage.present(served, state.get(&key).cloned().into_iter().collect()).await?;
+            Page { items: items.into_iter().filter(|item| selection.matches(served, item)).collect(), remaining: 0 }
+        }
+        None if selection.is_all() => {
+            let Page { items, remaining } = Page::of(&state, &range, limit, |_| true);
+            Page { items: storage.present(served, items).await?, remaining }
+        }
+        None if served.is_converted() => {
+            let items = storage.present(served, Page::of(&state, &range, 0, |_| true).items).await?;
+            let mut items: Vec<_> = items.into_iter().filter(|item| selection.matches(served, item)).collect();
+            let remaining = if limit > 0 { items.len().saturating_sub(limit) } else { 0 };
+            items.truncate(items.len() - remaining);
+            Page { items, remaining }
+        }
         None => Page::of(&state, &range, limit, |item| selection.matches(served, item)),
     };
     let mut listed =

@@ -7,7 +7,6 @@ use windlass_admission::Charge;
 use windlass_api::Status;
 use windlass_api::field::{self, Path};
 use windlass_client::Verb;
-use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, put, remove, text};
 use windlass_resources::Moment;
 use windlass_resources::life::{self, check_namespace};
@@ -16,7 +15,7 @@ use windlass_store::{CommitError, Expect, Item, Txn};
 use super::create::{charges, create_object, expiry};
 use crate::allocation;
 use crate::call::Call;
-use crate::outcome::{Outcome, Payload};
+use crate::outcome::Outcome;
 use crate::storage::{commit_failure, tree};
 
 /// An unconditional change is tried again this often when others change the object meanwhile.
@@ -51,7 +50,7 @@ pub(crate) async fn change(
 ) -> Result<Outcome, Status> {
     let mut current = call.stored()?;
     for _ in 0..ATTEMPTS {
-        let mut old = tree(call.served, &current)?;
+        let mut old = tree(call.served, &*call.present(current.clone()).await?)?;
         put(child(&mut old, "metadata"), "resourceVersion", current.revision.to_string());
         let new = make(&old)?;
         // A patched object carries the version that it was made from, which is no wish of the client's.
@@ -86,11 +85,9 @@ async fn store_change(
     if call.request.options.dry_run {
         return Ok(Attempt::Done(Outcome::tree(resource.kind.clone(), new)));
     }
-    let mut stored = new;
-    resource.strategy.to_stored(&mut stored);
-    let template = Template::new(&stored);
+    let template = call.storage.to_stored(served, &new).await?;
     if !is_last && template.is_same_as(&current.value) {
-        return Ok(Attempt::Done(Outcome::item(served, current.clone())));
+        return Ok(Attempt::Done(Outcome::item(served, call.present(current.clone()).await?)));
     }
     let key = &current.key;
     let mut txn = if is_last {
@@ -105,8 +102,7 @@ async fn store_change(
     match call.storage.store.commit(txn).await {
         Err(CommitError::Conflict { op, .. }) if op > 0 => Ok(Attempt::Contended),
         Ok(mut committed) => {
-            let payload = Payload::Item(served.clone(), committed.items.swap_remove(0));
-            Ok(Attempt::Done(Outcome::Object { payload, created: false }))
+            Ok(Attempt::Done(Outcome::item(served, call.present(committed.items.swap_remove(0)).await?)))
         }
         Err(CommitError::Conflict { current: Some(newer), .. }) => Ok(Attempt::Overtaken(newer)),
         Err(CommitError::Conflict { current: None, .. }) => Ok(Attempt::Gone),

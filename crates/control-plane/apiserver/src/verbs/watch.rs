@@ -42,6 +42,6 @@ pub(crate) async fn watch(call: &Call<'_>) -> Result<Watcher, Status> {
     };
     let initial = wants_initial.then_some(&*state);
     let owes_initial_end = options.send_initial_events == Some(true) && options.allow_bookmarks;
-    Watcher::new(storage.store.clone(), served.clone(), selection, start, initial, timeout)
+    Watcher::new(storage.clone(), served.clone(), selection, start, initial, timeout)
         .map(|watcher| watcher.with_bookmarks(options.allow_bookmarks, owes_initial_end))
 }

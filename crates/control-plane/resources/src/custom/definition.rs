@@ -1,6 +1,7 @@
 //! What serving a custom resource needs of its definition. The schemas, which make up most of it, are skipped.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use windlass_api::condition::{self as conditions, Condition};
 use windlass_api::meta::Meta;
 use windlass_api::text::null_is_default;
@@ -38,12 +39,22 @@ pub struct Spec {
 #[serde(default)]
 pub struct Conversion {
     pub strategy: String,
+    pub webhook: Option<Webhook>,
 }
 
-impl Spec {
-    /// Whether versions differ in more than their names.
-    pub fn converts_by_webhook(&self) -> bool {
-        self.conversion.strategy == "Webhook"
+/// Who converts objects between versions that differ in more than their names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Webhook {
+    pub client_config: Value,
+    #[serde(deserialize_with = "null_is_default")]
+    pub conversion_review_versions: Vec<String>,
+}
+
+impl Conversion {
+    /// Who converts; nobody, where versions differ in their names alone.
+    pub fn webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_ref().filter(|_| self.strategy == "Webhook")
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use windlass_api::{GroupVersionKind, names, version_order};
 
 use super::columns::{age, column};
+use super::conversion::Forms;
 use super::definition::{Definition, Names, PrinterColumn, Version};
 use super::rules::TypeMeta;
 use super::schema::CustomSchema;
@@ -22,9 +23,8 @@ pub fn resources(definition: &Definition, bytes: &Bytes) -> Vec<Resource> {
     if !definition.is_served() {
         return Vec::new();
     }
-    // Versions between which a webhook converts are not served yet, but for the one that is stored.
-    let is_served = |version: &&Version| version.served && (version.storage || !definition.spec.converts_by_webhook());
-    definition.spec.versions.iter().filter(is_served).map(|version| resource(definition, version, bytes)).collect()
+    let served = definition.spec.versions.iter().filter(|version| version.served);
+    served.map(|version| resource(definition, version, bytes)).collect()
 }
 
 /// The resource in the version in which objects are stored, whether that is served or not.
@@ -67,6 +67,7 @@ fn resource(definition: &Definition, version: &Version, bytes: &Bytes) -> Resour
             selector: scale.label_selector_path.as_deref().map(|path| pointer(path).into()),
         }),
         schema: SchemaRef::Custom(schema.clone()),
+        forms: Some(Arc::new(Forms::of(definition))),
         list_kind: accepted.list_kind.clone().into(),
         name_rule: names::dns1123_subdomain,
         counts_generations: true,
@@ -85,13 +86,16 @@ fn resource(definition: &Definition, version: &Version, bytes: &Bytes) -> Resour
             scale: version.subresources.scale.clone(),
             has_status,
             is_terminating,
-            revision: has_one_schema(definition, bytes).then(|| definition.revision()),
+            revision: has_one_form(definition, bytes).then(|| definition.revision()),
         }),
     }
 }
 
-/// Whether all versions have the same schema.
-fn has_one_schema(definition: &Definition, bytes: &Bytes) -> bool {
+/// Whether objects are the same in all versions.
+fn has_one_form(definition: &Definition, bytes: &Bytes) -> bool {
+    if definition.spec.conversion.webhook().is_some() {
+        return false;
+    }
     if definition.spec.versions.len() == 1 {
         return true;
     }

@@ -1,7 +1,7 @@
 //! What we trust and who we are when we speak TLS to a registry.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,6 +10,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use windlass_http::dial::system_roots;
 use windlass_pki::AnyServer;
 
 use super::config::Tls;
@@ -83,21 +84,6 @@ impl Material {
             }
         }
     }
-}
-
-/// The machine's roots; Mozilla's, as this program carries them, where the machine has none (a minimal system without the
-/// package ca-certificates).
-fn system_roots() -> &'static RootCertStore {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            tracing::debug!("no root certificates on this machine, using those built in");
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        roots
-    })
 }
 
 /// Verifies as usual, and takes an authority's certificate that the configuration names for a server's own: what

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use serde_json::json;
 use windlass_api::{GroupVersionKind, GroupVersionResource};
-use windlass_auth::{Attributes, User};
+use windlass_auth::{Attributes, Decision, User};
 
 use super::*;
-use crate::review::Warnings;
+use crate::review::{Equivalent, Warnings};
 
 const RESTRICTED: &str = "allowPrivilegeEscalation != false (container \"c\" must set \
                           securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set \
@@ -29,6 +30,7 @@ impl Warnings for Fake {
     }
 }
 
+#[async_trait]
 impl Cluster for Fake {
     fn object(&self, table: &str, _namespace: &str, name: &str) -> Option<Arc<Value>> {
         let is_it = table == "namespaces" && name == text(&self.namespace["metadata"], "name");
@@ -44,8 +46,20 @@ impl Cluster for Fake {
         !self.objects(table, namespace).is_empty()
     }
 
-    fn may(&self, _attributes: &Attributes<'_>) -> bool {
-        false
+    fn revision(&self, _table: &str) -> u64 {
+        0
+    }
+
+    fn decide(&self, _attributes: &Attributes<'_>) -> Decision {
+        Decision::NoOpinion(String::new())
+    }
+
+    fn equivalents(&self, _resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
+        Vec::new()
+    }
+
+    async fn convert(&self, object: Value, _from: &GroupVersionKind, _to: &GroupVersionKind) -> Result<Value, Status> {
+        Ok(object)
     }
 }
 
@@ -80,6 +94,7 @@ async fn told(
         object: Some(&mut new),
         old: old.as_ref(),
         dry_run: false,
+        options: &Value::Null,
         warnings: cluster,
     };
     let refusal = plugin.validate(&review, cluster).await.err();

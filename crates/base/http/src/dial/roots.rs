@@ -1,0 +1,20 @@
+//! The authorities that servers on the internet are trusted by.
+
+use std::sync::OnceLock;
+
+use rustls::RootCertStore;
+
+/// The machine's roots; Mozilla's, as this program carries them, where the machine has none (a minimal system without the
+/// package ca-certificates).
+pub fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            tracing::debug!("no root certificates on this machine, using those built in");
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        roots
+    })
+}

@@ -1,0 +1,22 @@
+//! Expressions about a write, and their values: match conditions of webhooks, and everything in a policy.
+//!
+//! [`Versioned`] is the write as one that a configuration matches, its objects converted; [`Inputs`] is what expressions may name of it, and
+//! [`Variables`] what a policy adds to that. [`MatchConditions`] says whether a webhook or a policy is asked at all.
+//!
+//! Source: apiserver `pkg/admission/plugin/cel` and `webhook/matchconditions`.
+
+mod authorizer;
+mod evaluate;
+mod inputs;
+mod match_conditions;
+#[cfg(test)]
+mod tests;
+mod typed;
+mod variables;
+mod versioned;
+
+pub use evaluate::{OutOfBudget, Written};
+pub use inputs::Inputs;
+pub use match_conditions::MatchConditions;
+pub use variables::Variables;
+pub use versioned::Versioned;

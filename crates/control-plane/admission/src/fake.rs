@@ -1,0 +1,85 @@
+//! A cluster on paper, for tests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
+use windlass_auth::{Attributes, Decision};
+use windlass_machinery::tree::text;
+
+use crate::review::{AuditAnnotations, Cluster, Equivalent, Warnings};
+
+/// Objects by their tables, and what is said about writes.
+#[derive(Default)]
+pub(crate) struct Fake {
+    pub revision: u64,
+    pub objects: BTreeMap<&'static str, Vec<Value>>,
+    /// All of these resources serve the same objects.
+    pub equivalents: Vec<Equivalent>,
+    /// The verbs that everybody has.
+    pub verbs: Vec<&'static str>,
+    pub warnings: Mutex<Vec<String>>,
+    pub annotations: Mutex<BTreeMap<String, String>>,
+}
+
+impl Warnings for Fake {
+    fn warn(&self, text: String) {
+        self.warnings.lock().unwrap().push(text);
+    }
+
+    fn audit(&self) -> Option<&dyn AuditAnnotations> {
+        Some(self)
+    }
+}
+
+impl AuditAnnotations for Fake {
+    fn annotate(&self, key: &str, value: String) {
+        self.annotations.lock().unwrap().entry(key.to_owned()).or_insert(value);
+    }
+}
+
+#[async_trait]
+impl Cluster for Fake {
+    fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.objects(table, namespace).into_iter().find(|object| text(&object["metadata"], "name") == name)
+    }
+
+    fn objects(&self, table: &str, namespace: &str) -> Vec<Arc<Value>> {
+        let all = self.objects.get(table).into_iter().flatten();
+        let is_there = |object: &&Value| namespace.is_empty() || text(&object["metadata"], "namespace") == namespace;
+        all.filter(is_there).cloned().map(Arc::new).collect()
+    }
+
+    fn has_objects(&self, table: &str, namespace: &str) -> bool {
+        !self.objects(table, namespace).is_empty()
+    }
+
+    fn revision(&self, _table: &str) -> u64 {
+        self.revision
+    }
+
+    fn decide(&self, attributes: &Attributes<'_>) -> Decision {
+        match self.verbs.contains(&attributes.verb) {
+            true => Decision::Allow,
+            false => Decision::NoOpinion("nobody may".to_owned()),
+        }
+    }
+
+    fn equivalents(&self, resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
+        let is_one = self.equivalents.iter().any(|one| one.resource == *resource);
+        self.equivalents.iter().filter(|other| is_one && other.resource != *resource).cloned().collect()
+    }
+
+    /// Says which kind the object has become.
+    async fn convert(
+        &self,
+        mut object: Value,
+        _from: &GroupVersionKind,
+        to: &GroupVersionKind,
+    ) -> Result<Value, Status> {
+        object["convertedTo"] = Value::from(to.to_string());
+        Ok(object)
+    }
+}

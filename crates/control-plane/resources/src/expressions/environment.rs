@@ -1,0 +1,80 @@
+//! What expressions may name.
+
+use std::sync::Arc;
+
+use windlass_cel::{Env, LibraryType, Mode, Type};
+
+use super::types;
+use super::variable;
+
+/// Which variables there are beside those that every expression has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declarations {
+    /// `params`: the policy has a kind of parameters.
+    pub params: bool,
+    /// `authorizer` and `authorizer.requestResource`.
+    pub authorizer: bool,
+}
+
+/// What the expressions of one policy or webhook may name. Variables of a policy are added in their order, and see those before them.
+#[derive(Debug)]
+pub struct Environment {
+    /// `None` where there is no `variables` at all.
+    variables: Option<Arc<types::Variables>>,
+}
+
+impl Environment {
+    /// For the match conditions of a webhook.
+    pub fn of_webhook() -> Self {
+        Self { variables: None }
+    }
+
+    /// For a policy, which has variables of its own.
+    pub fn of_policy() -> Self {
+        Self { variables: Some(Arc::default()) }
+    }
+
+    /// Adds a variable of the policy; of a type that is not known when its expression does not compile.
+    pub fn add(&mut self, name: &str, of: Option<&Type>) {
+        self.variables.get_or_insert_default().add(name, of.map_or(Type::Dyn, plain));
+    }
+
+    /// The names as an expression sees them now.
+    pub fn env(&self, mode: Mode, declarations: Declarations) -> Env {
+        let mut env = Env::new(mode)
+            .variable(variable::OBJECT, Type::Dyn)
+            .variable(variable::OLD_OBJECT, Type::Dyn)
+            .variable(variable::NAMESPACE, types::NAMESPACE.clone())
+            .variable(variable::REQUEST, types::REQUEST.clone());
+        if declarations.params {
+            env = env.variable(variable::PARAMS, Type::Dyn);
+        }
+        if declarations.authorizer {
+            env = env
+                .variable(variable::AUTHORIZER, Type::Library(LibraryType::Authorizer))
+                .variable(variable::REQUEST_RESOURCE, Type::Library(LibraryType::ResourceCheck));
+        }
+        match &self.variables {
+            Some(variables) => env.variable(variable::VARIABLES, Type::Object(variables.clone())),
+            None => env,
+        }
+    }
+}
+
+/// The type that a variable has for those who use it: objects and values of libraries are checked when an expression runs.
+fn plain(of: &Type) -> Type {
+    match of {
+        Type::Bool
+        | Type::Bytes
+        | Type::Double
+        | Type::Duration
+        | Type::Int
+        | Type::Null
+        | Type::String
+        | Type::Timestamp
+        | Type::Uint => of.clone(),
+        Type::List(element) => Type::list(plain(element)),
+        Type::Map(map) => Type::map(plain(&map.0), plain(&map.1)),
+        _ => Type::Dyn,
+    }
+}

@@ -1,0 +1,25 @@
+//! The expressions (CEL) of admission: those of policies, and the match conditions of webhooks.
+//!
+//! Validation compiles them to find fault with them, and admission compiles them to evaluate them; both find here what an expression may
+//! name ([`Environment`]), the types of that ([`types`]), and upstream's words for what does not compile ([`compile`]).
+//!
+//! Source: apiserver `pkg/admission/plugin/cel`.
+
+mod compile;
+mod environment;
+mod types;
+
+pub use compile::{Compiled, compile};
+pub use environment::{Declarations, Environment};
+
+/// The variables that an expression may name.
+pub mod variable {
+    pub const OBJECT: &str = "object";
+    pub const OLD_OBJECT: &str = "oldObject";
+    pub const PARAMS: &str = "params";
+    pub const REQUEST: &str = "request";
+    pub const NAMESPACE: &str = "namespaceObject";
+    pub const AUTHORIZER: &str = "authorizer";
+    pub const REQUEST_RESOURCE: &str = "authorizer.requestResource";
+    pub const VARIABLES: &str = "variables";
+}
