@@ -1,6 +1,7 @@
 //! A store in memory and an API server over it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_api::resource::SERVICE_ACCOUNTS;
@@ -11,7 +12,7 @@ use windlass_apiserver::direct::Direct;
 use windlass_apiserver::{ApiServer, Definitions, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
-use windlass_pki::{Ca, PrivateKey, TokenSigner};
+use windlass_pki::{Ca, ClientCert, Issue, PrivateKey, Rotating, TokenSigner};
 use windlass_store::Store;
 use windlass_telemetry::Metrics;
 
@@ -19,6 +20,9 @@ use crate::dice::Dice;
 
 /// When the story of every paused cluster begins.
 const ORIGIN: &str = "2026-11-21T06:00:00Z";
+
+/// How long certificates of a test are valid.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Where it says that it is; nobody listens there.
 const ADDRESS: &str = "192.0.2.1:6443";
@@ -40,7 +44,7 @@ impl Cluster {
     /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
     pub async fn start() -> Self {
         let clock = Clock::paused(origin());
-        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS);
+        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, None);
         cluster.is_paused = true;
         let ca_pem = cluster.ca.certificate().to_pem();
         let bootstrap = ApiServer {
@@ -57,7 +61,10 @@ impl Cluster {
     /// A server without any object, on real time: for tests with sockets. Clients reach it at `address`.
     pub fn on_real_time(store: Arc<Store>, address: &str) -> Self {
         let clock = Clock::system();
-        Self::over(store, clock, Chance::system(), new_ca(clock), address)
+        let ca = new_ca(clock);
+        let proxy = ClientCert { common_name: "front-proxy-client".to_owned(), ttl: HOUR, ..ClientCert::default() };
+        let proxy = Rotating::new(&ca.issue(&Issue::Client(proxy), clock.now()).unwrap()).unwrap();
+        Self::over(store, clock, Chance::system(), ca, address, Some(proxy))
     }
 
     /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another
@@ -66,12 +73,19 @@ impl Cluster {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
         let mut fork =
-            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS);
+            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS, None);
         fork.is_paused = true;
         fork
     }
 
-    fn over(store: Arc<Store>, clock: Clock, chance: Chance, ca: Arc<Ca>, address: &str) -> Self {
+    fn over(
+        store: Arc<Store>,
+        clock: Clock,
+        chance: Chance,
+        ca: Arc<Ca>,
+        address: &str,
+        front_proxy: Option<Arc<Rotating>>,
+    ) -> Self {
         let server = Server::new(Options {
             store,
             clock,
@@ -84,6 +98,7 @@ impl Cluster {
             node_ports: 30000..=32767,
             advertised_address: address.to_owned(),
             kubelets: None,
+            front_proxy,
             outgoing_max: 1000,
         });
         tokio::spawn(Definitions::new(&server).keep());

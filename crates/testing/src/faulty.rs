@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use windlass_api::Status;
-use windlass_client::{ApiResource, Event, Reply, Request, Transport, Verb};
+use windlass_client::{Discovered, Event, Reply, Request, Transport, Verb};
 
 use crate::cluster::Cluster;
 use crate::component::Life;
@@ -79,7 +79,7 @@ impl Transport for Faulty {
         }
     }
 
-    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
+    async fn discover(&self) -> Result<Discovered, Status> {
         self.inner.discover().await
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 
-use crate::discovery::{self, ApiResource};
+use crate::discovery::{self, ApiResource, Discovered};
 use crate::object::{Event, List, Object};
 use crate::options::{DeleteOptions, Options, Preconditions, Propagation};
 use crate::request::{PatchType, Request, Verb};
@@ -35,7 +35,13 @@ impl Client {
 
     /// The resources that the server has, each in its preferred version.
     pub async fn resources(&self) -> Result<Vec<ApiResource>, Status> {
-        self.transport.discover().await.map(discovery::preferred)
+        self.discover().await.map(|found| found.resources)
+    }
+
+    /// The same, and what the server could not tell of those that it aggregates.
+    pub async fn discover(&self) -> Result<Discovered, Status> {
+        let Discovered { resources, stale } = self.transport.discover().await?;
+        Ok(Discovered { resources: discovery::preferred(resources), stale })
     }
 
     async fn object(&self, request: Request) -> Result<Object, Status> {

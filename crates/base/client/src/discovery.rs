@@ -1,7 +1,7 @@
 //! Which resources an API server has.
 
 use serde::Deserialize;
-use windlass_api::{GroupVersionResource, Status};
+use windlass_api::{GroupVersion, GroupVersionResource, Status};
 
 /// A resource as discovery describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,31 @@ impl ApiResource {
     pub fn api_version(&self) -> String {
         windlass_api::GroupVersion { group: self.resource.group.clone(), version: self.resource.version.clone() }
             .to_string()
+    }
+}
+
+/// All resources of a server, and what it could not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovered {
+    /// Within a group the preferred version first.
+    pub resources: Vec<ApiResource>,
+    /// Group versions of aggregated servers that did not say what they have.
+    pub stale: Vec<GroupVersion>,
+}
+
+impl Discovered {
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.resources.extend(more.resources);
+        self.stale.extend(more.stale);
+    }
+
+    /// Why the list is not complete, as client-go words it; `None` when it is.
+    pub fn failure(&self) -> Option<String> {
+        let mut stale: Vec<String> =
+            self.stale.iter().map(|version| format!("{version}: stale GroupVersion discovery: {version}")).collect();
+        stale.sort();
+        let all = stale.join(", ");
+        (!stale.is_empty()).then(|| format!("unable to retrieve the complete list of server APIs: {all}"))
     }
 }
 
@@ -48,6 +73,8 @@ struct Version {
     version: String,
     #[serde(default)]
     resources: Vec<Resource>,
+    #[serde(default)]
+    freshness: String,
 }
 
 #[derive(Deserialize)]
@@ -65,14 +92,19 @@ struct Kind {
 }
 
 /// Reads the resources of an aggregated discovery document.
-pub(crate) fn parse(document: &[u8]) -> Result<Vec<ApiResource>, Status> {
+pub(crate) fn parse(document: &[u8]) -> Result<Discovered, Status> {
     let groups: Groups = serde_json::from_slice(document)
         .map_err(|error| Status::internal(format_args!("the API server's resources cannot be read: {error}")))?;
-    let mut all = Vec::new();
+    let mut all = Discovered::default();
     for group in groups.items {
-        for Version { version, resources } in group.versions {
+        for Version { version, resources, freshness } in group.versions {
+            if freshness == "Stale" {
+                let stale = GroupVersion { group: group.metadata.name.clone().into(), version: version.into() };
+                all.stale.push(stale);
+                continue;
+            }
             for resource in resources {
-                all.push(ApiResource {
+                all.resources.push(ApiResource {
                     resource: GroupVersionResource {
                         group: group.metadata.name.clone().into(),
                         version: version.clone().into(),
@@ -102,8 +134,13 @@ mod tests {
     fn documents_and_preference() {
         let document = br#"{"items":[{"metadata":{"name":"a"},"versions":[
             {"version":"v2","resources":[{"resource":"xs","responseKind":{"kind":"X"},"scope":"Namespaced","verbs":["list"]}]},
-            {"version":"v1","resources":[{"resource":"xs","scope":"Namespaced","verbs":[]},{"resource":"ys","scope":"Cluster","verbs":[]}]}]}]}"#;
-        let all = preferred(parse(document).unwrap());
+            {"version":"v1","resources":[{"resource":"xs","scope":"Namespaced","verbs":[]},{"resource":"ys","scope":"Cluster","verbs":[]}]}]},
+            {"metadata":{"name":"gone"},"versions":[{"version":"v1","freshness":"Stale"},{"version":"v2","freshness":"Current"}]}]}"#;
+        let found = parse(document).unwrap();
+        let why = "unable to retrieve the complete list of server APIs: gone/v1: stale GroupVersion discovery: gone/v1";
+        assert_eq!(found.failure().as_deref(), Some(why));
+        assert_eq!(Discovered::default().failure(), None);
+        let all = preferred(found.resources);
         let names: Vec<String> = all.iter().map(|entry| entry.resource.to_string()).collect();
         assert_eq!(names, ["a/v2, Resource=xs", "a/v1, Resource=ys"]);
         assert!(all[0].namespaced && all[0].has_verb("list") && !all[1].namespaced);

@@ -17,10 +17,11 @@ mod options;
 mod recorder;
 mod request;
 mod transport;
+pub mod wire;
 mod work_queue;
 
 pub use client::{Client, OBJECT, STATUS, Subresource};
-pub use discovery::ApiResource;
+pub use discovery::{ApiResource, Discovered};
 pub use informer::{Change, Informer, Informers};
 pub use object::{Event, EventKind, List, Object};
 pub use options::{DeleteOptions, Options, Preconditions, Propagation, VersionMatch};

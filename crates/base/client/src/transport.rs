@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use windlass_api::Status;
 
-use crate::discovery::ApiResource;
+use crate::discovery::Discovered;
 use crate::object::{Event, List, Object};
 use crate::request::Request;
 
@@ -22,5 +22,5 @@ pub trait Transport: Send + Sync {
     async fn call(&self, request: Request) -> Result<Reply, Status>;
 
     /// All resources in all versions, within a group the preferred version first.
-    async fn discover(&self) -> Result<Vec<ApiResource>, Status>;
+    async fn discover(&self) -> Result<Discovered, Status>;
 }

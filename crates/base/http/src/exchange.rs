@@ -25,6 +25,9 @@ pub enum ExchangeError {
     Malformed,
     #[error("context canceled")]
     Canceled,
+    /// There was no answer in time.
+    #[error("context deadline exceeded")]
+    Deadline,
     #[error("{0}")]
     Other(String),
 }

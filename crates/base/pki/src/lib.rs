@@ -40,5 +40,5 @@ pub use jwks::{discovery_document, jwks};
 pub use key::{Algorithm, PrivateKey, PublicKey};
 pub use renewal::{Renewal, RenewalReason, renewal};
 pub use request::CertificateRequest;
-pub use tls::{ClientAuth, Rotating, client_config, server_config};
+pub use tls::{ClientAuth, Rotating, Trust, client_config, client_config_of, server_config};
 pub use token::{TokenError, TokenSigner, TokenVerifier, VerifiedToken};

@@ -86,15 +86,35 @@ pub fn server_config(identity: Arc<Rotating>, clients: &ClientAuth) -> Result<Se
     Ok(config)
 }
 
+/// Whose certificate a server may show to a client.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// One that one of these authorities has signed.
+    Authorities(RootCertStore),
+    /// Any, as with Go's `InsecureSkipVerify`.
+    Anybody,
+}
+
 /// A client that trusts these authorities and, if it has one, shows its identity.
 pub fn client_config(
     authorities: &[CertificateDer<'static>],
     identity: Option<Arc<Rotating>>,
 ) -> Result<ClientConfig, PkiError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    client_config_of(Trust::Authorities(roots(authorities)?), identity)
+}
+
+/// A client that trusts as it is said and, if it has one, shows its identity.
+pub fn client_config_of(trust: Trust, identity: Option<Arc<Rotating>>) -> Result<ClientConfig, PkiError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(PkiError::Tls)?
-        .with_root_certificates(roots(authorities)?);
+        .map_err(PkiError::Tls)?;
+    let builder = match trust {
+        Trust::Authorities(roots) => builder.with_root_certificates(roots),
+        Trust::Anybody => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(crate::AnyServer::new(provider)))
+        }
+    };
     let mut config = match identity {
         Some(identity) => builder.with_client_cert_resolver(identity),
         None => builder.with_no_client_auth(),

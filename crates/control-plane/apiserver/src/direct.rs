@@ -8,10 +8,11 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use windlass_api::{ObjectKey, Status};
 use windlass_auth::User;
-use windlass_client::{ApiResource, Event, EventKind, List, Object, Reply, Request, Transport};
+use windlass_client::{ApiResource, Discovered, Event, EventKind, List, Object, Reply, Request, Transport};
 use windlass_machinery::json::with_type_meta;
 use windlass_store::Item;
 
+use crate::aggregation::Remote;
 use crate::context::Context;
 use crate::outcome::{Outcome, Payload};
 use crate::registry::Served;
@@ -34,10 +35,26 @@ impl Direct {
     }
 }
 
+impl Direct {
+    /// Who else serves a resource that this server does not have. What it has itself stays its own for its components.
+    fn remote(&self, request: &Request) -> Option<Arc<Remote>> {
+        let routes = self.server.aggregation.routes();
+        if routes.is_local() || self.server.storage.find(&request.resource).is_ok() {
+            return None;
+        }
+        routes.find(&request.resource.group, &request.resource.version).cloned()
+    }
+}
+
 #[async_trait]
 impl Transport for Direct {
     async fn call(&self, request: Request) -> Result<Reply, Status> {
         let context = Context::new(self.user.clone(), self.name.clone());
+        let remote = self.remote(&request);
+        if let Some(remote) = remote {
+            self.server.gate.authorize_request(&context, &request)?;
+            return self.server.aggregation.call(&remote, &context.user, &request).await;
+        }
         match self.server.call(&context, request).await? {
             Outcome::Object { payload, .. } => Ok(Reply::Object(object_of(payload)?)),
             Outcome::List(listed) => {
@@ -53,7 +70,7 @@ impl Transport for Direct {
         }
     }
 
-    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
+    async fn discover(&self) -> Result<Discovered, Status> {
         let describe = |served: &Arc<Served>| ApiResource {
             resource: served.resource.group_version_resource(),
             kind: served.resource.kind.kind.to_string(),
@@ -63,7 +80,9 @@ impl Transport for Direct {
         let registry = self.server.registry();
         let groups = registry.groups();
         let all = groups.values().flat_map(|group| group.versions.iter().flat_map(|(_, resources)| resources));
-        Ok(all.map(|served| describe(served)).collect())
+        let mut found = Discovered { resources: all.map(|served| describe(served)).collect(), stale: Vec::new() };
+        self.server.aggregation.discover(&mut found);
+        Ok(found)
     }
 }
 

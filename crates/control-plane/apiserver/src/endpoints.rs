@@ -1,39 +1,41 @@
 //! Where a Service is answered: one of its ready endpoints, as the store has them at this moment. Connections that this server makes
 //! itself (proxies, webhooks, aggregated servers) go there straight, so that they need no rules in the kernel.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use windlass_api::resource::{ENDPOINT_SLICES, SERVICES};
 use windlass_api::well_known::label;
 use windlass_api::{GroupResource, Meta, Status};
-use windlass_store::Range;
+use windlass_store::{Item, Range};
 
 use crate::storage::{Storage, stored};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Service {
-    spec: ServiceSpec,
+pub(crate) struct Service {
+    pub spec: ServiceSpec,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct ServiceSpec {
+pub(crate) struct ServiceSpec {
     #[serde(rename = "type")]
-    kind: String,
-    external_name: String,
-    ports: Vec<ServicePort>,
+    pub kind: String,
+    pub external_name: String,
+    pub ports: Vec<ServicePort>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct ServicePort {
-    name: String,
-    port: u16,
+pub(crate) struct ServicePort {
+    pub name: String,
+    pub port: u16,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Slice {
+pub(crate) struct Slice {
     metadata: Meta,
     endpoints: Vec<Endpoint>,
     ports: Vec<SlicePort>,
@@ -57,6 +59,29 @@ struct Conditions {
 struct SlicePort {
     name: Option<String>,
     port: Option<u16>,
+}
+
+impl Slice {
+    /// Whether somebody is ready here for a port of this name.
+    pub(crate) fn has_ready(&self, port: &str) -> bool {
+        self.endpoints.iter().any(Endpoint::is_ready)
+            && self.ports.iter().any(|known| known.name.as_deref() == Some(port) && known.port.is_some())
+    }
+}
+
+impl Endpoint {
+    fn is_ready(&self) -> bool {
+        self.conditions.ready != Some(false)
+    }
+}
+
+/// Those slices that are a Service's.
+pub(crate) fn named_slices<'a>(
+    items: impl Iterator<Item = &'a Arc<Item>>,
+    service: &str,
+) -> impl Iterator<Item = Slice> {
+    let slices = items.filter_map(|item| serde_json::from_slice::<Slice>(&item.value).ok());
+    slices.filter(move |slice| slice.metadata.labels.get(label::SERVICE_NAME).map(String::as_str) == Some(service))
 }
 
 fn service(storage: &Storage, namespace: &str, name: &str) -> Result<Service, Status> {
@@ -103,14 +128,11 @@ fn ready(storage: &Storage, namespace: &str, name: &str, port: &str) -> Result<O
     let prefix = served.key(namespace, "");
     let range = Range { prefix: &prefix, ..Range::default() };
     let mut candidates = Vec::new();
-    for item in served.table.state().iter(&range) {
-        let Ok(slice) = serde_json::from_slice::<Slice>(&item.value) else { continue };
-        if slice.metadata.labels.get(label::SERVICE_NAME).map(String::as_str) != Some(name) {
-            continue;
-        }
+    let state = served.table.state();
+    for slice in named_slices(state.iter(&range), name) {
         let port = slice.ports.iter().find(|known| known.name.as_deref().unwrap_or_default() == port);
         let Some(port) = port.and_then(|port| port.port) else { continue };
-        let ready = slice.endpoints.into_iter().filter(|endpoint| endpoint.conditions.ready != Some(false));
+        let ready = slice.endpoints.into_iter().filter(Endpoint::is_ready);
         candidates.extend(ready.flat_map(|endpoint| endpoint.addresses).map(|address| (address, port)));
     }
     if candidates.is_empty() {

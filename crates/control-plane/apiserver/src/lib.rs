@@ -8,6 +8,7 @@
 //! - [`http`]: connections, paths, content negotiation, encoding.
 //! - [`direct`]: the transport for components in the same process.
 
+mod aggregation;
 mod allocation;
 mod authorization;
 mod body;
@@ -40,6 +41,7 @@ mod tokens;
 mod verbs;
 mod watcher;
 
+pub use aggregation::ApiServices;
 pub use bootstrap::FirstObjects;
 pub use context::Context;
 pub use definitions::Definitions;

@@ -13,10 +13,12 @@ use windlass_api::time::Clock;
 use windlass_api::{Chance, Status};
 use windlass_auth::authentication::Bound;
 use windlass_client::{Request, Verb};
+use windlass_pki::Rotating;
 use windlass_resources::{Resource, Subresource, Verbs};
 use windlass_store::Store;
 use windlass_telemetry::Metrics;
 
+use crate::aggregation::Aggregation;
 use crate::call::Call;
 use crate::connector::Connector;
 use crate::context::Context;
@@ -48,7 +50,9 @@ pub struct Options {
     pub advertised_address: String,
     /// How kubelets are spoken to: whom to trust, and who we are. Without it, nothing that goes through a kubelet works.
     pub kubelets: Option<rustls::ClientConfig>,
-    /// Connections to kubelets, pods and Services at once.
+    /// Who this server is to those that it aggregates.
+    pub front_proxy: Option<Arc<Rotating>>,
+    /// Connections to kubelets, pods and Services at once, and requests to aggregated servers.
     pub outgoing_max: usize,
 }
 
@@ -58,22 +62,25 @@ pub struct Server {
     pub(crate) pages: Pages,
     pub(crate) connector: Connector,
     pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) aggregation: Arc<Aggregation>,
 }
 
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
         let Options { store, clock, chance, resources, service_cidr, node_ports, .. } = options;
         let registry = Registry::new(resources, &store);
-        let pages = Pages::new(options.metrics, options.advertised_address);
         let checked = store.clone();
+        let storage = Arc::new(Storage::new(store, clock, chance, registry, service_cidr, node_ports));
+        let aggregation = Aggregation::new(storage.clone(), options.front_proxy, options.outgoing_max);
+        let pages = Pages::new(options.metrics, options.advertised_address, aggregation.clone());
         // The name that operators know: what keeps the objects.
         pages.health.add("etcd", Box::new(move || checked.health().map_err(|failure| failure.to_string())));
-        let storage = Arc::new(Storage::new(store, clock, chance, registry, service_cidr, node_ports));
         Arc::new(Self {
             gate: Gate::new(storage.clone(), options.admission, options.tokens),
             pages,
             connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
             outgoing: Outgoing::new(options.outgoing_max),
+            aggregation,
             storage,
         })
     }

@@ -58,11 +58,13 @@ struct Remains {
     finalizers: BTreeMap<String, usize>,
     /// Why resources could not be emptied.
     failures: Vec<String>,
+    /// Which resources there are could not all be learned.
+    undiscovered: Option<String>,
 }
 
 impl Remains {
     fn is_nothing(&self) -> bool {
-        self.objects.is_empty() && self.failures.is_empty()
+        self.objects.is_empty() && self.failures.is_empty() && self.undiscovered.is_none()
     }
 }
 
@@ -132,16 +134,19 @@ impl Controller {
 
     /// Deletes what is in the namespace and says what remains.
     async fn empty(&self, namespace: &str) -> Result<Remains, Status> {
-        let resources = self.client.resources().await?;
+        let found = self.client.discover().await?;
+        let resources = &found.resources;
         let deletable =
             |resource: &&ApiResource| resource.namespaced && resource.has_verb("list") && resource.has_verb("delete");
         let (pods, others): (Vec<_>, Vec<_>) =
             resources.iter().filter(deletable).partition(|resource| resource.resource == PODS);
-        let mut remains = Remains::default();
+        // What is known is deleted all the same.
+        let undiscovered = found.failure().map(|why| undiscovered(found.stale.len(), &why));
+        let mut remains = Remains { undiscovered, ..Remains::default() };
         for resource in pods {
             self.empty_of(resource, namespace, &mut remains).await;
         }
-        if !remains.is_nothing() {
+        if !remains.objects.is_empty() || !remains.failures.is_empty() {
             return Ok(remains);
         }
         for resource in others {
@@ -219,6 +224,11 @@ impl Controller {
     }
 }
 
+/// What the condition says when so many groups could not be discovered.
+fn undiscovered(count: usize, why: &str) -> String {
+    format!("Discovery failed for some groups, {count} failing: {why}")
+}
+
 /// Returns `pods. has 1 resource instances, jobs.batch has 2 resource instances`.
 fn counted(counts: &BTreeMap<String, usize>, join: &str) -> String {
     let parts: Vec<String> =
@@ -244,7 +254,7 @@ fn conditions(old: &[Value], remains: &Remains, now: Timestamp) -> Vec<Value> {
     let wanted: [(&str, Option<String>, &str, &str, &str); 5] = [
         (
             "NamespaceDeletionDiscoveryFailure",
-            None,
+            remains.undiscovered.clone(),
             "DiscoveryFailed",
             "ResourcesDiscovered",
             "All resources successfully discovered",
@@ -307,6 +317,11 @@ mod tests {
             "Some content in the namespace has finalizers remaining: example.com/f in 1 resource instances"
         );
         assert_eq!(conditions(&first, &remains, at(2)), first);
+        let unknown = Remains { undiscovered: Some(undiscovered(1, "why")), ..Remains::default() };
+        assert!(!unknown.is_nothing());
+        let unknown = conditions(&[], &unknown, at(1));
+        assert_eq!((&unknown[0]["status"], &unknown[0]["reason"]), (&json!("True"), &json!("DiscoveryFailed")));
+        assert_eq!(unknown[0]["message"], "Discovery failed for some groups, 1 failing: why");
         let emptied = conditions(&first, &Remains::default(), at(2));
         assert_eq!(emptied[3]["lastTransitionTime"], "1970-01-01T00:00:02Z");
         assert_eq!(emptied[0]["lastTransitionTime"], "1970-01-01T00:00:01Z");

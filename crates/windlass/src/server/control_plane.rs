@@ -15,14 +15,14 @@ use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_api::well_known::{extra, group};
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
-use windlass_apiserver::{ApiServer, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, ApiServices, Definitions, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
 use windlass_store::{OpenError, Store};
 use windlass_telemetry::Metrics;
 
-use super::keys::Keys;
+use super::keys::{FRONT_PROXY_CLIENT, Keys};
 use super::kubeconfig;
 use crate::error::Failure;
 use crate::settings::Settings;
@@ -41,8 +41,8 @@ pub(crate) struct ControlPlane {
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    /// Looks after the cluster's first objects, and after definitions of custom resources.
-    keepers: [JoinHandle<()>; 2],
+    /// Look after the cluster's first objects, after definitions of custom resources, and after APIServices.
+    keepers: [JoinHandle<()>; 3],
 }
 
 impl ControlPlane {
@@ -79,6 +79,7 @@ impl ControlPlane {
             node_ports: 30000..=32767,
             advertised_address: format!("{node_ip}:{port}"),
             kubelets: Some(kubelet_tls(&keys)?),
+            front_proxy: Some(keys.front_proxy_client()?),
             // Beside the quarter of the open files that is for clients, half as many go on to somebody else.
             outgoing_max: Limits::of_open_files(super::open_files::max()).connections_max / 2,
         });
@@ -112,7 +113,11 @@ impl ControlPlane {
             .await
             .map_err(|status| Failure::during("the cluster's first objects cannot be made", status))?;
         bootstrapped.store(true, Ordering::Release);
-        let keepers = [tokio::spawn(first.keep()), tokio::spawn(Definitions::new(&server).keep())];
+        let keepers = [
+            tokio::spawn(first.keep()),
+            tokio::spawn(Definitions::new(&server).keep()),
+            tokio::spawn(ApiServices::new(&server).keep()),
+        ];
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
         Ok(Self { server, keys, kubeconfig, stop, listener, keepers })
     }
@@ -181,7 +186,7 @@ fn listen(port: u16) -> Result<TcpListener, Failure> {
 }
 
 fn server_tls(keys: &Keys, settings: &Settings, node_ip: Ipv4Addr) -> Result<rustls::ServerConfig, Failure> {
-    let authorities = vec![keys.ca.certificate().der.clone()];
+    let authorities = [&*keys.ca, &keys.front_proxy_ca].map(|ca| ca.certificate().der.clone()).to_vec();
     windlass_pki::server_config(keys.api_server(settings, node_ip)?, &ClientAuth::Request(authorities))
         .map_err(|error| Failure::during("TLS cannot be set up", error))
 }
@@ -192,11 +197,20 @@ fn kubelet_tls(keys: &Keys) -> Result<rustls::ClientConfig, Failure> {
         .map_err(|error| Failure::during("TLS towards kubelets cannot be set up", error))
 }
 
-/// Clients are who their certificates say, when our authority says so too.
+/// Clients are who their certificates say, when our authority says so too. A front proxy, of whom its own authority says it, speaks for
+/// others.
 fn peer_user(keys: &Keys, clock: Clock) -> Result<PeerUser, Failure> {
-    let verifier = ClientVerifier::new([&keys.ca.certificate().der])
-        .map_err(|error| Failure::during("client certificates cannot be verified", error))?;
+    let verifier = |ca: &windlass_pki::Ca| {
+        ClientVerifier::new([&ca.certificate().der])
+            .map_err(|error| Failure::during("client certificates cannot be verified", error))
+    };
+    let (verifier, proxies) = (verifier(&keys.ca)?, verifier(&keys.front_proxy_ca)?);
+    let is_proxy = move |chain: &[CertificateDer<'_>]| {
+        let identity = proxies.verify(chain, clock.now()).ok().flatten();
+        identity.is_some_and(|identity| identity.name == FRONT_PROXY_CLIENT)
+    };
     Ok(Arc::new(move |chain: &[CertificateDer<'_>]| match verifier.verify(chain, clock.now()) {
+        Err(_) if is_proxy(chain) => Peer::FrontProxy,
         Ok(Some(identity)) => {
             let mut user = User { name: identity.name, uid: identity.uid, groups: identity.groups, ..User::default() };
             user.groups.push(group::AUTHENTICATED.to_owned());

@@ -16,6 +16,9 @@ use windlass_store::SecretKey;
 use crate::error::Failure;
 use crate::settings::Settings;
 
+/// Who may speak for others, when the front proxies' authority says that it is them; kubeadm's name.
+pub(crate) const FRONT_PROXY_CLIENT: &str = "front-proxy-client";
+
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// A renewal that failed is tried again after this time.
 const RETRY: Duration = Duration::from_secs(600);
@@ -24,7 +27,7 @@ const RETRY: Duration = Duration::from_secs(600);
 pub(crate) struct Keys {
     directory: PathBuf,
     pub ca: Arc<Ca>,
-    pub front_proxy_ca: Ca,
+    pub front_proxy_ca: Arc<Ca>,
     clock: Clock,
 }
 
@@ -40,7 +43,7 @@ impl Keys {
             Ca::load_or_create(&directory, name, common_name, clock.now()).map_err(failed)
         };
         let ca = Arc::new(authority("ca", "kubernetes")?);
-        let front_proxy_ca = authority("front-proxy-ca", "front-proxy-ca")?;
+        let front_proxy_ca = Arc::new(authority("front-proxy-ca", "front-proxy-ca")?);
         Ok(Self { directory, ca, front_proxy_ca, clock })
     }
 
@@ -73,11 +76,16 @@ impl Keys {
 
     /// The identity `name`, kept fresh for as long as the process lives.
     fn identity(&self, name: &'static str, wanted: Issue) -> Result<Arc<Rotating>, Failure> {
+        self.identity_of(&self.ca, name, wanted)
+    }
+
+    /// The same, of another authority.
+    fn identity_of(&self, ca: &Arc<Ca>, name: &'static str, wanted: Issue) -> Result<Arc<Rotating>, Failure> {
         let load = |ca: &Ca, directory: &Path, now| Identity::load_or_issue(directory, name, ca, &wanted, now);
-        let (identity, due) = load(&self.ca, &self.directory, self.clock.now()).map_err(failed)?;
+        let (identity, due) = load(ca, &self.directory, self.clock.now()).map_err(failed)?;
         let rotating = Rotating::new(&identity).map_err(failed)?;
         let (current, ca, directory, clock) =
-            (Arc::downgrade(&rotating), self.ca.clone(), self.directory.clone(), self.clock);
+            (Arc::downgrade(&rotating), ca.clone(), self.directory.clone(), self.clock);
         let wait_until = move |due: windlass_api::Timestamp| {
             Duration::try_from(due.duration_since(clock.now())).unwrap_or(Duration::ZERO)
         };
@@ -130,6 +138,11 @@ impl Keys {
     /// Whom the API server is to kubelets.
     pub(crate) fn kubelet_client(&self) -> Result<Arc<Rotating>, Failure> {
         self.identity("apiserver-kubelet-client", Self::client(KUBELET_CLIENT, &[]))
+    }
+
+    /// Who the API server is to those that it aggregates.
+    pub(crate) fn front_proxy_client(&self) -> Result<Arc<Rotating>, Failure> {
+        self.identity_of(&self.front_proxy_ca, "front-proxy-client", Self::client(FRONT_PROXY_CLIENT, &[]))
     }
 
     /// A kubelet's face to the API server.

@@ -96,7 +96,10 @@ fn certificate(why: &CertificateError, host: &str) -> String {
     };
     let expired = "x509: certificate has expired or is not yet valid";
     match why {
-        CertificateError::UnknownIssuer => "x509: certificate signed by unknown authority".to_owned(),
+        // A signature that is wrong is that of another authority with the same name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "x509: certificate signed by unknown authority".to_owned()
+        }
         CertificateError::ExpiredContext { time: now, not_after } => {
             format!("{expired}: current time {} is after {}", time(now), time(not_after))
         }

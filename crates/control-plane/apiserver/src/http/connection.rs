@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection, and what its requests go to. How connections are served is [`windlass_http`]'s matter.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -37,6 +37,10 @@ pub async fn serve(frontend: Arc<Frontend>, listener: Listener, shutdown: impl F
     serve::serve(Arc::new(Public { frontend, peer_user }), listener, shutdown).await;
 }
 
+/// Where a request has come from.
+#[derive(Clone, Copy)]
+pub(super) struct ClientAddress(pub IpAddr);
+
 /// The server's face to everybody.
 struct Public {
     frontend: Arc<Frontend>,
@@ -44,18 +48,20 @@ struct Public {
 }
 
 impl Service for Public {
-    type Client = Peer;
+    type Client = (Peer, ClientAddress);
     type Body = Body;
 
-    fn identify(&self, _: SocketAddr, certificates: Option<&[CertificateDer<'static>]>) -> Peer {
-        certificates.map(|chain| (self.peer_user)(chain)).unwrap_or_default()
+    fn identify(&self, address: SocketAddr, certificates: Option<&[CertificateDer<'static>]>) -> Self::Client {
+        let peer = certificates.map(|chain| (self.peer_user)(chain)).unwrap_or_default();
+        (peer, ClientAddress(address.ip()))
     }
 
-    fn is_privileged(&self, peer: &Peer) -> bool {
+    fn is_privileged(&self, (peer, _): &Self::Client) -> bool {
         matches!(peer, Peer::User(user) if user.is_in(group::MASTERS))
     }
 
-    async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: Arc<Self>, (peer, address): Self::Client, mut request: Request<Incoming>) -> Response<Body> {
+        request.extensions_mut().insert(address);
         self.frontend.answer(peer, request).await
     }
 }

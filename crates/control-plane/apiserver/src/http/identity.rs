@@ -13,6 +13,7 @@ use windlass_api::Status;
 use windlass_auth::User;
 use windlass_http::header;
 
+use crate::aggregation::headers as proxied;
 use crate::gate::Gate;
 
 /// A browser cannot send the header Authorization with a WebSocket: it sends the token, in base64, as one of the protocols.
@@ -25,6 +26,8 @@ pub enum Peer {
     #[default]
     Unknown,
     User(Arc<User>),
+    /// It is a front proxy, which says by headers whom it speaks for. If it does not, only a token can help it.
+    FrontProxy,
     /// It has shown one that is not to be trusted: only a token can help it.
     Refused,
 }
@@ -49,6 +52,10 @@ pub(super) fn authenticate(
     let without = match peer {
         Peer::User(user) => return Ok((user, None)),
         Peer::Unknown => Ok(Arc::new(User::anonymous())),
+        Peer::FrontProxy => match proxied::read(headers)? {
+            Some(user) => return Ok((Arc::new(user), None)),
+            None => Err(Status::unauthorized()),
+        },
         Peer::Refused => Err(Status::unauthorized()),
     };
     let user = |token: &str| gate.token_user(token).map(Arc::new).ok_or_else(Status::unauthorized);
@@ -105,7 +112,7 @@ fn protocol(headers: &HeaderMap) -> Offer {
 }
 
 /// Takes a token out of a WebSocket's protocols, whoever the client has proved to be: it is for nobody but us.
-pub(super) fn remove_token_protocol(headers: &mut HeaderMap) {
+pub(crate) fn remove_token_protocol(headers: &mut HeaderMap) {
     let all = header::list(headers, &SEC_WEBSOCKET_PROTOCOL);
     let others: Vec<&str> =
         all.iter().map(String::as_str).filter(|protocol| !protocol.starts_with(TOKEN_PROTOCOL)).collect();

@@ -11,6 +11,7 @@ mod metrics;
 pub(crate) mod negotiation;
 pub(crate) mod path;
 pub(crate) mod query;
+pub(crate) mod relay;
 pub(crate) mod response;
 mod service;
 

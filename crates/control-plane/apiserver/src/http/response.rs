@@ -128,7 +128,7 @@ fn watch_body(clock: Clock, watcher: Watcher, format: Format) -> Body {
 }
 
 /// A stream that is only ever polled by the one task that owns the response.
-struct SyncStream<S>(S);
+pub(crate) struct SyncStream<S>(pub S);
 
 // SAFETY: `Stream`'s one method takes `Pin<&mut Self>`, so a shared reference to the stream cannot be used for anything.
 unsafe impl<S> Sync for SyncStream<S> {}

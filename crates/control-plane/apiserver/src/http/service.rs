@@ -19,6 +19,7 @@ use windlass_client::{Body as RequestBody, Encoding, Verb};
 use windlass_http::body::{self, BodyError};
 
 use super::connect;
+use super::connection::ClientAddress;
 use super::frontend::{AUDIT_ID, Asked, Frontend};
 use super::identity::{self, Peer};
 use super::impersonation;
@@ -27,6 +28,7 @@ use super::negotiation;
 use super::path::{self, ResourcePath};
 use super::query::Query;
 use super::response::{Body, failure, success, with_warnings};
+use crate::aggregation::{Remote, proxy};
 use crate::context::Context;
 use crate::encode::Format;
 use crate::pages::{self, PageRequest};
@@ -46,7 +48,9 @@ impl Frontend {
         let started = Instant::now();
         let audit_id = self.audit_id(request.headers());
         let what = format!("{} {}", request.method(), request.uri().path());
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        // Whoever the request is handed on to calls it the same.
+        parts.headers.insert(AUDIT_ID, audit_id.clone());
         let is_http2 = parts.version == Version::HTTP_2;
         let mut unread = Some(body);
         let handling = self.handle(peer, target, &query, &labels, started, (parts, &mut unread));
@@ -94,7 +98,15 @@ impl Frontend {
             Err(status) => return failure(&status, of_failure),
         };
         let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
+        let remote = self.server.aggregation.serving(parts.uri.path());
         let answered = match target {
+            _ if let Some(remote) = &remote => match body.take() {
+                Some(body) => {
+                    let request = Request::from_parts(parts, body);
+                    Box::pin(self.aggregated(&asked, target.as_ref(), remote, request)).await
+                }
+                None => Err(Status::internal("the body has gone")),
+            },
             Some(target) if connect::is_connection(&target) => match body.take() {
                 Some(body) => Box::pin(self.connect(&asked, &target, Request::from_parts(parts, body))).await,
                 None => Err(Status::internal("the body has gone")),
@@ -183,6 +195,33 @@ impl Frontend {
             Err(_) => return Err(timed_out()),
         };
         success(self.server.clock(), outcome, format)
+    }
+
+    /// Hands on what another server serves, after asking whether the user may want it. It takes no seat: how long that server takes is
+    /// no concern of others.
+    async fn aggregated(
+        &self,
+        asked: &Asked<'_>,
+        target: Option<&ResourcePath>,
+        remote: &Remote,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Status> {
+        let Asked { context, query, labels, deadline } = *asked;
+        let gate = &self.server.gate;
+        match target {
+            Some(target) => {
+                let verb = target.verb(request.method(), query.is_watch());
+                gate.authorize(&target.attributes(&context.user, verb, query.fields().ok().as_ref()))?;
+            }
+            None => {
+                let (path, verb) = (request.uri().path(), request.method().as_str().to_ascii_lowercase());
+                gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) })?;
+            }
+        }
+        let client = request.extensions().get::<ClientAddress>().map(|address| address.0);
+        let deadline = (!labels.long_running).then_some(deadline);
+        let asked = proxy::Asked { user: &context.user, client, deadline };
+        self.server.aggregation.proxy(remote, &asked, request).await
     }
 
     async fn read_body(&self, asked: &Asked<'_>, body: Incoming) -> Result<Bytes, Status> {

@@ -1,6 +1,8 @@
 //! Discovery: which groups, versions and resources there are, in the old form (a document for each level) and in the aggregated
 //! one (a single document).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
@@ -9,53 +11,59 @@ use windlass_machinery::digest;
 use windlass_resources::{Resource, SchemaRef};
 
 use super::PageRequest;
+use super::groups::Groups;
+use crate::aggregation::api_service::{Listed, ListedGroup};
 use crate::http::response::Body;
-use crate::registry::{Group, Registry, Served};
-
-const AGGREGATED: GroupVersionKind = GroupVersionKind::of("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList");
-const AGGREGATED_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+use crate::registry::{Registry, Served};
 
 type Answer = Result<Response<Body>, Status>;
 
-fn wants_aggregated(request: &PageRequest<'_>) -> bool {
-    request.accept().split(',').any(|choice| {
-        let has = |parameter: &str| choice.split(';').any(|part| part.trim() == parameter);
-        has("as=APIGroupDiscoveryList") && has("v=v2") && has("g=apidiscovery.k8s.io")
-    })
+/// The version of aggregated discovery that the client likes best; `None` when it wants the old form.
+fn aggregated_form(request: &PageRequest<'_>) -> Option<&'static str> {
+    request.accept().split(',').find_map(|choice| {
+        let mut parts = choice.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default();
+        let parameters: Vec<&str> = parts.collect();
+        let has = |parameter: &str| parameters.contains(&parameter);
+        if !has("as=APIGroupDiscoveryList") || !has("g=apidiscovery.k8s.io") {
+            // What stands before is liked better.
+            return matches!(media_type, "application/json" | "*/*").then_some(None);
+        }
+        ["v2", "v2beta1"].into_iter().find(|version| has(&format!("v={version}"))).map(Some)
+    })?
 }
 
 /// `/api`
-pub(super) fn core_versions(registry: &Registry, address: &str, request: &PageRequest<'_>) -> Answer {
-    if wants_aggregated(request) {
-        return Ok(aggregated(registry, request, |group| group.is_empty()));
+pub(super) fn core_versions(groups: &Groups<'_>, address: &str, request: &PageRequest<'_>) -> Answer {
+    if let Some(form) = aggregated_form(request) {
+        return Ok(aggregated(groups, request, form, |group| group.is_empty()));
     }
     let tree = json!({"versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]});
     request.object(&GroupVersionKind::of("", "v1", "APIVersions"), tree)
 }
 
 /// `/apis`
-pub(super) fn groups(registry: &Registry, request: &PageRequest<'_>) -> Answer {
-    if wants_aggregated(request) {
-        return Ok(aggregated(registry, request, |group| !group.is_empty()));
+pub(super) fn groups(groups: &Groups<'_>, request: &PageRequest<'_>) -> Answer {
+    if let Some(form) = aggregated_form(request) {
+        return Ok(aggregated(groups, request, form, |group| !group.is_empty()));
     }
-    let groups = registry.groups();
-    let named = groups.iter().filter(|(name, _)| !name.is_empty());
-    let groups: Vec<Value> = named.map(|(name, group)| group_tree(name, group)).collect();
+    let named = groups.listed().into_iter().filter(|(name, _)| !name.is_empty());
+    let groups: Vec<Value> = named.map(|group| group_tree(&group)).collect();
     request.object(&GroupVersionKind::of("", "v1", "APIGroupList"), json!({"groups": groups}))
 }
 
 /// `/apis/GROUP`
-pub(super) fn group(registry: &Registry, request: &PageRequest<'_>, name: &str) -> Option<Answer> {
-    let tree = group_tree(name, &registry.group(name)?);
+pub(super) fn group(groups: &Groups<'_>, request: &PageRequest<'_>, name: &str) -> Option<Answer> {
+    let tree = group_tree(&groups.group(name)?);
     Some(request.object(&GroupVersionKind::of("", "v1", "APIGroup"), tree))
 }
 
-fn group_tree(name: &str, group: &Group<'_>) -> Value {
-    let versions: Vec<Value> = group
-        .versions
-        .iter()
-        .map(|(version, _)| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
-        .collect();
+fn group_tree((name, versions): &ListedGroup<()>) -> Value {
+    let version = |listed: &Listed<()>| {
+        let version = &listed.version;
+        json!({"groupVersion": format!("{name}/{version}"), "version": version})
+    };
+    let versions: Vec<Value> = versions.iter().map(version).collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
 }
 
@@ -143,33 +151,36 @@ fn storage_version_hash(resource: &Resource) -> String {
     digest::base64(format!("{}/{version}/{}", kind.group, kind.kind).as_bytes(), 8)
 }
 
-fn aggregated(registry: &Registry, request: &PageRequest<'_>, wanted: impl Fn(&str) -> bool) -> Response<Body> {
-    let groups = registry.groups();
-    let wanted = groups.iter().filter(|(name, _)| wanted(name));
-    let groups: Vec<Value> = wanted.map(|(name, group)| aggregated_group(name, group)).collect();
+fn aggregated(
+    groups: &Groups<'_>,
+    request: &PageRequest<'_>,
+    form: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Response<Body> {
+    let items: Vec<Value> = groups.documents(wanted).into_iter().map(aggregated_group).collect();
     let list = json!({
-        "kind": AGGREGATED.kind,
-        "apiVersion": AGGREGATED.api_version(),
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": format!("apidiscovery.k8s.io/{form}"),
         "metadata": {},
-        "items": groups,
+        "items": items,
     });
     let text = list.to_string();
     let tag = digest::hex(text.as_bytes()).to_uppercase();
-    request.cached(AGGREGATED_TYPE, Bytes::from(text), &tag)
+    let content_type = format!("application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList");
+    request.cached(&content_type, Bytes::from(text), &tag)
 }
 
-fn aggregated_group(name: &str, group: &Group<'_>) -> Value {
-    let versions: Vec<Value> = group
-        .versions
-        .iter()
-        .map(|(version, resources)| {
-            let mut resources: Vec<Value> = resources.iter().map(|served| aggregated_resource(served)).collect();
-            resources.sort_by(|a, b| a["resource"].as_str().cmp(&b["resource"].as_str()));
-            json!({"version": version, "resources": resources, "freshness": "Current"})
-        })
-        .collect();
+fn aggregated_group((name, versions): ListedGroup<Value>) -> Value {
+    let versions: Vec<Value> = versions.into_iter().map(|listed| listed.value).collect();
     let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
     json!({"metadata": metadata, "versions": versions})
+}
+
+/// A version that is served here.
+pub(super) fn version_document(version: &str, resources: &[&Arc<Served>]) -> Value {
+    let mut resources: Vec<Value> = resources.iter().map(|served| aggregated_resource(served)).collect();
+    resources.sort_by(|a, b| a["resource"].as_str().cmp(&b["resource"].as_str()));
+    json!({"version": version, "resources": resources, "freshness": "Current"})
 }
 
 fn aggregated_resource(served: &Served) -> Value {

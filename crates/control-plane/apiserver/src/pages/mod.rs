@@ -1,12 +1,14 @@
 //! What is served beside resources: discovery, OpenAPI, version, health, metrics.
 
 pub(crate) mod discovery;
+mod groups;
 mod health;
 mod openapi;
 mod openid;
 mod version;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
@@ -14,12 +16,13 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_telemetry::Metrics;
 
+use crate::aggregation::Aggregation;
 use crate::encode::Format;
 use crate::gate::Gate;
 use crate::http::response::{Body, finish, full, plain, words};
 use crate::http::{negotiation, query::Query};
-use crate::registry::Registry;
 
+use groups::Groups;
 pub use health::{Check, Health};
 pub use version::VERSION;
 
@@ -29,13 +32,14 @@ pub(crate) struct Pages {
     pub metrics: Metrics,
     /// `host:port` under which clients reach this server.
     advertised_address: String,
+    aggregation: Arc<Aggregation>,
 }
 
 impl Pages {
-    pub(crate) fn new(metrics: Metrics, advertised_address: String) -> Self {
+    pub(crate) fn new(metrics: Metrics, advertised_address: String, aggregation: Arc<Aggregation>) -> Self {
         let health = Health::default();
         health.add("ping", Box::new(|| Ok(())));
-        Self { health, metrics, advertised_address }
+        Self { health, metrics, advertised_address, aggregation }
     }
 }
 
@@ -109,16 +113,19 @@ fn find(
     segments: &[&str],
 ) -> Option<Result<Response<Body>, Status>> {
     let registry = &gate.storage.registry();
+    let groups = || Groups::new(registry, &pages.aggregation);
     match segments {
-        ["api"] => Some(discovery::core_versions(registry, &pages.advertised_address, request)),
+        ["api"] => Some(discovery::core_versions(&groups(), &pages.advertised_address, request)),
         ["api", version] => discovery::resources(registry, request, "", version),
-        ["apis"] => Some(discovery::groups(registry, request)),
-        ["apis", group] => discovery::group(registry, request, group),
+        ["apis"] => Some(discovery::groups(&groups(), request)),
+        ["apis", group] => discovery::group(&groups(), request, group),
         ["apis", group, version] => discovery::resources(registry, request, group, version),
-        ["openapi", "v2"] => Some(openapi::v2(registry, request)),
-        ["openapi", "v3"] => Some(openapi::v3_index(registry, request)),
-        ["openapi", "v3", "api", version] => openapi::v3(registry, request, "", version),
-        ["openapi", "v3", "apis", group, version] => openapi::v3(registry, request, group, version),
+        ["openapi", "v2"] => Some(openapi::v2(registry, &pages.aggregation, request)),
+        ["openapi", "v3"] => Some(openapi::v3_index(registry, &pages.aggregation, request)),
+        ["openapi", "v3", "api", version] => openapi::v3(registry, &pages.aggregation, request, ("", version)),
+        ["openapi", "v3", "apis", group, version] => {
+            openapi::v3(registry, &pages.aggregation, request, (group, version))
+        }
         [".well-known", "openid-configuration"] => {
             Some(Ok(openid::configuration(&gate.tokens, &pages.advertised_address)))
         }
@@ -129,13 +136,13 @@ fn find(
         }
         ["version"] => Some(Ok(version::page())),
         ["healthz" | "livez" | "readyz", ..] => pages.health.page(request).map(Ok),
-        [""] => Some(Ok(index(registry))),
+        [""] => Some(Ok(index(&groups()))),
         _ => None,
     }
 }
 
 /// The paths that there are, for people.
-fn index(registry: &Registry) -> Response<Body> {
+fn index(groups: &Groups<'_>) -> Response<Body> {
     let mut paths: Vec<String> = [
         "/api",
         "/api/v1",
@@ -150,9 +157,9 @@ fn index(registry: &Registry) -> Response<Body> {
     ]
     .map(str::to_owned)
     .to_vec();
-    for (name, group) in registry.groups().iter().filter(|(name, _)| !name.is_empty()) {
+    for (name, versions) in groups.listed().into_iter().filter(|(name, _)| !name.is_empty()) {
         paths.push(format!("/apis/{name}"));
-        paths.extend(group.versions.iter().map(|(version, _)| format!("/apis/{name}/{version}")));
+        paths.extend(versions.into_iter().map(|listed| format!("/apis/{name}/{}", listed.version)));
     }
     paths.sort();
     let text = serde_json::json!({"paths": paths}).to_string();

@@ -13,6 +13,8 @@ use windlass_machinery::{Schema, digest};
 use windlass_resources::{Resource, SchemaRef, Subresource, Verbs};
 
 use super::{PageRequest, version};
+use crate::aggregation::Aggregation;
+use crate::aggregation::openapi::V3;
 use crate::http::response::Body;
 use crate::registry::{Registry, Served};
 
@@ -33,7 +35,7 @@ fn security() -> Value {
 }
 
 /// `/openapi/v3`
-pub(super) fn v3_index(registry: &Registry, request: &PageRequest<'_>) -> Answer {
+pub(super) fn v3_index(registry: &Registry, aggregation: &Aggregation, request: &PageRequest<'_>) -> Answer {
     let mut paths = Map::new();
     for (name, group) in registry.groups() {
         for (version, resources) in group.versions {
@@ -41,6 +43,17 @@ pub(super) fn v3_index(registry: &Registry, request: &PageRequest<'_>) -> Answer
             let url = format!("/openapi/v3/{path}?hash={}", document_hash(name, version, &resources));
             paths.insert(path, json!({"serverRelativeURL": url}));
         }
+    }
+    for remote in aggregation.routes().remotes() {
+        let path = document_path(&remote.group, &remote.version);
+        let url = match aggregation.documents(remote).openapi.v3 {
+            None => continue,
+            Some(V3::Served(url)) => url.to_string(),
+            Some(V3::Converted(document)) => {
+                format!("/openapi/v3/{path}?hash={}", digest::hex(&document).to_uppercase())
+            }
+        };
+        paths.insert(path, json!({"serverRelativeURL": url}));
     }
     let text = json!({"paths": paths}).to_string();
     let tag = digest::hex(text.as_bytes()).to_uppercase();
@@ -64,7 +77,16 @@ fn document_hash(group: &str, version: &str, resources: &[&Arc<Served>]) -> Stri
 }
 
 /// `/openapi/v3/apis/GROUP/VERSION`
-pub(super) fn v3(registry: &Registry, request: &PageRequest<'_>, group: &str, version: &str) -> Option<Answer> {
+pub(super) fn v3(
+    registry: &Registry,
+    aggregation: &Aggregation,
+    request: &PageRequest<'_>,
+    (group, version): (&str, &str),
+) -> Option<Answer> {
+    if let Some(document) = aggregation.converted_openapi(group, version) {
+        let tag = digest::hex(&document).to_uppercase();
+        return Some(Ok(request.cached("application/json", document, &tag)));
+    }
     let resources: Vec<&Arc<Served>> = registry.of(group, version).collect();
     if resources.is_empty() {
         return None;
@@ -83,9 +105,9 @@ pub(super) fn v3(registry: &Registry, request: &PageRequest<'_>, group: &str, ve
 }
 
 /// `/openapi/v2`
-pub(super) fn v2(registry: &Registry, request: &PageRequest<'_>) -> Answer {
+pub(super) fn v2(registry: &Registry, aggregation: &Aggregation, request: &PageRequest<'_>) -> Answer {
     let resources: Vec<&Arc<Served>> = registry.iter().collect();
-    let document = json!({
+    let mut document = json!({
         "swagger": "2.0",
         "info": info(),
         "paths": paths(&resources, Dialect::V2),
@@ -94,6 +116,7 @@ pub(super) fn v2(registry: &Registry, request: &PageRequest<'_>) -> Answer {
         "securityDefinitions": security(),
         "security": [{"BearerToken": []}],
     });
+    aggregation.add_openapi(&mut document);
     let accept = request.accept();
     let (content_type, bytes) = if V2_PROTOBUF.iter().any(|name| accept.contains(*name)) {
         // The older name has a character that media types may not have; it is asked for and never answered with.

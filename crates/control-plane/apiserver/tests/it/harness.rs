@@ -122,6 +122,26 @@ impl TestServer {
         sender
     }
 
+    /// A connection in HTTP/1.1, as admin.
+    pub(crate) async fn http1<B>(&self) -> hyper::client::conn::http1::SendRequest<B>
+    where
+        B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
+    {
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        let mut tls = client_tls(true);
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap();
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        sender
+    }
+
+    /// The same server, where it listens at another address too.
+    pub(crate) fn at(&self, address: &str) -> Self {
+        Self { server: self.server.clone(), cluster: self.cluster.clone(), address: address.to_owned() }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.address)
     }

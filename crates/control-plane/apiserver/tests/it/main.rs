@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admission;
+mod aggregation;
 mod apply;
 mod custom_resources;
 mod first_objects;

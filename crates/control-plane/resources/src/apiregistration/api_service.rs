@@ -12,6 +12,7 @@ use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("apiregistration.k8s.io", "v1", "APIService", "apiservices")
+        .name_rule(names::path_segment)
         .takes_any_finalizer()
         .categories(&["api-extensions"])
         .subresources(&[Subresource::Status])
@@ -49,8 +50,8 @@ impl Strategy for ApiService {
         let spec = object.get("spec").unwrap_or(&Value::Null);
         let (group, version) = (text(spec, "group"), text(spec, "version"));
         let (name, expected) = (columns::word(object, "/metadata/name"), format!("{version}.{group}"));
-        // One without a name has got its complaint.
-        if !name.is_empty() && name != expected {
+        // One that is no name has got its complaint.
+        if !name.is_empty() && names::path_segment(&name).is_empty() && name != expected {
             let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
             errors.push(Error::invalid(&Path::new("metadata").child("name"), name, detail));
         }

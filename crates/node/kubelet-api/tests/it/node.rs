@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use windlass_api::Status;
 use windlass_api::time::Clock;
-use windlass_client::{ApiResource, Client, Object, Reply, Request, Transport};
+use windlass_client::{Client, Discovered, Object, Reply, Request, Transport};
 use windlass_cri::{
     ContainerConfig, ContainerMetadata, ImageRootfs, ImageRunConfig, ImageSource, ImageSpec, NamespaceMode, Namespaces,
     NetworkRequest, PodNetwork, Result as CriResult, RuntimeService, SandboxConfig, SandboxMetadata, SecurityContext,
@@ -114,8 +114,8 @@ impl Transport for Reviewer {
         Ok(Reply::Object(Object { key: Default::default(), revision: 0, json: json.into() }))
     }
 
-    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
-        Ok(Vec::new())
+    async fn discover(&self) -> Result<Discovered, Status> {
+        Ok(Discovered::default())
     }
 }
 

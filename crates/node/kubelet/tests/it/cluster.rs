@@ -101,6 +101,7 @@ impl Cluster {
             node_ports: 30000..=32767,
             advertised_address: "127.0.0.1:6443".to_owned(),
             kubelets: None,
+            front_proxy: None,
             outgoing_max: 1000,
         });
         let bootstrap = windlass_apiserver::ApiServer {

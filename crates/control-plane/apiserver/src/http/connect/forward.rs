@@ -1,19 +1,17 @@
 //! Carries a request to another server and its answer back, upgrades included.
 
+use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    TRANSFER_ENCODING, UPGRADE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    TRANSFER_ENCODING,
 };
 use http::{Request, Response, StatusCode, Uri};
-use http_body::Frame;
-use http_body_util::{BodyExt, Empty, Limited, StreamBody};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use rustls::pki_types::CertificateDer;
 use windlass_api::Status;
 use windlass_api::status::Reason;
@@ -21,36 +19,21 @@ use windlass_api::well_known::{group, user};
 use windlass_http::dial::{self, DialError, Stream};
 use windlass_http::exchange::ExchangeError;
 use windlass_http::header;
+use windlass_http::pool::{DIAL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use windlass_pki::client_identity;
 
-use crate::http::identity::remove_token_protocol;
 use crate::http::path::ResourcePath;
+use crate::http::relay::{held, is_upgrade, keep_only_upgrade, passed_on, remove_hop_by_hop, remove_identity, tunnel};
 use crate::http::response::{Body, full};
 use crate::outgoing::Permit;
 use crate::server::Server;
 use crate::subresources::target::{Purpose, Security, Target, is_proxyable, not_allowed};
-
-/// How long the other end may take to accept, and to finish its handshake; as Go's default transport.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest page whose links are rewritten.
 const HTML_MAX: usize = 16 << 20;
 
 /// As much of a kubelet's refusal as is read.
 const REFUSAL_BYTES_MAX: usize = 50_000;
-
-/// Headers that are about one connection and go no further (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// A proxied folder without a slash at its end would make relative links of its pages go wrong.
 pub(super) fn redirect_to_folder(found: &ResourcePath, request: &Request<Incoming>) -> Option<Response<Body>> {
@@ -68,10 +51,6 @@ pub(super) fn redirect_to_folder(found: &ResourcePath, request: &Request<Incomin
     Some(response)
 }
 
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    header::list(headers, &CONNECTION).iter().any(|token| token.eq_ignore_ascii_case("upgrade"))
-}
-
 /// Asks the target what the client asks, and answers with what it answers.
 pub(super) async fn forward(
     server: &Arc<Server>,
@@ -83,8 +62,7 @@ pub(super) async fn forward(
     let stream = connect(server, &target).await?;
     let (mut sender, driver) = dial::http1(stream).await.map_err(|error| unreachable(&target, &error))?;
     driver.detach();
-    let upgrade = is_upgrade(request.headers());
-    let (outgoing, client) = outgoing(&target, request, upgrade)?;
+    let (outgoing, client) = outgoing(&target, request)?;
     let answer = sender.send_request(outgoing).await.map_err(broken)?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(tunnel(client, answer, permit));
@@ -128,7 +106,7 @@ fn is_kubelet_of(node: &str, chain: Option<&[CertificateDer<'_>]>) -> bool {
 }
 
 /// Why there is no answer, as upstream words it: for a proxy, for a log, and for a session.
-fn unreachable(target: &Target, error: &dyn std::fmt::Display) -> Status {
+fn unreachable(target: &Target, error: &dyn Display) -> Status {
     match target.purpose {
         Purpose::Proxy => Status::service_unavailable(format!("error trying to reach service: {error}")),
         Purpose::Log => {
@@ -154,14 +132,8 @@ async fn refused(answer: Response<Incoming>) -> Status {
     }
 }
 
-type ClientUpgrade = hyper::upgrade::OnUpgrade;
-
 /// The request as the target gets it, and the client's side of an upgrade to come.
-fn outgoing(
-    target: &Target,
-    mut request: Request<Incoming>,
-    upgrade: bool,
-) -> Result<(Request<Incoming>, ClientUpgrade), Status> {
+fn outgoing(target: &Target, mut request: Request<Incoming>) -> Result<(Request<Incoming>, OnUpgrade), Status> {
     let client = hyper::upgrade::on(&mut request);
     let path = match request.uri().query().filter(|_| target.purpose == Purpose::Proxy) {
         Some(query) => format!("{}?{query}", target.path),
@@ -172,13 +144,8 @@ fn outgoing(
     parts.uri = uri;
     parts.version = http::Version::HTTP_11;
     remove_identity(&mut parts.headers);
-    let protocol = parts.headers.get(UPGRADE).cloned();
     let length = parts.headers.get(CONTENT_LENGTH).cloned();
-    remove_hop_by_hop(&mut parts.headers);
-    if let Some(protocol) = protocol.filter(|_| upgrade) {
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        parts.headers.insert(UPGRADE, protocol);
-    }
+    keep_only_upgrade(&mut parts.headers);
     if length.is_none() {
         parts.headers.remove(TRANSFER_ENCODING);
     }
@@ -202,58 +169,10 @@ fn outgoing(
     Ok((Request::from_parts(parts, body), client))
 }
 
-/// Takes off the client's credentials, and whom it says to be or to act as: they were for us.
-fn remove_identity(headers: &mut HeaderMap) {
-    headers.remove(http::header::AUTHORIZATION);
-    remove_token_protocol(headers);
-    let of_identity =
-        |name: &&HeaderName| name.as_str().starts_with("impersonate-") || name.as_str().starts_with("x-remote-");
-    let names: Vec<HeaderName> = headers.keys().filter(of_identity).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<String> =
-        header::list(headers, &CONNECTION).into_iter().map(|name| name.to_ascii_lowercase()).collect();
-    for name in named.iter().map(String::as_str).chain(HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-/// Answers with the switch of protocols, and then hands bytes to and fro until both sides have ended.
-fn tunnel(client: ClientUpgrade, mut answer: Response<Incoming>, permit: Permit) -> Response<Body> {
-    let target = hyper::upgrade::on(&mut answer);
-    tokio::spawn(async move {
-        let _permit = permit;
-        let (client, target) = match tokio::try_join!(client, target) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "an upgraded connection did not come about"),
-        };
-        let (mut client, mut target) = (TokioIo::new(client), TokioIo::new(target));
-        if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut target).await {
-            tracing::debug!(%error, "an upgraded connection ended early");
-        }
-    });
-    let (parts, _) = answer.into_parts();
-    Response::from_parts(parts, full(""))
-}
-
-/// An answer that holds the permit of its connection until all of it has been handed on.
-fn held(answer: Response<Body>, permit: Permit) -> Response<Body> {
-    answer.map(|body| {
-        BodyExt::boxed(body.map_frame(move |frame| {
-            let _held = &permit;
-            frame
-        }))
-    })
-}
-
 /// The target's answer as the client gets it.
 fn hand_back<B>(target: &Target, answer: Response<B>) -> Response<Body>
 where
-    B: http_body::Body<Data = Bytes, Error: std::fmt::Display + Send + Sync> + Send + Sync + 'static,
+    B: http_body::Body<Data = Bytes, Error: Display + Send + Sync> + Send + Sync + 'static,
 {
     let (mut parts, body) = answer.into_parts();
     parts.version = http::Version::default();
@@ -264,15 +183,7 @@ where
     {
         parts.headers.insert(LOCATION, moved);
     }
-    // A body that breaks off can only be ended; the length that was announced tells the client.
-    let frames = body.into_data_stream().take_while(|chunk| {
-        if let Err(error) = chunk {
-            tracing::debug!(%error, "a proxied answer broke off");
-        }
-        std::future::ready(chunk.is_ok())
-    });
-    let frames = frames.filter_map(async |chunk| chunk.ok().map(|bytes| Ok(Frame::data(bytes))));
-    Response::from_parts(parts, BodyExt::boxed(StreamBody::new(frames)))
+    Response::from_parts(parts, passed_on(body))
 }
 
 fn is_html(headers: &HeaderMap) -> bool {
@@ -307,24 +218,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_acted_as_behind_the_proxy() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "authorization",
-            "impersonate-user",
-            "impersonate-group",
-            "impersonate-extra-scopes",
-            "x-remote-user",
-            "accept",
-        ] {
-            headers.append(name, HeaderValue::from_static("a"));
-            headers.append(name, HeaderValue::from_static("b"));
-        }
-        remove_identity(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
-    }
-
-    #[test]
     fn redirects_stay_behind_the_proxy() {
         let target = Target {
             node: String::new(),
@@ -339,19 +232,5 @@ mod tests {
         assert_eq!(behind("/a?b=c").as_deref(), Some("/p/a?b=c"));
         assert_eq!(behind("http://10.244.0.2/a").as_deref(), Some("/p/a"));
         assert_eq!(behind("http://elsewhere/a"), None);
-    }
-
-    #[test]
-    fn what_is_about_one_connection_stays_there() {
-        let mut headers = HeaderMap::new();
-        // Something in the list that is no text hides nothing of the rest.
-        for (name, value) in
-            [("connection", &b"\xff, Upgrade, X-Own"[..]), ("x-own", b"1"), ("upgrade", b"h2c"), ("accept", b"*/*")]
-        {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
-        }
-        assert!(is_upgrade(&headers));
-        remove_hop_by_hop(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
     }
 }

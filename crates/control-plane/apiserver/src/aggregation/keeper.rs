@@ -1,0 +1,41 @@
+//! What runs beside the server for its APIServices: makes those of the groups that it serves itself, says which of the others can be
+//! asked, and fetches what these say of themselves.
+
+use std::sync::Arc;
+
+use windlass_api::well_known::group;
+use windlass_auth::User;
+use windlass_client::Client;
+
+use super::availability::Availability;
+use super::documents::Fetcher;
+use super::registration::Registration;
+use crate::direct::Direct;
+use crate::server::Server;
+
+/// Under this name upstream records what it writes to APIServices.
+const MANAGER: &str = "kube-apiserver";
+
+/// The APIServices of a server, looked after.
+pub struct ApiServices {
+    registration: Registration,
+    availability: Availability,
+    fetcher: Fetcher,
+}
+
+impl ApiServices {
+    pub fn new(server: &Arc<Server>) -> Self {
+        let user = User::new("system:apiserver", &[group::MASTERS]);
+        let client = Client::new(Arc::new(Direct::new(server.clone(), user, MANAGER)));
+        Self {
+            registration: Registration::new(server, client.clone()),
+            availability: Availability::new(server, client),
+            fetcher: Fetcher::new(server),
+        }
+    }
+
+    /// Looks after the APIServices, for ever.
+    pub async fn keep(self) {
+        futures::join!(self.registration.keep(), self.availability.keep(), self.fetcher.keep());
+    }
+}
