@@ -150,9 +150,13 @@ async fn services_and_connections() {
 /// The definition of cats, which have their lives as text in version 2.
 fn cats(client: &Value, stored: &str) -> Value {
     let version = |name: &str, lives: &str| {
-        let properties = json!({"spec": {"type": "object", "properties": {"lives": {"type": lives}}}});
+        let properties =
+            json!({"spec": {"type": "object", "properties": {"lives": {"type": lives}, "mood": {"type": "string"}}}});
         let schema = json!({"openAPIV3Schema": {"type": "object", "properties": properties}});
-        let fields = json!([{"jsonPath": ".spec.lives"}]);
+        let mut fields = json!([{"jsonPath": ".spec.lives"}]);
+        if name == "v2" {
+            fields.as_array_mut().unwrap().push(json!({"jsonPath": ".spec.mood"}));
+        }
         json!({"name": name, "served": true, "storage": name == stored, "schema": schema, "selectableFields": fields})
     };
     let conversion =
