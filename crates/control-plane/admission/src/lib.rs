@@ -11,10 +11,11 @@ pub mod expressions;
 mod fake;
 pub mod matching;
 pub mod plugins;
+mod policies;
 mod quota;
 pub mod request;
 mod review;
 
 pub use chain::{Chain, Plugin};
 pub use quota::{Charge, ChargedQuota};
-pub use review::{AuditAnnotations, Cluster, Equivalent, Operation, OperationOptions, Review, Warnings};
+pub use review::{AuditAnnotations, Cluster, Equivalent, Operation, OperationOptions, Review, Served, Warnings};

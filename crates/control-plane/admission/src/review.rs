@@ -7,6 +7,7 @@ use serde_json::Value;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::tree::text;
+use windlass_resources::Resource;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -123,6 +124,9 @@ pub struct Equivalent {
     pub kind: GroupVersionKind,
 }
 
+/// A kind that is served: the resource that serves it.
+pub type Served = Arc<dyn AsRef<Resource> + Send + Sync>;
+
 /// The rest of the cluster, as the store has it at this moment.
 #[async_trait]
 pub trait Cluster: Send + Sync {
@@ -143,6 +147,12 @@ pub trait Cluster: Send + Sync {
     /// The other resources that serve the objects of one, in other versions or groups, and that have the subresource, too. Allocates
     /// nothing when there are none.
     fn equivalents(&self, resource: &GroupVersionResource, subresource: &str) -> Vec<Equivalent>;
+    /// The resource that serves a kind.
+    fn served(&self, kind: &GroupVersionKind) -> Option<Served>;
+    /// An object as one of a kind that is served; without a namespace where the kind has none.
+    async fn object_of(&self, kind: &GroupVersionKind, namespace: &str, name: &str) -> Option<Arc<Value>>;
+    /// The objects of a namespace, or with an empty one of the cluster, as those of a kind that is served.
+    async fn objects_of(&self, kind: &GroupVersionKind, namespace: &str) -> Vec<Arc<Value>>;
     /// An object of one kind as one of another kind, which serves the same objects.
     async fn convert(&self, object: Value, from: &GroupVersionKind, to: &GroupVersionKind) -> Result<Value, Status>;
 }

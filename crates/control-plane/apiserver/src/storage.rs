@@ -73,6 +73,22 @@ impl Storage {
         parse(&item.value).ok().map(Arc::new)
     }
 
+    /// An object as one of a kind that is served.
+    pub(crate) fn object_of(&self, kind: &GroupVersionKind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let served = self.registry().find_kind(kind)?.clone();
+        let item = served.table.get(&served.key(namespace, name))?;
+        tree(&served, &item).ok().map(Arc::new)
+    }
+
+    /// The objects of a namespace, or with an empty one of the cluster, as those of a kind that is served.
+    pub(crate) fn objects_of(&self, kind: &GroupVersionKind, namespace: &str) -> Vec<Arc<Value>> {
+        let Some(served) = self.registry().find_kind(kind).cloned() else { return Vec::new() };
+        let prefix = prefix(namespace);
+        let state = served.table.state();
+        let range = Range { prefix: &prefix, after: None };
+        state.iter(&range).filter_map(|item| tree(&served, item).ok().map(Arc::new)).collect()
+    }
+
     /// An object of one kind as one of another kind that serves the same objects.
     pub(crate) fn convert(
         &self,

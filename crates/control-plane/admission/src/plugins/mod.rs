@@ -17,6 +17,7 @@ mod runtime_class;
 mod service_account;
 mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
+mod validating_admission_policy;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use windlass_telemetry::Metrics;
 
 pub use self::pod_security::Configuration as PodSecurityConfiguration;
 pub use self::pod_security::PodSecurity;
+use self::validating_admission_policy::ValidatingAdmissionPolicy;
 use crate::chain::{Chain, Plugin};
 use crate::quota::ResourceQuota;
 use crate::review::{Cluster, Operation, Review};
@@ -67,6 +69,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
     if !options.allow_service_external_ips {
         plugins.push(Arc::new(deny_service_external_ips::DenyServiceExternalIPs));
     }
+    plugins.push(Arc::new(ValidatingAdmissionPolicy::new(&options.metrics)));
     Chain::new(plugins, ResourceQuota::default())
 }
 

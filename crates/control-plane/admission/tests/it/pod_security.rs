@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use windlass_admission::plugins::PodSecurity;
-use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Review, Warnings};
+use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Review, Served, Warnings};
 use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::decode;
@@ -177,6 +177,18 @@ impl Cluster for Namespace {
     }
 
     fn equivalents(&self, _resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
+        Vec::new()
+    }
+
+    fn served(&self, _kind: &GroupVersionKind) -> Option<Served> {
+        None
+    }
+
+    async fn object_of(&self, _kind: &GroupVersionKind, _namespace: &str, _name: &str) -> Option<Arc<Value>> {
+        None
+    }
+
+    async fn objects_of(&self, _kind: &GroupVersionKind, _namespace: &str) -> Vec<Arc<Value>> {
         Vec::new()
     }
 

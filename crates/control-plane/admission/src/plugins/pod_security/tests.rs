@@ -8,7 +8,7 @@ use windlass_api::{GroupVersionKind, GroupVersionResource};
 use windlass_auth::{Attributes, Decision, User};
 
 use super::*;
-use crate::review::{Equivalent, Warnings};
+use crate::review::{Equivalent, Served, Warnings};
 
 const RESTRICTED: &str = "allowPrivilegeEscalation != false (container \"c\" must set \
                           securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set \
@@ -55,6 +55,18 @@ impl Cluster for Fake {
     }
 
     fn equivalents(&self, _resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
+        Vec::new()
+    }
+
+    fn served(&self, _kind: &GroupVersionKind) -> Option<Served> {
+        None
+    }
+
+    async fn object_of(&self, _kind: &GroupVersionKind, _namespace: &str, _name: &str) -> Option<Arc<Value>> {
+        None
+    }
+
+    async fn objects_of(&self, _kind: &GroupVersionKind, _namespace: &str) -> Vec<Arc<Value>> {
         Vec::new()
     }
 
