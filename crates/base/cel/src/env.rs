@@ -13,6 +13,7 @@ pub struct Env {
     pub(crate) functions: Arc<Registry>,
     pub(crate) variables: BTreeMap<String, Type>,
     pub(crate) objects: BTreeMap<String, Type>,
+    resolve: Option<fn(&str) -> Option<Type>>,
     pub(crate) sizes: Option<Arc<dyn Sizes>>,
 }
 
@@ -33,7 +34,7 @@ impl Env {
             Mode::New => NEW.clone(),
             Mode::Stored => STORED.clone(),
         };
-        Self { functions, variables: BTreeMap::new(), objects: BTreeMap::new(), sizes: None }
+        Self { functions, variables: BTreeMap::new(), objects: BTreeMap::new(), resolve: None, sizes: None }
     }
 
     /// Declares a variable. A dot in its name makes it one that is spelled like a selection.
@@ -47,6 +48,13 @@ impl Env {
     #[must_use]
     pub fn object(mut self, of: Type) -> Self {
         self.objects.insert(of.name().to_owned(), of);
+        self
+    }
+
+    /// Declares object types by a rule for their names, for there may be any number of them.
+    #[must_use]
+    pub fn resolver(mut self, resolve: fn(&str) -> Option<Type>) -> Self {
+        self.resolve = Some(resolve);
         self
     }
 
@@ -85,7 +93,10 @@ impl Env {
             "optional_type" => Type::optional(parameter('A')),
             "net.IP" => Type::Library(LibraryType::Ip),
             "net.CIDR" => Type::Library(LibraryType::Cidr),
-            _ => return self.objects.get(name).cloned(),
+            _ => {
+                let declared = self.objects.get(name).cloned();
+                return declared.or_else(|| self.resolve.and_then(|resolve| resolve(name)));
+            }
         })
     }
 }

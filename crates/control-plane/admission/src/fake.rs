@@ -10,9 +10,10 @@ use serde_json::Value;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision};
 use windlass_machinery::tree::text;
+use windlass_resources::Resource;
 use windlass_webhook::{Answer, CallError, ClientConfig};
 
-use crate::review::{AuditAnnotations, Cluster, Equivalent, Warnings};
+use crate::review::{AuditAnnotations, Cluster, Equivalent, Served, Warnings};
 
 /// Objects by their tables, and what is said about writes.
 #[derive(Default)]
@@ -92,6 +93,27 @@ impl Cluster for Fake {
         self.questions.lock().unwrap().push((client.clone(), question));
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or_default();
         Ok(Answer { code: 200, content_type: "application/json".to_owned(), body: answer.into() })
+    }
+
+    /// The built-in kinds.
+    fn served(&self, kind: &GroupVersionKind) -> Option<Served> {
+        struct Builtin(Resource);
+        impl AsRef<Resource> for Builtin {
+            fn as_ref(&self) -> &Resource {
+                &self.0
+            }
+        }
+        let resource = windlass_resources::all().into_iter().find(|resource| resource.kind == *kind)?;
+        Some(Arc::new(Builtin(resource)))
+    }
+
+    async fn object_of(&self, kind: &GroupVersionKind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.object(&(*self.served(kind)?).as_ref().table, namespace, name)
+    }
+
+    async fn objects_of(&self, kind: &GroupVersionKind, namespace: &str) -> Vec<Arc<Value>> {
+        let served = self.served(kind);
+        served.map(|served| self.objects(&(*served).as_ref().table, namespace)).unwrap_or_default()
     }
 
     /// Says which kind the object has become.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::tree::text;
+use windlass_resources::Resource;
 use windlass_webhook::{Answer, CallError, ClientConfig};
 
 use crate::reinvocation::Reinvocation;
@@ -130,6 +131,9 @@ pub struct Equivalent {
     pub kind: GroupVersionKind,
 }
 
+/// A kind that is served: the resource that serves it.
+pub type Served = Arc<dyn AsRef<Resource> + Send + Sync>;
+
 /// The rest of the cluster, as the store has it at this moment.
 #[async_trait]
 pub trait Cluster: Send + Sync {
@@ -156,6 +160,12 @@ pub trait Cluster: Send + Sync {
     fn new_uid(&self) -> String;
     /// Asks a webhook.
     async fn call_webhook(&self, client: &ClientConfig, body: Bytes, timeout: Duration) -> Result<Answer, CallError>;
+    /// The resource that serves a kind.
+    fn served(&self, kind: &GroupVersionKind) -> Option<Served>;
+    /// An object as one of a kind that is served; without a namespace where the kind has none.
+    async fn object_of(&self, kind: &GroupVersionKind, namespace: &str, name: &str) -> Option<Arc<Value>>;
+    /// The objects of a namespace, or with an empty one of the cluster, as those of a kind that is served.
+    async fn objects_of(&self, kind: &GroupVersionKind, namespace: &str) -> Vec<Arc<Value>>;
     /// An object of one kind as one of another kind, which serves the same objects.
     async fn convert(&self, object: Value, from: &GroupVersionKind, to: &GroupVersionKind) -> Result<Value, Status>;
 }

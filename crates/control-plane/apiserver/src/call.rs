@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use windlass_admission::{Charge, Operation, OperationOptions, Reinvocation, Review};
+use windlass_api::field::Errors;
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
@@ -214,6 +215,11 @@ impl Checkpoints for Call<'_> {
 
     fn guard(&self, new: &Value, old: Option<&Value>) -> Result<(), Status> {
         self.gate.refuse_escalation(self.context, self.served, self.request, new, old)
+    }
+
+    fn unreadable(&self, new: &Value, old: Option<&Value>) -> Errors {
+        let reads = self.served.resource.strategy.reads(new, old);
+        reads.map(|reads| self.gate.unreadable(&self.context.user, reads)).unwrap_or_default()
     }
 
     async fn review(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Status> {

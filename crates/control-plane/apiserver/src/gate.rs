@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
-use windlass_admission::{Chain, Cluster, Equivalent};
+use windlass_admission::{Chain, Cluster, Equivalent, Served};
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::authentication::Objects;
 use windlass_auth::{Attributes, Decision, User};
@@ -92,6 +92,18 @@ impl Cluster for Gate {
 
     fn equivalents(&self, resource: &GroupVersionResource, subresource: &str) -> Vec<Equivalent> {
         self.storage.registry().equivalents(resource, subresource)
+    }
+
+    fn served(&self, kind: &GroupVersionKind) -> Option<Served> {
+        self.storage.registry().find_kind(kind).map(|served| served.clone() as Served)
+    }
+
+    async fn object_of(&self, kind: &GroupVersionKind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.storage.object_of(kind, namespace, name).await
+    }
+
+    async fn objects_of(&self, kind: &GroupVersionKind, namespace: &str) -> Vec<Arc<Value>> {
+        self.storage.objects_of(kind, namespace).await
     }
 
     async fn convert(&self, object: Value, from: &GroupVersionKind, to: &GroupVersionKind) -> Result<Value, Status> {

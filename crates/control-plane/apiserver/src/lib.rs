@@ -30,6 +30,7 @@ mod list_token;
 mod outcome;
 mod outgoing;
 pub mod pages;
+mod param_rights;
 mod registry;
 mod reviews;
 mod selection;

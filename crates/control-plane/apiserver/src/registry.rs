@@ -81,6 +81,12 @@ impl Defined {
     }
 }
 
+impl AsRef<Resource> for Served {
+    fn as_ref(&self) -> &Resource {
+        &self.resource
+    }
+}
+
 impl Served {
     pub fn new(resource: Resource, store: &Store) -> Self {
         let pointers = std::iter::once("/metadata/labels").chain(resource.selectable.iter().map(|f| &*f.pointer));

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use windlass_api::time::Clock;
-use windlass_api::{Chance, GroupVersionResource, Status};
+use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{remove, text};
 use windlass_store::{CommitError, Expect, Item, Op, Range, Store, Table};
@@ -84,6 +84,23 @@ impl Storage {
     pub(crate) fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let item = self.store.table(table).get(&key(namespace, name))?;
         parse(&item.value).ok().map(Arc::new)
+    }
+
+    /// An object as one of a kind that is served.
+    pub(crate) async fn object_of(&self, kind: &GroupVersionKind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let served = self.registry().find_kind(kind)?.clone();
+        let item = self.present_one(&served, served.table.get(&served.key(namespace, name))?).await.ok()?;
+        tree(&served, &item).ok().map(Arc::new)
+    }
+
+    /// The objects of a namespace, or with an empty one of the cluster, as those of a kind that is served.
+    pub(crate) async fn objects_of(&self, kind: &GroupVersionKind, namespace: &str) -> Vec<Arc<Value>> {
+        let Some(served) = self.registry().find_kind(kind).cloned() else { return Vec::new() };
+        let prefix = prefix(namespace);
+        let range = Range { prefix: &prefix, after: None };
+        let items = served.table.state().iter(&range).cloned().collect();
+        let items = self.present(&served, items).await.unwrap_or_default();
+        items.iter().filter_map(|item| tree(&served, item).ok().map(Arc::new)).collect()
     }
 
     /// Whether a table has objects in a namespace, or with an empty one in the cluster.

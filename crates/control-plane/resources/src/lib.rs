@@ -16,6 +16,7 @@ mod autoscaling;
 mod batch;
 mod certificates;
 pub mod columns;
+mod conditions;
 mod coordination;
 mod core;
 pub mod custom;
@@ -41,9 +42,10 @@ mod rules;
 mod url;
 mod webhook_client;
 
+pub use admissionregistration::VIRTUAL_RESOURCES;
 pub use resource::{
-    Grants, Moment, Resource, ScalePaths, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy, Subresource,
-    Verbs, WARNINGS_MAX,
+    Grants, Moment, Reads, Resource, ScalePaths, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy,
+    Subresource, Verbs, WARNINGS_MAX,
 };
 pub use rules::requirement_values;
 

@@ -264,6 +264,11 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// What the writer of an object must be able to read, if that has changed. Asked of valid objects.
+    fn reads<'a>(&self, _object: &'a Value, _old: Option<&Value>) -> Option<Reads<'a>> {
+        None
+    }
+
     /// The row of `kubectl get`: as many cells as the resource has columns.
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         default_cells(object)
@@ -351,6 +356,15 @@ pub enum Grants<'a> {
     Rules { rules: &'a Value, aggregates: bool },
     /// Those of the role that a `roleRef` names.
     Role(&'a Value),
+}
+
+/// What the writer of an admission policy or of a binding must be able to read, for others see what comes of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Reads<'a> {
+    /// All objects of a policy's `paramKind`.
+    Kind(&'a Value),
+    /// The parameters that a binding's `paramRef` chooses, of the kind that its policy says.
+    Params { policies: &'static str, policy: &'a str, reference: &'a Value },
 }
 
 /// A kind without any difference.

@@ -1,7 +1,7 @@
 //! One expression within a budget.
 
 use windlass_cel::{PER_CALL_LIMIT, Value};
-use windlass_resources::expressions::Compiled;
+use windlass_resources::expressions::{CompileError, Compiled};
 
 use super::variables::Scope;
 
@@ -17,7 +17,7 @@ pub struct OutOfBudget;
 #[derive(Debug)]
 pub struct Written {
     pub source: String,
-    pub compiled: Result<Compiled, String>,
+    pub compiled: Result<Compiled, CompileError>,
 }
 
 /// Evaluates an expression; takes what it costs from the budget. The inner error says in upstream's words why there is no value.

@@ -20,6 +20,7 @@ pub struct Inputs<'a> {
     namespace: Option<Json>,
     params: Option<Typed<'a>>,
     authorizer: Authorizer<'a>,
+    has_authorizer: bool,
     request_resource: ResourceAttributes,
 }
 
@@ -34,6 +35,7 @@ impl<'a> Inputs<'a> {
             namespace: None,
             params: None,
             authorizer: Authorizer { cluster, user: review.user },
+            has_authorizer: true,
             request_resource: ResourceAttributes {
                 group: review.resource.group.to_string(),
                 resource: review.resource.resource.to_string(),
@@ -59,17 +61,29 @@ impl<'a> Inputs<'a> {
         self
     }
 
+    /// The same without an authorizer to ask, or with one.
+    #[must_use]
+    pub fn with_authorizer(self, has_authorizer: bool) -> Self {
+        Self { has_authorizer, ..self }
+    }
+
     /// The values by their names. `params` is null without parameters.
     pub(super) fn values(&self) -> Vec<(&str, Value<'_>)> {
-        vec![
+        let mut values = vec![
             (variable::OBJECT, typed(&self.object)),
             (variable::OLD_OBJECT, typed(&self.old)),
             (variable::REQUEST, data(&self.request)),
             (variable::NAMESPACE, self.namespace.as_ref().map_or(Value::Null, data)),
             (variable::PARAMS, typed(&self.params)),
-            (variable::AUTHORIZER, Value::authorizer(&self.authorizer)),
-            (variable::REQUEST_RESOURCE, Value::resource_check(&self.authorizer, self.request_resource.clone())),
-        ]
+        ];
+        if self.has_authorizer {
+            let resource = Value::resource_check(&self.authorizer, self.request_resource.clone());
+            values.extend([
+                (variable::AUTHORIZER, Value::authorizer(&self.authorizer)),
+                (variable::REQUEST_RESOURCE, resource),
+            ]);
+        }
+        values
     }
 }
 

@@ -60,7 +60,7 @@ impl MatchConditions {
             let value = evaluate(condition, scope, &mut budget).map_err(|error| error.to_string())?;
             values.push(value.map(|value| value.as_bool()));
         }
-        if values.iter().any(|value| *value == Ok(Some(false))) {
+        if values.contains(&Ok(Some(false))) {
             return Ok(false);
         }
         let mut errors: Vec<String> = values.into_iter().filter_map(Result::err).collect();

@@ -15,8 +15,10 @@ mod typed;
 mod variables;
 mod versioned;
 
+pub(crate) use evaluate::evaluate;
 pub use evaluate::{OutOfBudget, Written};
 pub use inputs::Inputs;
 pub use match_conditions::MatchConditions;
+pub(crate) use variables::Scope;
 pub use variables::Variables;
 pub use versioned::Versioned;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use windlass_api::text::quoted;
 use windlass_cel::{Error, Fields, Map, Mode, PER_CALL_LIMIT, Type, Value, with_room};
 use windlass_machinery::tree::{items, text};
-use windlass_resources::expressions::{Compiled, Declarations, Environment, compile, variable};
+use windlass_resources::expressions::{CompileError, Compiled, Declarations, Environment, compile, variable};
 
 use super::inputs::Inputs;
 
@@ -31,7 +31,7 @@ pub struct Variables {
 #[derive(Debug)]
 struct Variable {
     name: String,
-    compiled: Result<Compiled, String>,
+    compiled: Result<Compiled, CompileError>,
 }
 
 impl Variables {
@@ -54,7 +54,7 @@ impl Variables {
     }
 
     /// Does the work with all values of a write, among which these variables are.
-    pub(super) fn with<T: Send>(&self, inputs: &Inputs<'_>, work: impl FnOnce(&Scope<'_>) -> T + Send) -> Option<T> {
+    pub(crate) fn with<T: Send>(&self, inputs: &Inputs<'_>, work: impl FnOnce(&Scope<'_>) -> T + Send) -> Option<T> {
         let run = || {
             let names = Names::default();
             let mut values = inputs.values();
@@ -70,7 +70,7 @@ impl Variables {
 }
 
 /// The values that a group of expressions share.
-pub(super) struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     values: &'a Values<'a>,
 }
 

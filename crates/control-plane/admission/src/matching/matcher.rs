@@ -129,7 +129,7 @@ fn selector(owner: &Value, field: &str) -> Result<Selector, String> {
 }
 
 /// The labels of an object, where they are.
-struct LabelsOf<'a>(&'a Value);
+pub(crate) struct LabelsOf<'a>(pub &'a Value);
 
 impl Labels for LabelsOf<'_> {
     fn label(&self, key: &str) -> Option<&str> {

@@ -6,27 +6,14 @@
 //!
 //! Source: apiserver `pkg/admission/plugin/policy/matching` and `webhook/{generic,predicates}`.
 
+mod exempt;
 mod followed;
 mod matcher;
 mod rule;
 #[cfg(test)]
 mod tests;
 
+pub use exempt::{is_exempt, is_exempt_from_policies};
 pub use followed::{All, Followed};
+pub(crate) use matcher::LabelsOf;
 pub use matcher::{Matched, Matcher};
-
-use crate::review::Review;
-
-/// Whether a write is of the configuration of admission itself. Neither webhooks nor policies are asked about it, so that what they break
-/// can be mended.
-pub fn is_exempt(review: &Review<'_>) -> bool {
-    const KINDS: [&str; 6] = [
-        "ValidatingWebhookConfiguration",
-        "MutatingWebhookConfiguration",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-    ];
-    review.kind.group == "admissionregistration.k8s.io" && KINDS.contains(&&*review.kind.kind)
-}

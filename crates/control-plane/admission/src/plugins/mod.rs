@@ -18,6 +18,7 @@ mod runtime_class;
 mod service_account;
 mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
+mod validating_admission_policy;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use windlass_telemetry::Metrics;
 
 pub use self::pod_security::Configuration as PodSecurityConfiguration;
 pub use self::pod_security::PodSecurity;
+use self::validating_admission_policy::ValidatingAdmissionPolicy;
 use crate::chain::{Chain, Plugin};
 use crate::quota::ResourceQuota;
 use crate::review::{Cluster, Operation, Review};
@@ -71,6 +73,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
     }
     let figures = Arc::new(webhooks::Figures::new(&options.metrics));
     plugins.push(Arc::new(webhooks::MutatingAdmissionWebhook::new(figures.clone())));
+    plugins.push(Arc::new(ValidatingAdmissionPolicy::new(&options.metrics)));
     plugins.push(Arc::new(webhooks::ValidatingAdmissionWebhook::new(figures)));
     Chain::new(plugins, ResourceQuota::default())
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use windlass_admission::plugins::PodSecurity;
-use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Reinvocation, Review, Warnings};
+use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Reinvocation, Review, Served, Warnings};
 use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::decode;
@@ -194,6 +194,18 @@ impl Cluster for Namespace {
 
     async fn call_webhook(&self, _: &ClientConfig, _: Bytes, _: Duration) -> Result<Answer, CallError> {
         Err(CallError::Body("there are no webhooks".to_owned()))
+    }
+
+    fn served(&self, _kind: &GroupVersionKind) -> Option<Served> {
+        None
+    }
+
+    async fn object_of(&self, _kind: &GroupVersionKind, _namespace: &str, _name: &str) -> Option<Arc<Value>> {
+        None
+    }
+
+    async fn objects_of(&self, _kind: &GroupVersionKind, _namespace: &str) -> Vec<Arc<Value>> {
+        Vec::new()
     }
 
     async fn convert(&self, object: Value, _from: &GroupVersionKind, _to: &GroupVersionKind) -> Result<Value, Status> {

@@ -2,11 +2,14 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::Errors;
 use windlass_machinery::tree::{child, set};
 
 use super::defaults::{param_kind_cell, set_match_defaults};
+use super::mutating_policy_validation::validate_policy;
+use super::static_suffix::{static_suffix_warning, validate_static_suffix};
 use crate::columns::{self, length};
-use crate::{Resource, Strategy};
+use crate::{Reads, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies")
@@ -25,6 +28,29 @@ impl Strategy for MutatingAdmissionPolicy {
         let spec = child(object, "spec");
         set(spec, "failurePolicy", "Fail");
         set_match_defaults(spec.get_mut("matchConstraints"));
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_policy(&mut errors, object, None);
+        validate_static_suffix(&mut errors, object);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_policy(&mut errors, object, Some(old));
+        errors
+    }
+
+    fn reads<'a>(&self, object: &'a Value, old: Option<&Value>) -> Option<Reads<'a>> {
+        let kind = object.pointer("/spec/paramKind").filter(|kind| kind.is_object())?;
+        let is_old = old.and_then(|old| old.pointer("/spec/paramKind")) == Some(kind);
+        (!is_old).then_some(Reads::Kind(kind))
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        old.and_then(|_| static_suffix_warning(object)).into_iter().collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

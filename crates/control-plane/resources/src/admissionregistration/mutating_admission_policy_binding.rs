@@ -2,10 +2,14 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Errors, Path};
+use windlass_machinery::tree::text;
 
 use super::defaults::{param_ref_cell, set_match_defaults};
+use super::policy_validation::validate_binding;
+use super::static_suffix::{static_suffix_warning, validate_static_suffix};
 use crate::columns::{self, word};
-use crate::{Resource, Strategy};
+use crate::{Reads, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster(
@@ -27,6 +31,28 @@ struct MutatingAdmissionPolicyBinding;
 impl Strategy for MutatingAdmissionPolicyBinding {
     fn set_defaults(&self, object: &mut Value) {
         set_match_defaults(object.pointer_mut("/spec/matchResources"));
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = self.validate_update(object, &Value::Null);
+        validate_static_suffix(&mut errors, object);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_binding(&mut errors, &object["spec"], &Path::new("spec"), true);
+        errors
+    }
+
+    fn reads<'a>(&self, object: &'a Value, _old: Option<&Value>) -> Option<Reads<'a>> {
+        let reference = object.pointer("/spec/paramRef").filter(|reference| reference.is_object())?;
+        let policies = "mutatingadmissionpolicies.admissionregistration.k8s.io";
+        Some(Reads::Params { policies, policy: text(&object["spec"], "policyName"), reference })
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        old.and_then(|_| static_suffix_warning(object)).into_iter().collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

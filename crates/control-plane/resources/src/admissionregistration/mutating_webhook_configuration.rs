@@ -6,7 +6,9 @@ use windlass_api::field::Errors;
 use windlass_machinery::tree::{items_mut, set};
 
 use super::defaults::set_webhook_defaults;
+use super::static_suffix::{static_suffix_warning, validate_static_suffix};
 use super::webhook_validation::{Demands, validate_webhooks};
+use super::webhook_warnings::warnings_of_rules;
 use crate::columns::{self, length};
 use crate::{Resource, Strategy};
 
@@ -37,14 +39,24 @@ impl Strategy for MutatingWebhookConfiguration {
 
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = Errors::new();
-        validate_webhooks(&mut errors, object, Demands::ALL);
+        validate_webhooks(&mut errors, object, &Demands::all());
+        validate_static_suffix(&mut errors, object);
         errors
     }
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
         let mut errors = Errors::new();
-        validate_webhooks(&mut errors, object, Demands::after(old));
+        validate_webhooks(&mut errors, object, &Demands::of_update(object, old));
         errors
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if old.is_some() {
+            warnings.extend(static_suffix_warning(object));
+        }
+        warnings.extend(warnings_of_rules(object));
+        warnings
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

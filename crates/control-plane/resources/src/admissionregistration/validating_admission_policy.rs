@@ -2,11 +2,15 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::Errors;
 use windlass_machinery::tree::{child, set};
 
 use super::defaults::{param_kind_cell, set_match_defaults};
+use super::policy_status_validation::validate_status;
+use super::static_suffix::{static_suffix_warning, validate_static_suffix};
+use super::validating_policy_validation::validate_policy;
 use crate::columns::{self, length};
-use crate::{Resource, StatusMetadata, Strategy, Subresource};
+use crate::{Reads, Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")
@@ -27,6 +31,35 @@ impl Strategy for ValidatingAdmissionPolicy {
         let spec = child(object, "spec");
         set(spec, "failurePolicy", "Fail");
         set_match_defaults(spec.get_mut("matchConstraints"));
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_policy(&mut errors, object, None);
+        validate_static_suffix(&mut errors, object);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_policy(&mut errors, object, Some(old));
+        errors
+    }
+
+    fn validate_status(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_status(&mut errors, object);
+        errors
+    }
+
+    fn reads<'a>(&self, object: &'a Value, old: Option<&Value>) -> Option<Reads<'a>> {
+        let kind = object.pointer("/spec/paramKind").filter(|kind| kind.is_object())?;
+        let is_old = old.and_then(|old| old.pointer("/spec/paramKind")) == Some(kind);
+        (!is_old).then_some(Reads::Kind(kind))
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        old.and_then(|_| static_suffix_warning(object)).into_iter().collect()
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,11 +1,18 @@
 //! ValidatingAdmissionPolicyBinding: where a ValidatingAdmissionPolicy applies.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Error, Errors, Path};
+use windlass_machinery::tree::text;
 
 use super::defaults::{param_ref_cell, set_match_defaults};
+use super::policy_validation::validate_binding;
+use super::static_suffix::{static_suffix_warning, validate_static_suffix};
 use crate::columns::{self, word};
-use crate::{Resource, Strategy};
+use crate::rules::{supported, texts};
+use crate::{Reads, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster(
@@ -29,6 +36,29 @@ impl Strategy for ValidatingAdmissionPolicyBinding {
         set_match_defaults(object.pointer_mut("/spec/matchResources"));
     }
 
+    fn validate(&self, object: &Value) -> Errors {
+        let mut errors = self.validate_update(object, &Value::Null);
+        validate_static_suffix(&mut errors, object);
+        errors
+    }
+
+    fn validate_update(&self, object: &Value, _old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_binding(&mut errors, &object["spec"], &Path::new("spec"), false);
+        validate_actions(&mut errors, &object["spec"]);
+        errors
+    }
+
+    fn reads<'a>(&self, object: &'a Value, _old: Option<&Value>) -> Option<Reads<'a>> {
+        let reference = object.pointer("/spec/paramRef").filter(|reference| reference.is_object())?;
+        let policies = "validatingadmissionpolicies.admissionregistration.k8s.io";
+        Some(Reads::Params { policies, policy: text(&object["spec"], "policyName"), reference })
+    }
+
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        old.and_then(|_| static_suffix_warning(object)).into_iter().collect()
+    }
+
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![
             columns::name(object),
@@ -36,5 +66,25 @@ impl Strategy for ValidatingAdmissionPolicyBinding {
             param_ref_cell(object),
             columns::age(object, now),
         ]
+    }
+}
+
+/// What is done about a write that fails a validation.
+fn validate_actions(errors: &mut Errors, spec: &Value) {
+    let spec_path = Path::new("spec");
+    let path = spec_path.child("validationActions");
+    let mut seen = BTreeSet::new();
+    for (index, action) in texts(spec, "validationActions").enumerate() {
+        supported(errors, &path.index(index), action, &["Audit", "Deny", "Warn"]);
+        if !seen.insert(action) {
+            errors.push(Error::duplicate(&path.index(index), action));
+        }
+    }
+    if seen.contains("Deny") && seen.contains("Warn") {
+        let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
+        errors.push(Error::invalid(&path, spec["validationActions"].clone(), detail));
+    }
+    if seen.is_empty() {
+        errors.push(Error::required(&path, "at least one validation action is required"));
     }
 }

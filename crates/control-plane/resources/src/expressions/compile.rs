@@ -9,20 +9,33 @@ pub struct Compiled {
     pub expression: Expression,
 }
 
-/// Compiles an expression that has to be of one of the types; with none, of any. Returns upstream's words for what is wrong with it.
-pub fn compile(env: &Env, text: &str, types: &[Type]) -> Result<Compiled, String> {
-    let expression = env.compile(text).map_err(|issues| format!("compilation failed: {issues}"))?;
+/// Why an expression cannot be evaluated, in upstream's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// It is wrong, or of a wrong type.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is right and cannot run: what is constant in it fails.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Compiles an expression that has to be of one of the types; with none, of any.
+pub fn compile(env: &Env, text: &str, types: &[Type]) -> Result<Compiled, CompileError> {
+    let failed = |issues| CompileError::Invalid(format!("compilation failed: {issues}"));
+    let expression = env.compile(text).map_err(failed)?;
     let found = expression.output_type();
     if !types.is_empty() && !types.contains(found) {
         let wanted = match types {
-            [only] => only.to_string(),
+            [only] => only.describe(),
             several => {
-                let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+                let names: Vec<String> = several.iter().map(Type::describe).collect();
                 format!("one of [{}]", names.join(" "))
             }
         };
-        return Err(format!("must evaluate to {wanted} but got {found}"));
+        return Err(CompileError::Invalid(format!("must evaluate to {wanted} but got {}", found.describe())));
     }
-    let program = expression.program().map_err(|error| format!("program instantiation failed: {error}"))?;
+    let failed = |error| CompileError::Internal(format!("program instantiation failed: {error}"));
+    let program = expression.program().map_err(failed)?;
     Ok(Compiled { program, expression })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use windlass_cel::{Env, LibraryType, Mode, Type};
 
+use super::patch;
 use super::types;
 use super::variable;
 
@@ -58,6 +59,13 @@ impl Environment {
             Some(variables) => env.variable(variable::VARIABLES, Type::Object(variables.clone())),
             None => env,
         }
+    }
+}
+
+impl Environment {
+    /// The same for expressions that make patches: with objects of any structure, and JSON patches.
+    pub fn patch_env(&self, mode: Mode, declarations: Declarations) -> Env {
+        self.env(mode, declarations).resolver(patch::resolve).json_patch()
     }
 }
 

@@ -7,10 +7,12 @@
 
 mod compile;
 mod environment;
+mod patch;
 mod types;
 
-pub use compile::{Compiled, compile};
+pub use compile::{CompileError, Compiled, compile};
 pub use environment::{Declarations, Environment};
+pub use patch::{apply_configuration, json_patch};
 
 /// The variables that an expression may name.
 pub mod variable {

@@ -32,6 +32,9 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
     resource.strategy.prepare_create(&mut object, moment);
     let mut errors = metadata::validate(&object, resource);
     errors.extend(resource.strategy.validate(&object));
+    if errors.is_empty() {
+        errors.extend(checkpoints.unreadable(&object, None));
+    }
     write.invalid_unless_empty(&object, &errors)?;
     resource.strategy.warnings(&object, None).into_iter().for_each(|text| checkpoints.warn(text));
     checkpoints.review(&mut object, None).await?;

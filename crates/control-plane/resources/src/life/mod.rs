@@ -9,7 +9,7 @@
 //! 4. **admit, mutating**: admission sees the object as the client sent it, with defaults, and may change it.
 //! 5. **guard**: nobody gives away rights that they do not have.
 //! 6. **prepare**: the server sets what it alone decides, and puts back what this endpoint does not change.
-//! 7. **validate**: the object as it would be stored; then warnings.
+//! 7. **validate**: the object as it would be stored, and what it refers to; then warnings.
 //! 8. **admit, validating**: admission may only refuse.
 //! 9. **convert** to the stored form ([`Strategy::to_stored`](crate::Strategy::to_stored)), when the store is written: in one
 //!    transaction with what the object takes from a stock (addresses, ports) and with the quotas that it is charged to.
@@ -17,7 +17,7 @@
 //! A deletion has no body and few steps: [`delete()`] marks the object, or says that it goes now, and so does the update that lets go of
 //! it last ([`is_released`]).
 //!
-//! This module is pure: it knows the kind and its strategy, and what needs the rest of the cluster (steps 3, 4, 5 and 8) comes in as
+//! This module is pure: it knows the kind and its strategy, and what needs the rest of the cluster (steps 3, 4, 5, 7 and 8) comes in as
 //! [`Checkpoints`]. The verbs of the API server run it, and so does the golden corpus that replays upstream's answers.
 //! Source: apiserver `endpoints/handlers/{create,update,patch}.go`, `registry/generic/registry/store.go`, `registry/rest/`.
 
@@ -64,6 +64,11 @@ pub trait Checkpoints: Sync {
 
     /// Refuses an object that gives away rights that the user does not have.
     fn guard(&self, new: &Value, old: Option<&Value>) -> Result<(), Status>;
+
+    /// What a valid object refers to although its writer may not read it.
+    fn unreadable(&self, _new: &Value, _old: Option<&Value>) -> Errors {
+        Errors::new()
+    }
 
     /// Runs validating admission. It changes nothing; `new` is mutable because one type of review serves both kinds of admission.
     fn review(&self, new: &mut Value, old: Option<&Value>) -> impl Future<Output = Result<(), Status>> + Send;

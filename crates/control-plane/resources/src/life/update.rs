@@ -29,6 +29,9 @@ pub async fn update<C: Checkpoints>(
         Some(Subresource::Status) => resource.strategy.validate_status(&new, old),
         Some(subresource) => resource.strategy.validate_subresource(subresource, &new, old),
     });
+    if errors.is_empty() && subresource.is_none() {
+        errors.extend(checkpoints.unreadable(&new, Some(old)));
+    }
     write.invalid_unless_empty(old, &errors)?;
     if subresource.is_none() {
         resource.strategy.warnings(&new, Some(old)).into_iter().for_each(|text| checkpoints.warn(text));

@@ -12,7 +12,7 @@ use windlass_webhook::{Answer, CallError, ClientConfig};
 
 use super::*;
 use crate::reinvocation::Reinvocation;
-use crate::review::{Equivalent, Warnings};
+use crate::review::{Equivalent, Served, Warnings};
 
 const RESTRICTED: &str = "allowPrivilegeEscalation != false (container \"c\" must set \
                           securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set \
@@ -72,6 +72,18 @@ impl Cluster for Fake {
 
     async fn call_webhook(&self, _: &ClientConfig, _: Bytes, _: Duration) -> Result<Answer, CallError> {
         Err(CallError::Body("there are no webhooks".to_owned()))
+    }
+
+    fn served(&self, _kind: &GroupVersionKind) -> Option<Served> {
+        None
+    }
+
+    async fn object_of(&self, _kind: &GroupVersionKind, _namespace: &str, _name: &str) -> Option<Arc<Value>> {
+        None
+    }
+
+    async fn objects_of(&self, _kind: &GroupVersionKind, _namespace: &str) -> Vec<Arc<Value>> {
+        Vec::new()
     }
 
     async fn convert(&self, object: Value, _from: &GroupVersionKind, _to: &GroupVersionKind) -> Result<Value, Status> {

@@ -1,0 +1,32 @@
+//! Whether an expression compiles, said as validation says it.
+
+use windlass_api::field::{Error, Errors, Path};
+use windlass_cel::{Env, Type};
+
+use crate::expressions::{CompileError, Compiled, compile};
+
+/// Compiles an expression of one of the types; with none, of any.
+pub(super) fn validate_expression(
+    errors: &mut Errors,
+    path: &Path<'_>,
+    env: &Env,
+    text: &str,
+    types: &[Type],
+) -> Option<Compiled> {
+    compiled(errors, path, compile(env, text, types), text)
+}
+
+/// Takes what was compiled of a text, which errors show.
+pub(super) fn compiled(
+    errors: &mut Errors,
+    path: &Path<'_>,
+    result: Result<Compiled, CompileError>,
+    shown: &str,
+) -> Option<Compiled> {
+    match result {
+        Ok(compiled) => return Some(compiled),
+        Err(CompileError::Invalid(detail)) => errors.push(Error::invalid(path, shown, detail)),
+        Err(CompileError::Internal(detail)) => errors.push(Error::internal(path, detail)),
+    }
+    None
+}
