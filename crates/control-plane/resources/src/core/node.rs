@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::condition::{self, TRUE};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
@@ -211,8 +212,9 @@ fn validate_taints(errors: &mut Errors, node: &Value) {
 }
 
 fn state(node: &Value) -> String {
-    let ready = items(&node["status"], "conditions").filter(|c| text(c, "type") == "Ready").last();
-    let ready = ready.map_or("Unknown", |c| if text(c, "status") == "True" { "Ready" } else { "NotReady" });
+    // Of several the last one is shown.
+    let ready = condition::status_of(condition::list(&node["status"]).iter().rev(), "Ready");
+    let ready = ready.map_or("Unknown", |status| if status == TRUE { "Ready" } else { "NotReady" });
     match node.pointer("/spec/unschedulable") {
         Some(Value::Bool(true)) => format!("{ready},SchedulingDisabled"),
         _ => ready.to_owned(),

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
+use windlass_api::pod::extended::is_native;
 use windlass_api::well_known::annotation;
-use windlass_api::{Quantity, names};
+use windlass_api::{Quantity, names, storage_class};
 use windlass_machinery::tree::{child, keep, put, remove, set_text, text};
 
-use super::persistent_volume::{access_modes, class, or_unset, phase};
+use super::persistent_volume::{access_modes, or_unset, phase};
 use super::pod_spec::set_claim_spec_defaults;
 use super::pod_spec::validation::resources::validate_quantity;
 use super::pod_spec::validation::validate_claim_spec;
@@ -102,7 +103,7 @@ impl Strategy for PersistentVolumeClaim {
             Value::from(word(object, "/spec/volumeName")),
             Value::from(capacity),
             Value::from(modes),
-            Value::from(class(object)),
+            Value::from(storage_class::of_tree(object).unwrap_or_default()),
             or_unset(spec, "volumeAttributesClassName"),
             columns::age(object, now),
             or_unset(spec, "volumeMode"),
@@ -206,7 +207,7 @@ fn validate_status(errors: &mut Errors, status: &Value) {
 fn validate_key(errors: &mut Errors, path: &Path<'_>, name: &str) -> bool {
     let before = errors.len();
     complain(errors, path, name, names::qualified_name(name));
-    if errors.len() == before && name != "storage" && (!name.contains('/') || name.contains("kubernetes.io/")) {
+    if errors.len() == before && name != "storage" && is_native(name) {
         errors.push(Error::not_supported(path, name, &["storage"]));
     }
     errors.len() == before
