@@ -42,7 +42,7 @@ impl Strategy for PodCertificateRequest {
 
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         let ends = ["Issued", "Denied", "Failed"];
-        let state =
+        let mut state =
             condition::list(&object["status"]).iter().map(AnyCondition::kind).filter(|kind| ends.contains(kind));
         vec![
             columns::name(object),

@@ -174,7 +174,9 @@ fn validate_change(errors: &mut Errors, node: &Value, old: &Value) {
     }
     let (provider, old_provider) = (text(spec, "providerID"), text(old_spec, "providerID"));
     if !old_provider.is_empty() && provider != old_provider {
-        errors.push(Error::invalid(&spec_path.child("providerID"), provider, "field is immutable"));
+        let detail =
+            if provider.is_empty() { "field cannot be cleared once set" } else { "field cannot be modified once set" };
+        errors.push(Error::invalid(&spec_path.child("providerID"), Value::Null, detail));
     }
 }
 

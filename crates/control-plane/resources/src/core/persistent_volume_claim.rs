@@ -15,7 +15,7 @@ use super::pod_spec::validation::validate_claim_spec;
 use super::pod_spec::warnings;
 use crate::columns::{self, word};
 use crate::quantities::{quantity, round_up};
-use crate::rules::{at, complain, map_at, supported};
+use crate::rules::{at, complain, invalid_whole, map_at, supported};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -77,6 +77,11 @@ impl Strategy for PersistentVolumeClaim {
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
         let mut errors = self.validate(object);
+        // A claim that named a group already was made when groups were not looked at.
+        let sources = ["dataSource", "dataSourceRef"];
+        if sources.iter().any(|field| old["spec"][*field].get("apiGroup").is_some()) {
+            errors.retain(|error| !sources.iter().any(|field| error.field == format!("spec.{field}.apiGroup")));
+        }
         validate_change(&mut errors, object, old);
         errors
     }
@@ -216,7 +221,9 @@ fn validate_key(errors: &mut Errors, path: &Path<'_>, name: &str) -> bool {
 fn not_negative(errors: &mut Errors, path: &Path<'_>, amount: &Value) -> bool {
     let is_negative = amount.as_str().is_some_and(|text| text.starts_with('-'));
     if is_negative {
-        errors.push(Error::invalid(path, amount.clone(), "must be a valid resource quantity"));
+        // Upstream prints quantities without quotes.
+        let text = amount.as_str().unwrap_or_default();
+        errors.push(invalid_whole(path, format!("{text}: must be a valid resource quantity")));
     }
     is_negative
 }

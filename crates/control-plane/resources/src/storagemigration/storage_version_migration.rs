@@ -26,7 +26,8 @@ impl Strategy for StorageVersionMigration {
         let group = word(object, "/spec/resource/group");
         let dot = if group.is_empty() { "" } else { "." };
         let holds = condition::list(&object["status"]).iter().filter(|condition| condition.status() == TRUE);
-        let mut state = holds.map(AnyCondition::kind).filter(|kind| matches!(*kind, "Running" | "Failed" | "Succeeded"));
+        let mut state =
+            holds.map(AnyCondition::kind).filter(|kind| matches!(*kind, "Running" | "Failed" | "Succeeded"));
         vec![
             columns::name(object),
             Value::from(format!("{}{dot}{group}", word(object, "/spec/resource/resource"))),
