@@ -1,12 +1,13 @@
 //! What tests need of the machine: found, or installed, or named.
 //!
-//! The table is xtask/needs.tsv. On Debian as root what is missing is installed; elsewhere each thing is named with the way to get it.
+//! The tables are xtask/needs.tsv, and beside what a part of the nightly run needs more. On Debian as root what is missing is installed; elsewhere each thing is named with the way to get it.
 
 use std::path::{Path, PathBuf};
 
 use crate::process;
 
-const TABLE: &str = include_str!("../needs.tsv");
+/// What all tests need.
+pub(crate) const TESTS: &str = include_str!("../needs.tsv");
 
 /// A program, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ struct Need {
     used_by: &'static str,
 }
 
-fn all() -> impl Iterator<Item = Need> {
-    TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+fn all(table: &'static str) -> impl Iterator<Item = Need> {
+    table.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
         let mut columns = line.split('\t');
         Some(Need { program: columns.next()?, package: columns.next()?, used_by: columns.next()? })
     })
@@ -38,9 +39,9 @@ impl Need {
     }
 }
 
-/// Sees to it that everything is there.
-pub(crate) fn install() -> Result<(), String> {
-    let missing: Vec<Need> = all().filter(|need| !need.is_here()).collect();
+/// Sees to it that everything of a table is there.
+pub(crate) fn install(table: &'static str) -> Result<(), String> {
+    let missing: Vec<Need> = all(table).filter(|need| !need.is_here()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -54,7 +55,7 @@ pub(crate) fn install() -> Result<(), String> {
     packages.dedup();
     let install = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y", "--no-install-recommends"];
     process::run("env", install.into_iter().chain(packages))?;
-    match all().find(|need| !need.is_here()) {
+    match all(table).find(|need| !need.is_here()) {
         Some(need) => Err(format!("{} is still missing after {} was installed", need.program, need.package)),
         None => Ok(()),
     }
@@ -84,9 +85,9 @@ mod tests {
 
     #[test]
     fn the_table_is_whole() {
-        let rows = TABLE.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(all().count(), rows);
-        assert!(all().all(|need| !need.package.is_empty() && !need.used_by.is_empty()));
+        let rows = TESTS.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(all(TESTS).count(), rows);
+        assert!(all(TESTS).all(|need| !need.package.is_empty() && !need.used_by.is_empty()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::{needs, process};
 
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
-    needs::install()?;
+    needs::install(needs::TESTS)?;
     // kubectl 1.37, which the everyday session speaks to the cluster with.
     process::run(process::root().join("conformance/build.sh"), ["conformance/out", "kubectl"])?;
     // Upstream's pods for the Pod Security Standards, which admission is held against.

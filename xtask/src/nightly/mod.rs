@@ -2,6 +2,7 @@
 //!
 //! Each part has a name and can be run alone. A part that fails does not stop the others; the end says which failed.
 
+mod apparmor;
 mod churn;
 mod options;
 mod sample;
@@ -17,7 +18,8 @@ pub(crate) use options::USAGE;
 /// What a part does.
 type Part = fn(&Options) -> Result<(), String>;
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
+    ("apparmor", confining),
     ("conformance", serial_conformance),
     ("fuzz", fuzzing),
     ("store", store_seeds),
@@ -51,6 +53,11 @@ fn serial_conformance(options: &Options) -> Result<(), String> {
     let mut args = vec!["--ratchet".to_owned(), "--serial".to_owned()];
     args.extend(options.program.iter().flat_map(|program| ["--program".to_owned(), program.display().to_string()]));
     conformance::run(&args)
+}
+
+/// Containers on a kernel that has AppArmor.
+fn confining(_options: &Options) -> Result<(), String> {
+    apparmor::run()
 }
 
 fn fuzzing(options: &Options) -> Result<(), String> {

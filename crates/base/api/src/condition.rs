@@ -76,6 +76,14 @@ pub fn list(status: &Value) -> &[Value] {
     status.get("conditions").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// The conditions of a type, of which somebody may have written several.
+pub fn all_of<'a, C: AnyCondition + 'a>(
+    all: impl IntoIterator<Item = &'a C>,
+    kind: &str,
+) -> impl Iterator<Item = &'a C> {
+    all.into_iter().filter(move |condition| condition.kind() == kind)
+}
+
 /// Returns the condition of a type.
 pub fn find<'a, C: AnyCondition + 'a>(all: impl IntoIterator<Item = &'a C>, kind: &str) -> Option<&'a C> {
     all.into_iter().find(|condition| condition.kind() == kind)

@@ -16,6 +16,7 @@ pub mod pod;
 pub mod quantity;
 pub mod resource;
 pub mod status;
+pub mod storage_class;
 pub mod taint;
 pub mod text;
 pub mod time;

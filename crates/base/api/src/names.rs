@@ -253,6 +253,51 @@ pub fn config_map_key(key: &str) -> Vec<String> {
     problems
 }
 
+/// A name in a programming language: `my_name`.
+pub fn c_identifier(name: &str) -> Vec<String> {
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    let is_well =
+        name.bytes().next().is_some_and(is_letter) && name.bytes().all(|b| is_letter(b) || b.is_ascii_digit());
+    let what = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric \
+                characters or '_'";
+    let examples = ["my_name", "MY_NAME", "MyName"];
+    if is_well { Vec::new() } else { vec![must_match(what, "[A-Za-z_][A-Za-z0-9_]*", &examples)] }
+}
+
+/// The reason of a condition: `ReasonA`.
+pub fn condition_reason(reason: &str) -> Vec<String> {
+    let bytes = reason.as_bytes();
+    let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"_,:".contains(byte);
+    let is_last = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let is_well = bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes.last().is_some_and(is_last)
+        && bytes.iter().all(is_inner);
+    let what = "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric \
+                characters or '_,:', and must end with an alphanumeric character or '_'";
+    let examples = ["my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB"];
+    if is_well { Vec::new() } else { vec![must_match(what, "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", &examples)] }
+}
+
+/// A DNS subdomain as rules declared with the API's types know it: they count bytes, and some take any case.
+pub fn long_name(name: &str, any_case: bool) -> Vec<String> {
+    let lower = name.to_ascii_lowercase();
+    let mut problems = Vec::new();
+    if name.len() > SUBDOMAIN_MAX {
+        problems.push(format!("must be no more than {SUBDOMAIN_MAX} bytes"));
+    }
+    if !is_subdomain(if any_case { &lower } else { name }) {
+        let (what, examples) = match any_case {
+            true => ("an RFC 1123 subdomain must consist of alphanumeric characters", ["Example.com"]),
+            false => {
+                ("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters", ["example.com"])
+            }
+        };
+        let what = format!("{what}, '-' or '.', and must start and end with an alphanumeric character");
+        problems.push(must_match(&what, SUBDOMAIN_FORMAT, &examples));
+    }
+    problems
+}
+
 /// The name of an environment variable: printable ASCII without `=`.
 pub fn env_var_name(name: &str) -> Vec<String> {
     let mut problems = Vec::new();

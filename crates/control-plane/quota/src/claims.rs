@@ -1,9 +1,7 @@
 //! What a PersistentVolumeClaim counts as: itself and its storage, in all and within its storage class.
 
 use serde_json::Value;
-use windlass_api::Quantity;
-use windlass_api::well_known::annotation;
-use windlass_machinery::tree::text;
+use windlass_api::{Quantity, storage_class};
 
 use crate::{Amounts, amounts};
 
@@ -23,10 +21,7 @@ pub(crate) fn usage(claim: &Value) -> Amounts {
     if let Some(asked) = asked {
         counted.push((NAMES[1], asked.max(given.unwrap_or(asked))));
     }
-    let class = match text(&claim["metadata"]["annotations"], annotation::STORAGE_CLASS) {
-        "" => text(&claim["spec"], "storageClassName"),
-        annotated => annotated,
-    };
+    let class = storage_class::of_tree(claim).unwrap_or_default();
     let mut used = Amounts::new();
     for (name, quantity) in counted {
         used.insert(name.to_owned(), quantity);

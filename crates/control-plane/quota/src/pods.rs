@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use windlass_api::pod::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, is_huge_pages};
-use windlass_api::pod::{self, AnyContainer, AnyList, AnyPod, Lists, Options, PodTree};
+use windlass_api::pod::{self, AnyContainer, AnyList, AnyPod, Lists, Options, PodTree, extended};
 use windlass_api::time::parse_rfc3339;
 use windlass_api::{Quantity, Timestamp};
 use windlass_machinery::tree::text;
@@ -31,12 +31,7 @@ pub(crate) fn is_counted(name: &str) -> bool {
     let requested = name.strip_prefix("requests.");
     NAMES.contains(&name)
         || is_huge_pages(name)
-        || requested.is_some_and(|name| is_huge_pages(name) || is_extended(name))
-}
-
-/// Devices and other resources that are not Kubernetes' own.
-fn is_extended(name: &str) -> bool {
-    name.starts_with("deviceclass.resource.kubernetes.io/") || (name.contains('/') && !name.contains("kubernetes.io/"))
+        || requested.is_some_and(|name| is_huge_pages(name) || !extended::is_native(name) || extended::is_charged(name))
 }
 
 /// What of a pod counts beside its number in the store.
@@ -80,7 +75,7 @@ fn compute<'a>(
         if is_basic || is_huge_pages(name) {
             used.insert(name.to_owned(), quantity);
         }
-        if is_basic || is_huge_pages(name) || is_extended(name) {
+        if is_basic || is_huge_pages(name) || extended::is_charged(name) {
             used.insert(format!("requests.{name}"), quantity);
         }
     }

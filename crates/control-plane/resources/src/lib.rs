@@ -25,6 +25,7 @@ mod events;
 pub mod expressions;
 pub mod first;
 mod flowcontrol;
+mod go_form;
 pub mod life;
 mod metadata;
 mod networking;

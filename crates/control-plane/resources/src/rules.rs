@@ -8,6 +8,7 @@ use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
 use crate::address;
+use crate::go_form::go_form;
 
 /// A rule of [`names`]: the complaints about a text.
 pub(crate) type NameRule = fn(&str) -> Vec<String>;
@@ -253,6 +254,34 @@ pub(crate) fn immutable(errors: &mut Errors, path: &Path<'_>, new: Option<&Value
     let (new, old) = (new.unwrap_or(&Value::Null), old.unwrap_or(&Value::Null));
     if new != old {
         errors.push(Error::invalid(path, new.clone(), IMMUTABLE));
+    }
+}
+
+/// The name of a driver of devices or storage, where the rules that are declared with the API's types look at it.
+pub(crate) fn driver_name(errors: &mut Errors, name: &str, path: &Path<'_>) {
+    const CHARACTERS_MAX: usize = 63;
+    if name.is_empty() {
+        errors.push(Error::required(path, ""));
+        return;
+    }
+    complain(errors, path, name, names::long_name(name, true));
+    if name.chars().count() > CHARACTERS_MAX {
+        let detail = format!("may not be more than {CHARACTERS_MAX} characters");
+        errors.push(Error { detail, ..Error::too_long(path, CHARACTERS_MAX) });
+    }
+}
+
+/// A structure that an update may not change; a complaint shows it whole, as [`go_form`] does.
+pub(crate) fn immutable_structure(
+    errors: &mut Errors,
+    path: &Path<'_>,
+    type_name: &str,
+    new: Option<&Value>,
+    old: Option<&Value>,
+) {
+    if new.unwrap_or(&Value::Null) != old.unwrap_or(&Value::Null) {
+        let shown = new.filter(|new| !new.is_null()).map(|new| go_form(type_name, new));
+        errors.push(Error::invalid(path, shown.unwrap_or_default(), IMMUTABLE));
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Options {
     pub supervisor_command: Vec<OsString>,
     pub clock: Clock,
     pub cgroups: CgroupLayout,
-    /// Tells boots apart; `None` takes the kernel's (`/proc/sys/kernel/random/boot_id`).
+    /// Tells boots apart; `None` takes the kernel's.
     pub boot_id: Option<String>,
 }
 

@@ -56,10 +56,7 @@ impl Runtime {
         let lock = lock(&options.root.join("daemon.lock"))?;
         let boot_id = match options.boot_id {
             Some(boot_id) => boot_id,
-            None => std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-                .internal("read the boot ID")?
-                .trim()
-                .to_owned(),
+            None => windlass_tree::boot_id().internal("read the boot ID")?,
         };
         let (news, heard) = mpsc::channel(NEWS_MAX);
         let core = Arc::new(Core {

@@ -5,9 +5,10 @@
 //! a link out of its root, never crosses into a mounted file system, and needs memory and descriptors that do not grow
 //! with the depth of the tree. Everything blocks.
 //!
-//! Beside them, what the machine's table of mounts says: where the mounts of a tree are, and which cgroups there are.
+//! Beside them, what the machine says: where the mounts of a tree are, which cgroups there are, and which boot this is.
 
 mod beneath;
+mod boot;
 mod cgroups;
 mod file;
 mod meter;
@@ -17,6 +18,7 @@ mod usage;
 mod walk;
 
 pub use beneath::{Links, clean, is_mount_point, make_dirs, open_dir, open_path};
+pub use boot::boot_id;
 pub use cgroups::{Hierarchies, Hierarchy};
 pub use file::{open_file, open_file_at, read_config, read_file};
 pub use meter::Meter;

@@ -12,6 +12,9 @@ use crate::Links;
 /// Directories below the tree's root that are emptied one in the other; what lies deeper is moved up beside the first of them.
 const DEPTH_MAX: usize = 32;
 
+/// Directories waiting in the root whose names are remembered; the next pass over the root finds all others.
+const MOVED_MAX: usize = 1024;
+
 /// Removes what is at `path`, as [`remove`] does. The path's own directories are trusted.
 pub fn remove_path(path: &std::path::Path) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::INVAL) };
@@ -139,7 +142,8 @@ impl Removal {
                 other => other,
             };
             match moved {
-                Ok(()) => self.moved.push(aside),
+                Ok(()) if self.moved.len() < MOVED_MAX => self.moved.push(aside),
+                Ok(()) => {}
                 Err(Errno::EXIST) => continue,
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(error),
@@ -274,6 +278,25 @@ mod tests {
         // On a stack on which recursion would not get far.
         let remove = move || remove(&parent, "deep").unwrap();
         std::thread::Builder::new().stack_size(128 << 10).spawn(remove).unwrap().join().unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    /// More directories below the depth at which they are moved up than are remembered, and more files than one reading returns.
+    #[test]
+    fn a_tree_that_is_wide() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join(format!("tree/{}", "d/".repeat(DEPTH_MAX + 1)));
+        for number in 0..2 * MOVED_MAX + 10 {
+            fs::create_dir_all(deep.join(number.to_string())).unwrap();
+        }
+        for number in 0..100_000 {
+            File::create(dir.path().join("tree").join(format!("file-{number}"))).unwrap();
+        }
+        assert_eq!(
+            crate::usage(&dir.path().join("tree")).unwrap().inodes as usize,
+            100_000 + 2 * MOVED_MAX + DEPTH_MAX + 12
+        );
+        remove_path(&dir.path().join("tree")).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

@@ -5,7 +5,9 @@
 //! - [`resources`]: requests and limits, with sidecars, overhead, resources of the pod as a whole, and resizes under way
 //! - [`qos`]: the quality-of-service class
 //! - [`ports`]: the node's ports
+//! - [`extended`]: the names of resources that are not Kubernetes' own
 
+pub mod extended;
 pub mod ports;
 pub mod qos;
 pub mod resources;

@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
-use windlass_api::Status;
-use windlass_api::well_known::annotation;
+use windlass_api::{Status, storage_class};
 use windlass_machinery::tree::{child, put, text};
 
 use super::{created, newest};
@@ -23,8 +22,7 @@ impl Plugin for DefaultStorageClass {
 
     async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         let Some(claim) = created(review, "", "persistentvolumeclaims") else { return Ok(()) };
-        let annotated = claim["metadata"]["annotations"].get(annotation::STORAGE_CLASS).is_some();
-        if annotated || claim["spec"].get("storageClassName").is_some() {
+        if storage_class::of_tree(claim).is_some() {
             return Ok(());
         }
         let classes = cluster.objects("storageclasses.storage.k8s.io", "").into_iter();

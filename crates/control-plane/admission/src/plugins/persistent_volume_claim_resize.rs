@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
-use windlass_api::Quantity;
-use windlass_api::Status;
-use windlass_api::well_known::annotation;
+use windlass_api::{Quantity, Status, storage_class};
 use windlass_machinery::tree::text;
 
 use crate::chain::Plugin;
@@ -30,10 +28,11 @@ impl Plugin for PersistentVolumeClaimResize {
         if text(&old["status"], "phase") != "Bound" {
             return Err(review.forbidden("Only bound persistent volume claims can be expanded"));
         }
-        let class = class(new);
+        let class_of = |claim| storage_class::of_tree(claim).unwrap_or_default();
+        let class = class_of(new);
         let allows = |class: &Value| class["allowVolumeExpansion"] == true;
         if class.is_empty()
-            || class != self::class(old)
+            || class != class_of(old)
             || !cluster.object("storageclasses.storage.k8s.io", "", class).is_some_and(|class| allows(&class))
         {
             let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
@@ -46,12 +45,4 @@ impl Plugin for PersistentVolumeClaimResize {
 
 fn size(claim: &Value) -> Quantity {
     text(&claim["spec"]["resources"]["requests"], "storage").parse().unwrap_or_default()
-}
-
-/// The class that a claim names; the annotation counts before the field.
-fn class(claim: &Value) -> &str {
-    match claim["metadata"]["annotations"].get(annotation::STORAGE_CLASS).and_then(Value::as_str) {
-        Some(class) => class,
-        None => text(&claim["spec"], "storageClassName"),
-    }
 }

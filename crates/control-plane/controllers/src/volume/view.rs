@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use windlass_api::Meta;
-use windlass_api::well_known::annotation;
+use windlass_api::{Meta, storage_class};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -79,14 +78,13 @@ pub(super) struct VolumeStatus {
 
 impl Claim {
     pub(super) fn class(&self) -> &str {
-        let annotated = self.metadata.annotations.get(annotation::STORAGE_CLASS);
-        annotated.or(self.spec.storage_class_name.as_ref()).map_or("", String::as_str)
+        storage_class::of(&self.metadata, self.spec.storage_class_name.as_deref()).unwrap_or_default()
     }
 }
 
 impl Volume {
     pub(super) fn class(&self) -> &str {
-        self.metadata.annotations.get(annotation::STORAGE_CLASS).unwrap_or(&self.spec.storage_class_name)
+        storage_class::of(&self.metadata, Some(&self.spec.storage_class_name)).unwrap_or_default()
     }
 
     /// Whether it is meant for this claim, by us or by whoever made it.

@@ -7,7 +7,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::structural::json_path::JsonPath;
 use windlass_machinery::tree::items;
 
-use crate::conditions;
+use crate::conditions::validate_conditions;
 use crate::rules::required;
 
 pub(super) fn validate_status(errors: &mut Errors, object: &Value) {
@@ -24,5 +24,5 @@ pub(super) fn validate_status(errors: &mut Errors, object: &Value) {
             errors.push(Error::invalid(&path, reference, format!("invalid JSONPath: {why}")));
         }
     }
-    conditions::validate(errors, status, &path.child("conditions"));
+    validate_conditions(errors, status, &path);
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
-use windlass_api::{names, time};
+use windlass_api::{condition, names, time};
 use windlass_machinery::tree::{child, items, keep, number, put, set, text};
 
 use crate::columns;
@@ -87,7 +87,7 @@ impl Strategy for ApiService {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let service = object.pointer("/spec/service").filter(|service| service.is_object());
         let service = service.map_or("Local".to_owned(), |s| format!("{}/{}", text(s, "namespace"), text(s, "name")));
-        let available = items(&object["status"], "conditions").find(|c| text(c, "type") == "Available");
+        let available = condition::find(condition::list(&object["status"]), "Available");
         let available = available.map_or("Unknown".to_owned(), |c| match (text(c, "status"), text(c, "reason")) {
             ("True", _) => "True".to_owned(),
             (status, "") => status.to_owned(),

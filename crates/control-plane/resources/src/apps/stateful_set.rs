@@ -15,7 +15,7 @@ use crate::columns::{self, count};
 use crate::core::pod_spec::validation::{validate_claim_spec, validate_template};
 use crate::core::pod_spec::warnings;
 use crate::core::pod_spec::{set_claim_spec_defaults, set_template_defaults};
-use crate::rules::{at, complain, immutable, non_negative, object_at, supported};
+use crate::rules::{at, complain, immutable, immutable_structure, non_negative, object_at, supported};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -69,9 +69,15 @@ impl Strategy for StatefulSet {
         let (mut errors, path) = (Errors::new(), Path::new("spec"));
         validate_spec(&mut errors, &object["spec"], &path, false);
         let (new, old) = (&object["spec"], &old["spec"]);
-        for field in ["serviceName", "selector", "volumeClaimTemplates", "podManagementPolicy"] {
-            immutable(&mut errors, &path.child(field), at(new, field), at(old, field));
-        }
+        let fixed = |errors: &mut Errors, field: &str| {
+            immutable(errors, &path.child(field), at(new, field), at(old, field));
+        };
+        fixed(&mut errors, "selector");
+        let [claims, old_claims] = [new, old].map(|spec| at(spec, "volumeClaimTemplates"));
+        let claims_path = path.child("volumeClaimTemplates");
+        immutable_structure(&mut errors, &claims_path, "core.v1.PersistentVolumeClaim", claims, old_claims);
+        fixed(&mut errors, "serviceName");
+        fixed(&mut errors, "podManagementPolicy");
         errors
     }
 

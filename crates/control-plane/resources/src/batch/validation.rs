@@ -13,9 +13,10 @@ use windlass_machinery::tree::{items, number, text};
 use crate::apps::validation::{complain_of_labels, matches_template, parse_selector, shown_selector};
 use crate::core::pod_spec::validation::validate_template;
 use crate::core::pod_spec::warnings;
+use crate::go_form::go_form;
 use crate::rules::{
-    at, complain, domain_prefixed_path, immutable, invalid_whole, is_true, label_selector, non_negative,
-    non_negative_fields, object_at, supported,
+    at, complain, domain_prefixed_path, immutable, immutable_structure, invalid_whole, is_true, label_selector,
+    non_negative, non_negative_fields, object_at, supported,
 };
 
 const MOST_RULES: usize = 20;
@@ -98,7 +99,11 @@ fn validate_work(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
         let path = path.child("successPolicy");
         match is_indexed(spec) {
             true => validate_success_policy(errors, spec, policy, &path),
-            false => errors.push(Error::invalid(&path, policy.clone(), "requires indexed completion mode")),
+            false => errors.push(Error::invalid(
+                &path,
+                go_form("batch.v1.SuccessPolicy", policy),
+                "requires indexed completion mode",
+            )),
         }
     }
     if let Some(policy) = at(spec, "podReplacementPolicy").and_then(Value::as_str) {
@@ -377,9 +382,14 @@ pub(super) fn validate_job_update(errors: &mut Errors, object: &Value, old: &Val
     }
     fixed(errors, "selector");
     validate_template_update(errors, spec, old, path);
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
-        fixed(errors, field);
-    }
+    let structure = |errors: &mut Errors, field: &str, type_name: &str| {
+        immutable_structure(errors, &path.child(field), type_name, at(spec, field), at(old_spec, field));
+    };
+    fixed(errors, "completionMode");
+    structure(errors, "podFailurePolicy", "batch.v1.PodFailurePolicy");
+    fixed(errors, "backoffLimitPerIndex");
+    fixed(errors, "managedBy");
+    structure(errors, "successPolicy", "batch.v1.SuccessPolicy");
 }
 
 /// The template is fixed but for where pods of a suspended Job are placed, and what resources they ask for.
@@ -393,7 +403,7 @@ fn validate_template_update(errors: &mut Errors, spec: &Value, old: &Value, path
     let is_active = at(status, "active").and_then(Value::as_i64).is_some_and(|active| active != 0);
     let path = path.child("template");
     if !(is_suspended && is_at_rest && !is_active) {
-        immutable(errors, &path, Some(template), Some(&before));
+        immutable_structure(errors, &path, "core.v1.PodTemplateSpec", Some(template), Some(&before));
         return;
     }
     let pod = template.get("spec").unwrap_or(&null);
@@ -422,7 +432,7 @@ fn validate_template_update(errors: &mut Errors, spec: &Value, old: &Value, path
         }
     }
     let (pod_before, pod) = (before.get("spec"), template.get("spec"));
-    immutable(errors, &path.child("spec"), pod, pod_before);
+    immutable_structure(errors, &path.child("spec"), "core.v1.PodSpec", pod, pod_before);
 }
 
 fn keep_resources(before: &mut serde_json::Map<String, Value>, pod: &Value, field: &str) {

@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::condition::AnyCondition;
 use windlass_api::field::Errors;
-use windlass_api::time;
-use windlass_machinery::tree::{child, items, items_mut, keep, put, remove, text};
+use windlass_api::{condition, time};
+use windlass_machinery::tree::{child, items_mut, keep, put, remove};
 
 use super::request_validation::{self, Part};
 use crate::columns::{self, human_duration, or_none, word};
@@ -87,12 +88,12 @@ impl Strategy for CertificateSigningRequest {
 
 /// Approval has a path of its own; a status that has as many such conditions as before keeps what they were.
 fn keep_conditions(object: &mut Value, old: &Value, kind: &str) {
-    let before: Vec<&Value> = items(&old["status"], "conditions").filter(|c| text(c, "type") == kind).collect();
-    let of_kind = |c: &&mut Value| text(c, "type") == kind;
-    if items_mut(child(object, "status"), "conditions").filter(of_kind).count() != before.len() {
+    let before = || condition::all_of(condition::list(&old["status"]), kind);
+    if condition::all_of(condition::list(&object["status"]), kind).count() != before().count() {
         return;
     }
-    for (condition, before) in items_mut(child(object, "status"), "conditions").filter(of_kind).zip(before) {
+    let of_kind = items_mut(child(object, "status"), "conditions").filter(|condition| condition.kind() == kind);
+    for (condition, before) in of_kind.zip(before()) {
         *condition = before.clone();
     }
 }
@@ -105,18 +106,20 @@ fn set_condition_times(object: &mut Value, old: &Value, moment: Moment) {
             put(condition, "lastUpdateTime", now.as_str());
         }
         if is_absent(condition, "lastTransitionTime") {
-            let same = items(&old["status"], "conditions").find(|before| {
-                ["type", "status"].iter().all(|field| text(before, field) == text(condition, field))
-                    && !is_absent(before, "lastTransitionTime")
-            });
-            let at = same.map_or(now.as_str(), |before| text(before, "lastTransitionTime"));
-            put(condition, "lastTransitionTime", at);
+            let since = transition_of(condition::list(&old["status"]), condition).unwrap_or(&now);
+            put(condition, "lastTransitionTime", since);
         }
     }
 }
 
+/// The time since which a condition has had the status that it has now.
+fn transition_of<'a>(before: &'a [Value], condition: &Value) -> Option<&'a str> {
+    let mut same = condition::all_of(before, condition.kind()).filter(|before| before.status() == condition.status());
+    same.find_map(|before| before.get("lastTransitionTime")?.as_str())
+}
+
 fn state(request: &Value) -> String {
-    let has = |kind: &str| items(&request["status"], "conditions").any(|c| text(c, "type") == kind);
+    let has = |kind: &str| condition::find(condition::list(&request["status"]), kind).is_some();
     let mut state = match (has("Denied"), has("Approved")) {
         (true, _) => "Denied",
         (_, true) => "Approved",

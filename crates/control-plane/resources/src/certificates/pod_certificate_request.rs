@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_machinery::tree::{child, items, set, text};
+use windlass_api::condition::{self, AnyCondition};
+use windlass_machinery::tree::{child, set};
 
 use crate::columns::{self, word};
 use crate::{Resource, StatusMetadata, Strategy, Subresource};
@@ -41,14 +42,15 @@ impl Strategy for PodCertificateRequest {
 
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         let ends = ["Issued", "Denied", "Failed"];
-        let state = items(&object["status"], "conditions").map(|c| text(c, "type")).filter(|kind| ends.contains(kind));
+        let mut state =
+            condition::list(&object["status"]).iter().map(AnyCondition::kind).filter(|kind| ends.contains(kind));
         vec![
             columns::name(object),
             Value::from(word(object, "/spec/podName")),
             Value::from(word(object, "/spec/serviceAccountName")),
             Value::from(word(object, "/spec/nodeName")),
             Value::from(word(object, "/spec/signerName")),
-            Value::from(state.last().unwrap_or("Pending")),
+            Value::from(state.next_back().unwrap_or("Pending")),
             columns::labels(object.pointer("/spec/unverifiedUserAnnotations")),
         ]
     }

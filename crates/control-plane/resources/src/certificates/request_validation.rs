@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
-use windlass_api::names;
+use windlass_api::{condition, names};
 use windlass_machinery::tree::{items, text};
 use windlass_pki::CertificateRequest;
 
@@ -93,13 +93,13 @@ pub(super) fn validate_update(request: &Value, old: &Value, part: Part) -> Error
     let status = Path::new("status");
     let path = status.child("conditions");
     for kind in FINAL {
-        let [before, after] = [old, request].map(|request| of_kind(request, kind));
-        if after.len() < before.len() {
+        let [before, after] = [old, request].map(|request| of_kind(request, kind).count());
+        if after < before {
             errors.push(Error::forbidden(&path, format!("updates may not remove a condition of type {kind:?}")));
         }
     }
     for kind in ["Approved", "Denied"].into_iter().filter(|_| part != Part::Approval) {
-        let [before, after] = [old, request].map(|request| of_kind(request, kind));
+        let [before, after] = [old, request].map(|request| of_kind(request, kind).collect::<Vec<_>>());
         if after.len() > before.len() {
             errors.push(Error::forbidden(&path, format!("updates may not add a condition of type {kind:?}")));
         } else if after.len() == before.len() && after != before {
@@ -118,8 +118,8 @@ pub(super) fn validate_update(request: &Value, old: &Value, part: Part) -> Error
     errors
 }
 
-fn of_kind<'a>(request: &'a Value, kind: &str) -> Vec<&'a Value> {
-    items(&request["status"], "conditions").filter(|condition| text(condition, "type") == kind).collect()
+fn of_kind<'a>(request: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    condition::all_of(condition::list(&request["status"]), kind)
 }
 
 fn validate_usages(errors: &mut Errors, spec: &Value, path: &Path<'_>) {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_machinery::tree::{items, text};
+use windlass_api::condition::{self, AnyCondition, TRUE};
+use windlass_machinery::tree::text;
 
 use crate::columns;
 use crate::{Resource, Strategy, Verbs};
@@ -20,8 +21,8 @@ struct ComponentStatus;
 
 impl Strategy for ComponentStatus {
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
-        let healthy = items(object, "conditions").find(|condition| text(condition, "type") == "Healthy");
-        let status = healthy.map_or("Unknown", |c| if text(c, "status") == "True" { "Healthy" } else { "Unhealthy" });
+        let healthy = condition::find(condition::list(object), "Healthy");
+        let status = healthy.map_or("Unknown", |c| if c.status() == TRUE { "Healthy" } else { "Unhealthy" });
         let words = ["message", "error"].map(|field| Value::from(healthy.map_or("", |c| text(c, field))));
         let [message, error] = words;
         vec![columns::name(object), Value::from(status), message, error]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::condition::{self, TRUE};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
@@ -173,7 +174,9 @@ fn validate_change(errors: &mut Errors, node: &Value, old: &Value) {
     }
     let (provider, old_provider) = (text(spec, "providerID"), text(old_spec, "providerID"));
     if !old_provider.is_empty() && provider != old_provider {
-        errors.push(Error::invalid(&spec_path.child("providerID"), provider, "field is immutable"));
+        let detail =
+            if provider.is_empty() { "field cannot be cleared once set" } else { "field cannot be modified once set" };
+        errors.push(Error::invalid(&spec_path.child("providerID"), Value::Null, detail));
     }
 }
 
@@ -211,8 +214,9 @@ fn validate_taints(errors: &mut Errors, node: &Value) {
 }
 
 fn state(node: &Value) -> String {
-    let ready = items(&node["status"], "conditions").filter(|c| text(c, "type") == "Ready").last();
-    let ready = ready.map_or("Unknown", |c| if text(c, "status") == "True" { "Ready" } else { "NotReady" });
+    // Of several the last one is shown.
+    let ready = condition::status_of(condition::list(&node["status"]).iter().rev(), "Ready");
+    let ready = ready.map_or("Unknown", |status| if status == TRUE { "Ready" } else { "NotReady" });
     match node.pointer("/spec/unschedulable") {
         Some(Value::Bool(true)) => format!("{ready},SchedulingDisabled"),
         _ => ready.to_owned(),

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::{Errors, Path};
-use windlass_api::time;
-use windlass_api::well_known::annotation;
+use windlass_api::{storage_class, time};
 use windlass_machinery::tree::{child, items, keep, put, set, set_text, text};
 
 use super::persistent_volume_validation::{validate_mount_options, validate_volume_spec, validate_volume_update};
@@ -104,7 +103,7 @@ impl Strategy for PersistentVolume {
             Value::from(text(spec, "persistentVolumeReclaimPolicy")),
             Value::from(phase(object)),
             Value::from(claim.unwrap_or_default()),
-            Value::from(class(object)),
+            Value::from(storage_class::of_tree(object).unwrap_or_default()),
             or_unset(spec, "volumeAttributesClassName"),
             Value::from(word(object, "/status/reason")),
             columns::age(object, now),
@@ -119,12 +118,6 @@ pub(super) fn phase(object: &Value) -> &str {
         Some(at) if !at.is_null() => "Terminating",
         _ => word(object, "/status/phase"),
     }
-}
-
-/// The storage class of a claim or volume.
-pub(super) fn class(object: &Value) -> &str {
-    let annotation = object.pointer("/metadata/annotations").map_or("", |a| text(a, annotation::STORAGE_CLASS));
-    if annotation.is_empty() { word(object, "/spec/storageClassName") } else { annotation }
 }
 
 pub(super) fn or_unset(spec: &Value, field: &str) -> Value {

@@ -3,18 +3,19 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
+use windlass_api::pod::extended::is_native;
 use windlass_api::well_known::annotation;
-use windlass_api::{Quantity, names};
+use windlass_api::{Quantity, names, storage_class};
 use windlass_machinery::tree::{child, keep, put, remove, set_text, text};
 
-use super::persistent_volume::{access_modes, class, or_unset, phase};
+use super::persistent_volume::{access_modes, or_unset, phase};
 use super::pod_spec::set_claim_spec_defaults;
 use super::pod_spec::validation::resources::validate_quantity;
 use super::pod_spec::validation::validate_claim_spec;
 use super::pod_spec::warnings;
 use crate::columns::{self, word};
 use crate::quantities::{quantity, round_up};
-use crate::rules::{at, complain, map_at, supported};
+use crate::rules::{at, complain, invalid_whole, map_at, supported};
 use crate::{Moment, Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -76,6 +77,11 @@ impl Strategy for PersistentVolumeClaim {
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
         let mut errors = self.validate(object);
+        // A claim that named a group already was made when groups were not looked at.
+        let sources = ["dataSource", "dataSourceRef"];
+        if sources.iter().any(|field| old["spec"][*field].get("apiGroup").is_some()) {
+            errors.retain(|error| !sources.iter().any(|field| error.field == format!("spec.{field}.apiGroup")));
+        }
         validate_change(&mut errors, object, old);
         errors
     }
@@ -102,7 +108,7 @@ impl Strategy for PersistentVolumeClaim {
             Value::from(word(object, "/spec/volumeName")),
             Value::from(capacity),
             Value::from(modes),
-            Value::from(class(object)),
+            Value::from(storage_class::of_tree(object).unwrap_or_default()),
             or_unset(spec, "volumeAttributesClassName"),
             columns::age(object, now),
             or_unset(spec, "volumeMode"),
@@ -206,7 +212,7 @@ fn validate_status(errors: &mut Errors, status: &Value) {
 fn validate_key(errors: &mut Errors, path: &Path<'_>, name: &str) -> bool {
     let before = errors.len();
     complain(errors, path, name, names::qualified_name(name));
-    if errors.len() == before && name != "storage" && (!name.contains('/') || name.contains("kubernetes.io/")) {
+    if errors.len() == before && name != "storage" && is_native(name) {
         errors.push(Error::not_supported(path, name, &["storage"]));
     }
     errors.len() == before
@@ -215,7 +221,9 @@ fn validate_key(errors: &mut Errors, path: &Path<'_>, name: &str) -> bool {
 fn not_negative(errors: &mut Errors, path: &Path<'_>, amount: &Value) -> bool {
     let is_negative = amount.as_str().is_some_and(|text| text.starts_with('-'));
     if is_negative {
-        errors.push(Error::invalid(path, amount.clone(), "must be a valid resource quantity"));
+        // Upstream prints quantities without quotes.
+        let text = amount.as_str().unwrap_or_default();
+        errors.push(invalid_whole(path, format!("{text}: must be a valid resource quantity")));
     }
     is_negative
 }

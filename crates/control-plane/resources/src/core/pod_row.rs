@@ -63,8 +63,8 @@ impl Summary {
             "" => phase.to_owned(),
             reason => reason.to_owned(),
         };
-        let gated = |c: &Value| text(c, "type") == "PodScheduled" && text(c, "reason") == "SchedulingGated";
-        if items(status, "conditions").any(gated) {
+        let mut scheduled = condition::all_of(condition::list(status), "PodScheduled");
+        if scheduled.any(|condition| text(condition, "reason") == "SchedulingGated") {
             reason = "SchedulingGated".to_owned();
         }
         let sidecars = items(spec, "initContainers").filter(is_sidecar).count();

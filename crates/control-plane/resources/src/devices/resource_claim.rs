@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{child, items, put, remove, text};
 
+use super::claim_validation::validate_claim;
+use super::complaints::Complaints;
 use super::defaults::{set_claim_spec_defaults, set_toleration_defaults};
 use crate::columns::{self, length};
+use crate::rules::unchanged;
 use crate::{Moment, Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -27,6 +31,20 @@ impl Strategy for ResourceClaim {
         for result in results.into_iter().flatten() {
             set_toleration_defaults(result);
         }
+    }
+
+    fn validate(&self, object: &Value) -> Errors {
+        let (mut found, path) = (Complaints::default(), Path::new("spec"));
+        let devices = object.pointer("/spec/devices").unwrap_or(&Value::Null);
+        validate_claim(&mut found, devices, &path.child("devices"));
+        found.all()
+    }
+
+    /// A claim stays what it is, and needs not be looked at again.
+    fn validate_update(&self, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        unchanged(&mut errors, &Path::new("spec"), object.get("spec"), old.get("spec"));
+        errors
     }
 
     fn prepare_status(&self, object: &mut Value, old: &Value, _moment: Moment) {

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use windlass_api::condition;
 use windlass_api::field::{Errors, Path};
-use windlass_machinery::tree::{child, items, number, put, text};
+use windlass_machinery::tree::{child, number, put};
 
 use super::validation::{validate_conditions, validate_flow_schema};
 use crate::columns::{self, count, or_none, word};
@@ -50,14 +51,14 @@ impl Strategy for FlowSchema {
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
-        let dangling = items(&object["status"], "conditions").find(|c| text(c, "type") == "Dangling");
+        let dangling = condition::status_of(condition::list(&object["status"]), "Dangling");
         vec![
             columns::name(object),
             Value::from(word(object, "/spec/priorityLevelConfiguration/name")),
             Value::from(count(object, "/spec/matchingPrecedence")),
             or_none(Some(word(object, "/spec/distinguisherMethod/type"))),
             columns::age(object, now),
-            Value::from(dangling.map_or("?", |c| text(c, "status"))),
+            Value::from(dangling.unwrap_or("?")),
         ]
     }
 }

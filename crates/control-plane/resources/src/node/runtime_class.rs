@@ -12,6 +12,7 @@ use crate::columns::{self, word};
 use crate::core::pod_spec::validation::resources::validate_list_of_limits;
 use crate::core::pod_spec::validation::validate_tolerations;
 use crate::core::pod_spec::warnings;
+use crate::go_form::go_form;
 use crate::quantities::round_up;
 use crate::rules::{complain, labels, object_at, unchanged};
 use crate::{Resource, Strategy};
@@ -84,7 +85,7 @@ fn validate_rest(object: &Value) -> Errors {
         let mut seen = HashSet::new();
         for (index, toleration) in items(scheduling, "tolerations").enumerate() {
             if !seen.insert(["key", "operator", "value", "effect"].map(|field| text(toleration, field))) {
-                errors.push(Error::duplicate(&path.index(index), toleration.clone()));
+                errors.push(Error::duplicate(&path.index(index), go_form("core.v1.Toleration", toleration)));
             }
         }
     }

@@ -6,6 +6,8 @@ use windlass_api::field::{Error, Errors, Path};
 
 use crate::apps::validation::{validate_at_most_all, validate_int_or_percent};
 use crate::columns::{self, count, int_or_string};
+use crate::conditions::validate_conditions;
+use crate::go_form::go_form;
 use crate::rules::{at, label_selector, non_negative_fields, supported};
 use crate::{Resource, Strategy, Subresource};
 
@@ -27,7 +29,11 @@ impl Strategy for PodDisruptionBudget {
         let spec = object.get("spec").unwrap_or(&Value::Null);
         let bounds = ["minAvailable", "maxUnavailable"];
         if bounds.iter().all(|field| at(spec, field).is_some()) {
-            errors.push(Error::invalid(&path, spec.clone(), "minAvailable and maxUnavailable cannot be both set"));
+            errors.push(Error::invalid(
+                &path,
+                go_form("policy.v1.PodDisruptionBudgetSpec", spec),
+                "minAvailable and maxUnavailable cannot be both set",
+            ));
         }
         for field in bounds {
             if let Some(bound) = at(spec, field) {
@@ -47,7 +53,9 @@ impl Strategy for PodDisruptionBudget {
         let mut errors = Errors::new();
         let counters = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"];
         let status = object.get("status").unwrap_or(&Value::Null);
-        non_negative_fields(&mut errors, status, &Path::new("status"), &counters);
+        let path = Path::new("status");
+        validate_conditions(&mut errors, status, &path);
+        non_negative_fields(&mut errors, status, &path, &counters);
         errors
     }
 

@@ -10,7 +10,7 @@ use windlass_machinery::tree::{items, remove, text};
 
 use crate::columns::{self, length};
 use crate::core::pod_spec::validation::csi_driver_name;
-use crate::rules::{complain, immutable, non_negative_fields, texts};
+use crate::rules::{complain, immutable_structure, non_negative_fields, texts};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -75,7 +75,8 @@ impl Strategy for CsiNode {
         for before in items(old.get("spec").unwrap_or(&null), "drivers") {
             for driver in items(object.get("spec").unwrap_or(&null), "drivers") {
                 if text(driver, "name") == text(before, "name") {
-                    immutable(&mut errors, &path, Some(&fixed(driver)), Some(&fixed(before)));
+                    let (new, old) = (fixed(driver), fixed(before));
+                    immutable_structure(&mut errors, &path, "storage.v1.CSINodeDriver", Some(&new), Some(&old));
                 }
             }
         }

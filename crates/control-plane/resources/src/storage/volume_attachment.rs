@@ -9,7 +9,7 @@ use crate::columns::{self, word};
 use crate::core::persistent_volume::set_volume_spec_defaults;
 use crate::core::persistent_volume_validation::validate_inline_volume;
 use crate::core::pod_spec::validation::csi_driver_name;
-use crate::rules::{at, complain, map_at, object_at, unchanged};
+use crate::rules::{at, complain, driver_name, map_at, object_at, unchanged};
 use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -38,34 +38,17 @@ impl Strategy for VolumeAttachment {
     }
 
     fn validate(&self, object: &Value) -> Errors {
-        let (mut errors, root) = (Errors::new(), Path::new("spec"));
-        let path = root.child("source");
-        let null = Value::Null;
-        let source = object.pointer("/spec/source").unwrap_or(&null);
-        let volume = at(source, "persistentVolumeName").and_then(Value::as_str);
-        match (object_at(source, "inlineVolumeSpec"), volume) {
-            (None, None) => errors.push(Error::required(&path, EXACTLY_ONE)),
-            (Some(_), Some(_)) => errors.push(Error::forbidden(&path, EXACTLY_ONE)),
-            (None, Some("")) => {
-                let detail = "must specify non empty persistentVolumeName";
-                errors.push(Error::required(&path.child("persistentVolumeName"), detail));
-            }
-            (None, Some(_)) => {}
-            (Some(spec), None) => validate_inline_volume(&mut errors, spec, &path.child("inlineVolumeSpec")),
-        }
-        let node = word(object, "/spec/nodeName");
-        complain(&mut errors, &root.child("nodeName"), node, names::dns1123_subdomain(node));
-        validate_volume_status(&mut errors, object.get("status").unwrap_or(&null));
-        if let Some(volume) = volume {
-            complain(&mut errors, &path.child("persistentVolumeName"), volume, names::dns1123_subdomain(volume));
-        }
-        csi_driver_name(&mut errors, word(object, "/spec/attacher"), &root.child("attacher"));
+        let mut errors = validate_rest(object);
+        driver_name(&mut errors, word(object, "/spec/attacher"), &Path::new("spec").child("attacher"));
         errors
     }
 
+    /// Where the specification has changed, the rules that are declared with the API's types say only that.
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate(object);
-        unchanged(&mut errors, &Path::new("spec"), object.get("spec"), old.get("spec"));
+        let (mut errors, spec) = (Errors::new(), Path::new("spec"));
+        csi_driver_name(&mut errors, word(object, "/spec/attacher"), &spec.child("attacher"));
+        errors.extend(validate_rest(object));
+        unchanged(&mut errors, &spec, object.get("spec"), old.get("spec"));
         errors
     }
 
@@ -90,6 +73,31 @@ impl Strategy for VolumeAttachment {
 const EXACTLY_ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
 const MOST_METADATA_BYTES: usize = 256 * 1024;
 const LONGEST_MESSAGE: usize = 1024;
+
+fn validate_rest(object: &Value) -> Errors {
+    let (mut errors, root) = (Errors::new(), Path::new("spec"));
+    let path = root.child("source");
+    let null = Value::Null;
+    let source = object.pointer("/spec/source").unwrap_or(&null);
+    let volume = at(source, "persistentVolumeName").and_then(Value::as_str);
+    match (object_at(source, "inlineVolumeSpec"), volume) {
+        (None, None) => errors.push(Error::required(&path, EXACTLY_ONE)),
+        (Some(_), Some(_)) => errors.push(Error::forbidden(&path, EXACTLY_ONE)),
+        (None, Some("")) => {
+            let detail = "must specify non empty persistentVolumeName";
+            errors.push(Error::required(&path.child("persistentVolumeName"), detail));
+        }
+        (None, Some(_)) => {}
+        (Some(spec), None) => validate_inline_volume(&mut errors, spec, &path.child("inlineVolumeSpec")),
+    }
+    let node = word(object, "/spec/nodeName");
+    complain(&mut errors, &root.child("nodeName"), node, names::dns1123_subdomain(node));
+    validate_volume_status(&mut errors, object.get("status").unwrap_or(&null));
+    if let Some(volume) = volume {
+        complain(&mut errors, &path.child("persistentVolumeName"), volume, names::dns1123_subdomain(volume));
+    }
+    errors
+}
 
 fn validate_volume_status(errors: &mut Errors, status: &Value) {
     let path = Path::new("status");

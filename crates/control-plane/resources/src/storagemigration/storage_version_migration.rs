@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_machinery::tree::{items, text};
+use windlass_api::condition::{self, AnyCondition, TRUE};
 
 use crate::columns::{self, word};
 use crate::{Resource, StatusMetadata, Strategy, Subresource};
@@ -25,12 +25,13 @@ impl Strategy for StorageVersionMigration {
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
         let group = word(object, "/spec/resource/group");
         let dot = if group.is_empty() { "" } else { "." };
-        let holds = items(&object["status"], "conditions").filter(|c| text(c, "status") == "True");
-        let state = holds.map(|c| text(c, "type")).filter(|kind| matches!(*kind, "Running" | "Failed" | "Succeeded"));
+        let holds = condition::list(&object["status"]).iter().filter(|condition| condition.status() == TRUE);
+        let mut state =
+            holds.map(AnyCondition::kind).filter(|kind| matches!(*kind, "Running" | "Failed" | "Succeeded"));
         vec![
             columns::name(object),
             Value::from(format!("{}{dot}{group}", word(object, "/spec/resource/resource"))),
-            Value::from(state.last().unwrap_or("Unknown")),
+            Value::from(state.next_back().unwrap_or("Unknown")),
         ]
     }
 }

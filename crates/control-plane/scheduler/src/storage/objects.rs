@@ -6,8 +6,7 @@ use serde::Deserialize;
 use windlass_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use windlass_api::labels::Selector;
 use windlass_api::node_selector::NodeSelector;
-use windlass_api::well_known::annotation;
-use windlass_api::{Meta, ObjectKey, Quantity};
+use windlass_api::{Meta, ObjectKey, Quantity, storage_class};
 
 use crate::object::Labels;
 
@@ -78,7 +77,7 @@ impl From<RawClaim> for Claim {
         let annotation = |name: &str| metadata.annotations.get(name).cloned();
         Self {
             bound: !spec.volume_name.is_empty() && annotation(BIND_COMPLETED).is_some(),
-            class: annotation(annotation::STORAGE_CLASS).or(spec.storage_class_name).unwrap_or_default(),
+            class: storage_class::of(&metadata, spec.storage_class_name.as_deref()).unwrap_or_default().to_owned(),
             selected_node: annotation(SELECTED_NODE),
             lost: status.phase == "Lost",
             terminating: metadata.is_deleting(),
@@ -156,12 +155,12 @@ struct RawCsi {
 impl From<RawVolume> for Volume {
     fn from(raw: RawVolume) -> Self {
         let RawVolume { metadata, spec, status } = raw;
-        let annotation = metadata.annotations.get(annotation::STORAGE_CLASS).cloned();
+        let class = storage_class::of(&metadata, Some(&spec.storage_class_name)).unwrap_or_default().to_owned();
         Self {
             terminating: metadata.is_deleting(),
             name: metadata.name,
             labels: metadata.labels,
-            class: annotation.unwrap_or(spec.storage_class_name),
+            class,
             available: status.phase == "Available",
             claim: spec.claim_ref.map(|claim| (ObjectKey::new(claim.namespace, claim.name), claim.uid)),
             access_modes: spec.access_modes,

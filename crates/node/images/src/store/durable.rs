@@ -36,11 +36,6 @@ pub(crate) fn write(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     Ok(())
 }
 
-/// Changes with each start of the kernel.
-pub(crate) fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
-}
-
 /// The place for what is not complete yet or not wanted any more. Whatever is in it when a store opens is removed.
 #[derive(Debug)]
 pub(crate) struct Scratch {

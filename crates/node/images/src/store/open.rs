@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::blobs::Blobs;
 use super::core::{Core, ImageStore, State, StoreError, layer_path};
-use super::durable::{self, Scratch};
+use super::durable::Scratch;
 use super::index::Index;
 use super::persist;
 use crate::options::Options;
@@ -78,7 +78,7 @@ impl Core {
         }
         let scratch = Scratch::open(root.join("tmp")).map_err(prepare)?;
         let blobs = Blobs::open(root.join("blobs")).map_err(prepare)?;
-        let boot_id = durable::boot_id().map_err(prepare)?;
+        let boot_id = windlass_tree::boot_id().map_err(prepare)?;
         let index = adopt(&root, &boot_id, &scratch).map_err(prepare)?;
         blobs.retain(&index.blobs()).map_err(prepare)?;
         let leftovers = scratch.leftovers().map_err(prepare)?;

@@ -67,7 +67,7 @@ impl Machine {
             huge_pages: huge_pages(),
             system_uuid: Some(text("/sys/class/dmi/id/product_uuid")).filter(|it| !it.is_empty()).unwrap_or(id.clone()),
             machine_id: id,
-            boot_id: text("/proc/sys/kernel/random/boot_id"),
+            boot_id: windlass_tree::boot_id().unwrap_or_default(),
             kernel_version: text("/proc/sys/kernel/osrelease"),
             os_image: os_image(&text("/etc/os-release")),
         }

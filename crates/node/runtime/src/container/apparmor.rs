@@ -15,6 +15,8 @@ const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
 /// The names of what is loaded, each with its mode behind it.
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 const PARSERS: [&str; 2] = ["/sbin/apparmor_parser", "/usr/sbin/apparmor_parser"];
+/// Whoever comes first loads it; two at once do no harm.
+const LOAD: [&str; 2] = ["--replace", "--skip-cache"];
 const DEFAULT_NAME: &str = "windlass-default";
 const DEFAULT_POLICY: &str = include_str!("apparmor.policy");
 
@@ -77,8 +79,7 @@ pub(super) fn load(profile: Option<&str>, host: &Host) -> Result<()> {
     if host.has(DEFAULT_NAME) == Some(true) {
         return Ok(());
     }
-    compile(parser, &["--Kernel-load", "--replace"])
-        .during(Code::Internal, || "load the default AppArmor profile".to_owned())
+    compile(parser, &LOAD).during(Code::Internal, || "load the default AppArmor profile".to_owned())
 }
 
 /// Gives the default policy to the parser.
@@ -152,11 +153,11 @@ mod tests {
         );
     }
 
-    /// Where there is a parser it reads the policy; nothing is loaded.
+    /// Where there is a parser it understands how it is called, and the policy; nothing is loaded.
     #[test]
     fn the_policy_is_one() {
         for parser in PARSERS.into_iter().filter(|path| Path::new(path).exists()) {
-            compile(parser, &["--skip-kernel-load", "--skip-cache"]).unwrap();
+            compile(parser, &[LOAD[0], LOAD[1], "--skip-kernel-load"]).unwrap();
         }
     }
 }

@@ -9,6 +9,7 @@ mod image_files;
 mod images;
 mod support;
 
+mod apparmor;
 mod attach;
 mod exec;
 mod limits;

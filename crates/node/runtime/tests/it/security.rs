@@ -5,7 +5,7 @@ use windlass_cri::{
     SupplementalGroupsPolicy,
 };
 
-use crate::support::{Node, container, on_node, own_pids, shell, strings};
+use crate::support::{Node, container, on_node, own_pids, strings};
 
 fn with(security: SecurityContext) -> ContainerConfig {
     let security = SecurityContext { namespaces: own_pids(), ..security };
@@ -240,26 +240,6 @@ fn privileged_containers() {
                           touch /sys/fs/cgroup/*/notify_on_release 2>/dev/null; mount | grep ' /sys ' | grep -c rw";
             let (_, said) = node.script(&sandbox, script, with(privileged)).await;
             assert_eq!(said, "mounted\ndevice\n1\n");
-        })
-    });
-}
-
-#[test]
-fn apparmor_is_asked_for_in_vain() {
-    if std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y')) {
-        println!("skipped: this kernel has AppArmor, and the test is about kernels without it");
-        return;
-    }
-    on_node(|node| {
-        Box::pin(async move {
-            let sandbox = node.sandbox().await;
-            for profile in [SecurityProfile::Localhost("mine".to_owned()), SecurityProfile::RuntimeDefault] {
-                let apparmor = Some(profile);
-                let security = SecurityContext { apparmor, namespaces: own_pids(), ..SecurityContext::default() };
-                let config = ContainerConfig { security, ..shell("c", "true") };
-                let error = node.runtime().create_container(&sandbox, config).await.unwrap_err();
-                assert!(error.message.contains("apparmor is not supported"), "{error}");
-            }
         })
     });
 }

@@ -4,12 +4,14 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use windlass_api::condition;
 use windlass_machinery::tree::{items, text};
 
 use super::super::layout::{Layout, Part};
 use super::super::schema::{Schema, VALIDATIONS};
 use super::demands::Demands;
 use super::{conversion, defaults, structural, topology, versions};
+use crate::custom::condition::ESTABLISHED;
 
 /// What is demanded of a definition that replaces an old one.
 pub(super) fn demands_after<'a>(old_definition: &'a Value, new: &Layout<'a>) -> Demands<'a> {
@@ -59,9 +61,7 @@ fn unchanged_schemas<'a>(old: &Layout<'_>, new: &Layout<'a>) -> HashSet<&'a str>
 
 /// Whether the definition has been served.
 fn is_established(definition: &Value) -> bool {
-    let condition =
-        items(&definition["status"], "conditions").find(|condition| text(condition, "type") == "Established");
-    condition.is_some_and(|condition| text(condition, "status") == "True")
+    condition::is_true(condition::list(&definition["status"]), ESTABLISHED)
 }
 
 /// The versions that had too many selectable fields, and have the same now.

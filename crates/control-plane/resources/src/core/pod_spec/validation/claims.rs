@@ -45,6 +45,8 @@ pub(crate) fn validate_claim_spec(errors: &mut Errors, spec: &Value, path: &Path
         }
     }
     if let (Some(source), Some(reference)) = (source, reference) {
+        // Upstream shows a path, which has no fields that JSON sees.
+        let shown = serde_json::json!({});
         let detail = if !text(reference, "namespace").is_empty() {
             "may not be specified when dataSourceRef.namespace is specified"
         } else if ["kind", "name", "apiGroup"].iter().any(|f| text(source, f) != text(reference, f)) {
@@ -53,7 +55,7 @@ pub(crate) fn validate_claim_spec(errors: &mut Errors, spec: &Value, path: &Path
             ""
         };
         if !detail.is_empty() {
-            errors.push(Error::invalid(path, path.child("dataSource").to_string(), detail));
+            errors.push(Error::invalid(path, shown, detail));
         }
     }
     class_name(errors, spec, path, "volumeAttributesClassName");

@@ -28,7 +28,7 @@ use serde_json::Value;
 use windlass_api::field::Path;
 
 pub(crate) use claims::validate_claim_spec;
-pub(crate) use metadata::{validate_annotations, validate_profiles_match};
+pub(crate) use metadata::{validate_annotations, validate_profiles_match, validate_template_metadata};
 pub(crate) use resize::validate_resize;
 pub(crate) use scheduling::{validate_node_selector, validate_tolerations};
 pub(crate) use spec::{validate_containers_of_pod, validate_spec};

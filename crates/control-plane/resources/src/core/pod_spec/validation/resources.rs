@@ -7,11 +7,13 @@ use serde_json::{Map, Value};
 use windlass_api::Quantity;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::pod::extended::{is_extended, is_native};
 use windlass_api::pod::resources::{container_limits, container_requests, is_huge_pages, is_pod_level};
 use windlass_api::pod::{Options, PodTree};
 use windlass_machinery::tree::{items, text};
 
 use super::Subject;
+use crate::go_form::go_form;
 use crate::rules::{NOT_NEGATIVE, at, complain, map_at, object_at};
 
 /// Resources by a plain name that everybody knows.
@@ -48,14 +50,6 @@ const COUNTED: [&str; 9] = [
     "services.nodeports",
     "services.loadbalancers",
 ];
-
-fn is_native(name: &str) -> bool {
-    !name.contains('/') || name.contains("kubernetes.io/")
-}
-
-pub(crate) fn is_extended(name: &str) -> bool {
-    !is_native(name) && !name.starts_with("requests.") && names::qualified_name(&format!("requests.{name}")).is_empty()
-}
 
 fn can_be_overcommitted(name: &str) -> bool {
     is_native(name) && !is_huge_pages(name)
@@ -306,7 +300,7 @@ pub(super) fn validate_claims(errors: &mut Errors, spec: &Value, path: &Path<'_>
             _ => "",
         };
         if !detail.is_empty() {
-            errors.push(Error::invalid(&path, internal_claim(claim), detail));
+            errors.push(Error::invalid(&path, go_form("core.v1.PodResourceClaim", claim), detail));
         }
         for (field, name) in ["resourceClaimName", "resourceClaimTemplateName"].into_iter().zip(sources) {
             if let Some(name) = name.and_then(Value::as_str) {
@@ -314,13 +308,4 @@ pub(super) fn validate_claims(errors: &mut Errors, spec: &Value, path: &Path<'_>
             }
         }
     }
-}
-
-/// A claim as upstream's messages show it: with the names of its fields in Go.
-fn internal_claim(claim: &Value) -> Value {
-    serde_json::json!({
-        "Name": text(claim, "name"),
-        "ResourceClaimName": claim.get("resourceClaimName"),
-        "ResourceClaimTemplateName": claim.get("resourceClaimTemplateName"),
-    })
 }

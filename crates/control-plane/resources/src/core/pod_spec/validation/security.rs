@@ -7,6 +7,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{items, text};
 
 use super::windows;
+use crate::go_form::go_form;
 use crate::rules::{at, descending_path, is_true, object_at, supported, texts, user_id};
 
 const LOCALHOST_PROFILE_BYTES_MAX: usize = 4095;
@@ -51,37 +52,16 @@ pub(super) fn validate_context(errors: &mut Errors, container: &Value, path: &Pa
     if context.get("allowPrivilegeEscalation") == Some(&Value::Bool(false)) {
         if is_true(context, "privileged") {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-            errors.push(Error::invalid(path, internal_context(context), detail));
+            errors.push(Error::invalid(path, go_form("core.v1.SecurityContext", context), detail));
         }
         let capabilities = context.get("capabilities").unwrap_or(&Value::Null);
         for _ in texts(capabilities, "add").filter(|capability| *capability == "CAP_SYS_ADMIN") {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-            errors.push(Error::invalid(path, internal_context(context), detail));
+            errors.push(Error::invalid(path, go_form("core.v1.SecurityContext", context), detail));
         }
     }
     windows::validate_options(errors, context, &path.child("windowsOptions"));
     validate_app_armor(errors, context, &path.child("appArmorProfile"));
-}
-
-/// A context as upstream's messages show it: with the names of its fields in Go.
-fn internal_context(context: &Value) -> Value {
-    let field = |name: &str| context.get(name).cloned().unwrap_or_default();
-    let list = |name: &str| context.pointer(&format!("/capabilities/{name}")).cloned().unwrap_or_default();
-    let capabilities = at(context, "capabilities").map(|_| json!({"Add": list("add"), "Drop": list("drop")}));
-    json!({
-        "Capabilities": capabilities,
-        "Privileged": field("privileged"),
-        "SELinuxOptions": field("seLinuxOptions"),
-        "WindowsOptions": field("windowsOptions"),
-        "RunAsUser": field("runAsUser"),
-        "RunAsGroup": field("runAsGroup"),
-        "RunAsNonRoot": field("runAsNonRoot"),
-        "ReadOnlyRootFilesystem": field("readOnlyRootFilesystem"),
-        "AllowPrivilegeEscalation": field("allowPrivilegeEscalation"),
-        "ProcMount": field("procMount"),
-        "SeccompProfile": field("seccompProfile"),
-        "AppArmorProfile": field("appArmorProfile"),
-    })
 }
 
 fn validate_seccomp(errors: &mut Errors, owner: &Value, path: &Path<'_>) {
