@@ -10,6 +10,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use windlass_http::dial;
 use windlass_http::pool::Pool;
 use windlass_pki::{Rotating, Trust, client_config_of};
 
@@ -72,7 +73,7 @@ impl Transport {
     ) -> Result<Self, TransportError> {
         let trust = match key.insecure {
             true => Trust::Anybody,
-            false if key.ca_bundle.is_empty() => Trust::Authorities(machine_authorities()),
+            false if key.ca_bundle.is_empty() => Trust::Authorities(dial::system_roots().clone()),
             false => Trust::Authorities(bundle(&key.ca_bundle)?),
         };
         let tls = client_config_of(trust, identity).map_err(|error| {
@@ -96,13 +97,6 @@ fn bundle(text: &str) -> Result<RootCertStore, TransportError> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if added == 0 { Err(TransportError::Bundle) } else { Ok(roots) }
-}
-
-/// Whom the machine trusts; nobody, where it has no certificates.
-fn machine_authorities() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
 }
 
 #[cfg(test)]
