@@ -50,6 +50,15 @@ where
 {
     /// `tls` says by ALPN which versions of HTTP are spoken.
     pub fn new(tls: Arc<ClientConfig>, server_name: &str) -> Self {
+        Self::with(Connector { tls, server_name: server_name.into(), address: None })
+    }
+
+    /// The same to one address, whatever host the URIs of requests name.
+    pub fn to_address(tls: Arc<ClientConfig>, server_name: &str, host: &str, port: u16) -> Self {
+        Self::with(Connector { tls, server_name: server_name.into(), address: Some((host.into(), port)) })
+    }
+
+    fn with(connector: Connector) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -59,7 +68,7 @@ where
             .http2_max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_TIMEOUT)
-            .build(Connector { tls, server_name: server_name.into() });
+            .build(connector);
         Self { client }
     }
 
@@ -74,6 +83,8 @@ where
 struct Connector {
     tls: Arc<ClientConfig>,
     server_name: Arc<str>,
+    /// Where to connect; what the URI names, otherwise.
+    address: Option<(Arc<str>, u16)>,
 }
 
 impl Service<Uri> for Connector {
@@ -86,11 +97,16 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { tls, server_name } = self.clone();
+        let Self { tls, server_name, address } = self.clone();
         Box::pin(async move {
-            let host = uri.host().ok_or_else(|| DialError::Address(uri.to_string()))?;
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = dial::tcp(host, uri.port_u16().unwrap_or(443), DIAL_TIMEOUT).await?;
+            let (host, port) = match &address {
+                Some((host, port)) => (&**host, *port),
+                None => {
+                    let host = uri.host().ok_or_else(|| DialError::Address(uri.to_string()))?;
+                    (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(443))
+                }
+            };
+            let stream = dial::tcp(host, port, DIAL_TIMEOUT).await?;
             let stream = dial::tls(tls, &server_name, stream, HANDSHAKE_TIMEOUT).await?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             Ok(Kept { io: TokioIo::new(stream.into()), is_http2 })

@@ -37,7 +37,17 @@ impl Chain {
         Self { plugins, quota: Some(Arc::new(quota)) }
     }
 
+    /// Runs all mutating steps; twice, when the first round has changed the object in a way that others may have to see.
     pub async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
+        self.admit_once(review, cluster).await?;
+        if review.reinvocation.is_wanted {
+            review.reinvocation.is_second = true;
+            self.admit_once(review, cluster).await?;
+        }
+        Ok(())
+    }
+
+    async fn admit_once(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         for plugin in &self.plugins {
             plugin.admit(review, cluster).await?;
         }

@@ -1,13 +1,16 @@
 //! A cluster on paper, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision};
 use windlass_machinery::tree::text;
+use windlass_webhook::{Answer, CallError, ClientConfig};
 
 use crate::review::{AuditAnnotations, Cluster, Equivalent, Warnings};
 
@@ -22,6 +25,9 @@ pub(crate) struct Fake {
     pub verbs: Vec<&'static str>,
     pub warnings: Mutex<Vec<String>>,
     pub annotations: Mutex<BTreeMap<String, String>>,
+    /// What webhooks will answer, and what they were asked.
+    pub answers: Mutex<VecDeque<String>>,
+    pub questions: Mutex<Vec<(ClientConfig, Value)>>,
 }
 
 impl Warnings for Fake {
@@ -70,6 +76,22 @@ impl Cluster for Fake {
     fn equivalents(&self, resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
         let is_one = self.equivalents.iter().any(|one| one.resource == *resource);
         self.equivalents.iter().filter(|other| is_one && other.resource != *resource).cloned().collect()
+    }
+
+    fn decode(&self, _kind: &GroupVersionKind, object: Value) -> Result<Value, Status> {
+        Ok(object)
+    }
+
+    fn new_uid(&self) -> String {
+        "uid".to_owned()
+    }
+
+    /// Every webhook gives the next of the answers.
+    async fn call_webhook(&self, client: &ClientConfig, body: Bytes, _: Duration) -> Result<Answer, CallError> {
+        let question = serde_json::from_slice(&body).unwrap();
+        self.questions.lock().unwrap().push((client.clone(), question));
+        let answer = self.answers.lock().unwrap().pop_front().unwrap_or_default();
+        Ok(Answer { code: 200, content_type: "application/json".to_owned(), body: answer.into() })
     }
 
     /// Says which kind the object has become.

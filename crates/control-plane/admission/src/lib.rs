@@ -12,9 +12,12 @@ mod fake;
 pub mod matching;
 pub mod plugins;
 mod quota;
+mod reinvocation;
 pub mod request;
 mod review;
+mod webhooks;
 
 pub use chain::{Chain, Plugin};
 pub use quota::{Charge, ChargedQuota};
+pub use reinvocation::{Invoked, Reinvocation};
 pub use review::{AuditAnnotations, Cluster, Equivalent, Operation, OperationOptions, Review, Warnings};

@@ -1,12 +1,17 @@
 //! What a plugin is asked about.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::tree::text;
+use windlass_webhook::{Answer, CallError, ClientConfig};
+
+use crate::reinvocation::Reinvocation;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -47,6 +52,8 @@ pub struct Review<'a> {
     pub options: &'a dyn OperationOptions,
     /// Where the client is told something although the write goes on.
     pub warnings: &'a dyn Warnings,
+    /// Whom mutating admission has asked already.
+    pub reinvocation: Reinvocation,
 }
 
 /// What a client says of a write beside the object.
@@ -143,6 +150,12 @@ pub trait Cluster: Send + Sync {
     /// The other resources that serve the objects of one, in other versions or groups, and that have the subresource, too. Allocates
     /// nothing when there are none.
     fn equivalents(&self, resource: &GroupVersionResource, subresource: &str) -> Vec<Equivalent>;
+    /// An object that comes from outside, as one of its kind: without what the kind does not know, and with its defaults.
+    fn decode(&self, kind: &GroupVersionKind, object: Value) -> Result<Value, Status>;
+    /// A uid that nobody has had.
+    fn new_uid(&self) -> String;
+    /// Asks a webhook.
+    async fn call_webhook(&self, client: &ClientConfig, body: Bytes, timeout: Duration) -> Result<Answer, CallError>;
     /// An object of one kind as one of another kind, which serves the same objects.
     async fn convert(&self, object: Value, from: &GroupVersionKind, to: &GroupVersionKind) -> Result<Value, Status>;
 }

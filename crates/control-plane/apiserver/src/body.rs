@@ -182,6 +182,15 @@ pub(crate) fn decode_tree(
     Ok(without_type_meta(value))
 }
 
+/// Reads a tree that somebody else than the client has made of an object: what the kind does not know is left out.
+pub(crate) fn decode_leniently(
+    BodyKind { kind, object_type: TypeRef { schema, id }, .. }: BodyKind<'_>,
+    tree: Value,
+) -> Result<Value, Status> {
+    let decoded = decode::from_value(schema, id, tree);
+    decoded.map(|decoded| without_type_meta(decoded.value)).map_err(|error| cannot_be_handled(kind, &error))
+}
+
 /// Checks a tree that a patch has made; `of_patch` is what a strict client would not have written in the patch. Says in words why it
 /// cannot be taken.
 pub(crate) fn decode_patched(
@@ -238,7 +247,7 @@ fn report_of(
     report(context, options, problems, |all| cannot_be_handled(kind, &strict_error(&all)))
 }
 
-fn without_type_meta(mut tree: Value) -> Value {
+pub(crate) fn without_type_meta(mut tree: Value) -> Value {
     if let Some(map) = tree.as_object_mut() {
         map.remove("kind");
         map.remove("apiVersion");

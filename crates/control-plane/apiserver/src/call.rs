@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use windlass_admission::{Charge, Operation, OperationOptions, Review};
+use windlass_admission::{Charge, Operation, OperationOptions, Reinvocation, Review};
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::gate::Gate;
 use crate::registry::Served;
 use crate::storage::{Storage, stored};
+use crate::subresources::scale;
 
 /// What a request to the object itself may not change when its status has requests of its own.
 const OF_OBJECT: &[&[&str]] = &[&["status"]];
@@ -33,6 +34,8 @@ pub(crate) struct Call<'a> {
     /// The subresource that the request names; `None` for the object itself.
     pub subresource: Option<Subresource>,
     pub request: &'a Request,
+    /// Admission has had its say, about an object of the subresource.
+    pub is_admitted: bool,
 }
 
 impl<'a> Call<'a> {
@@ -138,6 +141,7 @@ impl<'a> Call<'a> {
             dry_run: self.request.options.dry_run,
             options: self,
             warnings: self.context,
+            reinvocation: Reinvocation::default(),
         }
     }
 
@@ -198,6 +202,12 @@ impl Checkpoints for Call<'_> {
     }
 
     async fn admit(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        if self.is_admitted {
+            return Ok(());
+        }
+        if let (Some(Subresource::Scale), Some(old)) = (self.subresource, old) {
+            return scale::admit(self, new, old).await;
+        }
         let mut review = self.admission_review(operation(old), Some(new), old);
         self.gate.admission.admit(&mut review, self.gate).await
     }
@@ -207,6 +217,12 @@ impl Checkpoints for Call<'_> {
     }
 
     async fn review(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        if self.is_admitted {
+            return Ok(());
+        }
+        if let (Some(Subresource::Scale), Some(old)) = (self.subresource, old) {
+            return scale::review(self, new, old).await;
+        }
         let review = self.admission_review(operation(old), Some(new), old);
         self.gate.admission.validate(&review, self.gate).await
     }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use windlass_api::Status;
 use windlass_api::status::Reason;
 use windlass_api::text::with_causes;
+use windlass_api::{GroupVersionKind, Status};
 use windlass_machinery::json::{Template, stored_version};
 use windlass_machinery::names::new_uid;
 use windlass_machinery::tree::{child, put, remove, text};
@@ -20,6 +20,7 @@ use windlass_resources::custom::{Forms, Webhook};
 use windlass_store::Item;
 use windlass_webhook::{CallError, ClientConfig};
 
+use crate::body::without_type_meta;
 use crate::registry::Served;
 use crate::storage::{Storage, parse};
 
@@ -46,7 +47,7 @@ impl Storage {
                 }
                 from += 1;
             }
-            let converted = self.convert(forms, webhook, objects, &served.api_version).await?;
+            let converted = self.ask(forms, webhook, objects, &served.api_version).await?;
             for (position, object) in positions.into_iter().zip(converted) {
                 let template = Template::typed(&served.prefix, &object);
                 items[position] = Arc::new(items[position].in_form(&template));
@@ -68,7 +69,7 @@ impl Storage {
         let object = match conversion(served) {
             Some(Conversion { forms, webhook }) if forms.stored_version != served.api_version => {
                 let object = typed(served, object.clone(), &served.api_version);
-                let converted = self.convert(forms, webhook, vec![object], &forms.stored_version).await?;
+                let converted = self.ask(forms, webhook, vec![object], &forms.stored_version).await?;
                 Cow::Owned(converted.into_iter().next().unwrap_or_default())
             }
             _ => Cow::Borrowed(object),
@@ -81,8 +82,34 @@ impl Storage {
         })
     }
 
+    /// An object of one kind as one of another kind that serves the same objects.
+    pub(crate) async fn convert(
+        &self,
+        mut object: Value,
+        from: &GroupVersionKind,
+        to: &GroupVersionKind,
+    ) -> Result<Value, Status> {
+        let find = |kind: &GroupVersionKind| {
+            let unknown = || Status::internal(format_args!("unable to convert to {kind}: unknown kind"));
+            self.registry().find_kind(kind).cloned().ok_or_else(unknown)
+        };
+        let (from, to) = (find(from)?, find(to)?);
+        match conversion(&to) {
+            Some(Conversion { forms, webhook }) if from.api_version != to.api_version => {
+                let version = object["metadata"].get("resourceVersion").cloned();
+                let converted =
+                    self.ask(forms, webhook, vec![typed(&from, object, &from.api_version)], &to.api_version).await?;
+                object = without_type_meta(converted.into_iter().next().unwrap_or_default());
+                version.map(|version| put(child(&mut object, "metadata"), "resourceVersion", version));
+            }
+            _ => from.resource.strategy.to_stored(&mut object),
+        }
+        to.resource.strategy.to_served(&mut object);
+        Ok(object)
+    }
+
     /// Has objects converted, each of which says what it is.
-    async fn convert(
+    async fn ask(
         &self,
         forms: &Forms,
         webhook: &Webhook,

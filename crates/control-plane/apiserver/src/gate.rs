@@ -1,16 +1,21 @@
 //! Who may do what: authentication by token, authorization, admission. Everything here reads the store as it is now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 use windlass_admission::{Chain, Cluster, Equivalent};
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::authentication::Objects;
 use windlass_auth::{Attributes, Decision, User};
 use windlass_client::Request;
+use windlass_machinery::names::new_uid;
+use windlass_webhook::{Answer, CallError, ClientConfig};
 
 use crate::authorization::{Authorizer, forbidden, with_request_info};
+use crate::body::{BodyKind, decode_leniently};
 use crate::context::Context;
 use crate::storage::Storage;
 use crate::tokens::Tokens;
@@ -90,6 +95,24 @@ impl Cluster for Gate {
     }
 
     async fn convert(&self, object: Value, from: &GroupVersionKind, to: &GroupVersionKind) -> Result<Value, Status> {
-        self.storage.convert(object, from, to)
+        self.storage.convert(object, from, to).await
+    }
+
+    fn decode(&self, kind: &GroupVersionKind, object: Value) -> Result<Value, Status> {
+        let Some(served) = self.storage.registry().find_kind(kind).cloned() else {
+            // What a subresource or a connection speaks.
+            return decode_leniently(BodyKind::builtin(kind)?, object);
+        };
+        let mut object = decode_leniently(BodyKind::of(&served), object)?;
+        served.resource.strategy.set_defaults(&mut object);
+        Ok(object)
+    }
+
+    fn new_uid(&self) -> String {
+        new_uid(&self.storage.chance)
+    }
+
+    async fn call_webhook(&self, client: &ClientConfig, body: Bytes, timeout: Duration) -> Result<Answer, CallError> {
+        self.storage.webhooks.post(client, &*self.storage, body, timeout).await
     }
 }

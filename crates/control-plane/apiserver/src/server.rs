@@ -124,7 +124,8 @@ impl Server {
         let subresource = check_verb(&served, &request)?;
         served.resource.deprecation.iter().for_each(|warning| context.warn(&**warning));
         let (storage, gate) = (&self.storage, &self.gate);
-        let call = &Call { storage, gate, context, served: &served, subresource, request: &request };
+        let (served, request) = (&served, &request);
+        let call = &Call { storage, gate, context, served, subresource, request, is_admitted: false };
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
         match (request.verb, subresource) {
             (_, Some(part)) if part != Subresource::Status => Box::pin(subresources::subresource(call, part)).await,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use windlass_api::time::Clock;
-use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
+use windlass_api::{Chance, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{remove, text};
 use windlass_store::{CommitError, Expect, Item, Op, Range, Store, Table};
@@ -84,23 +84,6 @@ impl Storage {
     pub(crate) fn object(&self, table: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let item = self.store.table(table).get(&key(namespace, name))?;
         parse(&item.value).ok().map(Arc::new)
-    }
-
-    /// An object of one kind as one of another kind that serves the same objects.
-    pub(crate) fn convert(
-        &self,
-        mut object: Value,
-        from: &GroupVersionKind,
-        to: &GroupVersionKind,
-    ) -> Result<Value, Status> {
-        let registry = self.registry();
-        let find = |kind: &GroupVersionKind| {
-            let unknown = || Status::internal(format_args!("unable to convert to {kind}: unknown kind"));
-            registry.find_kind(kind).ok_or_else(unknown)
-        };
-        find(from)?.resource.strategy.to_stored(&mut object);
-        find(to)?.resource.strategy.to_served(&mut object);
-        Ok(object)
     }
 
     /// Whether a table has objects in a namespace, or with an empty one in the cluster.

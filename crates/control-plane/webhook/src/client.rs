@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use http::{Method, Request, Response, Uri, Version};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
 use windlass_http::body::{self, BodyError};
-use windlass_http::dial::DialError;
 use windlass_http::exchange::ExchangeError;
 
 use crate::config::{ClientConfig, ConfigError, Target};
-use crate::connections::{Connection, Connections, Endpoint};
 use crate::failure::{CallError, refusal};
+use crate::pools::{Endpoint, Pools};
 
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -41,7 +40,7 @@ pub struct Answer {
 /// Calls webhooks.
 #[derive(Default)]
 pub struct Client {
-    connections: Connections,
+    pools: Pools,
 }
 
 impl Client {
@@ -53,71 +52,25 @@ impl Client {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let uri = with_timeout(&config.uri()?, timeout)?;
+        let url = with_timeout(&config.uri()?, timeout)?;
         let deadline = Instant::now() + timeout;
-        let call = async {
-            let endpoint = endpoint(config, &uri, services).await?;
-            let (response, connection) = self.exchange(&endpoint, &uri, body).await?;
-            Ok((endpoint, response, connection))
+        let failed = |cause: String| CallError::Exchange { url: url.to_string(), cause };
+        let exchange = async {
+            let endpoint = endpoint(config, &url, services).await.map_err(|status| failed(status.message))?;
+            let pool = self.pools.of(endpoint)?;
+            pool.send(request(&url, body)).await.map_err(|error| failed(error.to_string()))
         };
-        let failed = |cause: Failure| cause.of(&uri);
-        let (endpoint, response, connection) =
-            timeout_at(deadline, call).await.unwrap_or(Err(Failure::Deadline)).map_err(failed)?;
-        let answer = read(response, deadline, &uri).await?;
-        // Its answer has been read to the end, so it can be used again.
-        self.connections.give_back(endpoint, connection);
-        answer
-    }
-
-    async fn exchange(
-        &self,
-        endpoint: &Endpoint,
-        uri: &Uri,
-        body: Bytes,
-    ) -> Result<(Response<Incoming>, Connection), Failure> {
-        loop {
-            let (mut connection, is_new) = self.connections.take(endpoint).await?;
-            let request = request(uri, connection.version(), body.clone());
-            match connection.send(request).await {
-                Ok(response) => return Ok((response, connection)),
-                // One that was kept had ended meanwhile, before anything was sent.
-                Err(unanswered) if unanswered.is_unsent && !is_new => {}
-                Err(unanswered) => return Err(Failure::Exchange(ExchangeError::of(&unanswered.error))),
-            }
-        }
+        let response = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(failed(TIMED_OUT.to_owned())));
+        read(response?, deadline, &url).await
     }
 }
 
-/// Why there is no response.
-pub(crate) enum Failure {
-    Service(Status),
-    Config(ConfigError),
-    Dial(DialError),
-    Exchange(ExchangeError),
-    Deadline,
-}
-
-impl Failure {
-    fn of(self, uri: &Uri) -> CallError {
-        let cause = match self {
-            Self::Config(error) => return CallError::Config(error),
-            Self::Service(status) => status.message,
-            Self::Dial(error) => error.to_string(),
-            Self::Exchange(error) => error.to_string(),
-            Self::Deadline => TIMED_OUT.to_owned(),
-        };
-        CallError::Exchange { url: uri.to_string(), cause }
-    }
-}
-
-/// Where to connect for an URI; a Service's name is no name of DNS here.
-async fn endpoint(config: &ClientConfig, uri: &Uri, services: &dyn Services) -> Result<Endpoint, Failure> {
-    let server_name = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+/// Where to connect for an URL; a Service's name is no name of DNS here.
+async fn endpoint(config: &ClientConfig, url: &Uri, services: &dyn Services) -> Result<Endpoint, Status> {
+    let server_name = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let (host, port) = match &config.target {
-        Target::Url(_) => (server_name.clone(), uri.port_u16().unwrap_or(443)),
-        Target::Service { namespace, name, port, .. } => {
-            services.endpoint(namespace, name, *port).await.map_err(Failure::Service)?
-        }
+        Target::Url(_) => (server_name.clone(), url.port_u16().unwrap_or(443)),
+        Target::Service { namespace, name, port, .. } => services.endpoint(namespace, name, *port).await?,
     };
     Ok(Endpoint { host, port, server_name, ca_bundle: config.ca_bundle.clone() })
 }
@@ -128,39 +81,26 @@ fn with_timeout(uri: &Uri, timeout: Duration) -> Result<Uri, ConfigError> {
     format!("{uri}?timeout={seconds}s").parse().map_err(|error| ConfigError::Url(format!("{error}")))
 }
 
-fn request(uri: &Uri, version: Version, body: Bytes) -> Request<Full<Bytes>> {
+fn request(url: &Uri, body: Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
-    let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    if version == Version::HTTP_2 {
-        *request.uri_mut() = uri.clone();
-        return request;
-    }
-    let host = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    headers.extend(host.map(|host| (HOST, host)));
-    *request.uri_mut() = uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+    *request.uri_mut() = url.clone();
+    let headers = [(ACCEPT, "application/json, */*"), (CONTENT_TYPE, "application/json"), (USER_AGENT, AGENT)];
+    request.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     request
 }
 
-/// Reads an answer to its end. The inner result is about what it says.
-async fn read(
-    response: Response<Incoming>,
-    deadline: Instant,
-    uri: &Uri,
-) -> Result<Result<Answer, CallError>, CallError> {
+async fn read(response: Response<Incoming>, deadline: Instant, url: &Uri) -> Result<Answer, CallError> {
     let (head, body) = response.into_parts();
     let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let body = body::read(body, ANSWER_BYTES_MAX, deadline, |_| true).await.map_err(|error| match error {
-        BodyError::Deadline => CallError::Exchange { url: uri.to_string(), cause: TIMED_OUT.to_owned() },
+        BodyError::Deadline => CallError::Exchange { url: url.to_string(), cause: TIMED_OUT.to_owned() },
         BodyError::Broken(error) => CallError::Body(ExchangeError::of(&error).to_string()),
         other => CallError::Body(other.to_string()),
     })?;
     if !head.status.is_success() {
-        return Ok(Err(refusal(head.status, content_type, &body)));
+        return Err(refusal(head.status, content_type, &body));
     }
     let content_type = content_type.unwrap_or_default().to_owned();
-    Ok(Ok(Answer { code: head.status.as_u16(), content_type, body }))
+    Ok(Answer { code: head.status.as_u16(), content_type, body })
 }

@@ -8,8 +8,8 @@
 
 mod client;
 mod config;
-mod connections;
 mod failure;
+mod pools;
 
 pub use client::{Answer, Client, Services};
 pub use config::{ClientConfig, ConfigError, Target};

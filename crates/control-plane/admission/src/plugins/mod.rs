@@ -1,4 +1,5 @@
-//! The built-in plugins that upstream enables by default, and DenyServiceExternalIPs; one file or folder each.
+//! The built-in plugins that upstream enables by default, and DenyServiceExternalIPs; one file or folder each. Those that ask users' servers
+//! and policies come last.
 
 mod certificate_approval;
 mod certificate_signing;
@@ -34,6 +35,7 @@ pub use self::pod_security::PodSecurity;
 use crate::chain::{Chain, Plugin};
 use crate::quota::ResourceQuota;
 use crate::review::{Cluster, Operation, Review};
+use crate::webhooks;
 
 /// What an administrator decides about the plugins.
 #[derive(Clone, Default)]
@@ -67,6 +69,9 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
     if !options.allow_service_external_ips {
         plugins.push(Arc::new(deny_service_external_ips::DenyServiceExternalIPs));
     }
+    let figures = Arc::new(webhooks::Figures::new(&options.metrics));
+    plugins.push(Arc::new(webhooks::MutatingAdmissionWebhook::new(figures.clone())));
+    plugins.push(Arc::new(webhooks::ValidatingAdmissionWebhook::new(figures)));
     Chain::new(plugins, ResourceQuota::default())
 }
 

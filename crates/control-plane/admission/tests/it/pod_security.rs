@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use windlass_admission::plugins::PodSecurity;
-use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Review, Warnings};
+use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Reinvocation, Review, Warnings};
 use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::decode;
 use windlass_resources::life::{self, Checkpoints, Write};
 use windlass_resources::{Moment, Resource};
+use windlass_webhook::{Answer, CallError, ClientConfig};
 
 /// What the refusal says, by the check that a fixture is for.
 const REASONS: [(&str, &str); 19] = [
@@ -130,6 +133,7 @@ impl Checkpoints for OnePlugin<'_> {
             dry_run: false,
             options: &Value::Null,
             warnings: &Silent,
+            reinvocation: Reinvocation::default(),
         };
         PodSecurity::default().validate(&review, self.namespace).await
     }
@@ -178,6 +182,18 @@ impl Cluster for Namespace {
 
     fn equivalents(&self, _resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
         Vec::new()
+    }
+
+    fn decode(&self, _kind: &GroupVersionKind, object: Value) -> Result<Value, Status> {
+        Ok(object)
+    }
+
+    fn new_uid(&self) -> String {
+        String::new()
+    }
+
+    async fn call_webhook(&self, _: &ClientConfig, _: Bytes, _: Duration) -> Result<Answer, CallError> {
+        Err(CallError::Body("there are no webhooks".to_owned()))
     }
 
     async fn convert(&self, object: Value, _from: &GroupVersionKind, _to: &GroupVersionKind) -> Result<Value, Status> {

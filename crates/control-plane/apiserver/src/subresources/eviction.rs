@@ -27,6 +27,8 @@ pub(super) async fn evict(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
     let mut eviction = call.body_as(BodyKind::builtin(&EVICTION)?)?;
     call.admit_creation(&EVICTION, &mut eviction).await?;
+    // What the eviction does to the pod, admission is not asked again.
+    let call = &Call { is_admitted: true, ..*call };
     let said = text(&eviction["metadata"], "name");
     if !said.is_empty() && said != request.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
@@ -78,7 +80,8 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result
         .subresource("status");
     status.options.dry_run = dry_run;
     let now = call.storage.clock.now();
-    let of_budget = Call { served, request: &status, subresource: Some(Subresource::Status), ..*call };
+    let subresource = Some(Subresource::Status);
+    let of_budget = Call { served, request: &status, subresource, is_admitted: false, ..*call };
     change(&of_budget, |old| disrupted(old, &request.name, &name, now)).await?;
     Ok(())
 }

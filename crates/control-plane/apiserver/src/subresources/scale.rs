@@ -1,6 +1,7 @@
 //! Scale: the one number of a workload, as a kind of its own, so that a scaler need not know the workload.
 
 use serde_json::{Value, json};
+use windlass_admission::{Operation, Review};
 use windlass_api::field::{Error, Path};
 use windlass_api::labels::Selector;
 use windlass_api::{GroupVersionKind, Status, time};
@@ -79,6 +80,24 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
         Payload::Tree(_, object) => object,
     };
     Ok(Outcome::tree(SCALE, scale_of(resource, &object)))
+}
+
+/// Runs mutating admission, which sees the scales of the objects and may change the number of replicas.
+pub(crate) async fn admit(call: &Call<'_>, new: &mut Value, old: &Value) -> Result<(), Status> {
+    let resource = &call.served.resource;
+    let (mut scale, old_scale) = (scale_of(resource, new), scale_of(resource, old));
+    let review = call.admission_review(Operation::Update, Some(&mut scale), Some(&old_scale));
+    call.gate.admission.admit(&mut Review { kind: &SCALE, ..review }, call.gate).await?;
+    *new = scaled(resource, new, &scale, &call.request.name)?;
+    Ok(())
+}
+
+/// Runs validating admission, which sees the scales of the objects.
+pub(crate) async fn review(call: &Call<'_>, new: &Value, old: &Value) -> Result<(), Status> {
+    let resource = &call.served.resource;
+    let (mut scale, old_scale) = (scale_of(resource, new), scale_of(resource, old));
+    let review = call.admission_review(Operation::Update, Some(&mut scale), Some(&old_scale));
+    call.gate.admission.validate(&Review { kind: &SCALE, ..review }, call.gate).await
 }
 
 /// The Scale of an object. Custom resources say where its numbers are, and have its selector as text.

@@ -202,6 +202,12 @@ fn roots() -> Arc<rustls::RootCertStore> {
     Arc::new(roots)
 }
 
+/// The authority of all certificates here.
+pub(crate) fn authority_pem() -> String {
+    let der = windlass_pki::Certificate::parse(pki().ca.clone()).unwrap();
+    der.to_pem()
+}
+
 pub(crate) fn server_tls() -> rustls::ServerConfig {
     let key = KeyPair::generate().unwrap();
     let certificate =

@@ -16,3 +16,5 @@ mod pages;
 mod quotas;
 mod transports;
 mod watches;
+mod webhook_server;
+mod webhooks;

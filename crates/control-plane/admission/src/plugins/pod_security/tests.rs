@@ -1,13 +1,17 @@
 //! What the plugin makes of requests.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::json;
 use windlass_api::{GroupVersionKind, GroupVersionResource};
 use windlass_auth::{Attributes, Decision, User};
+use windlass_webhook::{Answer, CallError, ClientConfig};
 
 use super::*;
+use crate::reinvocation::Reinvocation;
 use crate::review::{Equivalent, Warnings};
 
 const RESTRICTED: &str = "allowPrivilegeEscalation != false (container \"c\" must set \
@@ -58,6 +62,18 @@ impl Cluster for Fake {
         Vec::new()
     }
 
+    fn decode(&self, _kind: &GroupVersionKind, object: Value) -> Result<Value, Status> {
+        Ok(object)
+    }
+
+    fn new_uid(&self) -> String {
+        String::new()
+    }
+
+    async fn call_webhook(&self, _: &ClientConfig, _: Bytes, _: Duration) -> Result<Answer, CallError> {
+        Err(CallError::Body("there are no webhooks".to_owned()))
+    }
+
     async fn convert(&self, object: Value, _from: &GroupVersionKind, _to: &GroupVersionKind) -> Result<Value, Status> {
         Ok(object)
     }
@@ -96,6 +112,7 @@ async fn told(
         dry_run: false,
         options: &Value::Null,
         warnings: cluster,
+        reinvocation: Reinvocation::default(),
     };
     let refusal = plugin.validate(&review, cluster).await.err();
     (refusal, std::mem::take(&mut cluster.warnings.lock().unwrap()))

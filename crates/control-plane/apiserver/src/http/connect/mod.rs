@@ -6,14 +6,18 @@
 
 mod forward;
 mod html;
+mod options;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use serde_json::Value;
+use windlass_admission::{Operation, Reinvocation, Review};
 use windlass_api::Status;
 use windlass_resources::Subresource;
 
 use super::frontend::{Asked, Frontend};
 use super::path::ResourcePath;
+use super::query::Query;
 use super::response::Body;
 use crate::context::Context;
 use crate::server::check_scope;
@@ -58,6 +62,8 @@ impl Frontend {
         {
             return Ok(redirect);
         }
+        let changed = self.admit_connection(context, found, subresource, query).await?;
+        let query = changed.as_ref().unwrap_or(query);
         match target(&self.server.storage, found, subresource, query)? {
             Some(target) => {
                 let permit = self.server.outgoing.take(&context.user)?;
@@ -65,6 +71,37 @@ impl Frontend {
             }
             None => Ok(super::response::plain(http::StatusCode::OK, "text/plain", "")),
         }
+    }
+
+    /// Lets admission look at a connection, which is an object of its options. Returns the query as admission wants it, if it wants another.
+    async fn admit_connection(
+        &self,
+        context: &Context,
+        found: &ResourcePath,
+        subresource: Subresource,
+        query: &Query,
+    ) -> Result<Option<Query>, Status> {
+        let Some((kind, options)) = options::of(found, subresource, query) else { return Ok(None) };
+        let mut object = options.clone();
+        let gate = &self.server.gate;
+        let mut review = Review {
+            operation: Operation::Connect,
+            kind: &kind,
+            resource: &found.resource,
+            subresource: &found.subresource,
+            namespace: &found.namespace,
+            name: &found.name,
+            user: &context.user,
+            object: Some(&mut object),
+            old: None,
+            dry_run: false,
+            options: &Value::Null,
+            warnings: context,
+            reinvocation: Reinvocation::default(),
+        };
+        gate.admission.admit(&mut review, gate).await?;
+        gate.admission.validate(&review, gate).await?;
+        Ok((object != options).then(|| options::query(&object)))
     }
 
     fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
