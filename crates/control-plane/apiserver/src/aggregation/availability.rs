@@ -23,6 +23,7 @@ use windlass_telemetry::{CounterFamily, GaugeFamily};
 
 use super::api_service::{AVAILABLE, ApiService, ServiceReference};
 use super::ask::{AskError, Question};
+use super::behind_service::problem;
 use super::following::follow;
 use super::routes::Remote;
 use super::server::Aggregation;
@@ -162,7 +163,7 @@ impl Availability {
         let prefix = format!("{namespace}/");
         let range = Range { prefix: &prefix, ..Range::default() };
         let slices: Vec<Slice> = named_slices(state.iter(&range), name).collect();
-        if let Some(problem) = behind_service(&remote.service, service.as_ref(), &slices) {
+        if let Some(problem) = problem(&remote.service, service.as_ref(), &slices) {
             return problem;
         }
         match self.probe(remote).await {
@@ -229,65 +230,3 @@ impl Availability {
 }
 
 const FAILED_CHECK: &str = "FailedDiscoveryCheck";
-
-/// What is wrong with the Service before anybody is asked.
-fn behind_service(reference: &ServiceReference, service: Option<&Service>, slices: &[Slice]) -> Option<Condition> {
-    let ServiceReference { namespace, name, port } = reference;
-    let no = |reason, message: String| Some(Condition::new(AVAILABLE, FALSE, reason, message));
-    let Some(service) = service else {
-        return no("ServiceNotFound", format!("service/{name} in {namespace:?} is not present"));
-    };
-    if service.spec.kind != "ClusterIP" {
-        return None;
-    }
-    let Some(found) = service.spec.ports.iter().find(|known| known.port == *port) else {
-        return no("ServicePortError", format!("service/{name} in {namespace:?} is not listening on port {port}"));
-    };
-    if slices.is_empty() {
-        let why = format!("cannot find endpointslices for service/{name} in {namespace:?}");
-        return no("EndpointsNotFound", why);
-    }
-    if !slices.iter().any(|slice| slice.has_ready(&found.name)) {
-        let port = &found.name;
-        let why =
-            format!("endpointslices for service/{name} in {namespace:?} have no addresses with port name {port:?}");
-        return no("MissingEndpoints", why);
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_behind_a_service() {
-        let reference = ServiceReference { namespace: "n".to_owned(), name: "s".to_owned(), port: 443 };
-        let cluster_ip = json!({"spec": {"type": "ClusterIP", "ports": [{"name": "web", "port": 443}, {"name": "other", "port": 80}]}});
-        let name_elsewhere = json!({"spec": {"type": "ExternalName", "externalName": "a.example"}});
-        let slice = |port: &str, ready| {
-            json!({"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}],
-                "ports": [{"name": port, "port": 8443}]})
-        };
-        let not_there = ("ServiceNotFound", "service/s in \"n\" is not present");
-        let no_slices = ("EndpointsNotFound", "cannot find endpointslices for service/s in \"n\"");
-        let no_endpoints =
-            ("MissingEndpoints", "endpointslices for service/s in \"n\" have no addresses with port name \"web\"");
-        let no_port = ("ServicePortError", "service/s in \"n\" is not listening on port 443");
-        for (service, slices, expected) in [
-            (None, vec![], Some(not_there)),
-            (Some(json!({"spec": {"type": "ClusterIP", "ports": [{"port": 80}]}})), vec![], Some(no_port)),
-            (Some(cluster_ip.clone()), vec![], Some(no_slices)),
-            (Some(cluster_ip.clone()), vec![slice("web", json!(false))], Some(no_endpoints)),
-            (Some(cluster_ip.clone()), vec![slice("other", json!(true))], Some(no_endpoints)),
-            (Some(cluster_ip.clone()), vec![slice("other", json!(true)), slice("web", json!(null))], None),
-            (Some(name_elsewhere), vec![], None),
-        ] {
-            let service: Option<Service> = service.map(|service| serde_json::from_value(service).unwrap());
-            let slices: Vec<Slice> = slices.into_iter().map(|slice| serde_json::from_value(slice).unwrap()).collect();
-            let found = behind_service(&reference, service.as_ref(), &slices);
-            let found = found.as_ref().map(|problem| (problem.reason.as_str(), problem.message.as_str()));
-            assert_eq!(found, expected);
-        }
-    }
-}

@@ -13,21 +13,27 @@ pub(crate) mod api_service;
 mod ask;
 mod automanaged;
 mod availability;
+mod behind_service;
 mod components;
 pub(crate) mod document;
 mod documents;
 mod ending;
 mod following;
+pub(crate) mod forwarding;
 pub(crate) mod headers;
 mod keeper;
 pub(crate) mod openapi;
+mod openapi_merge;
 mod openapi_v3;
 pub(crate) mod priorities;
-pub(crate) mod proxy;
+mod proxy;
 mod registration;
 mod routes;
 mod server;
+#[cfg(test)]
+mod tests;
 mod transport;
+mod upgrade;
 
 pub use keeper::ApiServices;
 pub(crate) use routes::Remote;

@@ -13,9 +13,17 @@ pub(super) fn of_v2(mut document: Value) -> Value {
     for path in paths.as_object_mut().into_iter().flat_map(Map::values_mut) {
         convert_path(path);
     }
-    let schemas = take(&mut document, "definitions");
-    let info = json!({"title": "", "version": ""});
-    json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}})
+    let mut components = json!({"schemas": take(&mut document, "definitions")});
+    let schemes = take(&mut document, "securityDefinitions");
+    if schemes.is_object() {
+        components["securitySchemes"] = schemes;
+    }
+    let mut converted = json!({"openapi": "3.0.0", "paths": paths, "components": components});
+    let info = take(&mut document, "info");
+    if info.is_object() {
+        converted["info"] = info;
+    }
+    converted
 }
 
 /// Has references lead to where schemas are now. One with something beside it is wrapped, for in version 3 it would hide that.
@@ -118,7 +126,7 @@ mod tests {
         let schema = json!({"$ref": "#/components/schemas/X"});
         assert_eq!(
             of_v2(v2),
-            json!({"openapi": "3.0.0", "info": {"title": "", "version": ""}, "paths": {"/apis/a/v1/xs": {
+            json!({"openapi": "3.0.0", "paths": {"/apis/a/v1/xs": {
                 "parameters": [{"name": "pretty", "in": "query", "schema": {"type": "string", "uniqueItems": true}}],
                 "post": {"operationId": "create", "requestBody": {"content": {"*/*": {"schema": schema}}},
                     "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}},

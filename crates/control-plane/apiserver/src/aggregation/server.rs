@@ -14,7 +14,8 @@ use windlass_store::Table;
 
 use super::api_service::{Listed, ServiceReference, in_groups};
 use super::document::VersionDiscovery;
-use super::openapi::{OpenApi, V3, merge};
+use super::openapi::{OpenApi, V3};
+use super::openapi_merge::merge;
 use super::routes::{Remote, Routes};
 use super::transport::Transport;
 use crate::endpoints;

@@ -28,7 +28,8 @@ use super::negotiation;
 use super::path::{self, ResourcePath};
 use super::query::Query;
 use super::response::{Body, failure, success, with_warnings};
-use crate::aggregation::{Remote, proxy};
+use crate::aggregation::Remote;
+use crate::aggregation::forwarding::Asked as Forwarded;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::pages::{self, PageRequest};
@@ -48,12 +49,16 @@ impl Frontend {
         let started = Instant::now();
         let audit_id = self.audit_id(request.headers());
         let what = format!("{} {}", request.method(), request.uri().path());
+        let remote = self.server.aggregation.serving(request.uri().path());
         let (mut parts, body) = request.into_parts();
-        // Whoever the request is handed on to calls it the same.
-        parts.headers.insert(AUDIT_ID, audit_id.clone());
+        if remote.is_some() {
+            // Whoever the request is handed on to calls it the same.
+            parts.headers.insert(AUDIT_ID, audit_id.clone());
+        }
         let is_http2 = parts.version == Version::HTTP_2;
         let mut unread = Some(body);
-        let handling = self.handle(peer, target, &query, &labels, started, (parts, &mut unread));
+        let taken = (parts, &mut unread, remote.as_deref());
+        let handling = self.handle(peer, target, &query, &labels, started, taken);
         let mut response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
@@ -86,7 +91,7 @@ impl Frontend {
         query: &Query,
         labels: &Labels,
         started: Instant,
-        (parts, body): (Parts, &mut Option<Incoming>),
+        (parts, body, remote): (Parts, &mut Option<Incoming>, Option<&Remote>),
     ) -> Response<Body> {
         let accepted = negotiation::accept(&parts.headers, query);
         let of_failure = match &accepted {
@@ -98,9 +103,8 @@ impl Frontend {
             Err(status) => return failure(&status, of_failure),
         };
         let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
-        let remote = self.server.aggregation.serving(parts.uri.path());
         let answered = match target {
-            _ if let Some(remote) = &remote => match body.take() {
+            _ if let Some(remote) = remote => match body.take() {
                 Some(body) => {
                     let request = Request::from_parts(parts, body);
                     Box::pin(self.aggregated(&asked, target.as_ref(), remote, request)).await
@@ -220,7 +224,7 @@ impl Frontend {
         }
         let client = request.extensions().get::<ClientAddress>().map(|address| address.0);
         let deadline = (!labels.long_running).then_some(deadline);
-        let asked = proxy::Asked { user: &context.user, client, deadline };
+        let asked = Forwarded { user: &context.user, client, deadline };
         self.server.aggregation.proxy(remote, &asked, request).await
     }
 

@@ -1,8 +1,6 @@
 //! Discovery: which groups, versions and resources there are, in the old form (a document for each level) and in the aggregated
 //! one (a single document).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
@@ -12,6 +10,7 @@ use windlass_resources::{Resource, SchemaRef};
 
 use super::PageRequest;
 use super::groups::Groups;
+use super::version_document::verbs;
 use crate::aggregation::api_service::{Listed, ListedGroup};
 use crate::http::response::Body;
 use crate::registry::{Registry, Served};
@@ -91,16 +90,6 @@ fn sort_key(entry: &Value, is_custom: bool) -> &str {
     if is_custom { name.split('/').next().unwrap_or(name) } else { name }
 }
 
-/// The verbs of a resource, in the order in which upstream lists them.
-fn verbs(resource: &Resource) -> Vec<&'static str> {
-    const OF_CUSTOM: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-    let names = resource.verbs.names();
-    match resource.is_custom() {
-        true => OF_CUSTOM.into_iter().filter(|verb| names.contains(verb)).collect(),
-        false => names.to_vec(),
-    }
-}
-
 /// A resource and its subresources in the old form.
 fn resource_entries(served: &Served) -> Vec<Value> {
     let resource = &served.resource;
@@ -174,46 +163,4 @@ fn aggregated_group((name, versions): ListedGroup<Value>) -> Value {
     let versions: Vec<Value> = versions.into_iter().map(|listed| listed.value).collect();
     let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
     json!({"metadata": metadata, "versions": versions})
-}
-
-/// A version that is served here.
-pub(super) fn version_document(version: &str, resources: &[&Arc<Served>]) -> Value {
-    let mut resources: Vec<Value> = resources.iter().map(|served| aggregated_resource(served)).collect();
-    resources.sort_by(|a, b| a["resource"].as_str().cmp(&b["resource"].as_str()));
-    json!({"version": version, "resources": resources, "freshness": "Current"})
-}
-
-fn aggregated_resource(served: &Served) -> Value {
-    let resource = &served.resource;
-    let scope = if resource.is_namespaced() { "Namespaced" } else { "Cluster" };
-    // A built-in kind of the version at hand needs no group and version.
-    let own = || resource.is_custom().then(|| resource.kind.clone());
-    let response_kind = |kind: Option<GroupVersionKind>| match kind.or_else(own) {
-        Some(kind) => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
-        None => json!({"group": "", "version": "", "kind": resource.kind.kind}),
-    };
-    let mut entry = json!({
-        "resource": resource.plural,
-        "responseKind": response_kind(None),
-        "scope": scope,
-        "singularResource": resource.singular,
-        "verbs": verbs(resource),
-    });
-    if !resource.short_names.is_empty() {
-        entry["shortNames"] = json!(resource.short_names);
-    }
-    if !resource.categories.is_empty() {
-        entry["categories"] = json!(resource.categories);
-    }
-    if !resource.subresources.is_empty() {
-        let subresources = resource.subresources.iter().map(|subresource| {
-            json!({
-                "subresource": subresource.name(),
-                "responseKind": response_kind(subresource.kind(&resource.kind)),
-                "verbs": subresource.verbs(),
-            })
-        });
-        entry["subresources"] = subresources.collect();
-    }
-    entry
 }

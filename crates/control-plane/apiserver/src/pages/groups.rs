@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::discovery::version_document;
+use super::version_document::version_document;
 use crate::aggregation::Aggregation;
 use crate::aggregation::api_service::{Listed, ListedGroup, Priority, in_groups};
 use crate::aggregation::document::{STALE, VersionDiscovery};

@@ -6,6 +6,7 @@ mod health;
 mod openapi;
 mod openid;
 mod version;
+mod version_document;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use windlass_api::meta::PartialObject;
 use windlass_api::resource::CUSTOM_RESOURCE_DEFINITIONS;
 use windlass_api::well_known::finalizer;
 use windlass_api::{GroupVersionResource, Meta, ObjectKey, OwnerReference};
-use windlass_client::{ApiResource, Change, Client, Informer, Informers, WorkQueue};
+use windlass_client::{ApiResource, Change, Client, Discovered, Informer, Informers, WorkQueue};
 
 const BY_OWNER: &str = "owner";
 /// Resources change when definitions do, which wakes the collector; this is for API servers that are registered and come up later.
@@ -122,9 +122,9 @@ impl Graph {
             self.informers.of(resource).subscribe(move |_| changed.notify_one());
         }
         loop {
-            let wait = match client.resources().await {
-                Ok(resources) => {
-                    self.follow(resources).await;
+            let wait = match client.discover().await {
+                Ok(found) => {
+                    self.follow(found).await;
                     REDISCOVER
                 }
                 Err(error) => {
@@ -137,10 +137,10 @@ impl Graph {
         }
     }
 
-    async fn follow(self: &Arc<Self>, resources: Vec<ApiResource>) {
-        self.forget_all_but(&resources);
+    async fn follow(self: &Arc<Self>, found: Discovered) {
+        self.forget_all_but(&found);
         let mut new = Vec::new();
-        for resource in resources {
+        for resource in found.resources {
             let name = &resource.resource;
             let collected = ["list", "watch", "delete"].iter().all(|verb| resource.has_verb(verb));
             // Events have no dependents worth the while, and there are many of them.
@@ -179,11 +179,11 @@ impl Graph {
         }
     }
 
-    /// Follows no longer what is no longer served: kinds whose definition has gone.
-    fn forget_all_but(&self, served: &[ApiResource]) {
-        let served: HashSet<&GroupVersionResource> = served.iter().map(|resource| &resource.resource).collect();
+    /// Follows no longer what is no longer served: kinds whose definition has gone. Those of a server that does not answer stay.
+    fn forget_all_but(&self, found: &Discovered) {
+        let served: HashSet<&GroupVersionResource> = found.resources.iter().map(|known| &known.resource).collect();
         self.followed.write().retain(|resource, _| {
-            let is_kept = served.contains(resource);
+            let is_kept = served.contains(resource) || found.stale.contains(&resource.group_version());
             if !is_kept {
                 self.informers.forget(resource);
             }
