@@ -9,6 +9,8 @@ pub mod configuration;
 pub mod expressions;
 #[cfg(test)]
 mod fake;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod matching;
 pub mod plugins;
 mod policies;

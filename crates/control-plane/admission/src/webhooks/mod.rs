@@ -19,4 +19,5 @@ mod validating;
 
 pub(crate) use figures::Figures;
 pub(crate) use mutating::MutatingAdmissionWebhook;
+pub(crate) use response::Response;
 pub(crate) use validating::ValidatingAdmissionWebhook;

@@ -14,7 +14,7 @@ pub(super) const KIND: &str = "AdmissionReview";
 /// What a webhook says of a write.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Response {
+pub(crate) struct Response {
     #[serde(deserialize_with = "null_is_default")]
     uid: String,
     #[serde(deserialize_with = "null_is_default")]
@@ -43,7 +43,7 @@ struct Review {
 
 impl Response {
     /// Reads an answer to a review of `version`, about which the request had the uid. The error says what of it cannot be.
-    pub(super) fn read(body: &[u8], version: &str, uid: &str, may_patch: bool) -> Result<Self, String> {
+    pub(crate) fn read(body: &[u8], version: &str, uid: &str, may_patch: bool) -> Result<Self, String> {
         let review: Review = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let response = review.response.ok_or("webhook response was absent")?;
         // Of v1beta1, neither has ever been asked.
@@ -74,7 +74,7 @@ impl Response {
     }
 
     /// The JSON patch, if there is one.
-    pub(super) fn patch(&self) -> Result<Option<Value>, String> {
+    pub(crate) fn patch(&self) -> Result<Option<Value>, String> {
         let Some(patch) = self.patch.as_ref().filter(|patch| !patch.is_empty()) else { return Ok(None) };
         if let Some(other) = self.patch_type.as_deref().filter(|kind| *kind != "JSONPatch") {
             return Err(format!("unsupported patch type {other:?}"));

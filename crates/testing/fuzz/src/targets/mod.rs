@@ -1,6 +1,7 @@
 //! The targets, one file each.
 
 mod apply;
+mod cel;
 mod cni;
 mod dns;
 mod frames;
@@ -9,6 +10,8 @@ mod json_patch;
 mod layers;
 mod protobuf;
 mod requests;
+mod reviews;
+mod schemas;
 mod selectors;
 mod strategic_merge;
 mod yaml;
@@ -26,14 +29,18 @@ pub struct Target {
 pub fn all() -> Vec<Target> {
     let of = |name, run| Target { name, run };
     vec![
+        of("admission-reviews", reviews::admission),
         of("apply", apply::run),
+        of("cel", cel::run),
         of("cni", cni::run),
+        of("conversion-reviews", reviews::conversion),
         of("dns", dns::run),
         of("json", json::run),
         of("json-patch", json_patch::run),
         of("layers", layers::run),
         of("protobuf", protobuf::run),
         of("requests", requests::run),
+        of("schemas", schemas::run),
         of("selectors", selectors::run),
         of("spdy", frames::spdy),
         of("strategic-merge", strategic_merge::run),
