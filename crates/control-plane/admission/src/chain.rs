@@ -38,6 +38,15 @@ impl Chain {
     }
 
     pub async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
+        self.admit_once(review, cluster).await?;
+        // What policies and webhooks have changed, those before them have not seen.
+        if review.reinvocation.begin_again() {
+            self.admit_once(review, cluster).await?;
+        }
+        Ok(())
+    }
+
+    async fn admit_once(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         for plugin in &self.plugins {
             plugin.admit(review, cluster).await?;
         }

@@ -13,9 +13,11 @@ pub mod matching;
 pub mod plugins;
 mod policies;
 mod quota;
+mod reinvocation;
 pub mod request;
 mod review;
 
 pub use chain::{Chain, Plugin};
 pub use quota::{Charge, ChargedQuota};
+pub use reinvocation::{Invoked, Reinvocation};
 pub use review::{AuditAnnotations, Cluster, Equivalent, Operation, OperationOptions, Review, Served, Warnings};

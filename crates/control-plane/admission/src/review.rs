@@ -9,6 +9,8 @@ use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::tree::text;
 use windlass_resources::Resource;
 
+use crate::reinvocation::Reinvocation;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Create,
@@ -48,6 +50,8 @@ pub struct Review<'a> {
     pub options: &'a dyn OperationOptions,
     /// Where the client is told something although the write goes on.
     pub warnings: &'a dyn Warnings,
+    /// What of the mutating step has happened already.
+    pub reinvocation: Reinvocation,
 }
 
 /// What a client says of a write beside the object.

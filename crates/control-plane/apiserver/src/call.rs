@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use windlass_admission::{Charge, Operation, OperationOptions, Review};
+use windlass_admission::{Charge, Operation, OperationOptions, Reinvocation, Review};
 use windlass_api::field::Errors;
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
@@ -129,6 +129,7 @@ impl<'a> Call<'a> {
             dry_run: self.request.options.dry_run,
             options: self,
             warnings: self.context,
+            reinvocation: Reinvocation::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use windlass_auth::User;
 use super::{Inputs, MatchConditions, Variables, Versioned};
 use crate::fake::Fake;
 use crate::matching::Matched;
+use crate::reinvocation::Reinvocation;
 use crate::review::{Operation, Review};
 
 /// Does something with the inputs of an update of a config map.
@@ -30,6 +31,7 @@ fn with_inputs<T>(cluster: &Fake, work: impl FnOnce(&Inputs<'_>) -> T) -> T {
         dry_run: true,
         options: &json!({"kind": "UpdateOptions", "fieldManager": "me"}),
         warnings: cluster,
+        reinvocation: Reinvocation::default(),
     };
     let matched = Matched { resource: Cow::Borrowed(&resource), kind: Cow::Borrowed(&kind) };
     let object = review.object.as_deref().map(Cow::Borrowed);

@@ -6,6 +6,7 @@ use windlass_auth::User;
 
 use super::{Followed, Matcher};
 use crate::fake::Fake;
+use crate::reinvocation::Reinvocation;
 use crate::review::{Cluster, Equivalent, Operation, Review};
 
 fn cluster() -> Fake {
@@ -56,6 +57,7 @@ fn matched(matcher: &Matcher, asked: &Asked) -> String {
         dry_run: false,
         options: &Value::Null,
         warnings: &cluster(),
+        reinvocation: Reinvocation::default(),
     };
     match matcher.matches(&review, &cluster()) {
         Ok(Some(matched)) => format!("{}/{}", matched.resource.version, matched.kind.kind),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use windlass_admission::plugins::PodSecurity;
-use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Review, Served, Warnings};
+use windlass_admission::{Cluster, Equivalent, Operation, Plugin, Reinvocation, Review, Served, Warnings};
 use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision, User};
 use windlass_machinery::decode;
@@ -130,6 +130,7 @@ impl Checkpoints for OnePlugin<'_> {
             dry_run: false,
             options: &Value::Null,
             warnings: &Silent,
+            reinvocation: Reinvocation::default(),
         };
         PodSecurity::default().validate(&review, self.namespace).await
     }

@@ -12,6 +12,7 @@ mod identity;
 mod life;
 mod objects;
 mod pages;
+mod policies;
 mod quotas;
 mod transports;
 mod watches;

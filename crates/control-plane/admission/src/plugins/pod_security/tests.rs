@@ -8,6 +8,7 @@ use windlass_api::{GroupVersionKind, GroupVersionResource};
 use windlass_auth::{Attributes, Decision, User};
 
 use super::*;
+use crate::reinvocation::Reinvocation;
 use crate::review::{Equivalent, Served, Warnings};
 
 const RESTRICTED: &str = "allowPrivilegeEscalation != false (container \"c\" must set \
@@ -108,6 +109,7 @@ async fn told(
         dry_run: false,
         options: &Value::Null,
         warnings: cluster,
+        reinvocation: Reinvocation::default(),
     };
     let refusal = plugin.validate(&review, cluster).await.err();
     (refusal, std::mem::take(&mut cluster.warnings.lock().unwrap()))
