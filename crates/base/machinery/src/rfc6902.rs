@@ -40,6 +40,16 @@ pub enum JsonPatchError {
     Unfit { operation: String, path: String, why: &'static str },
 }
 
+/// Why a test fails.
+const OTHER_VALUE: &str = "the value is another one";
+
+impl JsonPatchError {
+    /// Whether the document has another value than a test of the patch asks for.
+    pub fn is_failed_test(&self) -> bool {
+        matches!(self, Self::Unfit { why, .. } if *why == OTHER_VALUE)
+    }
+}
+
 /// Applies the operations to a document. A document that was refused is half changed.
 pub fn apply(document: &mut Value, operations: &Value) -> Result<(), JsonPatchError> {
     let operations = match operations {
@@ -279,7 +289,7 @@ fn test(document: &mut Value, path: &str, wanted: Option<&Value>) -> Result<(), 
         None => wanted.is_none_or(Value::is_null),
         Some(found) => wanted == Some(found),
     };
-    if is_same { Ok(()) } else { Err("the value is another one") }
+    if is_same { Ok(()) } else { Err(OTHER_VALUE) }
 }
 
 fn fits(depth: usize, height: usize) -> Result<(), JsonPatchError> {

@@ -37,11 +37,10 @@ impl Chain {
         Self { plugins, quota: Some(Arc::new(quota)) }
     }
 
-    /// Runs all mutating steps; twice, when the first round has changed the object in a way that others may have to see.
     pub async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         self.admit_once(review, cluster).await?;
-        if review.reinvocation.is_wanted {
-            review.reinvocation.is_second = true;
+        // What policies and webhooks have changed, those before them have not seen.
+        if review.reinvocation.begin_again() {
             self.admit_once(review, cluster).await?;
         }
         Ok(())

@@ -1,58 +1,78 @@
-//! What mutating admission remembers between its two rounds.
+//! The second round of the mutating step: when a policy or a webhook has changed an object, plugins run once more, and those policies and
+//! webhooks with them that ask for it (`reinvocationPolicy: IfNeeded`).
 //!
-//! When a webhook or a policy has changed the object, all mutating steps run once more, and what asks for it (`reinvocationPolicy:
-//! IfNeeded`) is asked again if somebody changed the object after it.
+//! Source: apiserver `pkg/admission/reinvocation.go`, `policy/mutating/reinvocationcontext.go`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
-/// The state of a write that goes through mutating admission.
+/// What has happened of the mutating step of one write.
 #[derive(Debug, Default)]
 pub struct Reinvocation {
-    /// This is the second round.
-    pub is_second: bool,
-    /// The object has been changed in a way that asks for a second round.
-    pub is_wanted: bool,
-    pub webhooks: Invoked,
-    pub policies: Invoked,
+    is_again: bool,
+    is_wanted: bool,
+    plugins: BTreeMap<&'static str, Invoked>,
 }
 
-/// Which webhooks, or which policies, have been asked in the first round, and are to be asked again.
+/// What has happened of it in one plugin, whose policies or webhooks have keys.
 #[derive(Debug, Default)]
 pub struct Invoked {
-    /// Those that take part in a second round, in so far as they were asked.
-    invoked: HashSet<String>,
-    again: HashSet<String>,
-    /// The object after the last of them.
+    /// The object as the plugin left it.
     output: Option<Value>,
+    /// Those that have run, and would run again.
+    before: HashSet<String>,
+    /// Those that have to run again.
+    again: HashSet<String>,
+}
+
+impl Reinvocation {
+    /// Whether this is the second round.
+    pub fn is_again(&self) -> bool {
+        self.is_again
+    }
+
+    /// Asks for a second round.
+    pub fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
+    /// Whether a second round begins now.
+    pub(crate) fn begin_again(&mut self) -> bool {
+        let begins = self.is_wanted && !self.is_again;
+        self.is_again |= begins;
+        begins
+    }
+
+    pub fn of(&mut self, plugin: &'static str) -> &mut Invoked {
+        self.plugins.entry(plugin).or_default()
+    }
 }
 
 impl Invoked {
-    /// Begins the second round: when others have changed the object since, all are to be asked again.
-    pub fn begin_second(&mut self, object: Option<&Value>) {
-        if self.output.as_ref() != object {
-            self.require_all();
-        }
+    /// Whether others have changed the object since the plugin left it.
+    pub fn is_changed(&self, object: Option<&Value>) -> bool {
+        self.output.as_ref() != object
     }
 
-    /// The object has been changed: those who have seen it before are to see it again.
-    pub fn require_all(&mut self) {
-        self.again.extend(self.invoked.drain());
+    /// Notes how the plugin leaves the object.
+    pub fn leave(&mut self, object: Option<&Value>) {
+        self.output = object.cloned();
     }
 
-    pub fn is_required(&self, id: &str) -> bool {
-        self.again.contains(id)
+    /// Notes that one has run that would run again.
+    pub fn note(&mut self, key: String) {
+        self.before.insert(key);
     }
 
-    /// Remembers that one was asked which wants to be asked again if needed.
-    pub fn add(&mut self, id: String) {
-        self.invoked.insert(id);
+    /// Has all those run again that have run so far, and would.
+    pub fn require_again(&mut self) {
+        self.again.extend(self.before.drain());
     }
 
-    /// Remembers the object as it is after all of them. Nobody asks where nobody is to be asked again.
-    pub fn end(&mut self, object: Option<&Value>) {
-        self.output = if self.invoked.is_empty() { None } else { object.cloned() };
+    /// Whether one has to run again.
+    pub fn has_to_run(&self, key: &str) -> bool {
+        self.again.contains(key)
     }
 }
 
@@ -63,17 +83,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_asked_again() {
+    fn who_runs_again() {
         let (one, other) = (json!(1), json!(2));
-        let mut invoked = Invoked::default();
-        invoked.add("a".to_owned());
-        invoked.require_all();
-        invoked.add("b".to_owned());
-        invoked.end(Some(&one));
-        // "b" has changed the object after "a"; nobody did after "b".
-        invoked.begin_second(Some(&one));
-        assert!(invoked.is_required("a") && !invoked.is_required("b"));
-        invoked.begin_second(Some(&other));
-        assert!(invoked.is_required("b") && !invoked.is_required("c"));
+        let mut reinvocation = Reinvocation::default();
+        assert!(!reinvocation.begin_again(), "nobody wants it");
+        let invoked = reinvocation.of("plugin");
+        invoked.note("a".to_owned());
+        invoked.require_again();
+        invoked.note("b".to_owned());
+        invoked.leave(Some(&one));
+        // "b" has changed the object after "a", and nobody after "b".
+        assert!(!invoked.is_changed(Some(&one)) && invoked.is_changed(Some(&other)));
+        assert!(invoked.has_to_run("a") && !invoked.has_to_run("b"));
+        invoked.require_again();
+        assert!(invoked.has_to_run("b") && !invoked.has_to_run("c"));
+        reinvocation.want();
+        assert!(reinvocation.begin_again() && reinvocation.is_again() && !reinvocation.begin_again());
     }
 }

@@ -9,6 +9,7 @@ mod default_storage_class;
 mod default_toleration_seconds;
 mod deny_service_external_ips;
 mod limit_ranger;
+mod mutating_admission_policy;
 mod namespace_lifecycle;
 mod node_restriction;
 mod persistent_volume_claim_resize;
@@ -31,6 +32,7 @@ use windlass_machinery::tree::text;
 use windlass_pki::CertificateRequest;
 use windlass_telemetry::Metrics;
 
+use self::mutating_admission_policy::MutatingAdmissionPolicy;
 pub use self::pod_security::Configuration as PodSecurityConfiguration;
 pub use self::pod_security::PodSecurity;
 use self::validating_admission_policy::ValidatingAdmissionPolicy;
@@ -71,6 +73,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
     if !options.allow_service_external_ips {
         plugins.push(Arc::new(deny_service_external_ips::DenyServiceExternalIPs));
     }
+    plugins.push(Arc::new(MutatingAdmissionPolicy::new(&options.metrics)));
     let figures = Arc::new(webhooks::Figures::new(&options.metrics));
     plugins.push(Arc::new(webhooks::MutatingAdmissionWebhook::new(figures.clone())));
     plugins.push(Arc::new(ValidatingAdmissionPolicy::new(&options.metrics)));

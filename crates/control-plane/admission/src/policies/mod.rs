@@ -7,11 +7,13 @@
 
 mod applicable;
 mod binding;
+mod namespace;
 mod params;
 mod policy;
 mod source;
 
 pub(crate) use applicable::{Applicable, Fault, Invocation, applicable};
 pub(crate) use binding::{Action, Binding};
+pub(crate) use namespace::namespace_of;
 pub(crate) use policy::{Policy, compile_written};
 pub(crate) use source::Policies;

@@ -16,6 +16,7 @@ use crate::chain::Plugin;
 use crate::expressions::Versioned;
 use crate::review::{Cluster, Review};
 
+const NAME: &str = "MutatingAdmissionWebhook";
 const STEP: &str = "admit";
 /// Audit annotations that say whether a webhook has changed the object, and that it could not be asked.
 const MUTATION: &str = "mutation.webhook.admission.k8s.io/";
@@ -45,22 +46,22 @@ impl MutatingAdmissionWebhook {
             self.figures.excluded(&webhook.name, STEP, review.operation);
             return Ok(());
         }
-        let is_second = review.reinvocation.is_second;
-        if is_second && !review.reinvocation.webhooks.is_required(&webhook.id) {
+        let is_again = review.reinvocation.is_again();
+        if is_again && !review.reinvocation.of(NAME).has_to_run(&webhook.id) {
             return Ok(());
         }
         let begun = Instant::now();
         let changed = change(webhook, review, &versioned, cluster).await;
         let asked = Asked { webhook: &webhook.name, step: STEP, operation: review.operation, elapsed: begun.elapsed() };
         self.figures.asked(&asked, changed.as_ref().err(), webhook.fails_open);
-        let key = format!("round_{}_index_{index}", u8::from(is_second));
+        let key = format!("round_{}_index_{index}", u8::from(is_again));
         annotate_mutation(webhook, review, &key, matches!(changed, Ok(Some(_))));
         let outcome = match changed {
             Ok(None) => Ok(()),
             Ok(Some(new)) => {
                 review.object.as_deref_mut().map(|object| *object = new);
-                review.reinvocation.webhooks.require_all();
-                review.reinvocation.is_wanted = true;
+                review.reinvocation.of(NAME).require_again();
+                review.reinvocation.want();
                 Ok(())
             }
             Err(Denial::Rejected(status) | Denial::Unusable(status)) => Err(status),
@@ -73,7 +74,7 @@ impl MutatingAdmissionWebhook {
             Err(Denial::Uncalled { why, .. }) => Err(failed_closed(&webhook.name, &why)),
         };
         if webhook.is_reinvoked {
-            review.reinvocation.webhooks.add(webhook.id.clone());
+            review.reinvocation.of(NAME).note(webhook.id.clone());
         }
         outcome
     }
@@ -82,7 +83,7 @@ impl MutatingAdmissionWebhook {
 #[async_trait]
 impl Plugin for MutatingAdmissionWebhook {
     fn name(&self) -> &'static str {
-        "MutatingAdmissionWebhook"
+        NAME
     }
 
     async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
@@ -90,13 +91,15 @@ impl Plugin for MutatingAdmissionWebhook {
         if configurations.is_empty() || is_never_asked(review) {
             return Ok(());
         }
-        if review.reinvocation.is_second {
-            review.reinvocation.webhooks.begin_second(review.object.as_deref());
+        let is_again = review.reinvocation.is_again();
+        let invoked = review.reinvocation.of(NAME);
+        if is_again && invoked.is_changed(review.object.as_deref()) {
+            invoked.require_again();
         }
         for (index, webhook) in configurations.iter().flat_map(|(_, webhooks)| webhooks.iter()).enumerate() {
             self.ask(webhook, index, review, cluster).await?;
         }
-        review.reinvocation.webhooks.end(review.object.as_deref());
+        review.reinvocation.of(NAME).leave(review.object.as_deref());
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod identity;
 mod life;
 mod objects;
 mod pages;
+mod policies;
 mod quotas;
 mod transports;
 mod watches;

@@ -11,10 +11,7 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use serde_json::Value;
 use windlass_api::Status;
 use windlass_api::status::{Cause, Reason};
 use windlass_telemetry::Metrics;
@@ -25,7 +22,7 @@ use self::metrics::Figures;
 use crate::chain::Plugin;
 use crate::expressions::Versioned;
 use crate::matching::is_exempt_from_policies;
-use crate::policies::{Action, Applicable, Fault, Invocation, Policies, Policy, applicable};
+use crate::policies::{Action, Applicable, Fault, Invocation, Policies, Policy, applicable, namespace_of};
 use crate::review::{Cluster, Review};
 
 /// The plugin, with the policies as they were last read.
@@ -212,14 +209,4 @@ impl Denial {
         status.reason = reason;
         status
     }
-}
-
-/// The namespace that a write is in; `None` for what is in none, and for namespaces themselves.
-fn namespace_of(review: &Review<'_>, cluster: &dyn Cluster) -> Result<Option<Arc<Value>>, Status> {
-    if review.namespace.is_empty() || &*review.kind.kind == "Namespace" && review.kind.group.is_empty() {
-        return Ok(None);
-    }
-    let resource = windlass_api::GroupResource::of("", "namespaces");
-    let namespace = cluster.object("namespaces", "", review.namespace);
-    namespace.map(Some).ok_or_else(|| Status::not_found(&resource, review.namespace))
 }

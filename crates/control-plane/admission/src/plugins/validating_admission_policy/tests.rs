@@ -8,6 +8,7 @@ use windlass_auth::User;
 
 use super::*;
 use crate::fake::Fake;
+use crate::reinvocation::Reinvocation;
 use crate::review::Operation;
 
 const POLICIES: &str = "validatingadmissionpolicies.admissionregistration.k8s.io";
@@ -59,6 +60,7 @@ async fn refusal(cluster: &Fake) -> Option<Status> {
         dry_run: false,
         options: &Value::Null,
         warnings: cluster,
+        reinvocation: Reinvocation::default(),
     };
     ValidatingAdmissionPolicy::new(&Metrics::default()).validate(&review, cluster).await.err()
 }
@@ -110,7 +112,7 @@ async fn validations() {
             validation(
                 "authorizer.requestResource.check('get').allowed() && oldObject == null && params == null || false",
             ),
-            "compilation error: compilation failed: ERROR: <input>:1:76: undeclared reference to 'params' (in container '')\n | authorizer.requestResource.check('get').allowed() && oldObject == null && params == null || false\n | ...........................................................................^",
+            "compilation error: compilation failed: ERROR: <input>:1:75: undeclared reference to 'params' (in container '')\n | authorizer.requestResource.check('get').allowed() && oldObject == null && params == null || false\n | ..........................................................................^",
         ),
         (validation("authorizer.requestResource.check('get').allowed() && oldObject == null"), ""),
     ];
@@ -250,6 +252,7 @@ async fn where_bindings_apply() {
             dry_run: false,
             options: &Value::Null,
             warnings: &cluster,
+            reinvocation: Reinvocation::default(),
         };
         ValidatingAdmissionPolicy::new(&Metrics::default()).validate(&review, &cluster).await.is_err()
     };
