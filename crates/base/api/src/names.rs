@@ -278,6 +278,12 @@ pub fn condition_reason(reason: &str) -> Vec<String> {
     if is_well { Vec::new() } else { vec![must_match(what, "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", &examples)] }
 }
 
+/// A DNS label as rules declared with the API's types know it: they count bytes.
+pub fn short_name(name: &str) -> Vec<String> {
+    let (in_characters, in_bytes) = (too_long(LABEL_MAX), format!("must be no more than {LABEL_MAX} bytes"));
+    dns1123_label(name).into_iter().map(|p| if p == in_characters { in_bytes.clone() } else { p }).collect()
+}
+
 /// A DNS subdomain as rules declared with the API's types know it: they count bytes, and some take any case.
 pub fn long_name(name: &str, any_case: bool) -> Vec<String> {
     let lower = name.to_ascii_lowercase();

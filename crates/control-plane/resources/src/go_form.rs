@@ -1,80 +1,127 @@
-//! Objects as upstream's complaints show them: the JSON of its Go structures, each field by its name in Go, also where nothing is in it.
+//! Objects as upstream's complaints show them: the JSON of its Go structures, each field by its name in Go and in the order of its
+//! declaration, also where nothing is in it.
 //!
 //! Structures of apimachinery (selectors, metadata) have JSON's names in Go's JSON too.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use windlass_api::field::{Error, Path};
+use windlass_machinery::go;
 use windlass_machinery::schema::{Field, Presence, Scalar, Schema, Shape, TypeId};
 
 /// `json Go`, or `type json Go`, where the name in Go is not JSON's with a capital letter (conformance/facts/gonames).
 const NAMES: &str = include_str!("go_names.txt");
-/// So many fields are shown; structures behind them are `null`. A message has at most a megabyte.
-const FIELDS_MAX: usize = 50_000;
-const IDENTITY: [&str; 2] = ["kind", "apiVersion"];
+/// So many fields are shown; structures behind them are `null`.
+const FIELDS_MAX: usize = 20_000;
 const API: &str = "io.k8s.api.";
+/// Without a number in protobuf. Upstream's own structures leave them empty, and out.
+const IDENTITY: [&str; 2] = ["kind", "apiVersion"];
 
-/// A value of a type of the API, or a list of them; the type is named without what is before its group: `core.v1.PodSpec`.
-pub(crate) fn go_form(type_name: &str, value: &Value) -> Value {
+/// A complaint that a structure, or a list of structures of a type (`core.v1.PodSpec`), is not valid.
+pub(crate) fn invalid_structure(path: &Path<'_>, type_name: &str, value: &Value, detail: &str) -> Error {
+    let detail = format!("{}: {detail}", go_form(type_name, value));
+    Error { value: None, detail, ..Error::invalid(path, Value::Null, "") }
+}
+
+/// A complaint that a structure is there already.
+pub(crate) fn duplicate_structure(path: &Path<'_>, type_name: &str, value: &Value) -> Error {
+    Error { value: None, detail: go_form(type_name, value), ..Error::duplicate(path, Value::Null) }
+}
+
+fn go_form(type_name: &str, value: &Value) -> String {
     let schema = Schema::builtin();
-    let Some(id) = schema.find(&format!("{API}{type_name}")) else { return value.clone() };
-    let mut form = Form { schema, fields: 0 };
-    match value {
-        Value::Array(list) => list.iter().map(|value| form.structure(id, value)).collect(),
-        value => form.structure(id, value),
+    let mut form = Form { schema, fields: 0, text: String::new() };
+    match schema.find(&format!("{API}{type_name}")).filter(|_| !value.is_null()) {
+        Some(id) if value.is_array() => form.content(&Shape::List(Box::new(Shape::Struct(id))), value),
+        Some(id) => form.structure(id, value),
+        None => form.plain(value),
     }
+    form.text
 }
 
 struct Form {
     schema: &'static Schema,
     fields: usize,
+    text: String,
 }
 
 impl Form {
-    fn structure(&mut self, id: TypeId, value: &Value) -> Value {
+    fn structure(&mut self, id: TypeId, value: &Value) {
         let known = self.schema.get(id);
         if !known.name.starts_with(API) {
-            return value.clone();
+            self.plain(value);
+            return;
         }
         self.fields += known.fields.len();
         if self.fields > FIELDS_MAX {
-            return Value::Null;
+            self.plain(&Value::Null);
+            return;
         }
-        let mut shown = Map::new();
-        // `kind` and `apiVersion` have no number: upstream's own structures leave them empty, and out.
+        self.text.push('{');
         for field in known.fields.iter().filter(|field| field.number != 0 || !IDENTITY.contains(&&*field.name)) {
             let content = value.get(&*field.name).filter(|content| !content.is_null());
             if field.name == "metadata" {
-                shown.extend(content.and_then(Value::as_object).cloned().unwrap_or_default());
+                for (key, content) in content.and_then(Value::as_object).into_iter().flatten() {
+                    self.key(key);
+                    self.plain(content);
+                }
             } else {
-                shown.insert(go_name(&known.name, &field.name), self.field(field, content));
+                self.key(&go_name(&known.name, &field.name));
+                self.field(field, content);
             }
         }
-        Value::Object(shown)
+        self.text.push('}');
     }
 
-    fn field(&mut self, field: &Field, content: Option<&Value>) -> Value {
+    fn field(&mut self, field: &Field, content: Option<&Value>) {
         let is_pointer = matches!(field.presence, Presence::Pointer | Presence::AlwaysPointer);
         match (content, &field.shape) {
             (Some(content), shape) => self.content(shape, content),
-            (None, Shape::Scalar(scalar)) if !is_pointer => zero(*scalar),
+            (None, Shape::Scalar(scalar)) if !is_pointer => self.plain(&zero(*scalar)),
             (None, Shape::Struct(id)) if !is_pointer => self.structure(*id, &json!({})),
-            (None, _) => Value::Null,
+            (None, _) => self.plain(&Value::Null),
         }
     }
 
-    fn content(&mut self, shape: &Shape, content: &Value) -> Value {
+    fn content(&mut self, shape: &Shape, content: &Value) {
         match (shape, content) {
             (Shape::Struct(id), content) => self.structure(*id, content),
             (Shape::List(item) | Shape::WrappedList(item), Value::Array(list)) => {
-                list.iter().map(|content| self.content(item, content)).collect()
+                self.text.push('[');
+                for content in list {
+                    self.separate();
+                    self.content(item, content);
+                }
+                self.text.push(']');
             }
             (Shape::Map(item), Value::Object(map)) => {
-                map.iter().map(|(key, content)| (key.clone(), self.content(item, content))).collect()
+                self.text.push('{');
+                for (key, content) in map {
+                    self.key(key);
+                    self.content(item, content);
+                }
+                self.text.push('}');
             }
-            (_, content) => content.clone(),
+            (_, content) => self.plain(content),
         }
+    }
+
+    fn key(&mut self, name: &str) {
+        self.separate();
+        self.plain(&json!(name));
+        self.text.push(':');
+    }
+
+    fn separate(&mut self) {
+        if !self.text.ends_with(['{', '[']) {
+            self.text.push(',');
+        }
+    }
+
+    fn plain(&mut self, value: &Value) {
+        self.text.push_str(&go::json(value));
     }
 }
 
@@ -107,31 +154,34 @@ mod tests {
     #[test]
     fn every_field_is_shown() {
         let cases = [
-            (
-                "core.v1.SELinuxOptions",
-                json!({"level": "s0"}),
-                json!({"User": "", "Role": "", "Type": "", "Level": "s0"}),
-            ),
-            (
-                "core.v1.SeccompProfile",
-                json!({"type": "RuntimeDefault"}),
-                json!({"Type": "RuntimeDefault", "LocalhostProfile": null}),
-            ),
+            ("core.v1.SELinuxOptions", json!({"level": "s0"}), r#"{"User":"","Role":"","Type":"","Level":"s0"}"#),
+            ("core.v1.SeccompProfile", json!({"type": "a<b"}), r#"{"Type":"a\u003cb","LocalhostProfile":null}"#),
             (
                 "core.v1.PodDNSConfigOption",
-                json!({"name": "ndots", "value": "5"}),
-                json!({"Name": "ndots", "Value": "5"}),
+                json!([{"name": "n"}, {}]),
+                r#"[{"Name":"n","Value":null},{"Name":"","Value":null}]"#,
             ),
+            ("core.v1.PodDNSConfigOption", json!([]), "[]"),
             (
                 "resource.v1.ResourceClaimTemplateSpec",
                 json!({"metadata": {"labels": {"a": "b"}}}),
-                json!({"labels": {"a": "b"}, "Spec": {"Devices": {"Requests": null, "Constraints": null, "Config": null}}}),
+                r#"{"labels":{"a":"b"},"Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}"#,
             ),
+            (
+                "core.v1.Secret",
+                json!({"kind": "Secret", "type": "t"}),
+                r#"{"Immutable":null,"Data":null,"StringData":null,"Type":"t"}"#,
+            ),
+            ("core.v1.PodSpec", Value::Null, "null"),
         ];
         for (name, value, expected) in cases {
             assert_eq!(go_form(name, &value), expected, "{name}");
         }
-        let pod = go_form("core.v1.PodSpec", &json!({"containers": [{"name": "c"}], "serviceAccount": "a"}));
+        let pod: Value = serde_json::from_str(&go_form(
+            "core.v1.PodSpec",
+            &json!({"containers": [{"name": "c"}], "serviceAccount": "a"}),
+        ))
+        .unwrap();
         assert_eq!(pod["Containers"][0]["TTY"], false);
         assert_eq!(
             (&pod["DeprecatedServiceAccount"], &pod["DNSPolicy"], &pod["OS"]),
@@ -141,8 +191,17 @@ mod tests {
 
     #[test]
     fn a_large_object_is_cut() {
-        let pod = go_form("core.v1.PodSpec", &json!({"containers": vec![json!({}); 1_000_000]}));
-        let shown = pod["Containers"].as_array().unwrap();
-        assert!(shown[0].is_object() && shown[999_999].is_null());
+        let text = go_form("core.v1.PodSpec", &json!({"containers": vec![json!({}); 100_000]}));
+        let pod: Value = serde_json::from_str(&text).unwrap();
+        assert!(pod["Containers"][0].is_object() && pod["Containers"][99_999].is_null());
+    }
+
+    #[test]
+    fn complaints() {
+        let (path, option) = (Path::new("p"), json!({"name": "n"}));
+        let error = invalid_structure(&path, "core.v1.PodDNSConfigOption", &option, "is wrong");
+        assert_eq!(error.to_string(), r#"p: Invalid value: {"Name":"n","Value":null}: is wrong"#);
+        let error = duplicate_structure(&path, "core.v1.PodDNSConfigOption", &option);
+        assert_eq!(error.to_string(), r#"p: Duplicate value: {"Name":"n","Value":null}"#);
     }
 }

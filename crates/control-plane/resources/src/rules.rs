@@ -8,7 +8,7 @@ use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
 use crate::address;
-use crate::go_form::go_form;
+use crate::go_form::invalid_structure;
 
 /// A rule of [`names`]: the complaints about a text.
 pub(crate) type NameRule = fn(&str) -> Vec<String>;
@@ -271,7 +271,7 @@ pub(crate) fn driver_name(errors: &mut Errors, name: &str, path: &Path<'_>) {
     }
 }
 
-/// A structure that an update may not change; a complaint shows it whole, as [`go_form`] does.
+/// A structure that an update may not change; a complaint shows it whole, as [`invalid_structure`] does.
 pub(crate) fn immutable_structure(
     errors: &mut Errors,
     path: &Path<'_>,
@@ -280,8 +280,7 @@ pub(crate) fn immutable_structure(
     old: Option<&Value>,
 ) {
     if new.unwrap_or(&Value::Null) != old.unwrap_or(&Value::Null) {
-        let shown = new.filter(|new| !new.is_null()).map(|new| go_form(type_name, new));
-        errors.push(Error::invalid(path, shown.unwrap_or_default(), IMMUTABLE));
+        errors.push(invalid_structure(path, type_name, new.unwrap_or(&Value::Null), IMMUTABLE));
     }
 }
 

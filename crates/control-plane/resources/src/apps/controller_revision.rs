@@ -7,6 +7,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{items, number, text};
 
 use crate::columns;
+use crate::rules::{immutable, non_negative};
 use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -19,23 +20,19 @@ struct ControllerRevision;
 
 impl Strategy for ControllerRevision {
     fn validate(&self, object: &Value) -> Errors {
-        let mut errors = Errors::new();
-        if object.get("data").is_none_or(Value::is_null) {
-            errors.push(Error::required(&Path::new("data"), "data is mandatory"));
-        }
-        if number(object, "revision") < 0 {
-            let revision = number(object, "revision");
-            errors.push(Error::invalid(&Path::new("revision"), revision, "must be greater than or equal to 0"));
+        let mut errors = validate_number(object);
+        let path = Path::new("data");
+        match object.get("data") {
+            None | Some(Value::Null) => errors.push(Error::required(&path, "data is mandatory")),
+            Some(Value::Object(_)) => {}
+            Some(_) => errors.push(Error::required(&path, "data must be a valid JSON object")),
         }
         errors
     }
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate(object);
-        if object.get("data") != old.get("data") {
-            let data = object.get("data").cloned().unwrap_or_default();
-            errors.push(Error::invalid(&Path::new("data"), data, "field is immutable"));
-        }
+        let mut errors = validate_number(object);
+        immutable(&mut errors, &Path::new("data"), object.get("data"), old.get("data"));
         errors
     }
 
@@ -54,4 +51,10 @@ impl Strategy for ControllerRevision {
             columns::age(object, now),
         ]
     }
+}
+
+fn validate_number(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    non_negative(&mut errors, &Path::new("revision"), number(object, "revision"));
+    errors
 }

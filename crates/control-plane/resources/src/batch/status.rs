@@ -188,7 +188,8 @@ fn validate_pods(errors: &mut Errors, status: &Value, before: &Value, path: &Pat
         errors.push(Error::invalid(&path.child("terminating"), terminating, detail));
     }
     let ready = number(status, "ready");
-    if (differs("ready") || differs("active")) && ready > number(status, "active") {
+    let is_said = at(status, "ready").is_some();
+    if is_said && (differs("ready") || differs("active")) && ready > number(status, "active") {
         errors.push(Error::invalid(&path.child("ready"), ready, "cannot set more ready pods than active"));
     }
 }

@@ -13,7 +13,7 @@ use windlass_machinery::tree::{items, number, text};
 use crate::apps::validation::{complain_of_labels, matches_template, parse_selector, shown_selector};
 use crate::core::pod_spec::validation::validate_template;
 use crate::core::pod_spec::warnings;
-use crate::go_form::go_form;
+use crate::go_form::invalid_structure;
 use crate::rules::{
     at, complain, domain_prefixed_path, immutable, immutable_structure, invalid_whole, is_true, label_selector,
     non_negative, non_negative_fields, object_at, supported,
@@ -84,6 +84,9 @@ fn validate_work(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
         "maxFailedIndexes",
     ];
     non_negative_fields(errors, spec, path, &NUMBERS);
+    if at(spec, "maxFailedIndexes").is_some() && at(spec, "backoffLimitPerIndex").is_none() {
+        errors.push(Error::required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified"));
+    }
     if let Some(manager) = at(spec, "managedBy").and_then(Value::as_str) {
         let path = path.child("managedBy");
         domain_prefixed_path(errors, &path, manager);
@@ -99,9 +102,10 @@ fn validate_work(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
         let path = path.child("successPolicy");
         match is_indexed(spec) {
             true => validate_success_policy(errors, spec, policy, &path),
-            false => errors.push(Error::invalid(
+            false => errors.push(invalid_structure(
                 &path,
-                go_form("batch.v1.SuccessPolicy", policy),
+                "batch.v1.SuccessPolicy",
+                policy,
                 "requires indexed completion mode",
             )),
         }
@@ -114,7 +118,6 @@ fn validate_work(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
     let (template, path_of_template) = (spec.get("template").unwrap_or(&Value::Null), path.child("template"));
     validate_template(errors, template, &path_of_template);
     let path_of_spec = path_of_template.child("spec");
-    let owner = path;
     let path = path_of_spec.child("restartPolicy");
     let policy = template.pointer("/spec/restartPolicy").and_then(Value::as_str).unwrap_or("");
     match policy {
@@ -124,10 +127,6 @@ fn validate_work(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
             errors.push(Error::invalid(&path, policy, detail));
         }
         policy => supported(errors, &path, policy, &["OnFailure", "Never"]),
-    }
-    if at(spec, "maxFailedIndexes").is_some() && at(spec, "backoffLimitPerIndex").is_none() {
-        let path = owner.child("backoffLimitPerIndex");
-        errors.push(Error::required(&path, "when maxFailedIndexes is specified"));
     }
 }
 

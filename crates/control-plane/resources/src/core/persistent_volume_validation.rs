@@ -10,7 +10,7 @@ use windlass_api::well_known::annotation;
 use windlass_machinery::tree::text;
 
 use super::pod_spec::validation::{csi_driver_name, validate_node_selector, validate_source};
-use crate::go_form::go_form;
+use crate::go_form::invalid_structure;
 use crate::rules::{IMMUTABLE, at, complain, map_at, no_backsteps, object_at, required, supported, texts};
 
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
@@ -289,9 +289,9 @@ pub(crate) fn validate_volume_update(errors: &mut Errors, object: &Value, old: &
         && at(spec, "nodeAffinity") != Some(affinity)
         && at(spec, "nodeAffinity").map(without_beta_labels) != Some(without_beta_labels(affinity))
     {
-        let affinity = at(spec, "nodeAffinity").map(|affinity| go_form("core.v1.VolumeNodeAffinity", affinity));
+        let affinity = spec.get("nodeAffinity").unwrap_or(&Value::Null);
         let detail = format!("{IMMUTABLE}, except for updating from beta label to GA");
-        errors.push(Error::invalid(&Path::new("nodeAffinity"), affinity.unwrap_or_default(), detail));
+        errors.push(invalid_structure(&Path::new("nodeAffinity"), "core.v1.VolumeNodeAffinity", affinity, &detail));
     }
     if at(before, "volumeAttributesClassName").is_some() && at(spec, "volumeAttributesClassName").is_none() {
         let detail = "update from non-nil value to nil is forbidden";

@@ -6,6 +6,7 @@ use windlass_api::condition;
 use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{child, number, put};
 
+use super::mandatory;
 use super::validation::{validate_conditions, validate_flow_schema};
 use crate::columns::{self, count, or_none, word};
 use crate::{Resource, StatusMetadata, Strategy, Subresource};
@@ -39,7 +40,9 @@ impl Strategy for FlowSchema {
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = Errors::new();
         let (name, path) = (word(object, "/metadata/name"), Path::new("spec"));
-        validate_flow_schema(&mut errors, name, object.get("spec").unwrap_or(&Value::Null), &path);
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        validate_flow_schema(&mut errors, name, spec, &path);
+        mandatory::validate_flow_schema(&mut errors, name, spec, &path);
         validate_conditions(&mut errors, object);
         errors
     }

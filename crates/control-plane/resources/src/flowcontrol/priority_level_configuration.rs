@@ -5,6 +5,7 @@ use serde_json::Value;
 use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{number, put, set};
 
+use super::mandatory;
 use super::validation::{validate_conditions, validate_priority_level};
 use crate::columns::{self, word};
 use crate::{Resource, Strategy, Subresource};
@@ -49,7 +50,9 @@ impl Strategy for PriorityLevelConfiguration {
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = Errors::new();
         let (name, path) = (word(object, "/metadata/name"), Path::new("spec"));
-        validate_priority_level(&mut errors, name, object.get("spec").unwrap_or(&Value::Null), &path);
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        validate_priority_level(&mut errors, name, spec, &path);
+        mandatory::validate_priority_level(&mut errors, name, spec, &path);
         validate_conditions(&mut errors, object);
         errors
     }

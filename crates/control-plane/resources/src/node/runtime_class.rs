@@ -12,9 +12,9 @@ use crate::columns::{self, word};
 use crate::core::pod_spec::validation::resources::validate_list_of_limits;
 use crate::core::pod_spec::validation::validate_tolerations;
 use crate::core::pod_spec::warnings;
-use crate::go_form::go_form;
+use crate::go_form::duplicate_structure;
 use crate::quantities::round_up;
-use crate::rules::{complain, labels, object_at, unchanged};
+use crate::rules::{NameRule, complain, labels, object_at, unchanged};
 use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
@@ -34,7 +34,7 @@ impl Strategy for RuntimeClass {
 
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = validate_rest(object);
-        validate_handler(&mut errors, object);
+        validate_handler(&mut errors, object, names::short_name);
         errors
     }
 
@@ -42,11 +42,11 @@ impl Strategy for RuntimeClass {
         let mut errors = validate_rest(object);
         let is_empty = word(object, "/handler").is_empty();
         if !is_empty && object.get("handler") != old.get("handler") {
-            validate_handler(&mut errors, object);
+            validate_handler(&mut errors, object, names::dns1123_label);
         }
         unchanged(&mut errors, &Path::new("handler"), object.get("handler"), old.get("handler"));
         if is_empty {
-            validate_handler(&mut errors, object);
+            validate_handler(&mut errors, object, names::dns1123_label);
         }
         errors
     }
@@ -62,12 +62,13 @@ impl Strategy for RuntimeClass {
     }
 }
 
-fn validate_handler(errors: &mut Errors, object: &Value) {
+/// An update that changes the handler is told so, and its name is judged by the rule in code instead of the declared one.
+fn validate_handler(errors: &mut Errors, object: &Value, rule: NameRule) {
     let (handler, path) = (word(object, "/handler"), Path::new("handler"));
     if handler.is_empty() {
         errors.push(Error::required(&path, ""));
     } else {
-        complain(errors, &path, handler, names::dns1123_label(handler));
+        complain(errors, &path, handler, rule(handler));
     }
 }
 
@@ -85,7 +86,7 @@ fn validate_rest(object: &Value) -> Errors {
         let mut seen = HashSet::new();
         for (index, toleration) in items(scheduling, "tolerations").enumerate() {
             if !seen.insert(["key", "operator", "value", "effect"].map(|field| text(toleration, field))) {
-                errors.push(Error::duplicate(&path.index(index), go_form("core.v1.Toleration", toleration)));
+                errors.push(duplicate_structure(&path.index(index), "core.v1.Toleration", toleration));
             }
         }
     }

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_api::field::{Error, Errors, Path};
+use windlass_api::field::{Errors, Path};
 
 use crate::apps::validation::{validate_at_most_all, validate_int_or_percent};
 use crate::columns::{self, count, int_or_string};
 use crate::conditions::validate_conditions;
-use crate::go_form::go_form;
+use crate::go_form::invalid_structure;
 use crate::rules::{at, label_selector, non_negative_fields, supported};
 use crate::{Resource, Strategy, Subresource};
 
@@ -29,11 +29,8 @@ impl Strategy for PodDisruptionBudget {
         let spec = object.get("spec").unwrap_or(&Value::Null);
         let bounds = ["minAvailable", "maxUnavailable"];
         if bounds.iter().all(|field| at(spec, field).is_some()) {
-            errors.push(Error::invalid(
-                &path,
-                go_form("policy.v1.PodDisruptionBudgetSpec", spec),
-                "minAvailable and maxUnavailable cannot be both set",
-            ));
+            let detail = "minAvailable and maxUnavailable cannot be both set";
+            errors.push(invalid_structure(&path, "policy.v1.PodDisruptionBudgetSpec", spec, detail));
         }
         for field in bounds {
             if let Some(bound) = at(spec, field) {

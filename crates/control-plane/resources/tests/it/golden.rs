@@ -291,15 +291,23 @@ fn list_differences(expected: &Value, found: &Value, path: &str, to: &mut String
 }
 
 /// A message without what upstream prints of its own structures: the lines of a difference, and the order of the fields of a
-/// value.
+/// value. UIDs that were made on the way are like each other.
 fn readable(message: &str) -> String {
-    let message = message.split('\n').next().unwrap_or_default();
+    let message = &without_uids(message.split('\n').next().unwrap_or_default());
     let Some(start) = message.find(": {").map(|at| at + 2) else { return message.to_owned() };
     let mut values = serde_json::Deserializer::from_str(&message[start..]).into_iter::<Value>();
     match values.next() {
         Some(Ok(value)) => format!("{}{value}{}", &message[..start], &message[start + values.byte_offset()..]),
         _ => message.to_owned(),
     }
+}
+
+fn without_uids(message: &str) -> String {
+    let is_of_uid =
+        |(at, byte): (usize, u8)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    let is_uid = |part: &str| part.len() == 36 && part.bytes().enumerate().all(is_of_uid);
+    let parts: Vec<&str> = message.split('"').map(|part| if is_uid(part) { "UID" } else { part }).collect();
+    parts.join("\"")
 }
 
 fn field(cause: &Value, at: usize) -> &str {

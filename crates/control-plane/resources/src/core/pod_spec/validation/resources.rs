@@ -13,7 +13,7 @@ use windlass_api::pod::{Options, PodTree};
 use windlass_machinery::tree::{items, text};
 
 use super::Subject;
-use crate::go_form::go_form;
+use crate::go_form::invalid_structure;
 use crate::rules::{NOT_NEGATIVE, at, complain, map_at, object_at};
 
 /// Resources by a plain name that everybody knows.
@@ -300,7 +300,7 @@ pub(super) fn validate_claims(errors: &mut Errors, spec: &Value, path: &Path<'_>
             _ => "",
         };
         if !detail.is_empty() {
-            errors.push(Error::invalid(&path, go_form("core.v1.PodResourceClaim", claim), detail));
+            errors.push(invalid_structure(&path, "core.v1.PodResourceClaim", claim, detail));
         }
         for (field, name) in ["resourceClaimName", "resourceClaimTemplateName"].into_iter().zip(sources) {
             if let Some(name) = name.and_then(Value::as_str) {

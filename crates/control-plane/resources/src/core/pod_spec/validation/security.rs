@@ -7,7 +7,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{items, text};
 
 use super::windows;
-use crate::go_form::go_form;
+use crate::go_form::invalid_structure;
 use crate::rules::{at, descending_path, is_true, object_at, supported, texts, user_id};
 
 const LOCALHOST_PROFILE_BYTES_MAX: usize = 4095;
@@ -52,12 +52,12 @@ pub(super) fn validate_context(errors: &mut Errors, container: &Value, path: &Pa
     if context.get("allowPrivilegeEscalation") == Some(&Value::Bool(false)) {
         if is_true(context, "privileged") {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-            errors.push(Error::invalid(path, go_form("core.v1.SecurityContext", context), detail));
+            errors.push(invalid_structure(path, "core.v1.SecurityContext", context, detail));
         }
         let capabilities = context.get("capabilities").unwrap_or(&Value::Null);
         for _ in texts(capabilities, "add").filter(|capability| *capability == "CAP_SYS_ADMIN") {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-            errors.push(Error::invalid(path, go_form("core.v1.SecurityContext", context), detail));
+            errors.push(invalid_structure(path, "core.v1.SecurityContext", context, detail));
         }
     }
     windows::validate_options(errors, context, &path.child("windowsOptions"));
