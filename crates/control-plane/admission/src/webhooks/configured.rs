@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use windlass_api::{GroupResource, Status};
+use windlass_api::Status;
 use windlass_machinery::tree::{items, number, text};
 use windlass_webhook::{ClientConfig, ConfigError};
 
 use crate::expressions::{Inputs, MatchConditions, Variables, Versioned};
-use crate::matching::{Followed, Matched, Matcher, is_exempt};
+use crate::matching::{Followed, Matched, Matcher};
 use crate::review::{Cluster, Review};
 
 /// All webhooks of one kind of configuration.
@@ -86,19 +86,4 @@ impl Webhook {
         let inputs = Inputs::of(review, versioned, cluster);
         self.conditions.evaluate(&inputs, &Variables::default()).map_err(|why| review.forbidden(why))
     }
-}
-
-/// Whether no webhook is asked about a write: of the configuration of admission, and of what is asked about users and never stored, the
-/// refusal of which would break the cluster.
-pub(super) fn is_never_asked(review: &Review<'_>) -> bool {
-    const VIRTUAL: [GroupResource; 6] = [
-        GroupResource::of("authentication.k8s.io", "selfsubjectreviews"),
-        GroupResource::of("authentication.k8s.io", "tokenreviews"),
-        GroupResource::of("authorization.k8s.io", "localsubjectaccessreviews"),
-        GroupResource::of("authorization.k8s.io", "selfsubjectaccessreviews"),
-        GroupResource::of("authorization.k8s.io", "selfsubjectrulesreviews"),
-        GroupResource::of("authorization.k8s.io", "subjectaccessreviews"),
-    ];
-    let is_virtual = |it: &GroupResource| it.group == review.resource.group && it.resource == review.resource.resource;
-    is_exempt(review) || VIRTUAL.iter().any(is_virtual)
 }

@@ -56,7 +56,8 @@ mod tests {
     fn what_webhooks_say() {
         let said = |said: Value| {
             let status = rejection("w.x.io", Some(&said));
-            (status.code, status.message, status.to_value()["reason"].as_str().unwrap_or_default().to_owned())
+            let reason = status.to_value()["reason"].as_str().unwrap_or_default().to_owned();
+            (status.code, status.message, reason)
         };
         let denied = |rest: &str| format!("admission webhook \"w.x.io\" denied the request{rest}");
         let cases = [

@@ -8,12 +8,13 @@ use tokio::time::Instant;
 use windlass_api::Status;
 
 use super::call::call;
-use super::configured::{Configurations, Webhook, configurations, is_never_asked};
+use super::configured::{Configurations, Webhook, configurations};
 use super::denial::{Denial, failed_closed};
 use super::figures::{Asked, Figures};
 use super::patch::patched;
 use crate::chain::Plugin;
 use crate::expressions::Versioned;
+use crate::matching::is_exempt;
 use crate::review::{Cluster, Review};
 
 const NAME: &str = "MutatingAdmissionWebhook";
@@ -41,13 +42,14 @@ impl MutatingAdmissionWebhook {
         cluster: &dyn Cluster,
     ) -> Result<(), Status> {
         let Some(matched) = webhook.matches(review, cluster)? else { return Ok(()) };
+        let is_again = review.reinvocation.is_again();
+        let has_turn = !is_again || review.reinvocation.of(NAME).has_to_run(&webhook.id);
         let versioned = Versioned::of(review, matched, cluster).await?;
         if !webhook.holds(review, &versioned, cluster)? {
             self.figures.excluded(&webhook.name, STEP, review.operation);
             return Ok(());
         }
-        let is_again = review.reinvocation.is_again();
-        if is_again && !review.reinvocation.of(NAME).has_to_run(&webhook.id) {
+        if !has_turn {
             return Ok(());
         }
         let begun = Instant::now();
@@ -88,7 +90,7 @@ impl Plugin for MutatingAdmissionWebhook {
 
     async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         let configurations = self.configurations.all(cluster);
-        if configurations.is_empty() || is_never_asked(review) {
+        if configurations.is_empty() || is_exempt(review) {
             return Ok(());
         }
         let is_again = review.reinvocation.is_again();

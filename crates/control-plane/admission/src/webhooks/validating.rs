@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use windlass_api::Status;
 
 use super::call::call;
-use super::configured::{Configurations, Webhook, configurations, is_never_asked};
+use super::configured::{Configurations, Webhook, configurations};
 use super::denial::{Denial, failed_closed};
 use super::figures::{Asked, Figures};
 use crate::chain::Plugin;
 use crate::expressions::Versioned;
+use crate::matching::is_exempt;
 use crate::review::{Cluster, Review};
 
 const STEP: &str = "validating";
@@ -65,7 +66,7 @@ impl Plugin for ValidatingAdmissionWebhook {
 
     async fn validate(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         let configurations = self.configurations.all(cluster);
-        if configurations.is_empty() || is_never_asked(review) {
+        if configurations.is_empty() || is_exempt(review) {
             return Ok(());
         }
         let mut relevant: Vec<(&Webhook, Versioned<'_>)> = Vec::new();

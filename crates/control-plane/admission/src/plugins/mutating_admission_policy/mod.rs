@@ -270,8 +270,8 @@ fn denial(errors: Vec<PolicyError>, review: &Review<'_>) -> Result<(), Status> {
     let Some(first) = errors.first() else { return Ok(()) };
     let mut status = review.forbidden("admission request denied by policy");
     status.message.clone_from(&first.message);
-    if let Some(reason) = first.reason {
-        status.reason = reason;
+    if let Some(reason) = &first.reason {
+        status.reason = reason.clone();
     }
     for PolicyError { message, .. } in errors.into_iter().take(CAUSES_MAX) {
         status = status.with_cause(Cause { message, ..Cause::default() });
