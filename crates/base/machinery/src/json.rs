@@ -127,6 +127,11 @@ pub fn push_with_type_meta(text: &mut Vec<u8>, prefix: &[u8], object: &[u8]) {
     }
 }
 
+/// How many bytes [`push_with_type_meta`] appends.
+pub fn len_with_type_meta(prefix: &[u8], object: &[u8]) -> usize {
+    prefix.len() + split_type_meta(object).map_or(object.len(), |(_, rest)| rest.len())
+}
+
 /// The `apiVersion` that a stored object's JSON says it has; most kinds have one form, and their objects say nothing.
 pub fn stored_version(object: &[u8]) -> Option<&str> {
     split_type_meta(object).map(|(version, _)| version)
@@ -178,6 +183,7 @@ mod tests {
         let text = with_type_meta(&prefix, br#"{"metadata":{}}"#);
         assert_eq!(text, br#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{}}"#);
         assert_eq!(stored_version(br#"{"metadata":{}}"#), None);
+        assert_eq!(len_with_type_meta(&prefix, br#"{"metadata":{}}"#), text.len());
     }
 
     #[test]
@@ -189,6 +195,7 @@ mod tests {
         assert_eq!(String::from_utf8(stored.clone()).unwrap(), text);
         assert_eq!(stored_version(&stored), Some("x/v1"));
         assert_eq!(with_type_meta(&prefix, &stored), stored);
+        assert_eq!(len_with_type_meta(&prefix, &stored), stored.len());
         let other = String::from_utf8(with_type_meta(&type_meta_prefix("x/v2", "Cat"), &stored)).unwrap();
         assert_eq!(other, text.replace("x/v1", "x/v2"));
     }

@@ -1,5 +1,8 @@
 //! An APIService, as far as it matters here: which group version it is for, and who serves that.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use windlass_api::condition::{self, Condition};
 use windlass_api::text::null_is_default;
@@ -96,8 +99,8 @@ pub(crate) type ListedGroup<T> = (String, Vec<Listed<T>>);
 /// Puts group versions into groups: the group with the highest priority first, among equals the one that `tie` says; in a group the
 /// version with the highest priority first, among equals the one that its name prefers.
 pub(crate) fn in_groups<T, K: Ord>(mut all: Vec<Listed<T>>, tie: impl Fn(&Listed<T>) -> K) -> Vec<ListedGroup<T>> {
-    all.sort_by(|a, b| b.priority.group.cmp(&a.priority.group).then_with(|| tie(a).cmp(&tie(b))));
-    let mut places = std::collections::HashMap::new();
+    all.sort_by_cached_key(|listed| (Reverse(listed.priority.group), tie(listed)));
+    let mut places = HashMap::new();
     let mut groups: Vec<ListedGroup<T>> = Vec::new();
     for listed in all {
         let place = *places.entry(listed.group.clone()).or_insert_with(|| {
@@ -107,10 +110,7 @@ pub(crate) fn in_groups<T, K: Ord>(mut all: Vec<Listed<T>>, tie: impl Fn(&Listed
         groups[place].1.push(listed);
     }
     for (_, versions) in &mut groups {
-        versions.sort_by(|a, b| {
-            let order = b.priority.version.cmp(&a.priority.version);
-            order.then_with(|| version_order(&a.version).cmp(&version_order(&b.version)))
-        });
+        versions.sort_by_cached_key(|listed| (Reverse(listed.priority.version), version_order(&listed.version)));
     }
     groups
 }

@@ -59,7 +59,7 @@ mod tests {
             (Some(cluster_ip.clone()), vec![], Some(no_slices)),
             (Some(cluster_ip.clone()), vec![slice("web", json!(false))], Some(no_endpoints)),
             (Some(cluster_ip.clone()), vec![slice("other", json!(true))], Some(no_endpoints)),
-            (Some(cluster_ip.clone()), vec![slice("other", json!(true)), slice("web", json!(null))], None),
+            (Some(cluster_ip), vec![slice("other", json!(true)), slice("web", json!(null))], None),
             (Some(name_elsewhere), vec![], None),
         ] {
             let service: Option<Service> = service.map(|service| serde_json::from_value(service).unwrap());

@@ -10,8 +10,11 @@ pub(crate) const OWN_GROUP: &str = "apiregistration.k8s.io";
 /// That of group versions that a definition adds.
 pub(crate) const OF_CUSTOM: Priority = Priority { group: 1000, version: 100 };
 
+/// Versions with their priorities.
+type Versions = &'static [(&'static str, i32)];
+
 /// Group, priority of the group, versions with theirs.
-const BUILTIN: [(&str, i32, &[(&str, i32)]); 23] = [
+const BUILTIN: [(&str, i32, Versions); 23] = [
     ("", 18000, &[("v1", 1)]),
     ("apps", 17800, &[("v1", 15)]),
     ("events.k8s.io", 17750, &[("v1", 15), ("v1beta1", 5)]),

@@ -1,7 +1,7 @@
 //! Which group versions are served by whom, as the APIServices in the store say it at this moment.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use windlass_store::{EventKind, Item, Range, TableState};
 
@@ -27,7 +27,6 @@ struct Known {
     version: String,
     priority: Priority,
     remote: Option<Arc<Remote>>,
-    transport: Option<TransportKey>,
 }
 
 /// All APIServices, by name.
@@ -38,6 +37,8 @@ pub(crate) struct Routes {
     all: BTreeMap<Arc<str>, Arc<Known>>,
     /// Versions of each group that others serve.
     remote: HashMap<String, Vec<Arc<Remote>>>,
+    /// The ways to them, by what they depend on.
+    transports: HashMap<TransportKey, Weak<Transport>>,
 }
 
 /// Makes the way to a server.
@@ -46,7 +47,8 @@ pub(crate) type MakeTransport<'a> = &'a dyn Fn(&TransportKey) -> Result<Transpor
 impl Routes {
     /// The routes that follow from the APIServices as they are now. It reads only what has changed since.
     pub(crate) fn following(&self, state: &TableState, make: MakeTransport<'_>) -> Self {
-        let mut routes = Self { revision: state.last(), all: self.all.clone(), remote: HashMap::new() };
+        let (all, transports) = (self.all.clone(), self.transports.clone());
+        let mut routes = Self { revision: state.last(), all, remote: HashMap::new(), transports };
         match state.events_after(self.revision) {
             Ok(events) if self.revision > 0 => {
                 for event in events {
@@ -65,6 +67,7 @@ impl Routes {
         for remote in routes.all.values().filter_map(|known| known.remote.as_ref()) {
             routes.remote.entry(remote.group.clone()).or_default().push(remote.clone());
         }
+        routes.transports.retain(|_, transport| transport.strong_count() > 0);
         routes
     }
 
@@ -80,13 +83,12 @@ impl Routes {
         }
     }
 
-    fn known(&self, object: ApiService, make: MakeTransport<'_>) -> Known {
+    fn known(&mut self, object: ApiService, make: MakeTransport<'_>) -> Known {
         let spec = &object.spec;
         let priority = Priority { group: spec.group_priority_minimum, version: spec.version_priority };
-        let transport = TransportKey::of(spec);
         // Nobody takes the place of APIServices themselves.
         let service = spec.service.as_ref().filter(|_| spec.group != OWN_GROUP);
-        let remote = service.zip(transport.as_ref()).map(|(service, key)| {
+        let remote = service.zip(TransportKey::of(spec)).map(|(service, key)| {
             Arc::new(Remote {
                 name: object.metadata.name.clone(),
                 uid: object.metadata.uid.clone(),
@@ -95,16 +97,20 @@ impl Routes {
                 service: service.clone(),
                 priority,
                 is_available: object.is_available(),
-                transport: self.transport(key).map_or_else(|| make(key).map(Arc::new), Ok),
+                transport: self.transport(key, make),
             })
         });
-        Known { group: spec.group.clone(), version: spec.version.clone(), priority, remote, transport }
+        Known { group: spec.group.clone(), version: spec.version.clone(), priority, remote }
     }
 
-    /// The way that an APIService with the same settings has already.
-    fn transport(&self, key: &TransportKey) -> Option<Arc<Transport>> {
-        let mut same = self.all.values().filter(|known| known.transport.as_ref() == Some(key));
-        same.find_map(|known| known.remote.as_ref()?.transport.as_ref().ok().cloned())
+    /// The way to a server: that of another APIService with the same settings, if there is one.
+    fn transport(&mut self, key: TransportKey, make: MakeTransport<'_>) -> Result<Arc<Transport>, TransportError> {
+        if let Some(known) = self.transports.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let made = Arc::new(make(&key)?);
+        self.transports.insert(key, Arc::downgrade(&made));
+        Ok(made)
     }
 
     /// Who else serves this group version; `None` when nobody does.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use windlass_machinery::json::push_with_type_meta;
+use windlass_machinery::json::{len_with_type_meta, push_with_type_meta};
 use windlass_store::Item;
 
 const CHUNK_BYTES: usize = 128 << 10;
@@ -27,7 +27,7 @@ pub(super) struct ListBody {
 impl ListBody {
     /// `head` goes up to the bracket that begins the items.
     pub(super) fn new(head: Vec<u8>, prefix: &[u8], items: Vec<Arc<Item>>) -> Self {
-        let text: usize = items.iter().map(|item| prefix.len() + item.value.len()).sum();
+        let text: usize = items.iter().map(|item| written_len(prefix, &item.value)).sum();
         let left = head.len() + text + items.len().saturating_sub(1) + TAIL.len();
         Self { head, prefix: prefix.to_vec(), items: items.into_iter(), left }
     }
@@ -45,12 +45,17 @@ impl ListBody {
             }
             chunk.extend_from_slice(if self.items.len() == 0 { b"" } else { b"," });
         }
-        if chunk.len() + TAIL.len() == self.left {
+        if self.items.len() == 0 {
             chunk.extend_from_slice(TAIL);
         }
-        self.left -= chunk.len();
+        self.left = self.left.saturating_sub(chunk.len());
         chunk
     }
+}
+
+/// How many bytes an item takes, with its type in front where there is a prefix.
+fn written_len(prefix: &[u8], item: &[u8]) -> usize {
+    if prefix.is_empty() { item.len() } else { len_with_type_meta(prefix, item) }
 }
 
 impl Body for ListBody {

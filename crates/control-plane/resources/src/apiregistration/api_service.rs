@@ -51,7 +51,7 @@ impl Strategy for ApiService {
         let (group, version) = (text(spec, "group"), text(spec, "version"));
         let (name, expected) = (columns::word(object, "/metadata/name"), format!("{version}.{group}"));
         // One that is no name has got its complaint.
-        if !name.is_empty() && names::path_segment(&name).is_empty() && name != expected {
+        if !name.is_empty() && names::path_segment(name).is_empty() && name != expected {
             let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
             errors.push(Error::invalid(&Path::new("metadata").child("name"), name, detail));
         }
