@@ -15,7 +15,8 @@ const BINDING: GroupVersionKind = GroupVersionKind::of("", "v1", "Binding");
 /// Binds the pod that the call names.
 pub(crate) async fn bind(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
-    let binding = call.body_as(BodyKind::builtin(&BINDING)?)?;
+    let mut binding = call.body_as(BodyKind::builtin(&BINDING)?)?;
+    call.admit_creation(&BINDING, &mut binding).await?;
     validate(&binding, &request.name)?;
     let resource = GroupResource::of("", "pods/binding");
     let now = call.storage.clock.now();

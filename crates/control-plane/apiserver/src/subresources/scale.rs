@@ -18,7 +18,7 @@ use crate::storage::tree;
 use crate::verbs::patch::{Configuration, Patch};
 use crate::verbs::update::{change, check_names};
 
-const SCALE: GroupVersionKind = GroupVersionKind::of("autoscaling", "v1", "Scale");
+pub(crate) const SCALE: GroupVersionKind = GroupVersionKind::of("autoscaling", "v1", "Scale");
 
 pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
     let (request, resource) = (call.request, &call.served.resource);
@@ -82,7 +82,7 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
 }
 
 /// The Scale of an object. Custom resources say where its numbers are, and have its selector as text.
-fn scale_of(resource: &Resource, object: &Value) -> Value {
+pub(crate) fn scale_of(resource: &Resource, object: &Value) -> Value {
     let metadata = &object["metadata"];
     let mut meta = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -137,11 +137,7 @@ fn scaled(resource: &Resource, old: &Value, scale: &Value, name: &str) -> Result
         return Err(Status::invalid("autoscaling", "Scale", name, &error.into()));
     }
     let mut new = old.clone();
-    let steps: Vec<&str> = replicas_pointer(resource).split('/').skip(1).collect();
-    if let Some((last, above)) = steps.split_last() {
-        let parent = above.iter().fold(&mut new, |parent, step| child(parent, step));
-        put(parent, last, replicas);
-    }
+    put_replicas(resource, &mut new, replicas);
     let metadata = child(&mut new, "metadata");
     for field in ["resourceVersion", "uid"] {
         let said = text(&scale["metadata"], field).to_owned();
@@ -150,6 +146,15 @@ fn scaled(resource: &Resource, old: &Value, scale: &Value, name: &str) -> Result
         }
     }
     Ok(new)
+}
+
+/// Sets the number of an object's replicas.
+pub(crate) fn put_replicas(resource: &Resource, object: &mut Value, replicas: i64) {
+    let steps: Vec<&str> = replicas_pointer(resource).split('/').skip(1).collect();
+    if let Some((last, above)) = steps.split_last() {
+        let parent = above.iter().fold(object, |parent, step| child(parent, step));
+        put(parent, last, replicas);
+    }
 }
 
 #[cfg(test)]
