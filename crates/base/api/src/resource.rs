@@ -33,6 +33,8 @@ pub const STATEFUL_SETS: GroupVersionResource = of("apps", "statefulsets");
 pub const CRON_JOBS: GroupVersionResource = of("batch", "cronjobs");
 pub const JOBS: GroupVersionResource = of("batch", "jobs");
 
+pub const VALIDATING_ADMISSION_POLICIES: GroupVersionResource =
+    of("admissionregistration.k8s.io", "validatingadmissionpolicies");
 pub const CUSTOM_RESOURCE_DEFINITIONS: GroupVersionResource = of("apiextensions.k8s.io", "customresourcedefinitions");
 pub const CERTIFICATE_SIGNING_REQUESTS: GroupVersionResource = of("certificates.k8s.io", "certificatesigningrequests");
 pub const CLUSTER_ROLES: GroupVersionResource = of("rbac.authorization.k8s.io", "clusterroles");

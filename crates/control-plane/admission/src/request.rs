@@ -63,3 +63,50 @@ fn kind(kind: &GroupVersionKind) -> Value {
 fn resource(resource: &GroupVersionResource) -> Value {
     json!({"group": resource.group, "version": resource.version, "resource": resource.resource})
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use windlass_auth::User;
+
+    use super::*;
+    use crate::fake::Fake;
+    use crate::reinvocation::Reinvocation;
+    use crate::review::Operation;
+
+    #[test]
+    fn what_a_webhook_gets() {
+        let cluster = Fake::default();
+        let (asked, matched) =
+            (GroupVersionKind::of("autoscaling", "v2", "X"), GroupVersionKind::of("autoscaling", "v1", "X"));
+        let review = Review {
+            operation: Operation::Delete,
+            kind: &asked,
+            resource: &GroupVersionResource::of("autoscaling", "v2", "xs"),
+            subresource: "",
+            namespace: "n",
+            name: "x",
+            user: &User { name: "jane".to_owned(), ..User::default() },
+            object: None,
+            old: None,
+            dry_run: false,
+            options: &json!({"kind": "DeleteOptions"}),
+            warnings: &cluster,
+            reinvocation: Reinvocation::default(),
+        };
+        let resource = Cow::Owned(GroupVersionResource::of("autoscaling", "v1", "xs"));
+        let matched = Matched { resource, kind: Cow::Owned(matched) };
+        let old_object = with_type(json!({"metadata": {"name": "x"}}), &matched.kind);
+        let contents = Contents { uid: "u", object: Value::Null, old_object };
+        let expected = json!({
+            "uid": "u", "operation": "DELETE", "name": "x", "namespace": "n", "dryRun": false,
+            "kind": {"group": "autoscaling", "version": "v1", "kind": "X"},
+            "resource": {"group": "autoscaling", "version": "v1", "resource": "xs"},
+            "requestKind": {"group": "autoscaling", "version": "v2", "kind": "X"},
+            "requestResource": {"group": "autoscaling", "version": "v2", "resource": "xs"},
+            "userInfo": {"username": "jane"}, "options": {"kind": "DeleteOptions"}, "object": null,
+            "oldObject": {"apiVersion": "autoscaling/v1", "kind": "X", "metadata": {"name": "x"}}});
+        assert_eq!(with_contents(&review, &matched, contents), expected);
+    }
+}

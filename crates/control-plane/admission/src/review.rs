@@ -14,8 +14,6 @@ use windlass_webhook::{Answer, CallError, ClientConfig};
 
 use crate::reinvocation::Reinvocation;
 
-use crate::reinvocation::Reinvocation;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Create,

@@ -10,7 +10,7 @@ use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
 use windlass_machinery::managed::{self, Change};
 use windlass_machinery::schema::TypeRef;
-use windlass_machinery::tree::put;
+use windlass_machinery::tree::{number, put};
 use windlass_resources::life::{Checkpoints, Write};
 use windlass_resources::{Moment, Subresource};
 use windlass_store::Item;
@@ -19,8 +19,8 @@ use crate::body::{BodyKind, decode_body};
 use crate::context::Context;
 use crate::gate::Gate;
 use crate::registry::Served;
+use crate::scale_view::{SCALE, put_replicas, scale_of};
 use crate::storage::{Storage, stored};
-use crate::subresources::scale;
 
 /// What a request to the object itself may not change when its status has requests of its own.
 const OF_OBJECT: &[&[&str]] = &[&["status"]];
@@ -97,6 +97,30 @@ impl<'a> Call<'a> {
     pub(crate) async fn admit_creation(&self, kind: &GroupVersionKind, object: &mut Value) -> Result<(), Status> {
         let mut review = Review { kind, ..self.admission_review(Operation::Create, Some(object), None) };
         self.gate.admission.admit(&mut review, self.gate).await?;
+        self.gate.admission.validate(&review, self.gate).await
+    }
+
+    /// Runs mutating admission for the Scale of an object, and takes from it what it is about.
+    async fn admit_scale(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        let resource = &self.served.resource;
+        let (mut scale, old) = (scale_of(resource, new), old.map(|old| scale_of(resource, old)));
+        let before = number(&scale["spec"], "replicas");
+        let operation = operation(old.as_ref());
+        let mut review = Review { kind: &SCALE, ..self.admission_review(operation, Some(&mut scale), old.as_ref()) };
+        self.gate.admission.admit(&mut review, self.gate).await?;
+        let after = number(&scale["spec"], "replicas");
+        if after != before {
+            put_replicas(resource, new, after);
+        }
+        Ok(())
+    }
+
+    /// Runs validating admission for the Scale of an object.
+    async fn review_scale(&self, new: &Value, old: Option<&Value>) -> Result<(), Status> {
+        let resource = &self.served.resource;
+        let (mut scale, old) = (scale_of(resource, new), old.map(|old| scale_of(resource, old)));
+        let operation = operation(old.as_ref());
+        let review = Review { kind: &SCALE, ..self.admission_review(operation, Some(&mut scale), old.as_ref()) };
         self.gate.admission.validate(&review, self.gate).await
     }
 
@@ -206,8 +230,8 @@ impl Checkpoints for Call<'_> {
         if self.is_admitted {
             return Ok(());
         }
-        if let (Some(Subresource::Scale), Some(old)) = (self.subresource, old) {
-            return scale::admit(self, new, old).await;
+        if self.subresource == Some(Subresource::Scale) {
+            return self.admit_scale(new, old).await;
         }
         let mut review = self.admission_review(operation(old), Some(new), old);
         self.gate.admission.admit(&mut review, self.gate).await
@@ -226,8 +250,8 @@ impl Checkpoints for Call<'_> {
         if self.is_admitted {
             return Ok(());
         }
-        if let (Some(Subresource::Scale), Some(old)) = (self.subresource, old) {
-            return scale::review(self, new, old).await;
+        if self.subresource == Some(Subresource::Scale) {
+            return self.review_scale(new, old).await;
         }
         let review = self.admission_review(operation(old), Some(new), old);
         self.gate.admission.validate(&review, self.gate).await

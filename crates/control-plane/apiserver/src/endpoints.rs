@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::Deserialize;
 use windlass_api::resource::{ENDPOINT_SLICES, SERVICES};
 use windlass_api::well_known::label;
 use windlass_api::{GroupResource, Meta, Status};
 use windlass_store::{Item, Range};
+use windlass_webhook::Services;
 
 use crate::storage::{Storage, stored};
 
@@ -140,4 +142,12 @@ fn ready(storage: &Storage, namespace: &str, name: &str, port: &str) -> Result<O
     }
     let chosen = storage.chance.below(candidates.len());
     Ok(Some(candidates.swap_remove(chosen)))
+}
+
+/// How webhooks find their Services.
+#[async_trait]
+impl Services for Storage {
+    async fn endpoint(&self, namespace: &str, name: &str, port: u16) -> Result<(String, u16), Status> {
+        of_port(self, namespace, name, port)
+    }
 }

@@ -33,6 +33,7 @@ pub mod pages;
 mod param_rights;
 mod registry;
 mod reviews;
+mod scale_view;
 mod selection;
 mod server;
 mod storage;

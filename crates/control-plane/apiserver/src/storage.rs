@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use serde_json::Value;
 use windlass_api::time::Clock;
@@ -12,9 +11,7 @@ use windlass_api::{Chance, GroupVersionKind, GroupVersionResource, Status};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{remove, text};
 use windlass_store::{CommitError, Expect, Item, Op, Range, Store, Table};
-use windlass_webhook::Services;
 
-use crate::endpoints;
 use crate::registry::{Registry, Served};
 
 /// The store, and which of its tables are served as what.
@@ -115,13 +112,6 @@ impl Storage {
         let state = self.store.table(table).state();
         let range = Range { prefix: &prefix, after: None };
         state.iter(&range).filter_map(|item| parse(&item.value).ok().map(Arc::new)).collect()
-    }
-}
-
-#[async_trait]
-impl Services for Storage {
-    async fn endpoint(&self, namespace: &str, name: &str, port: u16) -> Result<(String, u16), Status> {
-        endpoints::of_port(self, namespace, name, port)
     }
 }
 

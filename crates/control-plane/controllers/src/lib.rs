@@ -35,6 +35,7 @@ mod service_account_tokens;
 mod stateful_set;
 mod status;
 mod ttl_after_finished;
+mod validating_admission_policy_status;
 mod volume;
 mod waking;
 mod write;

@@ -67,7 +67,8 @@ pub async fn run(options: Options, context: Context) {
         forever("statefulset", context.clone(), crate::stateful_set::run),
         forever("taint-eviction", context.clone(), crate::node::taint_eviction::run),
         forever("ttl", context.clone(), crate::node::ttl::run),
-        forever("ttl-after-finished", context, crate::ttl_after_finished::run),
+        forever("ttl-after-finished", context.clone(), crate::ttl_after_finished::run),
+        forever("validatingadmissionpolicy-status", context, crate::validating_admission_policy_status::run),
     ];
     let mut tasks: tokio::task::JoinSet<()> = all.into_iter().collect();
     while tasks.join_next().await.is_some() {}

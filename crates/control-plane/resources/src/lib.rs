@@ -22,7 +22,6 @@ mod core;
 pub mod custom;
 mod discovery;
 mod events;
-pub mod expressions;
 pub mod first;
 mod flowcontrol;
 mod go_form;

@@ -13,7 +13,6 @@ use crate::{Moment, Resource, StatusMetadata, rules};
 use windlass_machinery::names::{generate, new_uid};
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
 
-const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 const IMMUTABLE: &str = "field is immutable";
 
 /// Clears what the server alone decides about a new object, before anybody looks at it.
@@ -157,22 +156,8 @@ pub(crate) fn validate_update(object: &Value, old: &Value, resource: &Resource) 
     errors
 }
 
-/// What is wrong with the labels and annotations of `metadata`.
-pub(crate) fn validate_labels_and_annotations(errors: &mut Errors, metadata: &Value, path: &Path<'_>) {
-    rules::labels(errors, path, metadata, "labels");
-    let annotations = path.child("annotations");
-    let mut size = 0;
-    for (key, value) in metadata.get("annotations").and_then(Value::as_object).into_iter().flatten() {
-        errors.extend(complaints(&annotations, key, names::qualified_name(&key.to_lowercase())));
-        size += key.len() + value.as_str().map_or(0, str::len);
-    }
-    if size > ANNOTATIONS_BYTES_MAX {
-        errors.push(Error::too_long(&annotations, ANNOTATIONS_BYTES_MAX));
-    }
-}
-
 fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut Errors, resource: &Resource) {
-    validate_labels_and_annotations(errors, metadata, path);
+    rules::labels_and_annotations(errors, metadata, path);
     validate_owners(metadata, &path.child("ownerReferences"), errors);
     validate_finalizers(metadata, &path.child("finalizers"), errors);
     if resource.qualifies_finalizers {

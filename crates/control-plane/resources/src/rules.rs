@@ -124,6 +124,23 @@ pub(crate) fn labels(errors: &mut Errors, path: &Path<'_>, owner: &Value, field:
     }
 }
 
+/// What annotations may have together.
+const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+
+/// What is wrong with the labels and annotations of `metadata`.
+pub(crate) fn labels_and_annotations(errors: &mut Errors, metadata: &Value, path: &Path<'_>) {
+    labels(errors, path, metadata, "labels");
+    let annotations = path.child("annotations");
+    let mut size = 0;
+    for (key, value) in metadata.get("annotations").and_then(Value::as_object).into_iter().flatten() {
+        complain(errors, &annotations, key, names::qualified_name(&key.to_lowercase()));
+        size += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if size > ANNOTATIONS_BYTES_MAX {
+        errors.push(Error::too_long(&annotations, ANNOTATIONS_BYTES_MAX));
+    }
+}
+
 /// Whether a requirement of a selector has values where its operator wants them. Others than these four are not judged.
 pub fn requirement_values(errors: &mut Errors, requirement: &Value, path: &Path<'_>) {
     let count = items(requirement, "values").count();

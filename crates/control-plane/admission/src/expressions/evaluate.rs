@@ -1,7 +1,7 @@
 //! One expression within a budget.
 
+use windlass_cel::admission::{CompileError, Compiled};
 use windlass_cel::{PER_CALL_LIMIT, Value};
-use windlass_resources::expressions::{CompileError, Compiled};
 
 use super::variables::Scope;
 

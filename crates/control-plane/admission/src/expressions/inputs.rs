@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 use windlass_api::GroupVersionKind;
+use windlass_cel::admission::variable;
 use windlass_cel::{Map as CelMap, ResourceAttributes, Value};
-use windlass_resources::expressions::variable;
 
 use super::authorizer::Authorizer;
 use super::typed::Typed;

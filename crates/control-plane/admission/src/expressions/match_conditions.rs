@@ -1,9 +1,9 @@
 //! Match conditions: expressions all of which must be true for a webhook or a policy to be asked.
 
 use serde_json::Value as Json;
+use windlass_cel::admission::{Declarations, Environment, compile};
 use windlass_cel::{Mode, Type};
 use windlass_machinery::tree::{items, text};
-use windlass_resources::expressions::{Declarations, Environment, compile};
 
 use super::evaluate::{MATCH_CONDITIONS_BUDGET, Written, evaluate};
 use super::inputs::Inputs;

@@ -122,7 +122,7 @@ fn conditions_have_a_budget() {
 
 #[test]
 fn variables_are_evaluated_when_they_are_named() {
-    use windlass_resources::expressions::{Declarations, Environment};
+    use windlass_cel::admission::{Declarations, Environment};
     let long: Vec<Value> = (0..600)
         .map(|number| {
             let expression = if number == 0 { "1".to_owned() } else { format!("variables.v{} + 1", number - 1) };

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::Value as Json;
 use windlass_api::text::quoted;
+use windlass_cel::admission::{CompileError, Compiled, Declarations, Environment, compile, variable};
 use windlass_cel::{Error, Fields, Map, Mode, PER_CALL_LIMIT, Type, Value, with_room};
 use windlass_machinery::tree::{items, text};
-use windlass_resources::expressions::{CompileError, Compiled, Declarations, Environment, compile, variable};
 
 use super::inputs::Inputs;
 

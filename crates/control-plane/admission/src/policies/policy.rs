@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use windlass_api::GroupVersionKind;
+use windlass_cel::admission::{Declarations, Environment, compile};
 use windlass_cel::{Mode, Type};
 use windlass_machinery::tree::text;
-use windlass_resources::expressions::{Declarations, Environment, compile};
 
 use crate::expressions::{MatchConditions, Variables, Written};
 use crate::matching::Matcher;

@@ -7,8 +7,7 @@ use windlass_api::GroupVersionKind;
 use windlass_machinery::managed::FieldSet;
 use windlass_machinery::tree::{items, put, text};
 
-/// Where built-in kinds, and Scale itself, have the number of replicas.
-pub(super) const REPLICAS: &str = "/spec/replicas";
+use crate::scale_view::REPLICAS;
 
 /// The set of fields that holds nothing but the one that a pointer leads to.
 fn only(pointer: &str) -> Value {

@@ -28,7 +28,7 @@ async fn create(server: &TestServer, path: &str, object: &Value) -> (StatusCode,
 
 /// What policies are about: resources as `group/version/resource`.
 fn about(resource: &str) -> Value {
-    let parts: Vec<&str> = resource.split('/').collect();
+    let parts: Vec<&str> = resource.splitn(3, '/').collect();
     json!({"resourceRules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": [parts[0]], "apiVersions": [parts[1]], "resources": [parts[2]]}]})
 }
 
@@ -178,6 +178,34 @@ async fn objects_are_changed() {
     let invalid = "ConfigMap \"m\" is invalid: data[x/y]: Invalid value: \"x/y\": a valid config key must consist of alphanumeric characters";
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(status["message"].as_str().unwrap().starts_with(invalid), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_objects_are_seen_as_what_clients_send() {
+    let server = TestServer::start().await;
+    let scale = json!({"validations": [{"expression": "object.kind == 'Scale' && oldObject.spec.replicas == 1 && object.spec.replicas < 5", "message": "too many"}]});
+    validate(&server, "scale", scale, "apps/v1/deployments/scale", json!({})).await;
+    let only_in = json!({"validations": [{"expression": "object.kind == 'Binding' && object.target.name == 'n1' && request.kind.kind == 'Binding'", "message": "elsewhere"}]});
+    validate(&server, "bind", only_in, "/v1/pods/binding", json!({})).await;
+    server.create(DEPLOYMENTS, &deployment("d", 1)).await;
+    let path = format!("{DEPLOYMENTS}/d/scale");
+    let (code, status, _) = send(&server, Method::PATCH, &path, &json!({"spec": {"replicas": 5}})).await;
+    let why = "deployments.apps \"d\" is forbidden: ValidatingAdmissionPolicy 'scale' with binding 'scale-binding' denied request: too many";
+    assert_eq!((code, &status["message"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(why)));
+    let doubled = json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{spec: Object.spec{replicas: 4}}"}});
+    mutate(&server, "four", "apps/v1/deployments/scale", doubled).await;
+    let (code, scale, _) = send(&server, Method::PATCH, &path, &json!({"spec": {"replicas": 2}})).await;
+    assert_eq!((code, &scale["spec"]["replicas"]), (StatusCode::OK, &json!(4)), "{scale}");
+    server.create("/api/v1/namespaces/default/serviceaccounts", &json!({"metadata": {"name": "default"}})).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    server.create(pods, &pod).await;
+    let bind = |node: &str| json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}});
+    let path = format!("{pods}/p/binding");
+    let (code, status) = create(&server, &path, &bind("n2")).await;
+    let why = "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'bind' with binding 'bind-binding' denied request: elsewhere";
+    assert_eq!((code, &status["message"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(why)));
+    assert_eq!(create(&server, &path, &bind("n1")).await.0, StatusCode::CREATED);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+mod admission;
 mod batch;
 mod certificates;
 mod custom_resources;

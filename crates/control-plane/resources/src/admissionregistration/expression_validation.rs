@@ -3,7 +3,7 @@
 use windlass_api::field::{Error, Errors, Path};
 use windlass_cel::{Env, Type};
 
-use crate::expressions::{CompileError, Compiled, compile};
+use windlass_cel::admission::{CompileError, Compiled, compile};
 
 /// Compiles an expression of one of the types; with none, of any.
 pub(super) fn validate_expression(

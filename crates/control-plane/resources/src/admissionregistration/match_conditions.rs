@@ -11,8 +11,8 @@ use windlass_cel::{Mode, Type};
 use windlass_machinery::tree::{items, text};
 
 use super::expression_validation::validate_expression;
-use crate::expressions::{Declarations, Environment};
 use crate::rules::{complain, required};
+use windlass_cel::admission::{Declarations, Environment};
 
 const MOST: usize = 64;
 

@@ -10,8 +10,8 @@ use windlass_machinery::tree::{items, text};
 use super::expression_validation::validate_expression;
 use super::match_conditions::Known;
 use super::policy_validation::Update;
-use crate::expressions::{Environment, apply_configuration, json_patch};
 use crate::rules::{at, required_of};
+use windlass_cel::admission::{Environment, apply_configuration, json_patch};
 
 /// The fields of a mutation by its `patchType`.
 const APPLY_CONFIGURATION: &str = "applyConfiguration";

@@ -11,8 +11,8 @@ use super::expression_validation::validate_expression;
 use super::match_conditions::{self, Known};
 use super::match_resources::{validate_match_resources, validate_mutable_operations};
 use super::param_validation::{validate_param_kind, validate_param_ref};
-use crate::expressions::{Declarations, Environment};
 use crate::rules::{at, complain, supported};
+use windlass_cel::admission::{Declarations, Environment};
 
 /// A policy that is validated, and the one that it replaces.
 pub(super) struct Update<'a> {

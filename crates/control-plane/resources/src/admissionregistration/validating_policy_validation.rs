@@ -13,8 +13,8 @@ use windlass_machinery::tree::{items, text};
 use super::expression_validation::{compiled, validate_expression};
 use super::match_conditions::Known;
 use super::policy_validation::Update;
-use crate::expressions::{Declarations, Environment, compile};
 use crate::rules::{at, complain, supported};
+use windlass_cel::admission::{Declarations, Environment, compile};
 
 const AUDIT_ANNOTATIONS_MAX: usize = 20;
 const VALUE_EXPRESSION_BYTES_MAX: usize = 5 * 1024;

@@ -11,9 +11,9 @@ use windlass_machinery::tree::{items, text};
 
 use super::match_conditions::{self, Known};
 use super::rule_validation::validate_rule;
-use crate::expressions::Declarations;
 use crate::rules::{at, complain, label_selector, required, supported, texts};
 use crate::webhook_client;
+use windlass_cel::admission::Declarations;
 
 const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 const HARMLESS: [&str; 2] = ["None", "NoneOnDryRun"];

@@ -10,7 +10,7 @@ use windlass_machinery::json::type_meta_prefix;
 use windlass_machinery::tree::{put, remove, text};
 
 use super::definition::{Definition, Webhook};
-use crate::metadata;
+use crate::rules;
 
 const GROUP: &str = "apiextensions.k8s.io";
 const KIND: &str = "ConversionReview";
@@ -154,7 +154,7 @@ fn restore(kept: &mut Value, returned: &Map<String, Value>, field: &str) -> Resu
     }
     if kept.get(field).and_then(Value::as_object) != Some(map) {
         let mut errors = Errors::new();
-        metadata::validate_labels_and_annotations(&mut errors, &json!({field: map}), &Path::new("metadata"));
+        rules::labels_and_annotations(&mut errors, &json!({field: map}), &Path::new("metadata"));
         if !errors.is_empty() {
             return Err(aggregate(&errors));
         }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use windlass_api::Status;
 use windlass_api::status::{Cause, Reason};
 use windlass_api::text::quoted;
+use windlass_cel::admission::{Declarations, Environment};
 use windlass_machinery::tree::{items, text};
 use windlass_telemetry::Metrics;
 
@@ -62,11 +63,7 @@ impl MutatingAdmissionPolicy {
 }
 
 impl Mutations {
-    fn compile(
-        spec: &Value,
-        environment: &windlass_resources::expressions::Environment,
-        declarations: windlass_resources::expressions::Declarations,
-    ) -> Self {
+    fn compile(spec: &Value, environment: &Environment, declarations: Declarations) -> Self {
         let compile = |mutation: &Value| Mutation::compile(mutation, environment, declarations);
         Self {
             all: items(spec, "mutations").filter_map(compile).collect(),

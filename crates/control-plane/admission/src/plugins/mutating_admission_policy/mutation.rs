@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value as Json, json};
 use windlass_api::{GroupVersionKind, Status};
+use windlass_cel::admission::{Declarations, Environment, apply_configuration, compile, json_patch};
 use windlass_cel::{Constructed, Map as CelMap, Mode, RUNTIME_BUDGET, Type, Value};
 use windlass_machinery::schema::TypeRef;
 use windlass_machinery::tree::{remove, text};
 use windlass_machinery::{Schema, decode, managed, rfc6902};
 use windlass_resources::Resource;
-use windlass_resources::expressions::{Declarations, Environment, apply_configuration, compile, json_patch};
 
 use crate::expressions::{Inputs, Variables, Written, evaluate};
 use crate::request::with_type;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 use windlass_api::status::Reason;
+use windlass_cel::admission::{Declarations, Environment};
 use windlass_cel::{RUNTIME_BUDGET, Type, Value};
 use windlass_machinery::tree::{items, text};
-use windlass_resources::expressions::{Declarations, Environment};
 
 use crate::expressions::{Inputs, OutOfBudget, Scope, Versioned, Written, evaluate};
 use crate::policies::{Policy, compile_written};

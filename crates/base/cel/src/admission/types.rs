@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use windlass_cel::{Object, Type};
+use crate::types::{Object, Type};
 
 /// An object whose fields are known one by one.
 #[derive(Debug)]

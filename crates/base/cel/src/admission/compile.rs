@@ -1,6 +1,9 @@
 //! From text to something that can be evaluated.
 
-use windlass_cel::{Env, Expression, Program, Type};
+use crate::env::Env;
+use crate::expression::Expression;
+use crate::program::Program;
+use crate::types::Type;
 
 /// An expression of the right type.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use windlass_cel::{Object, Type};
+use crate::types::{Object, Type};
 
 const OBJECT: &str = "Object";
 const JSON_PATCH: &str = "JSONPatch";

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use windlass_cel::{Env, LibraryType, Mode, Type};
-
 use super::patch;
 use super::types;
 use super::variable;
+use crate::env::Env;
+use crate::library::Mode;
+use crate::types::{LibraryType, Type};
 
 /// Which variables there are beside those that every expression has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,8 +63,31 @@ impl Environment {
     }
 }
 
+/// What is known of the objects that a policy is about, and of its parameters, where types are checked.
+#[derive(Clone, Debug, Default)]
+pub struct KnownTypes {
+    pub object: Option<Type>,
+    pub params: Option<Type>,
+}
+
 impl Environment {
-    /// The same for expressions that make patches: with objects of any structure, and JSON patches.
+    /// The names of a policy's expressions with the types that are known of them. Upstream leaves `authorizer.requestResource` out.
+    pub fn typed_env(&self, declarations: Declarations, known: &KnownTypes) -> Env {
+        let of = |known: &Option<Type>| known.clone().unwrap_or(Type::Dyn);
+        let mut env = self
+            .env(Mode::Stored, Declarations { params: false, authorizer: false })
+            .variable(variable::OBJECT, of(&known.object))
+            .variable(variable::OLD_OBJECT, of(&known.object));
+        if declarations.params {
+            env = env.variable(variable::PARAMS, of(&known.params));
+        }
+        if declarations.authorizer {
+            env = env.variable(variable::AUTHORIZER, Type::Library(LibraryType::Authorizer));
+        }
+        env
+    }
+
+    /// The names for expressions that make patches: with objects of any structure, and JSON patches.
     pub fn patch_env(&self, mode: Mode, declarations: Declarations) -> Env {
         self.env(mode, declarations).resolver(patch::resolve).json_patch()
     }

@@ -1,7 +1,7 @@
-//! The expressions (CEL) of admission: those of policies, and the match conditions of webhooks.
+//! The expressions of admission: those of policies, and the match conditions of webhooks.
 //!
-//! Validation compiles them to find fault with them, and admission compiles them to evaluate them; both find here what an expression may
-//! name ([`Environment`]), the types of that ([`types`]), and upstream's words for what does not compile ([`compile`]).
+//! Validation compiles them to find fault with them, admission compiles them to evaluate them, and a controller checks their types; all find
+//! here what an expression may name ([`Environment`]), the types of that, and upstream's words for what does not compile ([`compile`]).
 //!
 //! Source: apiserver `pkg/admission/plugin/cel`.
 
@@ -11,7 +11,7 @@ mod patch;
 mod types;
 
 pub use compile::{CompileError, Compiled, compile};
-pub use environment::{Declarations, Environment};
+pub use environment::{Declarations, Environment, KnownTypes};
 pub use patch::{apply_configuration, json_patch};
 
 /// The variables that an expression may name.
