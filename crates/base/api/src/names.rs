@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn accepts_and_refuses() {
         type Rule = fn(&str) -> Vec<String>;
-        let cases: [(Rule, &[&str], &[&str]); 9] = [
+        let cases: [(Rule, &[&str], &[&str]); 13] = [
             (dns1123_label, &["a", "1", "a-b"], &["", "A", "-a", "a-", "a.b", "ä", &"a".repeat(64)[..0]]),
             (dns1123_subdomain, &["a", "a.b", "1.2-3"], &["", "a..b", ".a", "a.", "A.b", "a_b"]),
             (dns1035_label, &["a", "a1"], &["", "1a", "a.b"]),
@@ -385,6 +385,10 @@ mod tests {
             (port_name, &["http", "a-1"], &["", "1", "a--b", "-a", "A", "abcdefghijklmnop"]),
             (env_var_name, &["A", "a.b-c", "1"], &["", "a=b", "ä"]),
             (percent, &["0%", "100%"], &["", "%", "1", "-1%"]),
+            (c_identifier, &["a", "_A1"], &["", "1a", "a-b", "ä"]),
+            (condition_reason, &["A", "Ab,C:d_"], &["", "_A", "1", "A:", "A b"]),
+            (|name| long_name(name, false), &["a.b"], &["", "A.b", "a..b"]),
+            (|name| long_name(name, true), &["a.b", "A.B"], &["", "a_b"]),
         ];
         for (rule, good, bad) in cases {
             for text in good {
@@ -396,6 +400,8 @@ mod tests {
         }
         assert_eq!(dns1123_label(&"a".repeat(64)), ["must be no more than 63 characters"]);
         assert_eq!(dns1123_label("a.b"), ["must not contain dots"]);
+        assert_eq!(short_name(&"a".repeat(64)), ["must be no more than 63 bytes"]);
+        assert_eq!(long_name(&"a".repeat(254), false), ["must be no more than 253 bytes"]);
         assert!(prefix_of(dns1123_label, "web-").is_empty());
     }
 

@@ -34,7 +34,7 @@ fn go_form(type_name: &str, value: &Value) -> String {
     let schema = Schema::builtin();
     let mut form = Form { schema, fields: 0, text: String::new() };
     match schema.find(&format!("{API}{type_name}")).filter(|_| !value.is_null()) {
-        Some(id) if value.is_array() => form.content(&Shape::List(Box::new(Shape::Struct(id))), value),
+        Some(id) if value.is_array() => form.shaped(&Shape::List(Box::new(Shape::Struct(id))), value),
         Some(id) => form.structure(id, value),
         None => form.plain(value),
     }
@@ -78,21 +78,21 @@ impl Form {
     fn field(&mut self, field: &Field, content: Option<&Value>) {
         let is_pointer = matches!(field.presence, Presence::Pointer | Presence::AlwaysPointer);
         match (content, &field.shape) {
-            (Some(content), shape) => self.content(shape, content),
+            (Some(content), shape) => self.shaped(shape, content),
             (None, Shape::Scalar(scalar)) if !is_pointer => self.plain(&zero(*scalar)),
             (None, Shape::Struct(id)) if !is_pointer => self.structure(*id, &json!({})),
             (None, _) => self.plain(&Value::Null),
         }
     }
 
-    fn content(&mut self, shape: &Shape, content: &Value) {
+    fn shaped(&mut self, shape: &Shape, content: &Value) {
         match (shape, content) {
             (Shape::Struct(id), content) => self.structure(*id, content),
             (Shape::List(item) | Shape::WrappedList(item), Value::Array(list)) => {
                 self.text.push('[');
                 for content in list {
                     self.separate();
-                    self.content(item, content);
+                    self.shaped(item, content);
                 }
                 self.text.push(']');
             }
@@ -100,7 +100,7 @@ impl Form {
                 self.text.push('{');
                 for (key, content) in map {
                     self.key(key);
-                    self.content(item, content);
+                    self.shaped(item, content);
                 }
                 self.text.push('}');
             }

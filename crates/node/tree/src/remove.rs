@@ -285,12 +285,14 @@ mod tests {
     #[test]
     fn a_tree_that_is_wide() {
         let dir = tempfile::tempdir().unwrap();
-        let deep = dir.path().join(format!("tree/{}", "d/".repeat(DEPTH_MAX + 1)));
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("d/".repeat(DEPTH_MAX + 1))).unwrap();
+        let [top, deep] = [tree.clone(), tree.join("d/".repeat(DEPTH_MAX + 1))].map(|path| File::open(path).unwrap());
         for number in 0..2 * MOVED_MAX + 10 {
-            fs::create_dir_all(deep.join(number.to_string())).unwrap();
+            rustix::fs::mkdirat(&deep, number.to_string(), Mode::RWXU).unwrap();
         }
         for number in 0..100_000 {
-            File::create(dir.path().join("tree").join(format!("file-{number}"))).unwrap();
+            rustix::fs::mknodat(&top, format!("file-{number}"), FileType::RegularFile, Mode::RWXU, 0).unwrap();
         }
         assert_eq!(
             crate::usage(&dir.path().join("tree")).unwrap().inodes as usize,
