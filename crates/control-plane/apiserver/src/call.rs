@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::gate::Gate;
 use crate::registry::Served;
 use crate::storage::{Storage, stored};
-use crate::subresources::scale::{SCALE, put_replicas, scale_of};
+use crate::subresources::scale_view::{SCALE, put_replicas, scale_of};
 
 /// What a request to the object itself may not change when its status has requests of its own.
 const OF_OBJECT: &[&[&str]] = &[&["status"]];

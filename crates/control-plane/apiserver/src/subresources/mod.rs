@@ -3,8 +3,9 @@
 
 pub(crate) mod binding;
 mod eviction;
-pub(crate) mod scale;
+mod scale;
 mod scale_managers;
+pub(crate) mod scale_view;
 pub(crate) mod target;
 mod token;
 
