@@ -24,7 +24,7 @@ pub enum CompileError {
 }
 
 /// Compiles an expression that has to be of one of the types; with none, of any.
-pub fn compile(env: &Env, text: &str, types: &[Type]) -> Result<Compiled, CompileError> {
+pub fn compile_expression(env: &Env, text: &str, types: &[Type]) -> Result<Compiled, CompileError> {
     let failed = |issues| CompileError::Invalid(format!("compilation failed: {issues}"));
     let expression = env.compile(text).map_err(failed)?;
     let found = expression.output_type();

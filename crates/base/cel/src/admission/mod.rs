@@ -1,7 +1,7 @@
 //! The expressions of admission: those of policies, and the match conditions of webhooks.
 //!
 //! Validation compiles them to find fault with them, admission compiles them to evaluate them, and a controller checks their types; all find
-//! here what an expression may name ([`Environment`]), the types of that, and upstream's words for what does not compile ([`compile`]).
+//! here what an expression may name ([`Environment`]), the types of that, and upstream's words for what does not compile ([`compile_expression`]).
 //!
 //! Source: apiserver `pkg/admission/plugin/cel`.
 
@@ -10,7 +10,7 @@ mod environment;
 mod patch;
 mod types;
 
-pub use compile::{CompileError, Compiled, compile};
+pub use compile::{CompileError, Compiled, compile_expression};
 pub use environment::{Declarations, Environment, KnownTypes};
 pub use patch::{apply_configuration, json_patch};
 

@@ -1,7 +1,7 @@
 //! Match conditions: expressions all of which must be true for a webhook or a policy to be asked.
 
 use serde_json::Value as Json;
-use windlass_cel::admission::{Declarations, Environment, compile};
+use windlass_cel::admission::{Declarations, Environment, compile_expression};
 use windlass_cel::{Mode, Type};
 use windlass_machinery::tree::{items, text};
 
@@ -29,7 +29,7 @@ impl MatchConditions {
         let env = environment.env(Mode::Stored, declarations);
         let written = |condition: &Json| {
             let source = text(condition, "expression").to_owned();
-            Written { compiled: compile(&env, &source, &[Type::Bool]), source }
+            Written { compiled: compile_expression(&env, &source, &[Type::Bool]), source }
         };
         let conditions = items(owner, "matchConditions").map(written).collect();
         Self { conditions, fails: text(owner, "failurePolicy") != "Ignore" }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::Value as Json;
 use windlass_api::text::quoted;
-use windlass_cel::admission::{CompileError, Compiled, Declarations, Environment, compile, variable};
+use windlass_cel::admission::{CompileError, Compiled, Declarations, Environment, compile_expression, variable};
 use windlass_cel::{Error, Fields, Map, Mode, PER_CALL_LIMIT, Type, Value, with_room};
 use windlass_machinery::tree::{items, text};
 
@@ -41,7 +41,7 @@ impl Variables {
         for variable in items(spec, "variables") {
             let name = text(variable, "name");
             let env = environment.env(Mode::Stored, declarations);
-            let compiled = compile(&env, text(variable, "expression"), &[]);
+            let compiled = compile_expression(&env, text(variable, "expression"), &[]);
             let of: Option<&Type> = compiled.as_ref().ok().map(|compiled| compiled.expression.output_type());
             environment.add(name, of);
             let leads_on = compiled.as_ref().is_ok_and(|compiled| compiled.expression.uses(variable::VARIABLES));

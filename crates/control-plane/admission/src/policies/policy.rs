@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use windlass_api::GroupVersionKind;
-use windlass_cel::admission::{Declarations, Environment, compile};
+use windlass_cel::admission::{Declarations, Environment, compile_expression};
 use windlass_cel::{Mode, Type};
 use windlass_machinery::tree::text;
 
@@ -55,7 +55,7 @@ pub(crate) fn compile_written(
     types: &[Type],
 ) -> Written {
     let env = environment.env(Mode::Stored, declarations);
-    Written { source: source.to_owned(), compiled: compile(&env, source, types) }
+    Written { source: source.to_owned(), compiled: compile_expression(&env, source, types) }
 }
 
 fn param_kind(spec: &Value) -> Option<ParamKind> {

@@ -3,7 +3,7 @@
 
 pub(crate) mod binding;
 mod eviction;
-pub(crate) mod scale;
+mod scale;
 mod scale_managers;
 pub(crate) mod target;
 mod token;

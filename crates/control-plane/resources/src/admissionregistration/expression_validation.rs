@@ -3,7 +3,7 @@
 use windlass_api::field::{Error, Errors, Path};
 use windlass_cel::{Env, Type};
 
-use windlass_cel::admission::{CompileError, Compiled, compile};
+use windlass_cel::admission::{CompileError, Compiled, compile_expression};
 
 /// Compiles an expression of one of the types; with none, of any.
 pub(super) fn validate_expression(
@@ -13,7 +13,7 @@ pub(super) fn validate_expression(
     text: &str,
     types: &[Type],
 ) -> Option<Compiled> {
-    compiled(errors, path, compile(env, text, types), text)
+    compiled(errors, path, compile_expression(env, text, types), text)
 }
 
 /// Takes what was compiled of a text, which errors show.

@@ -14,7 +14,7 @@ use super::expression_validation::{compiled, validate_expression};
 use super::match_conditions::Known;
 use super::policy_validation::Update;
 use crate::rules::{at, complain, supported};
-use windlass_cel::admission::{Declarations, Environment, compile};
+use windlass_cel::admission::{Declarations, Environment, compile_expression};
 
 const AUDIT_ANNOTATIONS_MAX: usize = 20;
 const VALUE_EXPRESSION_BYTES_MAX: usize = 5 * 1024;
@@ -142,6 +142,6 @@ fn validate_value(
         errors.push(Error::required(&path, format!("must not exceed {VALUE_EXPRESSION_BYTES_MAX} bytes in length")));
     } else if !errors.is_full() {
         let env = environment.env(known.mode(written), update.declarations());
-        compiled(errors, &path, compile(&env, expression, &[Type::String, Type::Null]), written);
+        compiled(errors, &path, compile_expression(&env, expression, &[Type::String, Type::Null]), written);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use windlass_api::{GroupVersionKind, Status};
-use windlass_cel::admission::{Declarations, Environment, apply_configuration, compile, json_patch};
+use windlass_cel::admission::{Declarations, Environment, apply_configuration, compile_expression, json_patch};
 use windlass_cel::{Constructed, Map as CelMap, Mode, RUNTIME_BUDGET, Type, Value};
 use windlass_machinery::schema::TypeRef;
 use windlass_machinery::tree::{remove, text};
@@ -51,7 +51,7 @@ impl Mutation {
             _ => return None,
         };
         let source = text(patch, "expression").to_owned();
-        let compiled = compile(&environment.patch_env(Mode::Stored, declarations), &source, &[of]);
+        let compiled = compile_expression(&environment.patch_env(Mode::Stored, declarations), &source, &[of]);
         Some(Self { patch_type, expression: Written { source, compiled } })
     }
 
