@@ -100,7 +100,9 @@ impl Storage {
                 let converted =
                     self.ask(forms, webhook, vec![typed(&from, object, &from.api_version)], &to.api_version).await?;
                 object = without_type_meta(converted.into_iter().next().unwrap_or_default());
-                version.map(|version| put(child(&mut object, "metadata"), "resourceVersion", version));
+                if let Some(version) = version {
+                    put(child(&mut object, "metadata"), "resourceVersion", version);
+                }
             }
             _ => from.resource.strategy.to_stored(&mut object),
         }

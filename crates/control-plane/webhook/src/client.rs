@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
 use windlass_http::body::{self, BodyError};
 use windlass_http::exchange::ExchangeError;
+use windlass_http::header;
 
 use crate::config::{ClientConfig, ConfigError, Target};
 use crate::failure::{CallError, refusal};
@@ -92,15 +93,15 @@ fn request(url: &Uri, body: Bytes) -> Request<Full<Bytes>> {
 
 async fn read(response: Response<Incoming>, deadline: Instant, url: &Uri) -> Result<Answer, CallError> {
     let (head, body) = response.into_parts();
-    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = header::first(&head.headers, &CONTENT_TYPE);
     let body = body::read(body, ANSWER_BYTES_MAX, deadline, |_| true).await.map_err(|error| match error {
         BodyError::Deadline => CallError::Exchange { url: url.to_string(), cause: TIMED_OUT.to_owned() },
         BodyError::Broken(error) => CallError::Body(ExchangeError::of(&error).to_string()),
         other => CallError::Body(other.to_string()),
     })?;
     if !head.status.is_success() {
-        return Err(refusal(head.status, content_type, &body));
+        return Err(refusal(head.status, content_type.as_deref(), &body));
     }
-    let content_type = content_type.unwrap_or_default().to_owned();
+    let content_type = content_type.unwrap_or_default().into_owned();
     Ok(Answer { code: head.status.as_u16(), content_type, body })
 }

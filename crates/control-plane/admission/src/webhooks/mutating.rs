@@ -61,7 +61,9 @@ impl MutatingAdmissionWebhook {
         let outcome = match changed {
             Ok(None) => Ok(()),
             Ok(Some(new)) => {
-                review.object.as_deref_mut().map(|object| *object = new);
+                if let Some(object) = review.object.as_deref_mut() {
+                    *object = new;
+                }
                 review.reinvocation.of(NAME).require_again();
                 review.reinvocation.want();
                 Ok(())
