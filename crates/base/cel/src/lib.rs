@@ -37,7 +37,7 @@ pub use issues::{Issue, Issues};
 pub use kinds::authorizer::{Attributes, Authorizer, Decision, ResourceAttributes, Target};
 pub use library::Mode;
 pub use program::{Evaluation, PlanError, Program};
-pub use schema::{Kind, ListType, Schema, SchemaSizes, cardinality_max, declare, escape, unescape};
+pub use schema::{Kind, ListType, Schema, SchemaSizes, cardinality_max, declare, escape, is_identifier, unescape};
 pub use stack::with_room;
 pub use types::{LibraryType, Object, Type};
 pub use value::{Constructed, Error, Fields, List, Map, Octets, Opaque, Pairs, Text, Timestamp, Value};

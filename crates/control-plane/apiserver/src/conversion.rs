@@ -4,7 +4,6 @@
 //! An object is converted whenever it is read in another form than its own, and when it is written. Kinds with one form pay a look at an
 //! option for this.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,20 +64,19 @@ impl Storage {
     }
 
     /// What is written to the store for an object in the form that `served` has.
-    pub(crate) async fn to_stored(&self, served: &Served, object: &Value) -> Result<Template, Status> {
-        let object = match conversion(served) {
-            Some(Conversion { forms, webhook }) if forms.stored_version != served.api_version => {
-                let object = typed(served, object.clone(), &served.api_version);
-                let converted = self.ask(forms, webhook, vec![object], &forms.stored_version).await?;
-                Cow::Owned(converted.into_iter().next().unwrap_or_default())
-            }
-            _ => Cow::Borrowed(object),
-        };
-        let mut stored = object.into_owned();
-        served.resource.strategy.to_stored(&mut stored);
+    pub(crate) async fn to_stored(&self, served: &Served, mut object: Value) -> Result<Template, Status> {
+        if let Some(Conversion { forms, webhook }) = conversion(served)
+            && forms.stored_version != served.api_version
+        {
+            let converted = self
+                .ask(forms, webhook, vec![typed(served, object, &served.api_version)], &forms.stored_version)
+                .await?;
+            object = converted.into_iter().next().unwrap_or_default();
+        }
+        served.resource.strategy.to_stored(&mut object);
         Ok(match &served.resource.forms {
-            Some(forms) => Template::typed(&forms.stored_prefix, &stored),
-            None => Template::new(&stored),
+            Some(forms) => Template::typed(&forms.stored_prefix, &object),
+            None => Template::new(&object),
         })
     }
 
@@ -123,7 +121,7 @@ impl Storage {
         let fail = |why: String| failure(format!("conversion webhook for {what} {why}"));
         let review = ConversionReview::new(webhook, new_uid(&self.chance))
             .ok_or_else(|| failure("no supported conversion review versions".to_owned()))?;
-        let body = serde_json::to_vec(&review.request(objects.clone(), wanted)).map_err(Status::internal)?;
+        let body = review.request(&objects, wanted).map_err(Status::internal)?;
         let answer = async {
             let config = ClientConfig::read(&webhook.client_config).map_err(CallError::Config)?;
             self.webhooks.post(&config, self, body.into(), TIMEOUT).await

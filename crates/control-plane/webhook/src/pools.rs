@@ -6,9 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use parking_lot::Mutex;
-use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tokio::time::Instant;
 use windlass_http::dial;
 use windlass_http::pool::Pool;
@@ -66,16 +63,7 @@ fn make_room(all: &mut HashMap<Endpoint, Kept>) {
 
 fn pool(Endpoint { host, port, server_name, ca_bundle }: &Endpoint) -> Result<Pool<Full<Bytes>>, ConfigError> {
     let refuse = |why: &str| ConfigError::Authorities(why.to_owned());
-    let mut roots = RootCertStore::empty();
-    if ca_bundle.is_empty() {
-        roots.clone_from(dial::system_roots());
-    } else {
-        let certificates = CertificateDer::pem_slice_iter(ca_bundle).filter_map(Result::ok);
-        let (added, _) = roots.add_parsable_certificates(certificates);
-        if added == 0 {
-            return Err(refuse("no valid certificate authority data seen"));
-        }
-    }
+    let roots = dial::roots_of(ca_bundle).ok_or_else(|| refuse("no valid certificate authority data seen"))?;
     let tls = client_config_of(Trust::Authorities(roots), None).map_err(|error| refuse(&error.to_string()))?;
     Ok(Pool::to_address(Arc::new(tls), server_name, host, *port))
 }

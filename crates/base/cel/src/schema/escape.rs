@@ -32,6 +32,12 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
+/// Whether a name is an identifier as it stands.
+pub fn is_identifier(name: &str) -> bool {
+    let is_word = name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+    is_word && !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && !is_reserved(name)
+}
+
 /// Returns a property's name as an identifier, or nothing if expressions cannot spell it.
 pub fn escape(name: &str) -> Option<String> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {

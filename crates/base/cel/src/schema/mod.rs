@@ -13,7 +13,7 @@ mod merge_key;
 mod sizes;
 
 pub use declare::declare;
-pub use escape::{escape, unescape};
+pub use escape::{escape, is_identifier, unescape};
 pub use sizes::{SchemaSizes, cardinality_max};
 
 pub(crate) use data::objects_are_equal;

@@ -13,7 +13,7 @@ mod tls;
 
 pub use error::{DialError, go_words};
 pub use http::{Driver, http1, http2};
-pub use roots::system_roots;
+pub use roots::{roots_of, system_roots};
 pub use stream::Stream;
 pub use tcp::tcp;
 pub use tls::tls;

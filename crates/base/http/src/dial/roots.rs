@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// The machine's roots; Mozilla's, as this program carries them, where the machine has none (a minimal system without the
 /// package ca-certificates).
@@ -17,4 +19,15 @@ pub fn system_roots() -> &'static RootCertStore {
         }
         roots
     })
+}
+
+/// The authorities of a bundle in PEM, without what is none among them; the machine's, where the bundle is empty. `None` when it is not, and
+/// has no authority.
+pub fn roots_of(bundle: &[u8]) -> Option<RootCertStore> {
+    if bundle.is_empty() {
+        return Some(system_roots().clone());
+    }
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok));
+    (added > 0).then_some(roots)
 }

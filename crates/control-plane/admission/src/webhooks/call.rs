@@ -31,8 +31,7 @@ pub(super) async fn call(
         let why = "webhook does not accept known AdmissionReview versions (v1, v1beta1)";
         Denial::uncalled(NO_REVIEW, format!("could not create admission objects: {why}"))
     })?;
-    let client = webhook.client.as_ref();
-    let client = client.map_err(|error| Denial::uncalled(NO_CLIENT, format!("could not get REST client: {error}")))?;
+    let client = webhook.client.as_ref().map_err(|error| uncalled(error.clone().into()))?;
     let uid = cluster.new_uid();
     let body = question(review, versioned, version, &uid).to_string();
     let answer = cluster.call_webhook(client, body.into(), webhook.timeout).await;
@@ -55,15 +54,10 @@ pub(super) async fn call(
 }
 
 fn uncalled(error: CallError) -> Denial {
-    let code = match &error {
-        CallError::Refused(status) => status.code,
-        CallError::Config(_) => NO_CLIENT,
-        _ => NO_ANSWER,
-    };
-    let what = if code == NO_CLIENT && matches!(error, CallError::Config(_)) {
-        "could not get REST client"
-    } else {
-        "failed to call webhook"
+    let (code, what) = match &error {
+        CallError::Config(_) => (NO_CLIENT, "could not get REST client"),
+        CallError::Refused(status) => (status.code, "failed to call webhook"),
+        CallError::Exchange { .. } | CallError::Body(_) => (NO_ANSWER, "failed to call webhook"),
     };
     Denial::uncalled(code, format!("{what}: {error}"))
 }

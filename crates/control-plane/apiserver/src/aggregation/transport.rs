@@ -7,8 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use windlass_http::dial;
 use windlass_http::pool::Pool;
@@ -73,8 +71,7 @@ impl Transport {
     ) -> Result<Self, TransportError> {
         let trust = match key.insecure {
             true => Trust::Anybody,
-            false if key.ca_bundle.is_empty() => Trust::Authorities(dial::system_roots().clone()),
-            false => Trust::Authorities(bundle(&key.ca_bundle)?),
+            false => Trust::Authorities(authorities(&key.ca_bundle)?),
         };
         let tls = client_config_of(trust, identity).map_err(|error| {
             tracing::warn!(%error, server = key.server_name, "TLS towards an aggregated server cannot be set up");
@@ -91,12 +88,9 @@ impl Transport {
     }
 }
 
-/// The authorities of a bundle. What is none among them is skipped, as long as there is one.
-fn bundle(text: &str) -> Result<RootCertStore, TransportError> {
-    let pem = STANDARD.decode(text).map_err(|_| TransportError::Bundle)?;
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
-    if added == 0 { Err(TransportError::Bundle) } else { Ok(roots) }
+fn authorities(bundle: &str) -> Result<RootCertStore, TransportError> {
+    let pem = STANDARD.decode(bundle).map_err(|_| TransportError::Bundle)?;
+    dial::roots_of(&pem).ok_or(TransportError::Bundle)
 }
 
 #[cfg(test)]

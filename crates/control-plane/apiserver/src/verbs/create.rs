@@ -57,7 +57,7 @@ async fn store_new(
         }
         let mut new = object.clone();
         let taken = allocation::write(call.storage, served, None, &mut new)?;
-        let template = call.storage.to_stored(served, &new).await?;
+        let template = call.storage.to_stored(served, new).await?;
         let mut txn = Txn::put(&resource.table, &key, Expect::Absent, template);
         txn.ops[0].expires = expiry(served, moment);
         txn.ops.extend(taken);

@@ -56,7 +56,7 @@ pub(crate) async fn delete_object(call: &Call<'_>, options: &DeleteOptions) -> R
         if dry_run {
             return Ok(dry_answer(served, &current, last, gone));
         }
-        let last = call.storage.to_stored(served, &last).await?;
+        let last = call.storage.to_stored(served, last).await?;
         match store_deletion(call, &current, &old, last, gone).await {
             Ok(item) => return Ok(answer(served, &call.present(item).await?, gone)),
             // What it holds has changed hands; look again.

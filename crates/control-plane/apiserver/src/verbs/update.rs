@@ -85,7 +85,7 @@ async fn store_change(
     if call.request.options.dry_run {
         return Ok(Attempt::Done(Outcome::tree(resource.kind.clone(), new)));
     }
-    let template = call.storage.to_stored(served, &new).await?;
+    let template = call.storage.to_stored(served, new).await?;
     if !is_last && template.is_same_as(&current.value) {
         return Ok(Attempt::Done(Outcome::item(served, call.present(current.clone()).await?)));
     }

@@ -8,6 +8,7 @@ pub(crate) mod mutating_admission_policy;
 pub(crate) mod mutating_admission_policy_binding;
 mod mutating_policy_validation;
 pub(crate) mod mutating_webhook_configuration;
+mod param_reads;
 mod param_validation;
 mod policy_status_validation;
 mod policy_validation;

@@ -7,6 +7,7 @@ use windlass_machinery::tree::{child, set};
 
 use super::defaults::{param_kind_cell, set_match_defaults};
 use super::mutating_policy_validation::validate_policy;
+use super::param_reads::reads_of_policy;
 use super::static_suffix::{static_suffix_warning, validate_static_suffix};
 use crate::columns::{self, length};
 use crate::{Reads, Resource, Strategy};
@@ -44,9 +45,7 @@ impl Strategy for MutatingAdmissionPolicy {
     }
 
     fn reads<'a>(&self, object: &'a Value, old: Option<&Value>) -> Option<Reads<'a>> {
-        let kind = object.pointer("/spec/paramKind").filter(|kind| kind.is_object())?;
-        let is_old = old.and_then(|old| old.pointer("/spec/paramKind")) == Some(kind);
-        (!is_old).then_some(Reads::Kind(kind))
+        reads_of_policy(object, old)
     }
 
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::{Errors, Path};
-use windlass_machinery::tree::text;
 
 use super::defaults::{param_ref_cell, set_match_defaults};
+use super::param_reads::reads_of_binding;
 use super::policy_validation::validate_binding;
 use super::static_suffix::{static_suffix_warning, validate_static_suffix};
 use crate::columns::{self, word};
@@ -46,9 +46,7 @@ impl Strategy for MutatingAdmissionPolicyBinding {
     }
 
     fn reads<'a>(&self, object: &'a Value, _old: Option<&Value>) -> Option<Reads<'a>> {
-        let reference = object.pointer("/spec/paramRef").filter(|reference| reference.is_object())?;
-        let policies = "mutatingadmissionpolicies.admissionregistration.k8s.io";
-        Some(Reads::Params { policies, policy: text(&object["spec"], "policyName"), reference })
+        reads_of_binding(object, "mutatingadmissionpolicies.admissionregistration.k8s.io")
     }
 
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {

@@ -13,6 +13,7 @@ use super::match_resources::{validate_match_resources, validate_mutable_operatio
 use super::param_validation::{validate_param_kind, validate_param_ref};
 use crate::rules::{at, complain, supported};
 use windlass_cel::admission::{Declarations, Environment};
+use windlass_cel::is_identifier;
 
 /// A policy that is validated, and the one that it replaces.
 pub(super) struct Update<'a> {
@@ -121,33 +122,4 @@ pub(super) fn validate_binding(errors: &mut Errors, spec: &Value, path: &Path<'_
             validate_mutable_operations(errors, resources, &path);
         }
     }
-}
-
-/// Whether an expression can name a variable so.
-fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
-    let is_word = name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
-    is_word && !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && !RESERVED.contains(&name)
 }

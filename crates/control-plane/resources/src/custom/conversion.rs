@@ -4,8 +4,10 @@
 //!
 //! Source: upstream apiextensions-apiserver `pkg/apiserver/conversion/webhook_converter.go`.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use windlass_api::field::{Errors, Path};
+use windlass_machinery::go;
 use windlass_machinery::json::type_meta_prefix;
 use windlass_machinery::tree::{put, remove, text};
 
@@ -50,6 +52,22 @@ pub struct ConversionReview {
     uid: String,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    kind: &'a str,
+    api_version: String,
+    request: Request<'a>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    uid: &'a str,
+    #[serde(rename = "desiredAPIVersion")]
+    wanted: &'a str,
+    objects: &'a [Value],
+}
+
 impl ConversionReview {
     /// `None` when the webhook knows no version of reviews that this program knows.
     pub fn new(webhook: &Webhook, uid: String) -> Option<Self> {
@@ -59,12 +77,9 @@ impl ConversionReview {
     }
 
     /// The body: objects with their types, and the `group/version` in which they are wanted.
-    pub fn request(&self, objects: Vec<Value>, wanted: &str) -> Value {
-        json!({
-            "kind": KIND,
-            "apiVersion": format!("{GROUP}/{}", self.version),
-            "request": {"uid": self.uid, "desiredAPIVersion": wanted, "objects": objects},
-        })
+    pub fn request(&self, objects: &[Value], wanted: &str) -> serde_json::Result<Vec<u8>> {
+        let request = Request { uid: &self.uid, wanted, objects };
+        serde_json::to_vec(&Body { kind: KIND, api_version: format!("{GROUP}/{}", self.version), request })
     }
 
     /// The objects of an answer; why there are none, otherwise.
@@ -126,7 +141,7 @@ pub fn accept(original: &Value, mut converted: Value, wanted: &str) -> Result<Va
         None => return Err(Deviation::Metadata("missing metadata in converted object".to_owned())),
         Some(Value::Object(returned)) => returned,
         Some(other) => {
-            let kind = go_type(&other);
+            let kind = go::any_type(&other);
             return Err(Deviation::Metadata(format!("invalid metadata of type {kind} in converted object")));
         }
     };
@@ -146,10 +161,12 @@ fn restore(kept: &mut Value, returned: &Map<String, Value>, field: &str) -> Resu
             return Ok(());
         }
         Some(Value::Object(map)) => map,
-        Some(other) => return Err(format!("invalid metadata.{field} of type {} in converted object", go_type(other))),
+        Some(other) => {
+            return Err(format!("invalid metadata.{field} of type {} in converted object", go::any_type(other)));
+        }
     };
     if let Some((key, value)) = map.iter().find(|(_, value)| !value.is_string()) {
-        let kind = go_type(value);
+        let kind = go::any_type(value);
         return Err(format!("metadata.{field}[{key}] must be a string, but is {kind} in converted object"));
     }
     if kept.get(field).and_then(Value::as_object) != Some(map) {
@@ -167,18 +184,6 @@ fn restore(kept: &mut Value, returned: &Map<String, Value>, field: &str) -> Resu
 fn aggregate(errors: &Errors) -> String {
     let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
     if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 #[cfg(test)]

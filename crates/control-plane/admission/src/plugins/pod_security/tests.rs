@@ -1,18 +1,12 @@
 //! What the plugin makes of requests.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::json;
 use windlass_api::{GroupVersionKind, GroupVersionResource};
-use windlass_auth::{Attributes, Decision, User};
-use windlass_webhook::{Answer, CallError, ClientConfig};
+use windlass_auth::User;
 
 use super::*;
+use crate::fake::Fake;
 use crate::reinvocation::Reinvocation;
-use crate::review::{Equivalent, Served, Warnings};
 
 const RESTRICTED: &str = "allowPrivilegeEscalation != false (container \"c\" must set \
                           securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set \
@@ -20,75 +14,15 @@ const RESTRICTED: &str = "allowPrivilegeEscalation != false (container \"c\" mus
                           securityContext.runAsNonRoot=true), seccompProfile (pod or container \"c\" must set \
                           securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")";
 
-/// A cluster of one namespace and its pods; it writes down warnings.
-#[derive(Default)]
-struct Fake {
-    namespace: Value,
-    pods: Vec<Value>,
-    warnings: Mutex<Vec<String>>,
+/// A cluster of one namespace.
+fn with_namespace(namespace: Value) -> Fake {
+    Fake { objects: [("namespaces", vec![namespace])].into(), ..Fake::default() }
 }
 
-impl Warnings for Fake {
-    fn warn(&self, text: String) {
-        self.warnings.lock().unwrap().push(text);
-    }
-}
-
-#[async_trait]
-impl Cluster for Fake {
-    fn object(&self, table: &str, _namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let is_it = table == "namespaces" && name == text(&self.namespace["metadata"], "name");
-        is_it.then(|| Arc::new(self.namespace.clone()))
-    }
-
-    fn objects(&self, table: &str, _namespace: &str) -> Vec<Arc<Value>> {
-        assert_eq!(table, "pods");
-        self.pods.iter().cloned().map(Arc::new).collect()
-    }
-
-    fn has_objects(&self, table: &str, namespace: &str) -> bool {
-        !self.objects(table, namespace).is_empty()
-    }
-
-    fn revision(&self, _table: &str) -> u64 {
-        0
-    }
-
-    fn decide(&self, _attributes: &Attributes<'_>) -> Decision {
-        Decision::NoOpinion(String::new())
-    }
-
-    fn equivalents(&self, _resource: &GroupVersionResource, _subresource: &str) -> Vec<Equivalent> {
-        Vec::new()
-    }
-
-    fn decode(&self, _kind: &GroupVersionKind, object: Value) -> Result<Value, Status> {
-        Ok(object)
-    }
-
-    fn new_uid(&self) -> String {
-        String::new()
-    }
-
-    async fn call_webhook(&self, _: &ClientConfig, _: Bytes, _: Duration) -> Result<Answer, CallError> {
-        Err(CallError::Body("there are no webhooks".to_owned()))
-    }
-
-    fn served(&self, _kind: &GroupVersionKind) -> Option<Served> {
-        None
-    }
-
-    async fn object_of(&self, _kind: &GroupVersionKind, _namespace: &str, _name: &str) -> Option<Arc<Value>> {
-        None
-    }
-
-    async fn objects_of(&self, _kind: &GroupVersionKind, _namespace: &str) -> Vec<Arc<Value>> {
-        Vec::new()
-    }
-
-    async fn convert(&self, object: Value, _from: &GroupVersionKind, _to: &GroupVersionKind) -> Result<Value, Status> {
-        Ok(object)
-    }
+/// A cluster of the pods of a namespace.
+fn with_pods(mut pods: Vec<Value>) -> Fake {
+    pods.iter_mut().for_each(|pod| pod["metadata"]["namespace"] = json!("n"));
+    Fake { objects: [("pods", pods)].into(), ..Fake::default() }
 }
 
 fn namespace(labels: &[(&str, &str)]) -> Value {
@@ -136,7 +70,7 @@ const NAMESPACES: (&str, &str, &str) = ("", "namespaces", "");
 #[tokio::test]
 async fn pods_are_refused_or_warned_of() {
     let plugin = PodSecurity::default();
-    let of = |labels: &[(&str, &str)]| Fake { namespace: namespace(labels), ..Fake::default() };
+    let of = |labels: &[(&str, &str)]| with_namespace(namespace(labels));
     let cluster = of(&[("enforce", "restricted")]);
     let (refusal, warnings) = told(&plugin, &cluster, PODS, None, pod()).await;
     let refusal = refusal.unwrap();
@@ -169,7 +103,7 @@ async fn pods_are_refused_or_warned_of() {
 #[tokio::test]
 async fn templates_are_only_warned_of() {
     let plugin = PodSecurity::default();
-    let cluster = Fake { namespace: namespace(&[("enforce", "restricted")]), ..Fake::default() };
+    let cluster = with_namespace(namespace(&[("enforce", "restricted")]));
     let spec = json!({"metadata": {"name": "w"}, "spec": {"template": pod()}});
     let cron = json!({"metadata": {"name": "w"}, "spec": {"jobTemplate": {"spec": {"template": pod()}}}});
     let workloads = [
@@ -224,7 +158,7 @@ async fn who_enforces_more_hears_of_pods() {
             {"name": "c", "securityContext": {"privileged": privileged}}]}})
     };
     let pods = vec![named("a", None, false), named("c", None, true), named("b", Some("u"), true)];
-    let cluster = Fake { pods, ..Fake::default() };
+    let cluster = with_pods(pods);
     let change = async |cluster: &Fake, old: &[(&str, &str)], new: &[(&str, &str)]| {
         told(&plugin, cluster, NAMESPACES, Some(namespace(old)), namespace(new)).await.1
     };
@@ -245,7 +179,7 @@ async fn who_enforces_more_hears_of_pods() {
     // Pods of one controller are looked at last, but for one.
     let mut pods: Vec<Value> = (0..4000).map(|n| named(&format!("r{n:04}"), Some("u"), true)).collect();
     pods.push(named("z", None, false));
-    let cluster = Fake { pods, ..Fake::default() };
+    let cluster = with_pods(pods);
     assert_eq!(
         change(&cluster, &[], baseline).await,
         [
@@ -259,7 +193,7 @@ async fn who_enforces_more_hears_of_pods() {
 
 #[tokio::test]
 async fn exemptions() {
-    let cluster = Fake { namespace: namespace(&[("enforce", "restricted")]), ..Fake::default() };
+    let cluster = with_namespace(namespace(&[("enforce", "restricted")]));
     let with = |usernames: &[&str], runtime_classes: &[&str], namespaces: &[&str]| {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let (usernames, namespaces) = (list(usernames), list(namespaces));
@@ -292,11 +226,11 @@ async fn decisions_are_counted() {
         PodSecurity::new(Configuration { exemptions: Exemptions::default(), ..Configuration::default() }, &metrics);
     let labels =
         &[("enforce", "baseline"), ("audit", "restricted"), ("audit-version", "v1.99"), ("warn", "restricted")];
-    let cluster = Fake { namespace: namespace(labels), ..Fake::default() };
+    let cluster = with_namespace(namespace(labels));
     told(&plugin, &cluster, PODS, None, pod()).await;
-    let cluster = Fake { namespace: namespace(&[("enforce", "nonsense")]), ..Fake::default() };
+    let cluster = with_namespace(namespace(&[("enforce", "nonsense")]));
     told(&plugin, &cluster, PODS, None, pod()).await;
-    told(&plugin, &Fake { namespace: namespace(&[]), ..Fake::default() }, PODS, None, pod()).await;
+    told(&plugin, &with_namespace(namespace(&[])), PODS, None, pod()).await;
     let exempting = PodSecurity::new(Configuration { exemptions, ..Configuration::default() }, &metrics);
     told(&exempting, &cluster, PODS, None, pod()).await;
     let (_, text) = metrics.text();
