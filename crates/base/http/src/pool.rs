@@ -1,4 +1,4 @@
-//! An HTTPS client that keeps its connections: many requests on one in HTTP/2, one after the other in HTTP/1.1, whichever the server
+//! A client that keeps its connections: many requests on one in HTTP/2, one after the other in HTTP/1.1, whichever the server
 //! chooses by ALPN.
 //!
 //! The server's certificate is for a name of the pool's own, whatever address a request goes to: the endpoints of a Service share the
@@ -50,12 +50,17 @@ where
 {
     /// `tls` says by ALPN which versions of HTTP are spoken.
     pub fn new(tls: Arc<ClientConfig>, server_name: &str) -> Self {
-        Self::with(Connector { tls, server_name: server_name.into(), address: None })
+        Self::with(Connector { tls: Some(tls), server_name: server_name.into(), address: None })
     }
 
     /// The same to one address, whatever host the URIs of requests name.
     pub fn to_address(tls: Arc<ClientConfig>, server_name: &str, host: &str, port: u16) -> Self {
-        Self::with(Connector { tls, server_name: server_name.into(), address: Some((host.into(), port)) })
+        Self::with(Connector { tls: Some(tls), server_name: server_name.into(), address: Some((host.into(), port)) })
+    }
+
+    /// Connections without TLS.
+    pub fn plain() -> Self {
+        Self::with(Connector { tls: None, server_name: "".into(), address: None })
     }
 
     fn with(connector: Connector) -> Self {
@@ -81,7 +86,8 @@ where
 /// Makes connections for hyper's client.
 #[derive(Clone)]
 struct Connector {
-    tls: Arc<ClientConfig>,
+    /// `None` to speak without.
+    tls: Option<Arc<ClientConfig>>,
     server_name: Arc<str>,
     /// Where to connect; what the URI names, otherwise.
     address: Option<(Arc<str>, u16)>,
@@ -103,10 +109,11 @@ impl Service<Uri> for Connector {
                 Some((host, port)) => (&**host, *port),
                 None => {
                     let host = uri.host().ok_or_else(|| DialError::Address(uri.to_string()))?;
-                    (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(443))
+                    (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 }))
                 }
             };
             let stream = dial::tcp(host, port, DIAL_TIMEOUT).await?;
+            let Some(tls) = tls else { return Ok(Kept { io: TokioIo::new(stream.into()), is_http2: false }) };
             let stream = dial::tls(tls, &server_name, stream, HANDSHAKE_TIMEOUT).await?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             Ok(Kept { io: TokioIo::new(stream.into()), is_http2 })

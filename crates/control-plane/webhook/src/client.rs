@@ -21,7 +21,7 @@ use crate::pools::{Endpoint, Pools};
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 const AGENT: &str = "kube-apiserver-admission";
-const TIMED_OUT: &str = "context deadline exceeded";
+pub(crate) const TIMED_OUT: &str = "context deadline exceeded";
 
 /// Finds where Services are answered.
 #[async_trait]
@@ -82,7 +82,7 @@ fn with_timeout(uri: &Uri, timeout: Duration) -> Result<Uri, ConfigError> {
     format!("{uri}?timeout={seconds}s").parse().map_err(|error| ConfigError::Url(format!("{error}")))
 }
 
-fn request(url: &Uri, body: Bytes) -> Request<Full<Bytes>> {
+pub(crate) fn request(url: &Uri, body: Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = url.clone();
@@ -91,7 +91,7 @@ fn request(url: &Uri, body: Bytes) -> Request<Full<Bytes>> {
     request
 }
 
-async fn read(response: Response<Incoming>, deadline: Instant, url: &Uri) -> Result<Answer, CallError> {
+pub(crate) async fn read(response: Response<Incoming>, deadline: Instant, url: &Uri) -> Result<Answer, CallError> {
     let (head, body) = response.into_parts();
     let content_type = header::first(&head.headers, &CONTENT_TYPE);
     let body = body::read(body, ANSWER_BYTES_MAX, deadline, |_| true).await.map_err(|error| match error {
