@@ -10,6 +10,7 @@ use windlass_api::well_known::{group, namespace};
 use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
 use windlass_apiserver::direct::Direct;
 use windlass_apiserver::{ApiServer, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
 use windlass_pki::{Ca, ClientCert, Issue, PrivateKey, Rotating, TokenSigner};
@@ -44,7 +45,7 @@ impl Cluster {
     /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
     pub async fn start() -> Self {
         let clock = Clock::paused(origin());
-        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, None);
+        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, (None, None));
         cluster.is_paused = true;
         let ca_pem = cluster.ca.certificate().to_pem();
         let bootstrap = ApiServer {
@@ -64,7 +65,13 @@ impl Cluster {
         let ca = new_ca(clock);
         let proxy = ClientCert { common_name: "front-proxy-client".to_owned(), ttl: HOUR, ..ClientCert::default() };
         let proxy = Rotating::new(&ca.issue(&Issue::Client(proxy), clock.now()).unwrap()).unwrap();
-        Self::over(store, clock, Chance::system(), ca, address, Some(proxy))
+        Self::over(store, clock, Chance::system(), ca, address, (Some(proxy), None))
+    }
+
+    /// The same, whose requests an auditor records.
+    pub fn audited(store: Arc<Store>, address: &str, auditor: Arc<Auditor>) -> Self {
+        let clock = Clock::system();
+        Self::over(store, clock, Chance::system(), new_ca(clock), address, (None, Some(auditor)))
     }
 
     /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another
@@ -73,7 +80,7 @@ impl Cluster {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
         let mut fork =
-            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS, None);
+            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS, (None, None));
         fork.is_paused = true;
         fork
     }
@@ -84,7 +91,7 @@ impl Cluster {
         chance: Chance,
         ca: Arc<Ca>,
         address: &str,
-        front_proxy: Option<Arc<Rotating>>,
+        (front_proxy, auditor): (Option<Arc<Rotating>>, Option<Arc<Auditor>>),
     ) -> Self {
         let server = Server::new(Options {
             store,
@@ -93,6 +100,7 @@ impl Cluster {
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(chance, Default::default()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            auditor,
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,

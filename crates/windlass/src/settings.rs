@@ -1,5 +1,7 @@
 //! Settings: from flags, then the environment (`WINDLASS_…`), then the configuration file, then defaults.
 
+pub(crate) mod audit;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use windlass_admission::plugins::PodSecurityConfiguration;
 use windlass_api::Quantity;
 use windlass_images::Registries;
 
+use self::audit::AuditFlags;
 use crate::error::Failure;
 
 /// Where data lives unless somebody says otherwise.
@@ -74,6 +77,8 @@ pub(crate) struct ServerFlags {
     /// What is logged: a level, and levels for single parts (info,windlass_kubelet=debug) [default: info].
     #[arg(long, env = "WINDLASS_LOG_LEVEL", value_name = "LEVELS")]
     pub log_level: Option<String>,
+    #[command(flatten)]
+    pub audit: AuditFlags,
     /// Registries, their mirrors and credentials. Only in the file.
     #[arg(skip)]
     pub images: Option<Registries>,
@@ -137,13 +142,14 @@ pub(crate) struct Settings {
     pub container_log_max_files: Option<usize>,
     pub write_kubeconfig: Option<PathBuf>,
     pub log_level: String,
+    pub audit: AuditFlags,
     pub registries: Registries,
 }
 
 impl ServerFlags {
     /// What is set here, and for the rest what `file` says.
-    fn or(self, file: Self) -> Self {
-        Self {
+    fn or(self, file: Self) -> Result<Self, Failure> {
+        Ok(Self {
             config: self.config,
             data_dir: self.data_dir.or(file.data_dir),
             disable: self.disable.or(file.disable),
@@ -161,8 +167,9 @@ impl ServerFlags {
             container_log_max_files: self.container_log_max_files.or(file.container_log_max_files),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
             log_level: self.log_level.or(file.log_level),
+            audit: self.audit.or(file.audit)?,
             images: self.images.or(file.images),
-        }
+        })
     }
 }
 
@@ -183,7 +190,7 @@ impl Settings {
         let flags = match &flags.config {
             Some(path) => {
                 let file = read_file(path)?;
-                flags.or(file)
+                flags.or(file)?
             }
             None => flags,
         };
@@ -209,6 +216,7 @@ impl Settings {
             container_log_max_files: flags.container_log_max_files,
             write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
+            audit: flags.audit,
             registries: registries(flags.images.unwrap_or_default()),
         };
         settings.check()?;
@@ -304,7 +312,7 @@ mod tests {
     fn flags_come_before_the_file_and_the_file_before_defaults() {
         let given = ServerFlags { https_port: Some(1), node_name: Some("n".to_owned()), ..ServerFlags::default() };
         let file = flags("https-port: 2\ncluster-domain: example.org\ndisable: [dns, service-proxy]\n");
-        let settings = Settings::of(given.or(file)).unwrap();
+        let settings = Settings::of(given.or(file).unwrap()).unwrap();
         assert_eq!((settings.https_port, settings.cluster_domain.as_str()), (1, "example.org"));
         assert!(!settings.runs(Component::Dns) && settings.runs(Component::Node));
         assert_eq!(settings.service_cidr.to_string(), "10.96.0.0/16");

@@ -11,7 +11,8 @@ use windlass_api::well_known::group;
 use windlass_api::{Status, gvk::GroupResource, names};
 use windlass_auth::node::NodeAuthorizer;
 use windlass_auth::rbac::{BindingKey, Rbac, RoleKey, RoleRef, Rule, Subject, bootstrap};
-use windlass_auth::{Attributes, Decision};
+use windlass_auth::{Attributes, Decision, User};
+use windlass_client::Request;
 use windlass_store::{EventKind, Item, Range, Store, Table};
 
 pub(crate) struct Authorizer {
@@ -174,14 +175,35 @@ impl Authorizer {
         }
     }
 
+    /// Which binding allows what is allowed; nothing of what needs none.
+    pub(crate) fn why_allowed(&self, attributes: &Attributes<'_>) -> String {
+        let needs_no_binding = attributes.user.is_in(group::MASTERS)
+            || (attributes.user.node().is_some() && self.nodes.ask(|nodes| nodes.authorize(attributes)).is_allowed());
+        if needs_no_binding { String::new() } else { self.rbac.ask(|rbac| rbac.why_allowed(attributes)) }
+    }
+
     /// Every RBAC rule of a user in a namespace.
-    pub(crate) fn rules_of(&self, user: &windlass_auth::User, namespace: &str) -> Vec<Rule> {
+    pub(crate) fn rules_of(&self, user: &User, namespace: &str) -> Vec<Rule> {
         self.rbac.ask(|rbac| rbac.rules_of(user, namespace).cloned().collect())
     }
 
     /// The rules of a role; `None` when there is no such role.
     pub(crate) fn rules_of_role(&self, key: &RoleKey) -> Option<Arc<[Rule]>> {
         self.rbac.ask(|rbac| rbac.role(key).cloned())
+    }
+}
+
+/// What is asked about a request of a component for a resource.
+pub(crate) fn request_attributes<'a>(user: &'a User, request: &'a Request) -> Attributes<'a> {
+    Attributes {
+        group: &request.resource.group,
+        version: &request.resource.version,
+        resource: &request.resource.resource,
+        subresource: &request.subresource,
+        namespace: &request.namespace,
+        name: &request.name,
+        fields: Some(&request.options.fields),
+        ..Attributes::of(user, request.verb.name())
     }
 }
 
@@ -212,8 +234,6 @@ pub(crate) fn forbidden(attributes: &Attributes<'_>, why: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use windlass_api::fields::FieldSelector;
-    use windlass_auth::User;
-
     use super::*;
 
     #[test]

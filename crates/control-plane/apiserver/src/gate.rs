@@ -14,7 +14,8 @@ use windlass_client::Request;
 use windlass_machinery::names::new_uid;
 use windlass_webhook::{Answer, CallError, ClientConfig};
 
-use crate::authorization::{Authorizer, forbidden, with_request_info};
+use crate::auditing::record_decision;
+use crate::authorization::{Authorizer, forbidden, request_attributes, with_request_info};
 use crate::body::{BodyKind, decode_leniently};
 use crate::context::Context;
 use crate::storage::Storage;
@@ -35,29 +36,33 @@ impl Gate {
 
     /// Refuses what the user may not do.
     pub(crate) fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
-        match self.authorizer.decide(attributes) {
-            Decision::Allow => Ok(()),
-            Decision::NoOpinion(why) => Err(forbidden(attributes, &why)),
+        admitted(attributes, self.authorizer.decide(attributes))
+    }
+
+    /// The same for what a request itself asks for, which the audit log shows.
+    pub(crate) fn authorize_in(&self, context: &Context, attributes: &Attributes<'_>) -> Result<(), Status> {
+        let decision = self.authorizer.decide(attributes);
+        if let Some(trail) = &context.trail {
+            record_decision(trail, &decision, || self.authorizer.why_allowed(attributes));
         }
+        admitted(attributes, decision)
     }
 
     /// Refuses a request of a component for a resource that it may not make.
     pub(crate) fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
-        self.authorize(&with_request_info(Attributes {
-            group: &request.resource.group,
-            version: &request.resource.version,
-            resource: &request.resource.resource,
-            subresource: &request.subresource,
-            namespace: &request.namespace,
-            name: &request.name,
-            fields: Some(&request.options.fields),
-            ..Attributes::of(&context.user, request.verb.name())
-        }))
+        self.authorize_in(context, &with_request_info(request_attributes(&context.user, request)))
     }
 
     /// The user of a bearer token that is for this server.
     pub(crate) fn token_user(&self, token: &str) -> Option<User> {
         self.tokens.user(token, None, self, self.storage.clock.now())
+    }
+}
+
+fn admitted(attributes: &Attributes<'_>, decision: Decision) -> Result<(), Status> {
+    match decision {
+        Decision::Allow => Ok(()),
+        Decision::NoOpinion(why) => Err(forbidden(attributes, &why)),
     }
 }
 

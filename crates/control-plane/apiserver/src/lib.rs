@@ -10,6 +10,7 @@
 
 mod aggregation;
 mod allocation;
+mod auditing;
 mod authorization;
 mod body;
 mod bootstrap;

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use windlass_admission::Chain;
 use windlass_api::time::Clock;
 use windlass_api::{Chance, Status};
+use windlass_audit::Auditor;
 use windlass_auth::authentication::Bound;
 use windlass_client::{Request, Verb};
 use windlass_pki::Rotating;
@@ -41,6 +42,8 @@ pub struct Options {
     pub resources: Vec<Resource>,
     pub admission: Chain,
     pub tokens: Tokens,
+    /// Who records requests; without one, none is.
+    pub auditor: Option<Arc<Auditor>>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
@@ -63,6 +66,7 @@ pub struct Server {
     pub(crate) connector: Connector,
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) aggregation: Arc<Aggregation>,
+    pub(crate) auditor: Option<Arc<Auditor>>,
 }
 
 impl Server {
@@ -81,6 +85,7 @@ impl Server {
             connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
             outgoing: Outgoing::new(options.outgoing_max),
             aggregation,
+            auditor: options.auditor,
             storage,
         })
     }
@@ -122,7 +127,10 @@ impl Server {
     pub(crate) async fn carry_out(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
-        served.resource.deprecation.iter().for_each(|warning| context.warn(&**warning));
+        if let Some(warning) = &served.resource.deprecation {
+            context.warn(&**warning);
+            context.annotate("k8s.io/deprecated", "true");
+        }
         let (storage, gate) = (&self.storage, &self.gate);
         let (served, request) = (&served, &request);
         let call = &Call { storage, gate, context, served, subresource, request, is_admitted: false };

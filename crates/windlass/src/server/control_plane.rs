@@ -16,6 +16,7 @@ use windlass_api::time::Clock;
 use windlass_api::well_known::{extra, group};
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
 use windlass_apiserver::{ApiServer, ApiServices, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
@@ -30,6 +31,9 @@ use crate::settings::Settings;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
+/// How long the end waits for audit events that have not been delivered.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long, and how often, a store that another process uses is tried.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 const STORE_PAUSE: Duration = Duration::from_millis(20);
@@ -37,6 +41,7 @@ const STORE_PAUSE: Duration = Duration::from_millis(20);
 /// A control plane that runs.
 pub(crate) struct ControlPlane {
     pub server: Arc<Server>,
+    auditor: Option<Arc<Auditor>>,
     pub keys: Keys,
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
@@ -63,6 +68,7 @@ impl ControlPlane {
             pod_security: settings.pod_security.clone(),
             metrics: metrics.clone(),
         };
+        let auditor = super::audit::auditor(&settings.audit, clock, &metrics)?;
         let server = Server::new(Options {
             store,
             clock,
@@ -74,6 +80,7 @@ impl ControlPlane {
                 Vec::new(),
                 &format!("https://kubernetes.default.svc.{}", settings.cluster_domain),
             ),
+            auditor: auditor.clone(),
             metrics,
             service_cidr: settings.service_cidr,
             node_ports: 30000..=32767,
@@ -119,7 +126,7 @@ impl ControlPlane {
             tokio::spawn(ApiServices::new(&server).keep()),
         ];
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
-        Ok(Self { server, keys, kubeconfig, stop, listener, keepers })
+        Ok(Self { server, auditor, keys, kubeconfig, stop, listener, keepers })
     }
 
     /// Lets requests finish, then closes the store.
@@ -128,6 +135,9 @@ impl ControlPlane {
         self.stop.send_replace(true);
         if let Err(error) = self.listener.await {
             tracing::warn!(%error, "the listener ended badly");
+        }
+        if let Some(auditor) = self.auditor {
+            auditor.flush(AUDIT_PATIENCE).await;
         }
         self.server.store().close().await;
     }

@@ -1,6 +1,7 @@
 //! A server: which components run, with which options, and in which order they start and end.
 
 mod address;
+mod audit;
 mod control_plane;
 mod controllers;
 mod keys;

@@ -15,6 +15,7 @@ use windlass_telemetry::Metrics;
 use super::bodies::Bodies;
 use super::metrics::{Labels, RequestMetrics, UnderWay};
 use super::query::Query;
+use crate::auditing::UntilEnd;
 use crate::context::Context;
 use crate::server::Server;
 
@@ -47,6 +48,8 @@ pub(super) struct Asked<'a> {
     pub(super) labels: &'a Labels,
     /// When it has to be answered.
     pub(super) deadline: Instant,
+    /// What holds up the request's end in the audit log, if it is recorded and runs for long.
+    pub(super) until_end: &'a Option<Arc<UntilEnd>>,
 }
 
 impl Frontend {

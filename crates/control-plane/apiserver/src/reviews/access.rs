@@ -105,7 +105,10 @@ fn access(gate: &Gate, user: &User, spec: &Spec) -> Value {
         (None, None) => nothing,
     };
     let mut status = match gate.authorizer.decide(&attributes) {
-        Decision::Allow => json!({"allowed": true}),
+        Decision::Allow => match gate.authorizer.why_allowed(&attributes) {
+            why if why.is_empty() => json!({"allowed": true}),
+            why => json!({"allowed": true, "reason": why}),
+        },
         Decision::NoOpinion(why) if why.is_empty() => json!({"allowed": false}),
         Decision::NoOpinion(why) => json!({"allowed": false, "reason": why}),
     };

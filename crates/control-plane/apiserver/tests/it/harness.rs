@@ -18,6 +18,7 @@ use windlass_api::GroupVersionResource;
 use windlass_api::time::Clock;
 use windlass_apiserver::Server;
 use windlass_apiserver::http::{Frontend, Listener, Peer, REQUEST_TIMEOUT, serve};
+use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
@@ -60,9 +61,19 @@ impl TestServer {
 
     /// The same over a store that the test has opened.
     pub(crate) async fn start_over(store: Arc<Store>, request_timeout: Duration, user: User) -> Self {
+        Self::serve(request_timeout, user, |address| Cluster::on_real_time(store, address)).await
+    }
+
+    /// A server whose requests an auditor records.
+    pub(crate) async fn start_audited(auditor: Arc<Auditor>, user: User) -> Self {
+        let store = Store::in_memory(Clock::system());
+        Self::serve(REQUEST_TIMEOUT, user, |address| Cluster::audited(store, address, auditor)).await
+    }
+
+    async fn serve(request_timeout: Duration, user: User, cluster: impl FnOnce(&str) -> Cluster) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
-        let cluster = Cluster::on_real_time(store, &address);
+        let cluster = cluster(&address);
         let server = cluster.server.clone();
         let peer = Arc::new(user.clone());
         let listener = Listener {

@@ -96,6 +96,7 @@ impl Cluster {
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(Chance::system(), Default::default()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            auditor: None,
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,

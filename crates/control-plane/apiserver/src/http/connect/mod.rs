@@ -66,7 +66,8 @@ impl Frontend {
         let query = changed.as_ref().unwrap_or(query);
         match target(&self.server.storage, found, subresource, query)? {
             Some(target) => {
-                let permit = self.server.outgoing.take(&context.user)?;
+                // The request ends when the session does, not when it is answered.
+                let permit = (self.server.outgoing.take(&context.user)?, asked.until_end.clone());
                 forward::forward(&self.server, target, permit, request).await
             }
             None => Ok(super::response::plain(http::StatusCode::OK, "text/plain", "")),
@@ -105,6 +106,6 @@ impl Frontend {
     }
 
     fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
-        self.server.gate.authorize(&found.attributes(&context.user, verb, None))
+        self.server.gate.authorize_in(context, &found.attributes(&context.user, verb, None))
     }
 }
