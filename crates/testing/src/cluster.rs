@@ -45,7 +45,8 @@ impl Cluster {
     /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
     pub async fn start() -> Self {
         let clock = Clock::paused(origin());
-        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, (None, None));
+        let mut cluster =
+            Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, (None, None));
         cluster.is_paused = true;
         let ca_pem = cluster.ca.certificate().to_pem();
         let bootstrap = ApiServer {
@@ -79,8 +80,14 @@ impl Cluster {
     pub fn fork(&self, dice: &Dice) -> Self {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
-        let mut fork =
-            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS, (None, None));
+        let mut fork = Self::over(
+            self.server.store().fork_in_memory(clock),
+            clock,
+            dice.chance(),
+            self.ca.clone(),
+            ADDRESS,
+            (None, None),
+        );
         fork.is_paused = true;
         fork
     }

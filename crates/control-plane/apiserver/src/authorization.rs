@@ -233,8 +233,8 @@ pub(crate) fn forbidden(attributes: &Attributes<'_>, why: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use windlass_api::fields::FieldSelector;
     use super::*;
+    use windlass_api::fields::FieldSelector;
 
     #[test]
     fn what_is_asked() {

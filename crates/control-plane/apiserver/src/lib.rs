@@ -23,6 +23,8 @@ pub mod direct;
 mod encode;
 mod endpoints;
 mod escalation;
+mod fairness;
+mod flow_schemas;
 #[doc(hidden)]
 pub mod fuzz;
 mod gate;
@@ -48,6 +50,7 @@ pub use aggregation::ApiServices;
 pub use bootstrap::FirstObjects;
 pub use context::Context;
 pub use definitions::Definitions;
+pub use flow_schemas::FlowSchemas;
 pub use outcome::{Listed, Outcome, Payload};
 pub use pages::VERSION;
 pub use registry::{Registry, Served};

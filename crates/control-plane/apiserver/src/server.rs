@@ -23,6 +23,7 @@ use crate::aggregation::Aggregation;
 use crate::call::Call;
 use crate::connector::Connector;
 use crate::context::Context;
+use crate::fairness::Fairness;
 use crate::gate::Gate;
 use crate::outcome::Outcome;
 use crate::outgoing::Outgoing;
@@ -67,6 +68,7 @@ pub struct Server {
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) aggregation: Arc<Aggregation>,
     pub(crate) auditor: Option<Arc<Auditor>>,
+    pub(crate) fairness: Arc<Fairness>,
 }
 
 impl Server {
@@ -76,7 +78,8 @@ impl Server {
         let checked = store.clone();
         let storage = Arc::new(Storage::new(store, clock, chance, registry, service_cidr, node_ports));
         let aggregation = Aggregation::new(storage.clone(), options.front_proxy, options.outgoing_max);
-        let pages = Pages::new(options.metrics, options.advertised_address, aggregation.clone());
+        let fairness = Arc::new(Fairness::new(&storage.store, &options.metrics));
+        let pages = Pages::new(options.metrics, options.advertised_address, aggregation.clone(), fairness.clone());
         // The name that operators know: what keeps the objects.
         pages.health.add("etcd", Box::new(move || checked.health().map_err(|failure| failure.to_string())));
         Arc::new(Self {
@@ -86,6 +89,7 @@ impl Server {
             outgoing: Outgoing::new(options.outgoing_max),
             aggregation,
             auditor: options.auditor,
+            fairness,
             storage,
         })
     }

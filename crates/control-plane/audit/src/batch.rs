@@ -45,8 +45,14 @@ impl Batcher {
     pub(crate) fn start(sink: Arc<Sink>, options: BatchOptions, truncation: Option<Truncation>) -> Self {
         let (events, taken) = mpsc::channel(options.buffer.max(1));
         let bytes_max = truncation.map_or(usize::MAX, |truncation| truncation.batch_bytes_max);
-        let gatherer =
-            Gatherer { sink, options, bytes_max, taken, pace: options.throttle.map(Pace::new), sending: JoinSet::new() };
+        let gatherer = Gatherer {
+            sink,
+            options,
+            bytes_max,
+            taken,
+            pace: options.throttle.map(Pace::new),
+            sending: JoinSet::new(),
+        };
         tokio::spawn(gatherer.run());
         Self { events }
     }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use jiff::tz::TimeZone;
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use windlass_api::time::Clock;
@@ -93,7 +93,8 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
 
 /// The name's beginning, and its extension with the dot.
 fn split(path: &Path) -> (String, String) {
-    let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
+    let text =
+        |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
     let extension = text(path.extension());
     let dot = if extension.is_empty() { "" } else { "." };
     (text(path.file_stem()), format!("{dot}{extension}"))
@@ -135,7 +136,8 @@ fn clean_up(path: &Path, rotation: Rotation, now: Timestamp) -> io::Result<()> {
         }
     }
     parts.sort_unstable_by(|a, b| b.cmp(a));
-    let oldest = now.checked_sub(SignedDuration::from_hours(24 * i64::from(rotation.days_max))).unwrap_or(Timestamp::MIN);
+    let oldest =
+        now.checked_sub(SignedDuration::from_hours(24 * i64::from(rotation.days_max))).unwrap_or(Timestamp::MIN);
     for (index, (at, part)) in parts.iter().enumerate() {
         let is_too_many = rotation.parts_max > 0 && index >= rotation.parts_max;
         let is_too_old = rotation.days_max > 0 && *at < oldest;

@@ -222,8 +222,14 @@ mod tests {
             assert_eq!(refusal(&of(rules)), expected, "{rules}");
         }
         let group = refusal(&of("rules: [{level: None, resources: [{group: rbac.authorization.k8s.io/v1}]}]"));
-        assert!(group.starts_with("rules[0].resources.group: Invalid value: \"rbac.authorization.k8s.io/v1\":"), "{group}");
-        assert!(refusal("kind: Policy\napiVersion: audit.k8s.io/v1beta1\nrules: [{level: None}]").starts_with("unknown group version"));
+        assert!(
+            group.starts_with("rules[0].resources.group: Invalid value: \"rbac.authorization.k8s.io/v1\":"),
+            "{group}"
+        );
+        assert!(
+            refusal("kind: Policy\napiVersion: audit.k8s.io/v1beta1\nrules: [{level: None}]")
+                .starts_with("unknown group version")
+        );
         assert!(refusal("rules: 1").starts_with("failed decoding: "));
     }
 

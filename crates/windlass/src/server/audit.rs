@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_api::time::Clock;
 use windlass_api::Chance;
+use windlass_api::time::Clock;
 use windlass_audit::{
     Auditor, Backend, BatchOptions, Delivery, Destination, LogFile, LogFormat, Policy, Rotation, Throttle, Truncation,
     WebhookServer,
@@ -55,13 +55,8 @@ fn log(flags: &LogFlags, clock: Clock, metrics: &Metrics) -> Result<Option<Backe
         Some(Format::Legacy) => LogFormat::Legacy,
         Some(Format::Json) | None => LogFormat::Json,
     };
-    let defaults = BatchOptions {
-        buffer: 10_000,
-        events_max: 1,
-        wait_max: Duration::ZERO,
-        throttle: None,
-        side_by_side: false,
-    };
+    let defaults =
+        BatchOptions { buffer: 10_000, events_max: 1, wait_max: Duration::ZERO, throttle: None, side_by_side: false };
     let settings = flags.delivery.settings();
     let delivery = delivery("log", &settings, Mode::Blocking, defaults)?;
     let truncation = truncation("log", &settings)?;

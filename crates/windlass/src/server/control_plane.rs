@@ -15,7 +15,7 @@ use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_api::well_known::{extra, group};
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
-use windlass_apiserver::{ApiServer, ApiServices, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, ApiServices, Definitions, FirstObjects, FlowSchemas, Options, Server, Tokens};
 use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_http::serve::Limits;
@@ -46,8 +46,8 @@ pub(crate) struct ControlPlane {
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    /// Look after the cluster's first objects, after definitions of custom resources, and after APIServices.
-    keepers: [JoinHandle<()>; 3],
+    /// Look after the cluster's first objects, after definitions of custom resources, after APIServices, and after FlowSchemas.
+    keepers: [JoinHandle<()>; 4],
 }
 
 impl ControlPlane {
@@ -124,6 +124,7 @@ impl ControlPlane {
             tokio::spawn(first.keep()),
             tokio::spawn(Definitions::new(&server).keep()),
             tokio::spawn(ApiServices::new(&server).keep()),
+            tokio::spawn(FlowSchemas::new(&server).keep()),
         ];
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
         Ok(Self { server, auditor, keys, kubeconfig, stop, listener, keepers })

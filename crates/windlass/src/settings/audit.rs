@@ -194,7 +194,8 @@ impl AuditFlags {
         let tree = |flags: &Self| serde_json::to_value(flags).unwrap_or_else(|_| Value::Object(Map::new()));
         let mut both = tree(&file);
         rfc7386::merge(&mut both, &tree(&self));
-        serde_json::from_value(both).map_err(|error| Failure::during("the settings of the audit log cannot be used", error))
+        serde_json::from_value(both)
+            .map_err(|error| Failure::during("the settings of the audit log cannot be used", error))
     }
 }
 

@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::header::{HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::HeaderMap;
 use jiff::Timestamp;
 use windlass_audit::{About, Trail};
 use windlass_auth::Attributes;
@@ -63,7 +63,10 @@ mod tests {
             source_ips(&headers(pairs), client).iter().map(ToString::to_string).collect()
         };
         assert_eq!(of(&[]), ["10.0.0.9"]);
-        assert_eq!(of(&[(FORWARDED_FOR, "1.1.1.1, nonsense, 2.2.2.2"), (REAL_IP, "1.1.1.1")]), ["1.1.1.1", "2.2.2.2", "10.0.0.9"]);
+        assert_eq!(
+            of(&[(FORWARDED_FOR, "1.1.1.1, nonsense, 2.2.2.2"), (REAL_IP, "1.1.1.1")]),
+            ["1.1.1.1", "2.2.2.2", "10.0.0.9"]
+        );
         assert_eq!(of(&[(FORWARDED_FOR, "10.0.0.9"), (REAL_IP, "3.3.3.3")]), ["10.0.0.9", "3.3.3.3", "10.0.0.9"]);
         assert_eq!(of(&[(FORWARDED_FOR, "10.0.0.9")]), ["10.0.0.9"]);
     }

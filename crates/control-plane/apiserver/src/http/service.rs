@@ -1,7 +1,7 @@
 //! From an HTTP request to its answer.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -18,11 +18,12 @@ use windlass_api::text::with_causes;
 use windlass_audit::{Stage, Trail};
 use windlass_auth::{Attributes, User};
 use windlass_client::{Body as RequestBody, Encoding, Verb};
+use windlass_flow_control::Width;
 use windlass_http::body::{self, BodyError};
 
 use super::connect;
 use super::connection::ClientAddress;
-use super::frontend::{AUDIT_ID, Asked, Frontend};
+use super::frontend::{AUDIT_ID, Asked, Frontend, with_class};
 use super::identity::{self, Peer};
 use super::impersonation;
 use super::metrics::{Labels, UnderWay};
@@ -35,6 +36,7 @@ use crate::aggregation::forwarding::Asked as Forwarded;
 use crate::auditing::{UntilEnd, record_failure, record_outcome};
 use crate::context::Context;
 use crate::encode::Format;
+use crate::fairness::width;
 use crate::pages::{self, PageRequest};
 
 /// The largest body that is read, as upstream.
@@ -142,7 +144,8 @@ impl Frontend {
             }
         };
         let deadline = started + self.request_timeout;
-        let asked = Asked { context: &context, query, labels, deadline, until_end: &recorded.until_end };
+        let class = OnceLock::new();
+        let asked = Asked { context: &context, query, labels, deadline, until_end: &recorded.until_end, class: &class };
         let answered = match target {
             _ if let Some(remote) = remote => match body.take() {
                 Some(body) => {
@@ -164,7 +167,8 @@ impl Frontend {
             }
             failure(&status, of_failure)
         });
-        with_warnings(response, &context)
+        let response = with_warnings(response, &context);
+        with_class(response, class.into_inner())
     }
 
     /// Who asks, by the certificate, the token and whom the headers say to act as. The audit log is told as soon as the first two are
@@ -223,9 +227,13 @@ impl Frontend {
         let gate = &self.server.gate;
         // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
         let asked_for = found.verb(&parts.method, query.is_watch());
-        gate.authorize_in(context, &found.attributes(&context.user, asked_for, query.fields().ok().as_ref()))?;
+        let fields = query.fields().ok();
+        let attributes = found.attributes(&context.user, asked_for, fields.as_ref());
+        gate.authorize_in(context, &attributes)?;
+        let classified = self.classify(asked, &attributes);
         let registry = self.server.storage.registry();
-        let is_custom = match registry.find(&found.resource) {
+        let served = registry.find(&found.resource).cloned();
+        let is_custom = match &served {
             Some(served) => served.resource.is_custom(),
             None if registry.has_builtin(&found.resource.group, &found.resource.version) => false,
             None => return Ok(pages::not_found()),
@@ -257,7 +265,14 @@ impl Frontend {
             let options = query.delete_options()?;
             call.body.bytes = serde_json::to_vec(&options).map_err(Status::internal)?.into();
         }
-        let _seat = self.seat(asked)?;
+        let wide = |seats_max| match &served {
+            Some(served) if call.subresource != "token" => width(verb, served, &call, seats_max),
+            _ => Width::ONE,
+        };
+        let _seat = match self.seat(asked, classified, wide).await {
+            Ok(seat) => seat,
+            Err(turned_away) => return Ok(*turned_away),
+        };
         let is_large = call.body.bytes.len() > COMPUTED_APART_BYTES;
         let work = timeout_at(deadline, self.server.carry_out(context, call));
         let outcome = match if is_large { apart(work).await } else { work.await } {
@@ -279,7 +294,7 @@ impl Frontend {
         remote: &Remote,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
-        let Asked { context, query, labels, deadline, until_end } = *asked;
+        let Asked { context, query, labels, deadline, until_end, .. } = *asked;
         let gate = &self.server.gate;
         match target {
             Some(target) => {
@@ -312,8 +327,12 @@ impl Frontend {
         let Asked { context, query, .. } = *asked;
         let path = request.uri.path();
         let verb = request.method.as_str().to_ascii_lowercase();
-        self.server.gate.authorize_in(context, &Attributes { path, ..Attributes::of(&context.user, &verb) })?;
-        let _seat = self.seat(asked)?;
+        let attributes = Attributes { path, ..Attributes::of(&context.user, &verb) };
+        self.server.gate.authorize_in(context, &attributes)?;
+        let _seat = match self.seat(asked, self.classify(asked, &attributes), |_| Width::ONE).await {
+            Ok(seat) => seat,
+            Err(turned_away) => return Ok(*turned_away),
+        };
         let (method, headers) = (&request.method, &request.headers);
         pages::page(&self.server.pages, &self.server.gate, &PageRequest { method, path, headers, query }).await
     }

@@ -77,7 +77,8 @@ fn stages(events: &[Value]) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata() {
     let (server, log) = start("Metadata", "").await;
-    let headers = &["content-type: application/json", "audit-id: mine", "user-agent: kubectl", "x-forwarded-for: 10.9.8.7"];
+    let headers =
+        &["content-type: application/json", "audit-id: mine", "user-agent: kubectl", "x-forwarded-for: 10.9.8.7"];
     let path = format!("{MAPS}?fieldManager=m");
     let response = server.send(Method::POST, &path, headers, &map().to_string()).await;
     assert_eq!((response.status(), &response.headers()["audit-id"]), (StatusCode::CREATED, &"mine".parse().unwrap()));
@@ -89,7 +90,10 @@ async fn metadata() {
     assert!(first.get("responseStatus").is_none() && first.get("annotations").is_none());
     let expected = json!({"resource": "configmaps", "namespace": "default", "name": "a", "apiVersion": "v1"});
     assert_eq!(last["objectRef"], expected);
-    assert_eq!((&last["auditID"], &last["verb"], &last["userAgent"]), (&json!("mine"), &json!("create"), &json!("kubectl")));
+    assert_eq!(
+        (&last["auditID"], &last["verb"], &last["userAgent"]),
+        (&json!("mine"), &json!("create"), &json!("kubectl"))
+    );
     assert_eq!(last["requestURI"], json!(path));
     assert_eq!(last["sourceIPs"], json!(["10.9.8.7", "127.0.0.1"]));
     assert_eq!(last["user"], json!({"username": "jane", "groups": ["ops", "system:authenticated"]}));
@@ -113,7 +117,10 @@ async fn refusals_say_why() {
     assert_eq!(code, StatusCode::FORBIDDEN);
     let event = log.take().remove(0);
     assert_eq!(event["impersonatedUser"], json!({"username": "joe", "groups": ["g", "system:authenticated"]}));
-    assert_eq!(event["annotations"], json!({"authorization.k8s.io/decision": "forbid", "authorization.k8s.io/reason": ""}));
+    assert_eq!(
+        event["annotations"],
+        json!({"authorization.k8s.io/decision": "forbid", "authorization.k8s.io/reason": ""})
+    );
     assert_eq!((&event["responseStatus"]["reason"], &event["user"]["username"]), (&json!("Forbidden"), &json!("jane")));
     server.send(Method::GET, MAPS, &["authorization: Bearer nonsense"], "").await;
     assert_eq!(log.take()[0]["user"]["username"], "jane", "a certificate comes first");
@@ -132,7 +139,8 @@ async fn who_is_nobody() {
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     let events = log.take();
     assert_eq!(stages(&events), ["ResponseStarted"]);
-    let status = json!({"metadata": {}, "status": "Failure", "message": "Unauthorized", "reason": "Unauthorized", "code": 401});
+    let status =
+        json!({"metadata": {}, "status": "Failure", "message": "Unauthorized", "reason": "Unauthorized", "code": 401});
     assert_eq!((&events[0]["user"], &events[0]["responseStatus"]), (&json!({}), &status));
 }
 
@@ -140,7 +148,8 @@ async fn who_is_nobody() {
 async fn objects() {
     let (server, log) = start("RequestResponse", "omitStages: [RequestReceived]\nomitManagedFields: true").await;
     let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    let (code, _) = read(server.send(Method::POST, "/api/v1/namespaces/default/pods", JSON, &pod.to_string()).await).await;
+    let (code, _) =
+        read(server.send(Method::POST, "/api/v1/namespaces/default/pods", JSON, &pod.to_string()).await).await;
     let event = log.take().remove(0);
     assert_eq!(event["requestObject"]["kind"], "Pod");
     assert_eq!(event["requestObject"]["spec"]["restartPolicy"], "Always", "with its defaults");
@@ -156,7 +165,10 @@ async fn objects() {
     let apply = &["content-type: application/apply-patch+yaml"];
     let document = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
     server.send(Method::PATCH, &format!("{MAPS}/a?fieldManager=f"), apply, document).await;
-    assert_eq!(log.take()[0]["requestObject"], json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}));
+    assert_eq!(
+        log.take()[0]["requestObject"],
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
+    );
     // The client wants a table in YAML; the log has the table in JSON.
     let table = &["accept: application/yaml;as=Table;v=v1;g=meta.k8s.io"];
     server.send(Method::GET, MAPS, table, "").await;

@@ -7,6 +7,7 @@ mod aggregation;
 mod apply;
 mod audit;
 mod custom_resources;
+mod fairness;
 mod first_objects;
 mod harness;
 mod hostile;

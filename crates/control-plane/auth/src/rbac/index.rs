@@ -175,7 +175,8 @@ impl Rbac {
             self.roles.get(&binding.role).is_some_and(|rules| rules.iter().any(|rule| rule.allows(attributes)))
         };
         let allowing = self.bindings_of(attributes.user, attributes.namespace).filter(allows);
-        let Some((key, binding)) = allowing.min_by(|(a, _), (b, _)| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)))
+        let Some((key, binding)) =
+            allowing.min_by(|(a, _), (b, _)| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)))
         else {
             return String::new();
         };
@@ -184,7 +185,8 @@ impl Rbac {
             None => ("ClusterRoleBinding", key.name.clone()),
         };
         let role = if binding.role.namespace.is_some() { "Role" } else { "ClusterRole" };
-        let subject = binding.whom.iter().find(|who| who.is(attributes.user)).map(ToString::to_string).unwrap_or_default();
+        let subject =
+            binding.whom.iter().find(|who| who.is(attributes.user)).map(ToString::to_string).unwrap_or_default();
         format!("RBAC: allowed by {kind} {} of {role} {} to {subject}", quoted(&name), quoted(&binding.role.name))
     }
 }

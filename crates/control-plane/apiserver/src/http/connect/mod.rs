@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use windlass_admission::{Operation, Reinvocation, Review};
 use windlass_api::Status;
+use windlass_flow_control::Width;
 use windlass_resources::Subresource;
 
 use super::frontend::{Asked, Frontend};
@@ -49,7 +50,11 @@ impl Frontend {
         if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
             self.authorize_connection(context, found, "create")?;
         }
-        let _seat = self.seat(asked)?;
+        let attributes = found.attributes(&context.user, verb, None);
+        let _seat = match self.seat(asked, self.classify(asked, &attributes), |_| Width::ONE).await {
+            Ok(seat) => seat,
+            Err(turned_away) => return Ok(*turned_away),
+        };
         let served = self.server.storage.find(&found.resource)?;
         check_scope(&served.resource, &found.namespace)?;
         let subresource = served.resource.subresources.iter().find(|s| s.name() == found.subresource);
