@@ -5,6 +5,7 @@
 mod admission;
 mod aggregation;
 mod apply;
+mod certificates;
 mod custom_resources;
 mod first_objects;
 mod harness;

@@ -49,7 +49,7 @@ pub(super) fn check_of_pod(review: &Review<'_>, node: &str, cluster: &dyn Cluste
             quoted(node)
         ));
     }
-    let named = Named { review, cluster, spec };
+    let named = Named { cluster, spec };
     let who = quoted(&format!("{}/{}", review.namespace, text(spec, "podName")));
     let uid = named.find("nodes", "", "nodeName", "node")?.uid;
     named.same_uid("nodeUID", &uid, |said| {
@@ -89,7 +89,6 @@ pub(super) fn check_of_pod(review: &Review<'_>, node: &str, cluster: &dyn Cluste
 
 /// What a request names beside itself.
 struct Named<'a> {
-    review: &'a Review<'a>,
     cluster: &'a dyn Cluster,
     spec: &'a Value,
 }
