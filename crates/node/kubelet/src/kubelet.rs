@@ -81,15 +81,15 @@ impl Kubelet {
         );
         let certificates = PodCertificates::new(pod_certificates::Context {
             client: context.client.clone(),
-            informers: context.informers.clone(),
+            informers: Arc::downgrade(&context.informers),
             recorder: context.recorder.clone(),
             clock: context.clock,
             chance: context.chance.clone(),
             registry: registry.clone(),
             node_name: options.node_name.clone(),
-            own_node: own_node.clone(),
+            own_node: Arc::downgrade(&own_node),
         });
-        let bundles = TrustBundles::new(context.informers.clone(), registry.clone(), &context.chance);
+        let bundles = TrustBundles::new(Arc::downgrade(&context.informers), registry.clone(), &context.chance);
         let facts = facts(&options).await;
         let shared = Arc::new(Shared {
             images: Images::new(context.images.clone(), context.recorder.clone(), context.clock),

@@ -4,7 +4,7 @@
 //! pods that mount its bundle, or a bundle of its signer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -46,7 +46,8 @@ enum Use {
 }
 
 pub(crate) struct TrustBundles {
-    informers: Arc<Informers>,
+    /// Not held: informers end with the kubelet, and those who subscribe to them hold what holds this.
+    informers: Weak<Informers>,
     registry: Arc<Registry>,
     /// Gives the certificates an order that nobody can rely on, another one with each start of the kubelet.
     seed: u64,
@@ -56,16 +57,15 @@ pub(crate) struct TrustBundles {
 }
 
 impl TrustBundles {
-    pub(crate) fn new(informers: Arc<Informers>, registry: Arc<Registry>, chance: &Chance) -> Self {
+    pub(crate) fn new(informers: Weak<Informers>, registry: Arc<Registry>, chance: &Chance) -> Self {
         Self { informers, registry, seed: chance.number(), bundles: OnceLock::new(), uses: Arc::default() }
     }
 
     /// The certificates that a pod is to trust; `None` when there is no such bundle.
     pub(crate) async fn get(&self, pod_uid: &str, wanted: &TrustBundle) -> Result<Option<Vec<u8>>, SourceError> {
-        let bundles = self.bundles();
-        if tokio::time::timeout(SYNC_TIMEOUT, bundles.synced()).await.is_err() {
-            return Err(SourceError("ClusterTrustBundle informer has not yet synced".to_owned()));
-        }
+        let late = || SourceError("ClusterTrustBundle informer has not yet synced".to_owned());
+        let bundles = self.bundles().ok_or_else(late)?;
+        tokio::time::timeout(SYNC_TIMEOUT, bundles.synced()).await.map_err(|_| late())?;
         // Before they are read, so that no change is missed.
         let used = match wanted {
             TrustBundle::Name(name) => Use::Bundle(name.clone()),
@@ -97,16 +97,19 @@ impl TrustBundles {
         self.uses.lock().remove(pod_uid);
     }
 
-    fn bundles(&self) -> &Arc<Informer> {
-        self.bundles.get_or_init(|| {
-            let bundles = self.informers.of(&CLUSTER_TRUST_BUNDLES);
+    /// All bundles, which are watched from the first call on; `None` when the kubelet is ending.
+    fn bundles(&self) -> Option<&Arc<Informer>> {
+        let informers = self.informers.upgrade()?;
+        let bundles = self.bundles.get_or_init(|| {
+            let bundles = informers.of(&CLUSTER_TRUST_BUNDLES);
             let (uses, registry) = (self.uses.clone(), self.registry.clone());
             bundles.subscribe(move |change| {
                 let users = users(&uses.lock(), change);
                 users.iter().for_each(|uid| registry.inputs_changed(uid));
             });
             bundles
-        })
+        });
+        Some(bundles)
     }
 }
 

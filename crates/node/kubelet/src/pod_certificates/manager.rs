@@ -35,14 +35,15 @@ const JITTER_MAX_MILLIS: usize = 5 * 60 * 1000;
 /// What certificates of pods need.
 pub(crate) struct Context {
     pub(crate) client: Client,
-    pub(crate) informers: Arc<Informers>,
+    /// Not held: informers end with the kubelet, and those who subscribe to them hold what holds this.
+    pub(crate) informers: Weak<Informers>,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,
     pub(crate) registry: Arc<Registry>,
     pub(crate) node_name: String,
-    /// Of this node alone.
-    pub(crate) own_node: Arc<Informer>,
+    /// Of this node alone; not held, either.
+    pub(crate) own_node: Weak<Informer>,
 }
 
 pub(crate) struct PodCertificates {
@@ -128,16 +129,18 @@ impl PodCertificates {
         counts
     }
 
-    /// The requests of this node, which are watched from the first call on.
-    fn requests(self: &Arc<Self>) -> &Arc<Informer> {
-        self.requests.get_or_init(|| {
+    /// The requests of this node, which are watched from the first call on; `None` when the kubelet is ending.
+    fn requests(self: &Arc<Self>) -> Option<&Arc<Informer>> {
+        let informers = self.context.informers.upgrade()?;
+        let requests = self.requests.get_or_init(|| {
             let own = FieldSelector::equal("spec.nodeName", &self.context.node_name);
             let selection = Options { fields: own, ..Options::default() };
-            let requests = self.context.informers.selected(&POD_CERTIFICATE_REQUESTS, "", selection);
+            let requests = informers.selected(&POD_CERTIFICATE_REQUESTS, "", selection);
             let this = Arc::downgrade(self);
             requests.subscribe(move |change| changed(&this, change));
             requests
-        })
+        });
+        Some(requests)
     }
 
     async fn sync(self: &Arc<Self>, key: Key) -> Result<Outcome, String> {
@@ -147,7 +150,7 @@ impl PodCertificates {
             return Ok(Outcome::Done);
         };
         let Some(source) = sources::find(&pod, &key) else { return Ok(Outcome::Done) };
-        let requests = self.requests();
+        let Some(requests) = self.requests() else { return Ok(Outcome::Done) };
         requests.synced().await;
         let Some(next) = self.observe(&pod, &key, requests) else { return Ok(Outcome::Done) };
         if next == Next::Ask {
@@ -207,7 +210,8 @@ impl PodCertificates {
         let account = pod.pod_spec().service_account_name.as_deref().unwrap_or_default();
         let found = context.client.get(&SERVICE_ACCOUNTS, &ObjectKey::new(pod.namespace(), account)).await;
         let account_uid = found.and_then(|object| object.decode::<Owner>()).map_err(AskError::Account)?.metadata.uid;
-        let node = context.own_node.read::<Owner>(&ObjectKey::new("", context.node_name.as_str()));
+        let own_node = context.own_node.upgrade();
+        let node = own_node.and_then(|own| own.read::<Owner>(&ObjectKey::new("", context.node_name.as_str())));
         let node = node.ok_or_else(|| AskError::Node(context.node_name.clone()))?;
         let kind = KeyType::named(&source.key_type).ok_or_else(|| AskError::KeyType(source.key_type.clone()))?;
         let (key, stub) = make_key(kind).await.map_err(AskError::Key)?;

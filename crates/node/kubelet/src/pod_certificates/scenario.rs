@@ -48,12 +48,12 @@ impl Scene {
         let manager = PodCertificates::new(Context {
             recorder: Recorder::start(client.clone(), cluster.clock, "kubelet", NODE),
             client,
-            informers: informers.clone(),
+            informers: Arc::downgrade(&informers),
             clock: cluster.clock,
             chance: Chance::seeded(1),
             registry: registry.clone(),
             node_name: NODE.to_owned(),
-            own_node,
+            own_node: Arc::downgrade(&own_node),
         });
         let running = Running::start(manager.clone().run());
         let requests = all.of(&POD_CERTIFICATE_REQUESTS);
@@ -203,6 +203,7 @@ async fn a_signer_that_is_late() {
     scene.until(&pod, Result::is_ok).await;
     let renewal = scene.asked().await;
     scene.event("CertificateOverdueForRefresh").await;
+    tokio::time::advance(Duration::from_secs(3600)).await;
     scene.event("CertificateExpired").await;
     // Somebody removes the request, as the cluster's cleaner does: another one is made.
     let key = ObjectKey::new("default", renewal["metadata"]["name"].as_str().unwrap());
