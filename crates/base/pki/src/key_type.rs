@@ -56,7 +56,8 @@ impl PrivateKey {
                 key::ed25519_pkcs8(&seed[..])
             }
             KeyType::EcdsaP521 => {
-                let made = new_p521(&random)?.to_pkcs8_der().map_err(|error| PkiError::PrivateKey(error.to_string()))?;
+                let made =
+                    new_p521(&random)?.to_pkcs8_der().map_err(|error| PkiError::PrivateKey(error.to_string()))?;
                 made.to_bytes()
             }
             KeyType::Rsa3072 => new_rsa(3072)?,
@@ -80,7 +81,8 @@ fn new_p521(random: &SystemRandom) -> Result<p521::SecretKey, PkiError> {
 
 fn new_rsa(bits: usize) -> Result<Zeroizing<Vec<u8>>, PkiError> {
     let unusable = |error: String| PkiError::PrivateKey(error);
-    let key = rsa::PrivateKey::new(&mut Kernel(SystemRandom::new()), bits).map_err(|error| unusable(error.to_string()))?;
+    let key =
+        rsa::PrivateKey::new(&mut Kernel(SystemRandom::new()), bits).map_err(|error| unusable(error.to_string()))?;
     let made = key.to_pkcs8_der().map_err(|error| unusable(error.to_string()))?;
     Ok(made.to_bytes())
 }

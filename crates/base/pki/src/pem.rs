@@ -116,7 +116,11 @@ mod tests {
         assert_eq!(found(&text.replace('\n', " \t\r\n")), found(&text));
         let headers = "-----BEGIN A-----\nX: y\n\nAQ==\n-----END A-----";
         assert_eq!(found(headers), [one("A", true, &[1])]);
-        assert_eq!(found("-----BEGIN A-----\nA R==\n-----END A-----"), [one("A", false, &[1])], "bits that are left over");
+        assert_eq!(
+            found("-----BEGIN A-----\nA R==\n-----END A-----"),
+            [one("A", false, &[1])],
+            "bits that are left over"
+        );
         for broken in [
             "",
             "-----BEGIN A-----\nAQ==\n",

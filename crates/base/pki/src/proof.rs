@@ -3,7 +3,9 @@
 
 use p521::ecdsa::signature::hazmat::PrehashVerifier;
 use ring::digest::{self, SHA256, SHA384, SHA512};
-use ring::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm,
+};
 use rsa::pkcs8::DecodePublicKey;
 use rsa::signature::Verifier;
 

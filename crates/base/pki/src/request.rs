@@ -99,8 +99,7 @@ impl PrivateKey {
     /// we have the private one.
     pub fn stub_request(&self) -> Result<Vec<u8>, PkiError> {
         let nobody = certificate::name("", &[]);
-        let info =
-            der::sequence(&[der::unsigned(&[0]), nobody, self.public().spki().to_vec(), der::context(0, &[])]);
+        let info = der::sequence(&[der::unsigned(&[0]), nobody, self.public().spki().to_vec(), der::context(0, &[])]);
         let signature = self.sign_der(&info)?;
         Ok(der::sequence(&[info, self.signature_algorithm(), der::bit_string(&signature)]))
     }

@@ -83,9 +83,8 @@ impl TrustBundles {
                     return Err(SourceError(why));
                 }
                 let all = bundles.list("").into_iter().filter_map(|object| object.decode::<Bundle>().ok());
-                let is_meant = |bundle: &Bundle| {
-                    bundle.spec.signer_name == *name && selector.matches(&bundle.metadata.labels)
-                };
+                let is_meant =
+                    |bundle: &Bundle| bundle.spec.signer_name == *name && selector.matches(&bundle.metadata.labels);
                 all.filter(is_meant).collect()
             }
         };
@@ -130,7 +129,9 @@ fn users(uses: &HashMap<String, HashSet<Use>>, change: &Change) -> Vec<String> {
 fn anchors<'a>(bundles: impl Iterator<Item = &'a str>, seed: u64) -> Vec<u8> {
     let all: BTreeSet<Vec<u8>> = bundles.flat_map(pem_blocks).map(|block| block.contents).collect();
     let mut ordered: Vec<Vec<u8>> = all.into_iter().collect();
-    ordered.sort_by_cached_key(|contents| Sha256::new().chain_update(seed.to_le_bytes()).chain_update(contents).finalize());
+    ordered.sort_by_cached_key(|contents| {
+        Sha256::new().chain_update(seed.to_le_bytes()).chain_update(contents).finalize()
+    });
     ordered.iter().map(|contents| pem_encode("CERTIFICATE", contents)).collect::<String>().into_bytes()
 }
 

@@ -130,9 +130,11 @@ impl Collector<'_> {
             Projection::Certificate(wanted) => {
                 let found = self.sources.credentials(self.pod, &wanted.source).await.map_err(PayloadError::Source)?;
                 let both = format!("{}{}", found.key, found.chain);
-                let files = [(&wanted.bundle_path, &both), (&wanted.key_path, &found.key), (&wanted.chain_path, &found.chain)];
+                let files =
+                    [(&wanted.bundle_path, &both), (&wanted.key_path, &found.key), (&wanted.chain_path, &found.chain)];
                 let files = files.into_iter().filter_map(|(path, text)| Some((path.as_deref()?, text)));
-                let files = files.flat_map(|(path, text)| self.for_the_user(path, text.clone().into_bytes(), default_mode));
+                let files =
+                    files.flat_map(|(path, text)| self.for_the_user(path, text.clone().into_bytes(), default_mode));
                 Ok(files.collect())
             }
         }

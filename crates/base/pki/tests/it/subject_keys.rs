@@ -3,7 +3,9 @@
 use ring::digest::{SHA256, digest};
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::signature::{RandomizedSigner, SignatureEncoding};
-use windlass_pki::{Ca, Certificate, CertificateRequest, KeyKind, KeyType, PrivateKey, RequestedKey, SigningPolicy, SubjectKey};
+use windlass_pki::{
+    Ca, Certificate, CertificateRequest, KeyKind, KeyType, PrivateKey, RequestedKey, SigningPolicy, SubjectKey,
+};
 
 use crate::{DAY, now};
 
@@ -59,7 +61,8 @@ fn possession_is_proved_by_the_bare_key() {
     assert!(proves(&ed25519, pair.sign(MESSAGE).as_ref()));
 
     let p521 = PrivateKey::generate_of(KeyType::EcdsaP521).unwrap();
-    let signing = <p521::ecdsa::SigningKey as p521::pkcs8::DecodePrivateKey>::from_pkcs8_der(p521.to_der().secret_der());
+    let signing =
+        <p521::ecdsa::SigningKey as p521::pkcs8::DecodePrivateKey>::from_pkcs8_der(p521.to_der().secret_der());
     let signed: p521::ecdsa::Signature = p521::ecdsa::signature::hazmat::PrehashSigner::sign_prehash(
         &signing.unwrap(),
         digest(&SHA256, MESSAGE).as_ref(),

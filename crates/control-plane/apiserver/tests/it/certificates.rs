@@ -39,7 +39,8 @@ async fn scene() -> (Cluster, Value) {
 async fn allow(cluster: &Cluster, user: &str, verbs: &[&str], resources: &[&str], names: &[&str]) {
     let rbac = |resource| GroupVersionResource::of("rbac.authorization.k8s.io", "v1", resource);
     let role = format!("{user}-{}", resources.join("-").replace('/', "-"));
-    let rules = json!([{"apiGroups": ["certificates.k8s.io"], "resources": resources, "resourceNames": names, "verbs": verbs}]);
+    let rules =
+        json!([{"apiGroups": ["certificates.k8s.io"], "resources": resources, "resourceNames": names, "verbs": verbs}]);
     cluster.create(&rbac("clusterroles"), "", json!({"metadata": {"name": role}, "rules": rules})).await;
     let group = "rbac.authorization.k8s.io";
     let binding = json!({"metadata": {"name": role}, "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
@@ -60,17 +61,50 @@ async fn a_node_asks_for_its_own_pods_only() {
         if !field.is_empty() {
             wanted["spec"][field] = json!(value);
         }
-        client.create(&POD_CERTIFICATE_REQUESTS, "default", &wanted).await.map_err(|status| (status.code, status.message))
+        client
+            .create(&POD_CERTIFICATE_REQUESTS, "default", &wanted)
+            .await
+            .map_err(|status| (status.code, status.message))
     };
     let made = ask(&own, "", "").await.unwrap();
     for (field, value, code, why) in [
         ("nodeName", "n1", 403, "PodCertificateRequest.Spec.NodeName=\"n1\", which is not the requesting node \"n0\""),
-        ("nodeUID", "x", 500, "PodCertificateRequest for pod \"default/p\" names node UID \"x\", inconsistent with the running node"),
-        ("podName", "q", 500, "while retrieving pod \"default/q\" named in the PodCertificateRequest: pod \"q\" not found"),
-        ("podUID", "x", 500, "PodCertificateRequest for pod \"default/p\" contains pod UID (\"x\") which differs from running pod"),
-        ("serviceAccountName", "x", 403, "contains serviceAccountName (\"x\") that differs from running pod (\"default\")"),
-        ("serviceAccountUID", "x", 500, "names service account UID \"x\", which differs from the running service account"),
-        ("signerName", "example.com/other", 403, "pod \"default/p\" does not mount a podCertificate projected volume for signer \"example.com/other\""),
+        (
+            "nodeUID",
+            "x",
+            500,
+            "PodCertificateRequest for pod \"default/p\" names node UID \"x\", inconsistent with the running node",
+        ),
+        (
+            "podName",
+            "q",
+            500,
+            "while retrieving pod \"default/q\" named in the PodCertificateRequest: pod \"q\" not found",
+        ),
+        (
+            "podUID",
+            "x",
+            500,
+            "PodCertificateRequest for pod \"default/p\" contains pod UID (\"x\") which differs from running pod",
+        ),
+        (
+            "serviceAccountName",
+            "x",
+            403,
+            "contains serviceAccountName (\"x\") that differs from running pod (\"default\")",
+        ),
+        (
+            "serviceAccountUID",
+            "x",
+            500,
+            "names service account UID \"x\", which differs from the running service account",
+        ),
+        (
+            "signerName",
+            "example.com/other",
+            403,
+            "pod \"default/p\" does not mount a podCertificate projected volume for signer \"example.com/other\"",
+        ),
     ] {
         let (found, message) = ask(&own, field, value).await.unwrap_err();
         assert!(found == code && message.contains(why), "{field}: {found} {message}");
@@ -105,13 +139,15 @@ async fn only_who_may_sign_answers() {
     let key = ObjectKey::new("default", made["metadata"]["name"].as_str().unwrap());
     let user = |name: &str| cluster.client(User::new(name, &[]), "test");
     for name in ["jane", "by-name", "by-domain"] {
-        allow(&cluster, name, &["get", "patch"], &["podcertificaterequests", "podcertificaterequests/status"], &[]).await;
+        allow(&cluster, name, &["get", "patch"], &["podcertificaterequests", "podcertificaterequests/status"], &[])
+            .await;
     }
     allow(&cluster, "by-name", &["sign"], &["signers"], &[SIGNER]).await;
     allow(&cluster, "by-domain", &["sign"], &["signers"], &["example.com/*"]).await;
     let refused = user("jane").patch(&POD_CERTIFICATE_REQUESTS, &key, STATUS, &denial()).await.unwrap_err();
     assert_eq!(refused.code, 422);
-    let why = "spec.signerName: Forbidden: User \"jane\" is not permitted to \"sign\" for signer \"example.com/signer\"";
+    let why =
+        "spec.signerName: Forbidden: User \"jane\" is not permitted to \"sign\" for signer \"example.com/signer\"";
     assert!(refused.message.ends_with(why), "{refused}");
     // What changes nothing needs no right.
     user("jane").patch(&POD_CERTIFICATE_REQUESTS, &key, STATUS, &json!({})).await.unwrap();

@@ -74,9 +74,12 @@ mod tests {
     #[test]
     fn a_quarter_of_an_hour() {
         let metadata: Meta = serde_json::from_value(json!({"creationTimestamp": "2026-11-30T06:00:00Z"})).unwrap();
-        for (now, left_seconds) in
-            [("2026-11-30T05:59:00Z", 900), ("2026-11-30T06:14:59Z", 1), ("2026-11-30T06:15:00Z", 0), ("2027-01-01T00:00:00Z", 0)]
-        {
+        for (now, left_seconds) in [
+            ("2026-11-30T05:59:00Z", 900),
+            ("2026-11-30T06:14:59Z", 1),
+            ("2026-11-30T06:15:00Z", 0),
+            ("2027-01-01T00:00:00Z", 0),
+        ] {
             assert_eq!(time_left(&metadata, parse_rfc3339(now).unwrap()), Duration::from_secs(left_seconds), "{now}");
         }
     }

@@ -161,12 +161,16 @@ mod tests {
         }
         assert_eq!(
             complaints("a:b", ""),
-            ["metadata.name: Invalid value: \"a:b\": ClusterTrustBundle without signer name must not have \":\" in its name"]
+            [
+                "metadata.name: Invalid value: \"a:b\": ClusterTrustBundle without signer name must not have \":\" in its name"
+            ]
         );
         assert_eq!(
             complaints("roots", "example.com/s"),
-            ["metadata.name: Invalid value: \"roots\": ClusterTrustBundle for signerName example.com/s must be named with \
-              prefix example.com:s:"]
+            [
+                "metadata.name: Invalid value: \"roots\": ClusterTrustBundle for signerName example.com/s must be named with \
+              prefix example.com:s:"
+            ]
         );
         assert_eq!(complaints("example.com:s:Roots", "example.com/s").len(), 1);
         assert!(complaints("s:roots", "s")[0].starts_with("spec.signerName: Invalid value: \"s\": must be a fully"));
@@ -209,7 +213,9 @@ mod tests {
         assert_eq!(shown(&ClusterTrustBundle.validate_update(&old, &old)), [""; 0]);
         let other = bundle("example.com:s:roots", "example.com/t", "something else");
         let found = shown(&ClusterTrustBundle.validate_update(&other, &old));
-        assert!(found.iter().any(|text| text == "spec.signerName: Invalid value: \"example.com/t\": field is immutable"));
+        assert!(
+            found.iter().any(|text| text == "spec.signerName: Invalid value: \"example.com/t\": field is immutable")
+        );
         assert!(found.iter().any(|text| text.contains("at least one trust anchor")));
     }
 }

@@ -65,9 +65,21 @@ mod tests {
         ] {
             assert!(is_mail_address(fine), "{fine}");
         }
-        for wrong in
-            ["", "jane", "@b", "a@", "a b@c", "a..b@c", ".a@c", "a@c.", "a@b@c", "<a@b", "Jane, <a@b>", "\"a\\\"@b", "a@[x]"]
-        {
+        for wrong in [
+            "",
+            "jane",
+            "@b",
+            "a@",
+            "a b@c",
+            "a..b@c",
+            ".a@c",
+            "a@c.",
+            "a@b@c",
+            "<a@b",
+            "Jane, <a@b>",
+            "\"a\\\"@b",
+            "a@[x]",
+        ] {
             assert!(!is_mail_address(wrong), "{wrong}");
         }
     }

@@ -173,7 +173,8 @@ impl Issue<'_> {
         let shown = |field: &str, detail: String| {
             vec![Error::invalid(&self.path.child(field), text(self.status, field), detail)]
         };
-        let (Some(from), Some(until), Some(refresh)) = (said("notBefore"), said("notAfter"), said("beginRefreshAt")) else {
+        let (Some(from), Some(until), Some(refresh)) = (said("notBefore"), said("notAfter"), said("beginRefreshAt"))
+        else {
             let consistent = "must be present and consistent with the issued certificate";
             let within = "must be present and in the range [notbefore+10min, notafter-10min]";
             let wanted = [("notBefore", consistent), ("notAfter", consistent), ("beginRefreshAt", within)];
@@ -188,7 +189,10 @@ impl Issue<'_> {
             return Err(shown("notBefore", detail.to_owned()));
         }
         if from.duration_since(self.now).unsigned_abs() >= SKEW {
-            return Err(shown("notBefore", "must be set to within 5 minutes of kube-apiserver's current time".to_owned()));
+            return Err(shown(
+                "notBefore",
+                "must be set to within 5 minutes of kube-apiserver's current time".to_owned(),
+            ));
         }
         if until != leaf.not_after {
             let detail = "must be set to the NotAfter time encoded in the leaf certificate";
@@ -324,10 +328,14 @@ mod tests {
         assert_eq!(scene.from(scene.issued(), scene.issued()), [""; 0]);
         let mut denied = scene.issued();
         denied["conditions"] = answer("Denied")["conditions"].clone();
-        assert!(scene.complaints(denied)[0].ends_with("must be empty when denying or failing the PodCertificateRequest"));
+        assert!(
+            scene.complaints(denied)[0].ends_with("must be empty when denying or failing the PodCertificateRequest")
+        );
         assert_eq!(
             scene.complaints(json!({"certificateChain": "x"})),
-            ["status: Invalid value: status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\""]
+            [
+                "status: Invalid value: status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\""
+            ]
         );
     }
 
@@ -336,7 +344,9 @@ mod tests {
         let scene = Scene::new();
         assert_eq!(
             scene.complaints(answer("Ready")),
-            ["status.conditions.[0].type: Unsupported value: \"Ready\": supported values: \"Issued\", \"Denied\", \"Failed\""]
+            [
+                "status.conditions.[0].type: Unsupported value: \"Ready\": supported values: \"Issued\", \"Denied\", \"Failed\""
+            ]
         );
         let mut two = answer("Issued");
         let failed = answer("Failed")["conditions"][0].clone();
@@ -407,8 +417,14 @@ mod tests {
         let late = rfc3339(scene.leaf.not_after - Duration::from_secs(599));
         let early = rfc3339(scene.leaf.not_before + Duration::from_secs(599));
         for (changes, expected) in [
-            (json!({"notBefore": "2026-11-30T06:00:00Z"}), "must be set to the NotBefore time encoded in the leaf certificate"),
-            (json!({"notAfter": "2026-11-30T06:00:00Z"}), "must be set to the NotAfter time encoded in the leaf certificate"),
+            (
+                json!({"notBefore": "2026-11-30T06:00:00Z"}),
+                "must be set to the NotBefore time encoded in the leaf certificate",
+            ),
+            (
+                json!({"notAfter": "2026-11-30T06:00:00Z"}),
+                "must be set to the NotAfter time encoded in the leaf certificate",
+            ),
             (json!({"beginRefreshAt": early}), "must be at least 10 minutes after status.notBefore"),
             (json!({"beginRefreshAt": late}), "must be at least 10 minutes before status.notAfter"),
         ] {
@@ -416,11 +432,16 @@ mod tests {
             assert!(found.len() == 1 && found[0].ends_with(expected), "{changes}: {found:?}");
         }
         let short = Scene::with_lifetime(Duration::from_secs(600));
-        assert!(short.complaints(short.issued())[0].ends_with("900000000000: leaf certificate lifetime must be >= 1 hour"));
+        assert!(
+            short.complaints(short.issued())[0].ends_with("900000000000: leaf certificate lifetime must be >= 1 hour")
+        );
         let mut greedy = Scene::new();
         greedy.request["spec"]["maxExpirationSeconds"] = json!(3600);
         let found = greedy.complaints(greedy.issued());
-        assert!(found[0].ends_with("leaf certificate lifetime must be <= spec.maxExpirationSeconds (3600)"), "{found:?}");
+        assert!(
+            found[0].ends_with("leaf certificate lifetime must be <= spec.maxExpirationSeconds (3600)"),
+            "{found:?}"
+        );
         let mut old = Scene::new();
         let with = |status: Value, object: &Value| {
             let mut object = object.clone();

@@ -180,16 +180,37 @@ mod tests {
         assert_eq!(complaints(json!({"maxExpirationSeconds": 91 * 86_400})), [""; 0]);
         assert_eq!(complaints(json!({"unverifiedUserAnnotations": {"Example.com/Key": "any"}})), [""; 0]);
         for (changes, expected) in [
-            (json!({"signerName": "s"}), "spec.signerName: Invalid value: \"s\": must be a fully qualified domain and path of the form 'example.com/signer-name'"),
+            (
+                json!({"signerName": "s"}),
+                "spec.signerName: Invalid value: \"s\": must be a fully qualified domain and path of the form 'example.com/signer-name'",
+            ),
             (json!({"podUID": ""}), "spec.podUID: Invalid value: \"\": must not be empty"),
             (json!({"nodeUID": "x".repeat(129)}), "spec.nodeUID: Too long: may not be more than 128 bytes"),
             (json!({"maxExpirationSeconds": null}), "spec.maxExpirationSeconds: Required value: must be set"),
-            (json!({"maxExpirationSeconds": 3599}), "spec.maxExpirationSeconds: Invalid value: 3599: must be in the range [3600, 7862400]"),
-            (json!({"maxExpirationSeconds": 86_401, "signerName": "a.kubernetes.io/s"}), "spec.maxExpirationSeconds: Invalid value: 86401: must be in the range [3600, 86400]"),
-            (json!({"unverifiedUserAnnotations": {"key": "v"}}), "spec.unverifiedUserAnnotations: Invalid value: \"key\": must be a domain-prefixed key (such as \"acme.io/foo\")"),
-            (json!({"unverifiedUserAnnotations": {"a.b/c": "v".repeat(256 << 10)}}), "spec.unverifiedUserAnnotations: Too long: may not be more than 262144 bytes"),
-            (json!({"stubPKCS10Request": ""}), "spec: Invalid value: exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set"),
-            (json!({"pkixPublicKey": "AQ=="}), "spec: Invalid value: exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set"),
+            (
+                json!({"maxExpirationSeconds": 3599}),
+                "spec.maxExpirationSeconds: Invalid value: 3599: must be in the range [3600, 7862400]",
+            ),
+            (
+                json!({"maxExpirationSeconds": 86_401, "signerName": "a.kubernetes.io/s"}),
+                "spec.maxExpirationSeconds: Invalid value: 86401: must be in the range [3600, 86400]",
+            ),
+            (
+                json!({"unverifiedUserAnnotations": {"key": "v"}}),
+                "spec.unverifiedUserAnnotations: Invalid value: \"key\": must be a domain-prefixed key (such as \"acme.io/foo\")",
+            ),
+            (
+                json!({"unverifiedUserAnnotations": {"a.b/c": "v".repeat(256 << 10)}}),
+                "spec.unverifiedUserAnnotations: Too long: may not be more than 262144 bytes",
+            ),
+            (
+                json!({"stubPKCS10Request": ""}),
+                "spec: Invalid value: exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set",
+            ),
+            (
+                json!({"pkixPublicKey": "AQ=="}),
+                "spec: Invalid value: exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set",
+            ),
         ] {
             assert_eq!(complaints(changes.clone()), [expected], "{changes}");
         }
@@ -213,7 +234,8 @@ mod tests {
     fn keys_that_are_not_certified() {
         assert!(refusal(KeyKind::Ecdsa("P-521")).is_none() && refusal(KeyKind::Rsa { bits: 4096 }).is_none());
         let key = |bytes: &[u8]| {
-            let old = json!({"stubPKCS10Request": "", "pkixPublicKey": STANDARD.encode(bytes), "proofOfPossession": "AQ=="});
+            let old =
+                json!({"stubPKCS10Request": "", "pkixPublicKey": STANDARD.encode(bytes), "proofOfPossession": "AQ=="});
             complaints(old)
         };
         let p256 = PrivateKey::generate().unwrap().public().spki().to_vec();

@@ -160,7 +160,9 @@ impl PodCertificates {
             return Ok(if looked.is_some() { Outcome::Again(Duration::ZERO) } else { Outcome::Done });
         }
         Ok(match next {
-            Next::At(at) => Outcome::Again(Duration::try_from(at.duration_since(self.context.clock.now())).unwrap_or_default()),
+            Next::At(at) => {
+                Outcome::Again(Duration::try_from(at.duration_since(self.context.clock.now())).unwrap_or_default())
+            }
             Next::Ask | Next::Nothing => Outcome::Done,
         })
     }
@@ -235,7 +237,12 @@ impl PodCertificates {
         let metadata = made.decode::<Owner>().map_err(AskError::Created)?.metadata;
         let created = metadata.creation_timestamp.as_deref().and_then(parse_rfc3339);
         let lost_at = lost_at(created.unwrap_or_else(|| context.clock.now()), self.jitter());
-        tracing::debug!(pod = pod.name(), namespace = pod.namespace(), request = made.key.name, "asked for a certificate");
+        tracing::debug!(
+            pod = pod.name(),
+            namespace = pod.namespace(),
+            request = made.key.name,
+            "asked for a certificate"
+        );
         Ok(Asked { request: made.key.name, key, lost_at })
     }
 
@@ -259,7 +266,8 @@ fn lost_at(created: Timestamp, jitter: Duration) -> Timestamp {
 fn changed(manager: &Weak<PodCertificates>, change: &Change) {
     let Some(manager) = manager.upgrade() else { return };
     let Ok(request) = change.object().decode::<Request>() else { return };
-    let keys: Vec<Key> = manager.states.lock().keys().filter(|key| key.pod_uid == request.spec.pod_uid).cloned().collect();
+    let keys: Vec<Key> =
+        manager.states.lock().keys().filter(|key| key.pod_uid == request.spec.pod_uid).cloned().collect();
     keys.into_iter().for_each(|key| manager.queue.add(key));
 }
 

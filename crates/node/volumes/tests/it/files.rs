@@ -169,7 +169,10 @@ async fn a_key_and_its_certificates() {
     let path = kubelet.path(&pod).await;
     assert!(is_tmpfs(&path));
     assert_eq!(read(&path.join("one/bundle.pem")), "KEY one\nCHAIN one\n");
-    assert_eq!((read(&path.join("two/key.pem")), read(&path.join("two/chain.pem"))), ("KEY two\n".into(), "CHAIN two\n".into()));
+    assert_eq!(
+        (read(&path.join("two/key.pem")), read(&path.join("two/chain.pem"))),
+        ("KEY two\n".into(), "CHAIN two\n".into())
+    );
     assert_eq!(look(&path.join("..data/two/key.pem")), (0o600, 1000, 0));
 
     kubelet.api.credentials.lock().insert(source("v", 1), credentials("three"));

@@ -14,7 +14,8 @@ use windlass_api::k8s::api::core::v1::{PersistentVolume, Pod};
 use windlass_api::time::Clock;
 use windlass_volumes::plan::{CertificateSource, TrustBundle};
 use windlass_volumes::{
-    ConfigMapData, Credentials, Mounted, NodeFacts, SecretData, SetUp, SourceError, Sources, Token, TokenRequest, Volumes,
+    ConfigMapData, Credentials, Mounted, NodeFacts, SecretData, SetUp, SourceError, Sources, Token, TokenRequest,
+    Volumes,
 };
 
 /// A kubelet's directory with its volumes.

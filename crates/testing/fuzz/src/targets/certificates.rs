@@ -9,9 +9,12 @@ pub(super) fn run(input: &[u8]) {
     let blocks = bounded(input.len(), || pem_blocks(text));
     let written: String = blocks.iter().map(|block| pem_encode(&block.label, &block.contents)).collect();
     let again = pem_blocks(&written);
-    assert!(blocks.iter().map(|block| (&block.label, &block.contents)).eq(again
-        .iter()
-        .map(|block| (&block.label, &block.contents))));
+    assert!(
+        blocks
+            .iter()
+            .map(|block| (&block.label, &block.contents))
+            .eq(again.iter().map(|block| (&block.label, &block.contents)))
+    );
     assert!(again.iter().all(|block| !block.has_headers));
     blocks.iter().for_each(|block| der(&block.contents));
 }

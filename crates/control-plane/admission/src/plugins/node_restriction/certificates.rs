@@ -53,11 +53,17 @@ pub(super) fn check_of_pod(review: &Review<'_>, node: &str, cluster: &dyn Cluste
     let who = quoted(&format!("{}/{}", review.namespace, text(spec, "podName")));
     let uid = named.find("nodes", "", "nodeName", "node")?.uid;
     named.same_uid("nodeUID", &uid, |said| {
-        format!("PodCertificateRequest for pod {who} names node UID {said}, inconsistent with the running node ({})", quoted(&uid))
+        format!(
+            "PodCertificateRequest for pod {who} names node UID {said}, inconsistent with the running node ({})",
+            quoted(&uid)
+        )
     })?;
     let Found { object: pod, uid } = named.find("pods", review.namespace, "podName", "pod")?;
     named.same_uid("podUID", &uid, |said| {
-        format!("PodCertificateRequest for pod {who} contains pod UID ({said}) which differs from running pod {}", quoted(&uid))
+        format!(
+            "PodCertificateRequest for pod {who} contains pod UID ({said}) which differs from running pod {}",
+            quoted(&uid)
+        )
     })?;
     if text(&pod["spec"], "nodeName") != node {
         return refuse(format!("pod {who} is not running on node {} named in the PodCertificateRequest", quoted(node)));
@@ -104,7 +110,10 @@ impl Named<'_> {
         let object = self.cluster.object(table, namespace, name).ok_or_else(|| {
             let shown = if namespace.is_empty() { quoted(name) } else { quoted(&format!("{namespace}/{name}")) };
             let kind = table.trim_end_matches('s');
-            failed(format!("while retrieving {what} {shown} named in the PodCertificateRequest: {kind} {} not found", quoted(name)))
+            failed(format!(
+                "while retrieving {what} {shown} named in the PodCertificateRequest: {kind} {} not found",
+                quoted(name)
+            ))
         })?;
         let uid = text(&object["metadata"], "uid").to_owned();
         Ok(Found { object, uid })
