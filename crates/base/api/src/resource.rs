@@ -37,6 +37,8 @@ pub const VALIDATING_ADMISSION_POLICIES: GroupVersionResource =
     of("admissionregistration.k8s.io", "validatingadmissionpolicies");
 pub const CUSTOM_RESOURCE_DEFINITIONS: GroupVersionResource = of("apiextensions.k8s.io", "customresourcedefinitions");
 pub const CERTIFICATE_SIGNING_REQUESTS: GroupVersionResource = of("certificates.k8s.io", "certificatesigningrequests");
+pub const CLUSTER_TRUST_BUNDLES: GroupVersionResource = of("certificates.k8s.io", "clustertrustbundles");
+pub const POD_CERTIFICATE_REQUESTS: GroupVersionResource = of("certificates.k8s.io", "podcertificaterequests");
 pub const CLUSTER_ROLES: GroupVersionResource = of("rbac.authorization.k8s.io", "clusterroles");
 pub const ENDPOINT_SLICES: GroupVersionResource = of("discovery.k8s.io", "endpointslices");
 pub const LEASES: GroupVersionResource = of("coordination.k8s.io", "leases");

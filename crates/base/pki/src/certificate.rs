@@ -62,6 +62,8 @@ pub struct Certificate {
     pub organizations: Vec<String>,
     pub dns_names: Vec<String>,
     pub ip_addresses: Vec<IpAddr>,
+    pub email_addresses: Vec<String>,
+    pub uris: Vec<String>,
     pub is_authority: bool,
     pub(crate) client_auth: bool,
     pub(crate) server_auth: bool,
@@ -276,12 +278,15 @@ impl Certificate {
         };
         let (common_name, organizations) = crate::client_identity::subject(parsed.subject())?;
         let (mut dns_names, mut ip_addresses) = (Vec::new(), Vec::new());
+        let (mut email_addresses, mut uris) = (Vec::new(), Vec::new());
         let names = parsed.subject_alternative_name().map_err(|_| bad("its alternative names cannot be read"))?;
         for general in names.iter().flat_map(|names| &names.value.general_names) {
             match AltName::from_general(general)? {
                 Some(AltName::Dns(name)) => dns_names.push(name),
                 Some(AltName::Ip(address)) => ip_addresses.push(address),
-                _ => {}
+                Some(AltName::Email(address)) => email_addresses.push(address),
+                Some(AltName::Uri(uri)) => uris.push(uri),
+                None => {}
             }
         }
         let usage = parsed.extended_key_usage().map_err(|_| bad("its extended key usage cannot be read"))?;
@@ -295,6 +300,8 @@ impl Certificate {
             organizations,
             dns_names,
             ip_addresses,
+            email_addresses,
+            uris,
             is_authority: parsed.is_ca(),
             client_auth: may(|usage| usage.client_auth),
             server_auth: may(|usage| usage.server_auth),
@@ -306,6 +313,11 @@ impl Certificate {
         })
     }
 
+    /// DER of the SubjectPublicKeyInfo.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
     /// Whether the key of `authority` has signed this certificate.
     pub fn is_signed_by(&self, authority: &Self) -> bool {
         let Ok((_, key)) = SubjectPublicKeyInfo::from_der(&authority.public_key) else { return false };
@@ -313,6 +325,6 @@ impl Certificate {
     }
 
     pub fn to_pem(&self) -> String {
-        pem::encode("CERTIFICATE", &self.der)
+        pem::pem_encode("CERTIFICATE", &self.der)
     }
 }

@@ -53,7 +53,7 @@ impl Identity {
     pub fn certificates_pem(&self) -> String {
         let mut text = self.certificate.to_pem();
         for intermediate in &self.intermediates {
-            text.push_str(&crate::pem::encode("CERTIFICATE", intermediate));
+            text.push_str(&crate::pem::pem_encode("CERTIFICATE", intermediate));
         }
         text
     }

@@ -48,10 +48,13 @@ pub fn jwks(keys: &[PublicKey]) -> Vec<u8> {
 fn describe(key: &PublicKey) -> Key<'_> {
     let encode = |bytes: &[u8]| Some(URL_SAFE_NO_PAD.encode(bytes));
     let (x, y) = key.point().map_or((None, None), |(x, y)| (encode(x), encode(y)));
+    let x = if key.algorithm() == Algorithm::Ed25519 { encode(key.raw()) } else { x };
     let (n, e) = key.rsa_numbers().filter(|_| x.is_none()).map_or((None, None), |(n, e)| (encode(&n), encode(&e)));
     let (kty, crv) = match key.algorithm() {
         Algorithm::EcdsaP256 => ("EC", Some("P-256")),
         Algorithm::EcdsaP384 => ("EC", Some("P-384")),
+        Algorithm::EcdsaP521 => ("EC", Some("P-521")),
+        Algorithm::Ed25519 => ("OKP", Some("Ed25519")),
         Algorithm::Rsa => ("RSA", None),
     };
     Key { purpose: "sig", kty, kid: key_id(key), crv, alg: algorithm_name(key), x, y, n, e }

@@ -8,9 +8,9 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
-use crate::PkiError;
-use crate::certificate::{AltName, CLIENT_AUTH, ExtendedUsage, KeyUsage, SERVER_AUTH};
-use crate::key::PublicKey;
+use crate::certificate::{self, AltName, CLIENT_AUTH, ExtendedUsage, KeyUsage, SERVER_AUTH};
+use crate::key::{Algorithm, PrivateKey, PublicKey};
+use crate::{PkiError, der, proof};
 
 /// A request whose signature has been verified: the requester has the key.
 #[derive(Clone, Debug)]
@@ -43,7 +43,9 @@ impl CertificateRequest {
             return Err(bad("trailing data"));
         }
         // Before anything else: nobody else's key is certified.
-        parsed.verify_signature().map_err(|_| PkiError::RequestSignature)?;
+        if !is_signed(&parsed) {
+            return Err(PkiError::RequestSignature);
+        }
         let info = &parsed.certification_request_info;
         let (common_name, organizations) =
             crate::client_identity::subject(&info.subject).map_err(|error| PkiError::Request(error.to_string()))?;
@@ -77,6 +79,29 @@ impl CertificateRequest {
             }
         }
         Ok(request)
+    }
+}
+
+/// Whether whoever made the request has the key that it is about.
+pub(crate) fn is_signed(request: &X509CertificationRequest<'_>) -> bool {
+    let info = &request.certification_request_info;
+    match PublicKey::from_spki(info.subject_pki.raw) {
+        Ok(key) if key.algorithm() == Algorithm::EcdsaP521 => {
+            let hash = request.signature_algorithm.algorithm.as_bytes();
+            proof::verify_p521(key.raw(), hash, info.raw, &request.signature_value.data)
+        }
+        _ => request.verify_signature().is_ok(),
+    }
+}
+
+impl PrivateKey {
+    /// A request that names nobody: it brings the public key to a signer, who decides what the certificate says, and proves that
+    /// we have the private one.
+    pub fn stub_request(&self) -> Result<Vec<u8>, PkiError> {
+        let nobody = certificate::name("", &[]);
+        let info = der::sequence(&[der::unsigned(&[0]), nobody, self.public().spki().to_vec(), der::context(0, &[])]);
+        let signature = self.sign_der(&info)?;
+        Ok(der::sequence(&[info, self.signature_algorithm(), der::bit_string(&signature)]))
     }
 }
 

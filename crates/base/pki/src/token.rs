@@ -169,6 +169,8 @@ impl Algorithm {
         match self {
             Self::EcdsaP256 => "ES256",
             Self::EcdsaP384 => "ES384",
+            Self::EcdsaP521 => "ES512",
+            Self::Ed25519 => "EdDSA",
             Self::Rsa => "RS256",
         }
     }

@@ -6,6 +6,7 @@
 
 mod chain;
 pub mod configuration;
+mod deletion;
 pub mod expressions;
 #[cfg(test)]
 mod fake;
@@ -18,9 +19,12 @@ mod quota;
 mod reinvocation;
 pub mod request;
 mod review;
+mod signers;
 mod webhooks;
 
 pub use chain::{Chain, Plugin};
+pub use deletion::concerns_deletion_only;
 pub use quota::{Charge, ChargedQuota};
 pub use reinvocation::{Invoked, Reinvocation};
 pub use review::{AuditAnnotations, Cluster, Equivalent, Operation, OperationOptions, Review, Served, Warnings};
+pub use signers::may_for_signer;

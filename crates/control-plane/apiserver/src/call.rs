@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use windlass_admission::{Charge, Operation, OperationOptions, Reinvocation, Review};
-use windlass_api::field::Errors;
+use windlass_admission::{Charge, Operation, OperationOptions, Reinvocation, Review, may_for_signer};
+use windlass_api::field::{Error, Errors, Path};
+use windlass_api::text::quoted;
 use windlass_api::{GroupVersionKind, Status, time};
 use windlass_auth::Attributes;
 use windlass_client::{PatchType, Request, Verb};
@@ -255,6 +256,17 @@ impl Checkpoints for Call<'_> {
     fn unreadable(&self, new: &Value, old: Option<&Value>) -> Errors {
         let reads = self.served.resource.strategy.reads(new, old);
         reads.map(|reads| self.gate.unreadable(&self.context.user, reads)).unwrap_or_default()
+    }
+
+    fn unsigned(&self, signer: &str) -> Errors {
+        let mut errors = Errors::new();
+        let user = &self.context.user;
+        if !may_for_signer(user, self.gate, "sign", signer) {
+            let (name, signer) = (quoted(&user.name), quoted(signer));
+            let detail = format!("User {name} is not permitted to \"sign\" for signer {signer}");
+            errors.push(Error::forbidden(&Path::new("spec").child("signerName"), detail));
+        }
+        errors
     }
 
     async fn review(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Status> {

@@ -4,13 +4,14 @@
 //! objects, `pkg/registry/rbac/*/policybased`.
 
 use serde_json::Value;
+use windlass_admission::concerns_deletion_only;
 use windlass_api::Status;
 use windlass_api::gvk::GroupResource;
 use windlass_api::well_known::group;
 use windlass_auth::rbac::{RoleKey, RoleRef, Rule, describe, quoted, uncovered};
 use windlass_auth::{Attributes, User};
 use windlass_client::Request;
-use windlass_machinery::tree::{child, keep, text};
+use windlass_machinery::tree::text;
 use windlass_resources::Grants;
 
 use crate::context::Context;
@@ -113,15 +114,6 @@ fn everything() -> [Rule; 2] {
     [resources, Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() }]
 }
 
-/// Whether only what the garbage collector changes is different: owners and finalizers.
-fn concerns_deletion_only(new: &Value, old: &Value) -> bool {
-    let mut restored = new.clone();
-    for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion"] {
-        keep(child(&mut restored, "metadata"), &old["metadata"], field);
-    }
-    restored == *old
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -134,13 +126,5 @@ mod tests {
         assert_eq!(read::<Vec<Rule>>(&json!([{"verbs": ["get"]}])).unwrap().len(), 1);
         assert!(read::<Vec<Rule>>(&json!([{"verbs": ["*"]}, {"verbs": [null]}])).is_err());
         assert!(read::<RoleRef>(&json!({"kind": "ClusterRole", "name": 1})).is_err());
-    }
-
-    #[test]
-    fn changes_for_deletion() {
-        let old = json!({"metadata": {"name": "r", "finalizers": ["x"]}, "rules": []});
-        assert!(concerns_deletion_only(&json!({"metadata": {"name": "r"}, "rules": []}), &old));
-        assert!(!concerns_deletion_only(&json!({"metadata": {"name": "r"}, "rules": [{"verbs": ["get"]}]}), &old));
-        assert!(!concerns_deletion_only(&json!({"metadata": {"name": "r", "labels": {"a": "b"}}, "rules": []}), &old));
     }
 }

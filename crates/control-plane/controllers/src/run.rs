@@ -31,7 +31,7 @@ pub struct Options {
 /// Runs all controllers until the future is dropped. One that fails is started again; the others go on.
 pub async fn run(options: Options, context: Context) {
     let Options { root_ca_pem, ca, sign_token, cluster_cidr } = options;
-    let root_ca = root_ca_pem.clone();
+    let (root_ca, trust_bundle) = (root_ca_pem.clone(), root_ca_pem.clone());
     let all: Vec<BoxFuture<'static, ()>> = vec![
         forever("certificatesigningrequest", context.clone(), move |context| {
             crate::certificates::run(context, ca.clone())
@@ -46,6 +46,9 @@ pub async fn run(options: Options, context: Context) {
         forever("endpointslicemirroring", context.clone(), crate::endpoints::mirroring::run),
         forever("garbage-collector", context.clone(), crate::garbage_collector::run),
         forever("job", context.clone(), crate::job::run),
+        forever("kube-apiserver-serving-clustertrustbundle-publisher", context.clone(), move |context| {
+            crate::certificates::trust_bundle::run(context, trust_bundle.clone())
+        }),
         forever("namespace", context.clone(), crate::namespace::run),
         forever("node-ipam", context.clone(), move |context| crate::node::ipam::run(context, cluster_cidr)),
         forever("node-lifecycle", context.clone(), crate::node::lifecycle::run),
@@ -53,6 +56,7 @@ pub async fn run(options: Options, context: Context) {
         forever("persistentvolume-protection", context.clone(), crate::volume::protection::run_volumes),
         forever("persistentvolumeclaim-protection", context.clone(), crate::volume::protection::run_claims),
         forever("volumeattributesclass-protection", context.clone(), crate::volume::protection::run_attributes_classes),
+        forever("podcertificaterequest-cleaner", context.clone(), crate::certificates::pod_certificate_requests::run),
         forever("pod-garbage-collector", context.clone(), crate::pod_gc::run),
         forever("replicaset", context.clone(), crate::replica_set::run_replica_sets),
         forever("replicationcontroller", context.clone(), crate::replica_set::run_replication_controllers),

@@ -240,6 +240,11 @@ pub trait Strategy: Send + Sync + 'static {
         Errors::new()
     }
 
+    /// [`Strategy::validate_status`] for kinds whose status says times that must fit the present.
+    fn validate_status_at(&self, object: &Value, old: &Value, _moment: Moment) -> Errors {
+        self.validate_status(object, old)
+    }
+
     /// Takes from `sent`, a whole object that came through a subresource other than the status, the part that the subresource
     /// is about. `object` is the current one.
     fn prepare_subresource(&self, _subresource: Subresource, _object: &mut Value, _sent: &Value, _moment: Moment) {}
@@ -266,6 +271,12 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// What the writer of an object must be able to read, if that has changed. Asked of valid objects.
     fn reads<'a>(&self, _object: &'a Value, _old: Option<&Value>) -> Option<Reads<'a>> {
+        None
+    }
+
+    /// The signer of certificates for whom the writer of a status must have the right to `sign`, if anything has changed that needs it.
+    /// Asked of valid statuses.
+    fn signs<'a>(&self, _object: &Value, _old: &'a Value) -> Option<&'a str> {
         None
     }
 

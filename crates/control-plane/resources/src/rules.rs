@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path, complaints};
 use windlass_api::names;
+use windlass_api::text::quoted;
 use windlass_machinery::tree::{items, text};
 
 use crate::address;
@@ -306,6 +307,42 @@ pub(crate) fn annotations(errors: &mut Errors, path: &Path<'_>, owner: &Value) {
     let path = path.child("annotations");
     for (key, _) in map_at(owner, "annotations").into_iter().flatten() {
         complain(errors, &path, key, names::qualified_name(&key.to_lowercase()));
+    }
+}
+
+/// The name of a signer of certificates, `domain/path`: a domain of at least two labels, and a path of subdomains.
+pub(crate) fn signer_name(errors: &mut Errors, path: &Path<'_>, name: &str) {
+    const DOMAIN_BYTES_MAX: usize = 253;
+    /// A domain, a namespace and the name of an object in it.
+    const BYTES_MAX: usize = 253 + 1 + 63 + 1 + 253;
+    if name.is_empty() {
+        errors.push(Error::required(path, ""));
+        return;
+    }
+    let Some((domain, rest)) = name.split_once('/').filter(|(_, rest)| !rest.contains('/')) else {
+        let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+        errors.push(Error::invalid(path, name, detail));
+        return;
+    };
+    if domain.len() > DOMAIN_BYTES_MAX {
+        errors.push(Error::too_long(path, DOMAIN_BYTES_MAX));
+    }
+    first_bad_label(errors, path, domain, names::dns1123_label);
+    if !domain.contains('.') {
+        errors.push(Error::invalid(path, domain, "should be a domain with at least two segments separated by dots"));
+    }
+    first_bad_label(errors, path, rest, names::dns1123_subdomain);
+    if name.len() > BYTES_MAX {
+        errors.push(Error::too_long(path, BYTES_MAX));
+    }
+}
+
+/// Complains about the first label that is not valid; more would say the same.
+fn first_bad_label(errors: &mut Errors, path: &Path<'_>, text: &str, rule: NameRule) {
+    let first = text.split('.').map(|label| (label, rule(label))).find(|(_, problems)| !problems.is_empty());
+    let Some((label, problems)) = first else { return };
+    for problem in problems {
+        errors.push(Error::invalid(path, text, format!("validating label {}: {problem}", quoted(label))));
     }
 }
 

@@ -75,6 +75,7 @@ impl Handle {
             record.observed.containers.iter().for_each(|view| states[view.state as usize].1 += 1);
         }
         self.shared.metrics.set_running(pods, states);
+        self.shared.metrics.set_pod_certificates(&self.shared.certificates.counts());
     }
 
     /// The results of probes in Prometheus' text format.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
+use windlass_api::Chance;
 use windlass_api::fields::FieldSelector;
 use windlass_api::k8s::api::core::v1::Node;
 use windlass_api::resource::{NODES, PODS, SERVICES};
@@ -19,12 +20,14 @@ use crate::node::machine::Machine;
 use crate::node::{self, NodeFacts, NodeWriter};
 use crate::objects::Objects;
 use crate::options::Options;
+use crate::pod_certificates::{self, PodCertificates};
 use crate::pods::Pods;
 use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::static_pods::StaticPods;
 use crate::status::StatusWriter;
 use crate::sync::image::Images;
+use crate::trust_bundles::TrustBundles;
 
 /// What a kubelet works with.
 pub struct Context {
@@ -33,6 +36,7 @@ pub struct Context {
     pub informers: Arc<Informers>,
     pub recorder: Recorder,
     pub clock: Clock,
+    pub chance: Chance,
     pub metrics: Metrics,
     pub runtime: Arc<dyn RuntimeService>,
     pub images: Arc<dyn ImageService>,
@@ -75,10 +79,22 @@ impl Kubelet {
             "",
             Selection { fields: FieldSelector::equal("metadata.name", &options.node_name), ..Selection::default() },
         );
+        let certificates = PodCertificates::new(pod_certificates::Context {
+            client: context.client.clone(),
+            informers: Arc::downgrade(&context.informers),
+            recorder: context.recorder.clone(),
+            clock: context.clock,
+            chance: context.chance.clone(),
+            registry: registry.clone(),
+            node_name: options.node_name.clone(),
+            own_node: Arc::downgrade(&own_node),
+        });
+        let bundles = TrustBundles::new(Arc::downgrade(&context.informers), registry.clone(), &context.chance);
         let facts = facts(&options).await;
         let shared = Arc::new(Shared {
             images: Images::new(context.images.clone(), context.recorder.clone(), context.clock),
-            objects: Objects::new(context.client.clone(), registry.clone()),
+            objects: Objects::new(context.client.clone(), registry.clone(), bundles, certificates.clone()),
+            certificates: certificates.clone(),
             services: context.informers.of(&SERVICES),
             status: StatusWriter::new(context.client.clone(), pods.clone()),
             cgroups: Cgroups::find(&options.cgroup_root, options.pod_pids_limit),
@@ -116,6 +132,7 @@ impl Kubelet {
         loops.spawn(&mut tasks, "pod status", async move { writer.status.run().await });
         loops.spawn(&mut tasks, "runtime events", manager.clone().follow_runtime());
         loops.spawn(&mut tasks, "pods", manager.run());
+        loops.spawn(&mut tasks, "pod certificates", certificates.run());
         loops.spawn(&mut tasks, "logs", crate::logs::run(shared.clone()));
         loops.spawn(&mut tasks, "eviction", crate::eviction::run(shared.clone(), registry.clone()));
         loops.spawn(&mut tasks, "network", wake_when_network_comes(shared.clone(), registry.clone()));

@@ -1,5 +1,6 @@
 //! What the kubelet counts, under upstream's names.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use windlass_api::k8s::api::core::v1::Pod;
@@ -17,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) evictions: CounterFamily,
     running_pods: Gauge,
     running_containers: GaugeFamily,
+    pod_certificates: GaugeFamily,
     /// On a page of their own, `/metrics/probes`, for there are many.
     probes: windlass_telemetry::Metrics,
     probe_total: CounterFamily,
@@ -64,6 +66,11 @@ impl Metrics {
                 "Containers by their state.",
                 &["container_state"],
             ),
+            pod_certificates: metrics.gauges(
+                "kubelet_podcertificate_states",
+                "Gauge vector reporting the number of pod certificate projected volume sources, faceted by signer_name and state.",
+                &["signer_name", "state"],
+            ),
             probe_total: probes.counters(
                 "prober_probe_total",
                 "Probes by container and result.",
@@ -100,6 +107,14 @@ impl Metrics {
         self.running_pods.set(pods as i64);
         for (state, count) in containers {
             self.running_containers.with_label_values(&[state]).set(count as i64);
+        }
+    }
+
+    /// How many certificates of pods there are of each signer, by their state. Signers that no pod asks any more are left out.
+    pub(crate) fn set_pod_certificates(&self, counts: &BTreeMap<(String, &'static str), i64>) {
+        self.pod_certificates.reset();
+        for ((signer, state), count) in counts {
+            self.pod_certificates.with_label_values(&[signer.as_str(), *state]).set(*count);
         }
     }
 

@@ -11,20 +11,19 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use windlass_api::fields::FieldSelector;
-use windlass_api::k8s::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret};
-use windlass_api::labels::Selector;
+use windlass_api::k8s::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
 use windlass_api::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS, SERVICE_ACCOUNTS};
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::{Client, Informer, Informers, Options};
-use windlass_volumes::plan::TrustBundle;
-use windlass_volumes::{ConfigMapData, SecretData, SourceError, Sources, Token, TokenRequest};
+use windlass_volumes::plan::{CertificateSource, TrustBundle};
+use windlass_volumes::{ConfigMapData, Credentials, SecretData, SourceError, Sources, Token, TokenRequest};
 
+use crate::pod_certificates::PodCertificates;
 use crate::registry::Registry;
+use crate::trust_bundles::TrustBundles;
 
 /// How long the first look at an object may take.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
-const TRUST_BUNDLES: GroupVersionResource =
-    GroupVersionResource::of("certificates.k8s.io", "v1", "clustertrustbundles");
 
 type Id = (GroupVersionResource, ObjectKey);
 
@@ -32,6 +31,8 @@ type Id = (GroupVersionResource, ObjectKey);
 pub(crate) struct Objects {
     client: Client,
     registry: Arc<Registry>,
+    bundles: TrustBundles,
+    certificates: Arc<PodCertificates>,
     entries: Mutex<HashMap<Id, Entry>>,
 }
 
@@ -44,8 +45,13 @@ struct Entry {
 }
 
 impl Objects {
-    pub(crate) fn new(client: Client, registry: Arc<Registry>) -> Self {
-        Self { client, registry, entries: Mutex::default() }
+    pub(crate) fn new(
+        client: Client,
+        registry: Arc<Registry>,
+        bundles: TrustBundles,
+        certificates: Arc<PodCertificates>,
+    ) -> Self {
+        Self { client, registry, bundles, certificates, entries: Mutex::default() }
     }
 
     /// What the pod with this UID refers to.
@@ -55,6 +61,8 @@ impl Objects {
 
     /// The pod uses nothing any more.
     pub(crate) fn release(&self, uid: &str) {
+        self.bundles.release(uid);
+        self.certificates.forget(uid);
         self.entries.lock().retain(|_, entry| {
             let mut users = entry.users.lock();
             users.remove(uid);
@@ -166,28 +174,15 @@ impl Sources for PodSources<'_> {
     }
 
     async fn trust_bundle(&self, bundle: &TrustBundle) -> Result<Option<Vec<u8>>, SourceError> {
-        let pem = |object: serde_json::Value| object["spec"]["trustBundle"].as_str().unwrap_or_default().to_owned();
         match bundle {
-            TrustBundle::Name(name) => {
-                let key = ObjectKey::new("", name);
-                let found: Option<serde_json::Value> = self.objects.get(&TRUST_BUNDLES, &key, self.uid).await?;
-                Ok(found.map(|object| pem(object).into_bytes()))
-            }
+            // Without a selector none of them is meant.
             TrustBundle::Signer { selector: None, .. } => Ok(None),
-            TrustBundle::Signer { name, selector } => {
-                let labels =
-                    Selector::from_structure(selector.as_ref()).map_err(|error| SourceError(error.to_string()))?;
-                let fields = FieldSelector::equal("spec.signerName", name.clone());
-                let options = Options { labels, fields, ..Options::default() };
-                let list = self.objects.client.list(&TRUST_BUNDLES, "", options).await;
-                let list = list.map_err(|status| SourceError(status.to_string()))?;
-                let mut parts: Vec<String> =
-                    list.items.iter().filter_map(|object| object.decode().ok()).map(pem).collect();
-                parts.sort();
-                parts.dedup();
-                Ok((!parts.is_empty()).then(|| parts.join("\n").into_bytes()))
-            }
+            bundle => self.objects.bundles.get(self.uid, bundle).await,
         }
+    }
+
+    async fn credentials(&self, pod: &Pod, source: &CertificateSource) -> Result<Arc<Credentials>, SourceError> {
+        self.objects.certificates.credentials(pod, source)
     }
 
     async fn claim(&self, namespace: &str, name: &str) -> Result<Arc<PersistentVolume>, SourceError> {

@@ -129,8 +129,12 @@ impl Pods {
             let eviction = Eviction { reason, message: format!("Pod was rejected: {message}"), conditions: Vec::new() };
             mailbox.end(Ending { eviction, grace_seconds: None, rejected: true });
         }
+        let is_to_run = !mailbox.peek().must_end() && !pod.is_terminal();
         let entry = Entry { mailbox, record: Arc::default() };
         self.registry.insert(pod.uid(), entry.clone());
+        if is_to_run {
+            self.shared.certificates.track(&pod);
+        }
         self.spawn(pod.uid().to_owned(), entry);
     }
 

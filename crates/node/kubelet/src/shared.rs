@@ -16,6 +16,7 @@ use crate::node::NodeFacts;
 use crate::objects::Objects;
 use crate::options::Options;
 use crate::pod::PodView;
+use crate::pod_certificates::PodCertificates;
 use crate::status::StatusWriter;
 use crate::sync::image::Images;
 
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) images: Images,
     pub(crate) volumes: Volumes,
     pub(crate) objects: Objects,
+    pub(crate) certificates: Arc<PodCertificates>,
     pub(crate) services: Arc<Informer>,
     pub(crate) status: StatusWriter,
     pub(crate) cgroups: Cgroups,

@@ -35,5 +35,5 @@ pub use mounts::unmount_below;
 pub use payload::PayloadError;
 pub use plan::NodeFacts;
 pub use plugins::SetUpError;
-pub use sources::{ConfigMapData, SecretData, SourceError, Sources, Token, TokenRequest};
+pub use sources::{ConfigMapData, Credentials, SecretData, SourceError, Sources, Token, TokenRequest};
 pub use volumes::{SetUp, VolumeError, Volumes};

@@ -11,7 +11,7 @@ use crate::pod;
 use crate::sources::{ConfigMapData, SecretData, SourceError, Sources, TokenRequest};
 use crate::tokens::Tokens;
 
-/// Tokens belong to the pod's user alone, where it is known or a group shares them.
+/// Tokens and keys belong to the pod's user alone, where it is known or a group shares them.
 const TOKEN_MODE: u32 = 0o600;
 
 /// Files by their path in the volume.
@@ -36,7 +36,7 @@ pub enum PayloadError {
     ConfigMapKey(String),
     #[error("references non-existent secret key: {0}")]
     SecretKey(String),
-    #[error("clustertrustbundle.certificates.k8s.io {0:?} not found")]
+    #[error("while getting ClusterTrustBundle: clustertrustbundle.certificates.k8s.io {0:?} not found")]
     TrustBundleMissing(String),
     #[error("combination of signerName and labelSelector matched zero ClusterTrustBundles")]
     NoTrustBundle,
@@ -126,6 +126,16 @@ impl Collector<'_> {
                     (None, TrustBundle::Signer { .. }) => return Err(PayloadError::NoTrustBundle),
                 };
                 Ok(self.for_the_user(path, data, default_mode))
+            }
+            Projection::Certificate(wanted) => {
+                let found = self.sources.credentials(self.pod, &wanted.source).await.map_err(PayloadError::Source)?;
+                let both = format!("{}{}", found.key, found.chain);
+                let files =
+                    [(&wanted.bundle_path, &both), (&wanted.key_path, &found.key), (&wanted.chain_path, &found.chain)];
+                let files = files.into_iter().filter_map(|(path, text)| Some((path.as_deref()?, text)));
+                let files =
+                    files.flat_map(|(path, text)| self.for_the_user(path, text.clone().into_bytes(), default_mode));
+                Ok(files.collect())
             }
         }
     }

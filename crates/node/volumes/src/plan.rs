@@ -67,6 +67,25 @@ pub enum Projection {
     Downward(Vec<DownwardAPIVolumeFile>),
     Token { audience: Option<String>, expiration_seconds: i64, path: String },
     TrustBundle { bundle: TrustBundle, path: String, optional: bool },
+    Certificate(PodCertificate),
+}
+
+/// A key and a certificate for it, which the kubelet has asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodCertificate {
+    pub source: CertificateSource,
+    /// The key and then the chain, in one file; none of the paths is there when it is not wanted.
+    pub bundle_path: Option<String>,
+    pub key_path: Option<String>,
+    pub chain_path: Option<String>,
+}
+
+/// Which `podCertificate` of a pod: each has a key and a certificate of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CertificateSource {
+    pub volume: String,
+    /// The place in the volume's list of sources.
+    pub index: usize,
 }
 
 /// Which key becomes which file; no items are all keys, under their own names.
@@ -207,10 +226,11 @@ fn items(items: &Option<Vec<KeyToPath>>) -> Vec<Item> {
 }
 
 fn projections(volume: &str, source: &ProjectedVolumeSource) -> Result<Vec<Projection>, PlanError> {
-    source.sources.iter().flatten().map(|projection| one_projection(volume, projection)).collect()
+    let sources = source.sources.iter().flatten().enumerate();
+    sources.map(|(index, projection)| one_projection(volume, index, projection)).collect()
 }
 
-fn one_projection(volume: &str, projection: &VolumeProjection) -> Result<Projection, PlanError> {
+fn one_projection(volume: &str, index: usize, projection: &VolumeProjection) -> Result<Projection, PlanError> {
     if let Some(ConfigMapProjection { items: list, name, optional }) = &projection.config_map {
         let optional = optional.unwrap_or(false);
         return Ok(Projection::ConfigMap { name: name.clone(), items: items(list), optional });
@@ -238,8 +258,16 @@ fn one_projection(volume: &str, projection: &VolumeProjection) -> Result<Project
         let optional = source.optional.unwrap_or(false);
         return Ok(Projection::TrustBundle { bundle, path: source.path.clone(), optional });
     }
-    let kind = if projection.pod_certificate.is_some() { "podCertificate" } else { "an empty projection" };
-    Err(PlanError::Unsupported { name: volume.to_owned(), kind: format!("projected ({kind})") })
+    if let Some(source) = &projection.pod_certificate {
+        let path = |path: &Option<String>| path.clone().filter(|path| !path.is_empty());
+        return Ok(Projection::Certificate(PodCertificate {
+            source: CertificateSource { volume: volume.to_owned(), index },
+            bundle_path: path(&source.credential_bundle_path),
+            key_path: path(&source.key_path),
+            chain_path: path(&source.certificate_chain_path),
+        }));
+    }
+    Err(PlanError::Unsupported { name: volume.to_owned(), kind: "projected (an empty projection)".to_owned() })
 }
 
 fn medium(pod: &Pod, source: &EmptyDirVolumeSource, node: &NodeFacts) -> Result<Medium, PlanError> {

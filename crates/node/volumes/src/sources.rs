@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use windlass_api::k8s::api::core::v1::PersistentVolume;
+use windlass_api::k8s::api::core::v1::{PersistentVolume, Pod};
 
-use crate::plan::TrustBundle;
+use crate::plan::{CertificateSource, TrustBundle};
 
 /// What a ConfigMap holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,19 @@ impl std::fmt::Debug for Token {
     }
 }
 
+/// A private key and the certificates for it, the pod's own first, in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub key: String,
+    pub chain: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
 /// Why there is no answer, as a sentence for the pod's events.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -68,6 +81,8 @@ pub trait Sources: Send + Sync {
     async fn token(&self, request: &TokenRequest) -> Result<Token, SourceError>;
     /// The certificates, in PEM; `None` when no bundle is meant.
     async fn trust_bundle(&self, bundle: &TrustBundle) -> Result<Option<Vec<u8>>, SourceError>;
+    /// The key and certificate of one of the pod's `podCertificate` sources; an error says why there are none yet.
+    async fn credentials(&self, pod: &Pod, source: &CertificateSource) -> Result<Arc<Credentials>, SourceError>;
     /// The PersistentVolume that a claim is bound to; an error says why there is none yet (`PVC is not bound`).
     async fn claim(&self, namespace: &str, name: &str) -> Result<Arc<PersistentVolume>, SourceError>;
 }

@@ -74,11 +74,11 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use async_trait::async_trait;
-    use windlass_api::k8s::api::core::v1::PersistentVolume;
+    use windlass_api::k8s::api::core::v1::{PersistentVolume, Pod};
 
     use super::*;
-    use crate::plan::TrustBundle;
-    use crate::sources::{ConfigMapData, SecretData};
+    use crate::plan::{CertificateSource, TrustBundle};
+    use crate::sources::{ConfigMapData, Credentials, SecretData};
 
     /// Issues tokens that end at the given second; a negative one fails.
     struct Issuer(AtomicI64);
@@ -102,6 +102,10 @@ mod tests {
 
         async fn trust_bundle(&self, _: &TrustBundle) -> Result<Option<Vec<u8>>, SourceError> {
             Ok(None)
+        }
+
+        async fn credentials(&self, _: &Pod, _: &CertificateSource) -> Result<Arc<Credentials>, SourceError> {
+            Err(SourceError("no certificates here".into()))
         }
 
         async fn claim(&self, _: &str, _: &str) -> Result<Arc<PersistentVolume>, SourceError> {

@@ -14,7 +14,7 @@ use windlass_api::fields::FieldSelector;
 use windlass_api::resource::NODES;
 use windlass_api::time::Clock;
 use windlass_api::well_known::{group, user};
-use windlass_api::{Condition, ObjectKey, condition};
+use windlass_api::{Chance, Condition, ObjectKey, condition};
 use windlass_apiserver::Server;
 use windlass_auth::User;
 use windlass_client::{Client, Informer, Informers, Options as Selection, Recorder};
@@ -136,6 +136,7 @@ impl Node {
             informers: informers.clone(),
             recorder: Recorder::start(client.clone(), clock, "kubelet", &settings.node_name),
             clock,
+            chance: Chance::system(),
             metrics: metrics.clone(),
             runtime: runtime.clone(),
             images: Arc::new(images.clone()),

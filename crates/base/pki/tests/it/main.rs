@@ -8,6 +8,7 @@ mod authority;
 mod handshake;
 mod keys;
 mod request;
+mod subject_keys;
 mod tokens;
 
 use std::time::Duration;

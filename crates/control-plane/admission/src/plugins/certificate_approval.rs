@@ -6,6 +6,7 @@ use windlass_api::Status;
 use super::of_signer;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
+use crate::signers::may_for_signer;
 
 pub(super) struct CertificateApproval;
 
@@ -17,7 +18,7 @@ impl Plugin for CertificateApproval {
 
     async fn validate(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         let Some(signer) = of_signer(review, "approval") else { return Ok(()) };
-        if super::may_for_signer(review, cluster, "approve", signer) {
+        if may_for_signer(review.user, cluster, "approve", signer) {
             return Ok(());
         }
         Err(review.forbidden(format!("user not permitted to approve requests with signerName {signer:?}")))

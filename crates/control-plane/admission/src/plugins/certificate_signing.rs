@@ -7,6 +7,7 @@ use windlass_api::Status;
 use super::of_signer;
 use crate::chain::Plugin;
 use crate::review::{Cluster, Review};
+use crate::signers::may_for_signer;
 
 pub(super) struct CertificateSigning;
 
@@ -25,7 +26,7 @@ impl Plugin for CertificateSigning {
         if certificate(new) == certificate(old) && conditions(new) == conditions(old) {
             return Ok(());
         }
-        if super::may_for_signer(review, cluster, "sign", signer) {
+        if may_for_signer(review.user, cluster, "sign", signer) {
             return Ok(());
         }
         Err(review.forbidden(format!("user not permitted to sign requests with signerName {signer:?}")))

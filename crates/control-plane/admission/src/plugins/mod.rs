@@ -4,6 +4,7 @@
 mod certificate_approval;
 mod certificate_signing;
 mod certificate_subject_restriction;
+mod cluster_trust_bundle_attest;
 mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
@@ -27,7 +28,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use windlass_api::Chance;
-use windlass_auth::Attributes;
 use windlass_machinery::tree::text;
 use windlass_pki::CertificateRequest;
 use windlass_telemetry::Metrics;
@@ -38,7 +38,7 @@ pub use self::pod_security::PodSecurity;
 use self::validating_admission_policy::ValidatingAdmissionPolicy;
 use crate::chain::{Chain, Plugin};
 use crate::quota::ResourceQuota;
-use crate::review::{Cluster, Operation, Review};
+use crate::review::{Operation, Review};
 use crate::webhooks;
 
 /// What an administrator decides about the plugins.
@@ -67,6 +67,7 @@ pub fn default_chain(chance: Chance, options: Options) -> Chain {
         Arc::new(runtime_class::RuntimeClass),
         Arc::new(certificate_approval::CertificateApproval),
         Arc::new(certificate_signing::CertificateSigning),
+        Arc::new(cluster_trust_bundle_attest::ClusterTrustBundleAttest),
         Arc::new(certificate_subject_restriction::CertificateSubjectRestriction),
         Arc::new(default_ingress_class::DefaultIngressClass),
     ];
@@ -104,15 +105,6 @@ fn of_signer<'a>(review: &'a Review<'_>, subresource: &str) -> Option<&'a str> {
         && review.subresource == subresource
         && review.operation == Operation::Update;
     review.old.filter(|_| is_request)?.pointer("/spec/signerName")?.as_str()
-}
-
-/// Whether the user has a right over a signer, by its name or by that of its domain (`example.com/*`).
-fn may_for_signer(review: &Review<'_>, cluster: &dyn Cluster, verb: &str, signer: &str) -> bool {
-    let domain = signer.split_once('/').map(|(domain, _)| format!("{domain}/*"));
-    [Some(signer), domain.as_deref()].into_iter().flatten().any(|name| {
-        let (group, version, resource) = ("certificates.k8s.io", "*", "signers");
-        cluster.may(&Attributes { group, version, resource, name, ..Attributes::of(review.user, verb) })
-    })
 }
 
 /// What a CertificateSigningRequest asks for; `None` when that cannot be read.

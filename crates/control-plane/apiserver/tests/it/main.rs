@@ -6,6 +6,7 @@ mod admission;
 mod aggregation;
 mod apply;
 mod audit;
+mod certificates;
 mod custom_resources;
 mod fairness;
 mod first_objects;

@@ -1,7 +1,9 @@
 //! Requests for certificates: those of kubelets are approved when their requester may have them, those that are approved are signed
 //! when they are for one of the cluster's own signers, and old ones are removed.
 
+pub(crate) mod pod_certificate_requests;
 mod signers;
+pub(crate) mod trust_bundle;
 
 use std::sync::Arc;
 use std::time::Duration;

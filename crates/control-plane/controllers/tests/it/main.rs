@@ -11,6 +11,7 @@ mod endpoints;
 mod garbage;
 mod namespaces;
 mod nodes;
+mod pod_certificates;
 mod policy;
 mod scene;
 mod volumes;

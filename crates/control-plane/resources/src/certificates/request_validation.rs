@@ -8,14 +8,15 @@ use std::collections::HashSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use windlass_api::condition;
 use windlass_api::field::{Error, Errors, Path};
-use windlass_api::{condition, names};
 use windlass_machinery::tree::{items, text};
 use windlass_pki::CertificateRequest;
 
+use crate::rules::signer_name;
+
 const LEGACY_SIGNER: &str = "kubernetes.io/legacy-unknown";
 const SECONDS_MIN: i64 = 600;
-const DOMAIN_BYTES_MAX: usize = 253;
 
 /// Conditions that are there for good, and are only ever True.
 const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
@@ -73,7 +74,7 @@ pub(super) fn validate(request: &Value) -> Errors {
             let detail = "the legacy signerName is not allowed via this API version";
             errors.push(Error::invalid(&signer, LEGACY_SIGNER, detail));
         }
-        name => validate_signer_name(&mut errors, name, &signer),
+        name => signer_name(&mut errors, &signer, name),
     }
     if let Some(seconds) = spec.get("expirationSeconds").and_then(Value::as_i64).filter(|s| *s < SECONDS_MIN) {
         let detail = "may not specify a duration less than 600 seconds (10 minutes)";
@@ -133,36 +134,6 @@ fn validate_usages(errors: &mut Errors, spec: &Value, path: &Path<'_>) {
     let mut seen = HashSet::new();
     for (index, usage) in usages.iter().enumerate().filter(|(_, usage)| !seen.insert(**usage)) {
         errors.push(Error::duplicate(&path.index(index), *usage));
-    }
-}
-
-/// `domain/path`: a domain of at least two labels, and a path of subdomains.
-fn validate_signer_name(errors: &mut Errors, name: &str, path: &Path<'_>) {
-    if name.is_empty() {
-        errors.push(Error::required(path, ""));
-        return;
-    }
-    let Some((domain, rest)) = name.split_once('/').filter(|(_, rest)| !rest.contains('/')) else {
-        let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
-        errors.push(Error::invalid(path, name, detail));
-        return;
-    };
-    if domain.len() > DOMAIN_BYTES_MAX {
-        errors.push(Error::too_long(path, DOMAIN_BYTES_MAX));
-    }
-    validate_labels(errors, domain, path, names::dns1123_label);
-    if !domain.contains('.') {
-        errors.push(Error::invalid(path, domain, "should be a domain with at least two segments separated by dots"));
-    }
-    validate_labels(errors, rest, path, names::dns1123_subdomain);
-}
-
-/// Complains about the first label that is not valid; more would say the same.
-fn validate_labels(errors: &mut Errors, text: &str, path: &Path<'_>, rule: fn(&str) -> Vec<String>) {
-    let first = text.split('.').map(|label| (label, rule(label))).find(|(_, problems)| !problems.is_empty());
-    let Some((label, problems)) = first else { return };
-    for problem in problems {
-        errors.push(Error::invalid(path, text, format!("validating label {label:?}: {problem}")));
     }
 }
 

@@ -70,6 +70,11 @@ pub trait Checkpoints: Sync {
         Errors::new()
     }
 
+    /// What is wrong if the user may not sign for a signer of certificates.
+    fn unsigned(&self, _signer: &str) -> Errors {
+        Errors::new()
+    }
+
     /// Runs validating admission. It changes nothing; `new` is mutable because one type of review serves both kinds of admission.
     fn review(&self, new: &mut Value, old: Option<&Value>) -> impl Future<Output = Result<(), Status>> + Send;
 

@@ -26,11 +26,17 @@ pub async fn update<C: Checkpoints>(
     let mut errors = metadata::validate_update(&new, old, resource);
     errors.extend(match subresource {
         None => resource.strategy.validate_update(&new, old),
-        Some(Subresource::Status) => resource.strategy.validate_status(&new, old),
+        Some(Subresource::Status) => resource.strategy.validate_status_at(&new, old, write.moment),
         Some(subresource) => resource.strategy.validate_subresource(subresource, &new, old),
     });
     if errors.is_empty() && subresource.is_none() {
         errors.extend(checkpoints.unreadable(&new, Some(old)));
+    }
+    if errors.is_empty()
+        && subresource == Some(Subresource::Status)
+        && let Some(signer) = resource.strategy.signs(&new, old)
+    {
+        errors.extend(checkpoints.unsigned(signer));
     }
     write.invalid_unless_empty(old, &errors)?;
     if subresource.is_none() {

@@ -159,6 +159,7 @@ impl Cluster {
             informers: Arc::new(Informers::new(client.clone())),
             recorder: Recorder::start(client.clone(), Clock::system(), "kubelet", NODE),
             clock: Clock::system(),
+            chance: Chance::system(),
             metrics: Metrics::default(),
             runtime,
             images: self.images.clone(),

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 #![expect(clippy::print_stdout, reason = "figures and logs of failed tests are for people")]
 
+mod certificates;
 mod cluster;
 mod images;
 

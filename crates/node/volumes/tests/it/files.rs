@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use windlass_api::time::Clock;
+use windlass_volumes::Credentials;
+use windlass_volumes::plan::CertificateSource;
 
 use crate::support::{Kubelet, is_tmpfs, look, path_of, pod, pod_with, read};
 
@@ -126,7 +128,8 @@ async fn every_failing_source_is_told() {
     assert_eq!(
         failure,
         "[secret \"one\" not found, configmap \"three\" not found, combination of signerName and labelSelector matched \
-         zero ClusterTrustBundles, clustertrustbundle.certificates.k8s.io \"four\" not found, unsupported fieldPath: \
+         zero ClusterTrustBundles, while getting ClusterTrustBundle: clustertrustbundle.certificates.k8s.io \"four\" not \
+         found, unsupported fieldPath: \
          spec.nodeName]"
     );
 }
@@ -141,6 +144,40 @@ async fn trust_bundles() {
     ]}});
     let path = kubelet.path(&pod(source)).await;
     assert_eq!((read(&path.join("a.pem")), read(&path.join("b.pem"))), ("PEM".into(), String::new()));
+}
+
+#[tokio::test]
+async fn a_key_and_its_certificates() {
+    let kubelet = Kubelet::new();
+    let source = |volume: &str, index| CertificateSource { volume: volume.into(), index };
+    let credentials = |text: &str| Credentials { key: format!("KEY {text}\n"), chain: format!("CHAIN {text}\n") };
+    let certificate = |paths: serde_json::Value| {
+        let mut certificate = json!({"signerName": "example.com/s", "keyType": "ED25519"});
+        certificate.as_object_mut().unwrap().extend(paths.as_object().unwrap().clone());
+        json!({"podCertificate": certificate})
+    };
+    let projected = json!({"projected": {"defaultMode": 0o644, "sources": [
+        certificate(json!({"credentialBundlePath": "one/bundle.pem"})),
+        certificate(json!({"keyPath": "two/key.pem", "certificateChainPath": "two/chain.pem"})),
+    ]}});
+    let spec = json!({"securityContext": {"runAsUser": 1000}});
+    let pod = pod_with(projected, spec, json!({}));
+    kubelet.api.credentials.lock().insert(source("v", 0), credentials("one"));
+    assert_eq!(kubelet.failure(&pod).await, "credential bundle is not issued yet", "one of them is not there");
+
+    kubelet.api.credentials.lock().insert(source("v", 1), credentials("two"));
+    let path = kubelet.path(&pod).await;
+    assert!(is_tmpfs(&path));
+    assert_eq!(read(&path.join("one/bundle.pem")), "KEY one\nCHAIN one\n");
+    assert_eq!(
+        (read(&path.join("two/key.pem")), read(&path.join("two/chain.pem"))),
+        ("KEY two\n".into(), "CHAIN two\n".into())
+    );
+    assert_eq!(look(&path.join("..data/two/key.pem")), (0o600, 1000, 0));
+
+    kubelet.api.credentials.lock().insert(source("v", 1), credentials("three"));
+    kubelet.path(&pod).await;
+    assert_eq!(read(&path.join("two/key.pem")), "KEY three\n", "renewed");
 }
 
 #[tokio::test]

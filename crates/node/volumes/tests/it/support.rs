@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use windlass_api::k8s::api::core::v1::{PersistentVolume, Pod};
 use windlass_api::time::Clock;
-use windlass_volumes::plan::TrustBundle;
+use windlass_volumes::plan::{CertificateSource, TrustBundle};
 use windlass_volumes::{
-    ConfigMapData, Mounted, NodeFacts, SecretData, SetUp, SourceError, Sources, Token, TokenRequest, Volumes,
+    ConfigMapData, Credentials, Mounted, NodeFacts, SecretData, SetUp, SourceError, Sources, Token, TokenRequest,
+    Volumes,
 };
 
 /// A kubelet's directory with its volumes.
@@ -137,6 +138,8 @@ pub(crate) struct Api {
     pub(crate) secrets: Mutex<BTreeMap<String, SecretData>>,
     pub(crate) bundles: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) claims: Mutex<BTreeMap<String, Value>>,
+    /// By the volume's name and the place of the source.
+    pub(crate) credentials: Mutex<BTreeMap<CertificateSource, Credentials>>,
     pub(crate) tokens: Mutex<Vec<TokenRequest>>,
 }
 
@@ -174,6 +177,12 @@ impl Sources for Api {
     async fn trust_bundle(&self, bundle: &TrustBundle) -> Result<Option<Vec<u8>>, SourceError> {
         let (TrustBundle::Name(name) | TrustBundle::Signer { name, .. }) = bundle;
         Ok(self.bundles.lock().get(name).cloned())
+    }
+
+    async fn credentials(&self, pod: &Pod, source: &CertificateSource) -> Result<Arc<Credentials>, SourceError> {
+        assert_eq!(pod.metadata.uid.as_deref(), Some("11-22"));
+        let found = self.credentials.lock().get(source).cloned().map(Arc::new);
+        found.ok_or_else(|| SourceError("credential bundle is not issued yet".into()))
     }
 
     async fn claim(&self, _: &str, name: &str) -> Result<Arc<PersistentVolume>, SourceError> {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod cel;
+mod certificates;
 mod cni;
 mod dns;
 mod frames;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Target> {
         of("admission-reviews", reviews::admission),
         of("apply", apply::run),
         of("cel", cel::run),
+        of("certificates", certificates::run),
         of("cni", cni::run),
         of("conversion-reviews", reviews::conversion),
         of("dns", dns::run),

@@ -30,6 +30,9 @@ impl Plugin for NodeRestriction {
 
     async fn admit(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
         let Some(node) = review.user.node().map(str::to_owned) else { return Ok(()) };
+        if (&*review.resource.group, &*review.resource.resource) == ("certificates.k8s.io", "podcertificaterequests") {
+            return certificates::check_of_pod(review, &node, cluster);
+        }
         check(review, &node, cluster).map_err(|why| review.forbidden(why))
     }
 }
@@ -44,7 +47,6 @@ fn check(review: &Review<'_>, node: &str, cluster: &dyn Cluster) -> Verdict {
         ("storage.k8s.io", "csinodes") => csi_node(review, node),
         ("resource.k8s.io", "resourceslices") => resource_slice(review, node),
         ("certificates.k8s.io", "certificatesigningrequests") => certificates::check(review, node),
-        ("certificates.k8s.io", "podcertificaterequests") => certificates::check_of_pod(review, node, cluster),
         _ => Ok(()),
     }
 }

@@ -12,8 +12,8 @@ use super::environment::{VOLUME_FIELDS, validate_field, validate_resource_field}
 use super::images::validate_pull_policy;
 use super::metadata::validate_template_metadata;
 use crate::rules::{
-    at, complain, is_true, label_selector, map_at, no_backsteps, object_at, required, supported, unreserved_path,
-    within,
+    at, complain, is_true, label_selector, map_at, no_backsteps, object_at, required, signer_name, supported,
+    unreserved_path, within,
 };
 
 const FILE_MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
@@ -468,34 +468,5 @@ fn pod_certificate(
     if count == 0 {
         let detail = "specify at least one of credentialBundlePath, keyPath, and certificateChainPath";
         errors.push(Error::required(path, detail));
-    }
-}
-
-/// `domain/path`
-pub(crate) fn signer_name(errors: &mut Errors, path: &Path<'_>, name: &str) {
-    const BYTES_MAX: usize = 571;
-    if name.is_empty() {
-        errors.push(Error::required(path, ""));
-        return;
-    }
-    let parts: Vec<&str> = name.split('/').collect();
-    let [domain, rest] = parts.as_slice() else {
-        let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
-        errors.push(Error::invalid(path, name, detail));
-        return;
-    };
-    for problem in names::dns1123_subdomain(domain) {
-        errors.push(Error::invalid(path, *domain, format!("validating label {domain:?}: {problem}")));
-    }
-    if !domain.contains('.') {
-        errors.push(Error::invalid(path, *domain, "should be a domain with at least two segments separated by dots"));
-    }
-    for label in rest.split('.') {
-        for problem in names::dns1123_subdomain(label) {
-            errors.push(Error::invalid(path, *rest, format!("validating label {label:?}: {problem}")));
-        }
-    }
-    if name.len() > BYTES_MAX {
-        errors.push(Error::too_long(path, BYTES_MAX));
     }
 }
