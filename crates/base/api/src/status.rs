@@ -120,9 +120,7 @@ impl Status {
 
     /// No such path, kind or resource.
     pub fn no_such_path() -> Self {
-        let mut status = Self::new(404, Reason::NotFound, "the server could not find the requested resource");
-        status.details = Some(Box::default());
-        status
+        Self::generic(404, Reason::NotFound, "the server could not find the requested resource")
     }
 
     pub fn already_exists(resource: &GroupResource, name: &str) -> Self {
@@ -221,7 +219,12 @@ impl Status {
 
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::new(405, Reason::MethodNotAllowed, message)
+        Self::generic(405, Reason::MethodNotAllowed, message)
+    }
+
+    /// A failure of the request as such: upstream gives it details that say nothing.
+    pub fn generic(code: u16, reason: Reason, message: impl Into<String>) -> Self {
+        Self { details: Some(Box::default()), ..Self::new(code, reason, message) }
     }
 
     pub fn not_acceptable(accepted: &str) -> Self {

@@ -27,6 +27,11 @@ pub enum BodyError {
 const DISCARDED_BYTES_MAX: usize = 64 << 10;
 const DISCARDED_WITHIN: Duration = Duration::from_millis(500);
 
+/// Whether a body says beforehand that it is one to be discarded rather than to end the connection for.
+pub fn is_short(body: &Incoming) -> bool {
+    body.size_hint().exact().is_some_and(|bytes| bytes <= DISCARDED_BYTES_MAX as u64)
+}
+
 /// Lets a body come that nobody wants, within bounds: where it is dropped, HTTP/2 breaks its stream off, and some clients never see the
 /// answer.
 pub async fn discard(mut body: Incoming) {

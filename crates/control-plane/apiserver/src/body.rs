@@ -97,7 +97,7 @@ pub(crate) fn decode_body(
         let name = text(&decoded.value["metadata"], "name");
         return Err(Status::invalid(&kind.group, &said_kind, name, &error.into()));
     }
-    check_type_meta(kind, &said_kind, &said_version)?;
+    check_type_meta(kind, &said_kind, &said_version, is_custom)?;
     report_of(context, kind, options, &decoded.problems)?;
     Ok(without_type_meta(decoded.value))
 }
@@ -152,8 +152,26 @@ struct TypeMeta {
     api_version: String,
 }
 
-fn check_type_meta(kind: &GroupVersionKind, said_kind: &str, said_version: &str) -> Result<(), Status> {
+/// Where upstream's words say that it keeps its kinds.
+pub(crate) const SCHEME: &str = "in scheme \"pkg/runtime/scheme.go:111\"";
+
+fn check_type_meta(
+    kind: &GroupVersionKind,
+    said_kind: &str,
+    said_version: &str,
+    is_custom: bool,
+) -> Result<(), Status> {
     let expected = kind.api_version();
+    let unsaid = |said: &str, meant: &str| if said.is_empty() { meant.to_owned() } else { said.to_owned() };
+    let (meant_kind, meant_version) = (unsaid(said_kind, &kind.kind), unsaid(said_version, &expected));
+    if !is_custom && !is_known(&meant_kind, &meant_version) {
+        let version = meant_version.rsplit('/').next().unwrap_or_default();
+        return Err(Status::bad_request(format!(
+            "{meant_kind} in version {version:?} cannot be handled as a {}: \
+             no kind {meant_kind:?} is registered for version {meant_version:?} {SCHEME}",
+            kind.kind
+        )));
+    }
     if !said_version.is_empty() && said_version != expected {
         return Err(Status::bad_request(format!(
             "the API version in the data ({said_version}) does not match the expected API version ({expected})"
@@ -168,14 +186,20 @@ fn check_type_meta(kind: &GroupVersionKind, said_kind: &str, said_version: &str)
     Ok(())
 }
 
+/// Whether upstream has a kind of this name in a version.
+fn is_known(kind: &str, api_version: &str) -> bool {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    Schema::object_type(group, version, kind).is_some()
+}
+
 /// Checks a tree that an apply has made, as if it had come as a body.
 pub(crate) fn decode_tree(
     context: &Context,
-    BodyKind { kind, object_type: TypeRef { schema, id }, .. }: BodyKind<'_>,
+    BodyKind { kind, object_type: TypeRef { schema, id }, is_custom }: BodyKind<'_>,
     tree: Value,
     options: &Options,
 ) -> Result<Value, Status> {
-    check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion"))?;
+    check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion"), is_custom)?;
     let Decoded { value, problems } =
         decode::from_value(schema, id, tree).map_err(|error| cannot_be_handled(kind, &error))?;
     report_of(context, kind, options, &problems)?;
@@ -195,12 +219,13 @@ pub(crate) fn decode_leniently(
 /// cannot be taken.
 pub(crate) fn decode_patched(
     context: &Context,
-    BodyKind { kind, object_type: TypeRef { schema, id }, .. }: BodyKind<'_>,
+    BodyKind { kind, object_type: TypeRef { schema, id }, is_custom }: BodyKind<'_>,
     tree: Value,
     of_patch: &[String],
     options: &Options,
 ) -> Result<Value, String> {
-    check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion")).map_err(|status| status.message)?;
+    check_type_meta(kind, text(&tree, "kind"), text(&tree, "apiVersion"), is_custom)
+        .map_err(|status| status.message)?;
     let Decoded { value, problems } = decode::from_value(schema, id, tree).map_err(|error| error.to_string())?;
     let problems = of_patch.iter().cloned().chain(problems.iter().map(ToString::to_string));
     report(context, options, problems, |all| strict_error(&all))?;

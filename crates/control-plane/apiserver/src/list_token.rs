@@ -4,6 +4,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine as _};
 use serde::{Deserialize, Serialize};
 use windlass_api::Status;
+use windlass_machinery::go_json;
 
 const VERSION: &str = "meta.k8s.io/v1";
 
@@ -39,7 +40,8 @@ impl ListToken {
             };
             refuse(&format!("illegal base64 data at input byte {at}"))
         })?;
-        let wire: Wire = serde_json::from_slice(&bytes).map_err(|error| refuse(&error.to_string()))?;
+        let wire: Wire = serde_json::from_slice(&bytes)
+            .map_err(|error| refuse(&go_json::syntax_error(&bytes).unwrap_or_else(|| error.to_string())))?;
         if wire.v != VERSION {
             return Err(refuse(&format!("server does not recognize this encoded version {:?}", wire.v)));
         }

@@ -208,8 +208,8 @@ fn validate_owners(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
 
 fn validate_finalizers(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (mut orphan, mut foreground) = (false, false);
-    for (index, finalizer) in items(metadata, "finalizers").filter_map(Value::as_str).enumerate() {
-        errors.extend(complaints(&path.index(index), finalizer, names::qualified_name(finalizer)));
+    for finalizer in items(metadata, "finalizers").filter_map(Value::as_str) {
+        errors.extend(complaints(path, finalizer, names::qualified_name(finalizer)));
         orphan |= finalizer == "orphan";
         foreground |= finalizer == "foregroundDeletion";
     }

@@ -43,7 +43,7 @@ pub(crate) fn check_accept(headers: &HeaderMap, available: &[&str]) -> Result<()
     }
     let available = available.join(", ");
     let text = format!("406: Not Acceptable\n\nAvailable representations: {available}");
-    Err(Status::new(406, Reason::NotAcceptable, text))
+    Err(Status::generic(406, Reason::NotAcceptable, text))
 }
 
 /// Programs with people behind them, by the beginning of their User-Agent: they get JSON with line breaks.

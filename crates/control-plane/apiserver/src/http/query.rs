@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use windlass_api::fields::FieldSelector;
 use windlass_api::labels::Selector;
+use windlass_api::status::Reason;
 use windlass_api::{Status, field, text};
 use windlass_client::{Options, PatchType, Verb, VersionMatch};
 
@@ -14,6 +15,11 @@ const META: &str = "meta.k8s.io";
 /// The decoded parameters in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
+
+/// Upstream takes a version that is no number for a fault of its own, where it reads one object or watches.
+fn unreadable(why: String) -> Status {
+    Status::new(500, Reason::Unknown, why)
+}
 
 impl Query {
     pub(crate) fn parse(query: Option<&str>) -> Self {
@@ -65,7 +71,9 @@ impl Query {
     /// What the parameters mean for a verb: others than its own are not looked at.
     pub(crate) fn options(&self, verb: Verb) -> Result<Options, Status> {
         match verb {
-            Verb::Get => Ok(Options { resource_version: self.resource_version()?, ..Options::default() }),
+            Verb::Get => {
+                Ok(Options { resource_version: self.resource_version().map_err(unreadable)?, ..Options::default() })
+            }
             Verb::List | Verb::DeleteCollection => self.list_options(false),
             Verb::Watch => self.list_options(true),
             Verb::Create => self.write_options("CreateOptions", field::Errors::new()),
@@ -93,7 +101,10 @@ impl Query {
         Ok(Options {
             labels,
             fields: self.fields()?,
-            resource_version: self.resource_version()?,
+            resource_version: self.resource_version().map_err(|why| match watches {
+                true => unreadable(why),
+                false => Status::bad_request(format!("invalid resource version: {why}")),
+            })?,
             version_match,
             limit: self.number::<i64>("limit")?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
             continue_token: self.word("continue").to_owned(),
@@ -104,13 +115,13 @@ impl Query {
         })
     }
 
-    fn resource_version(&self) -> Result<Option<u64>, Status> {
+    /// The version that is asked for; the error is what Go says of one that is no number.
+    fn resource_version(&self) -> Result<Option<u64>, String> {
         let Some(version) = self.get("resourceVersion").filter(|version| !version.is_empty()) else { return Ok(None) };
         version.parse().map(Some).map_err(|_| {
-            Status::bad_request(format!(
-                "invalid resource version: resourceVersion: Invalid value: {version:?}: \
-                 strconv.ParseUint: parsing {version:?}: invalid syntax"
-            ))
+            format!(
+                "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+            )
         })
     }
 

@@ -99,7 +99,8 @@ impl Frontend {
             trail.answered(response.status().as_u16());
             trail.reached(recorded.stage()).await;
         }
-        if let Some(body) = unread.filter(|body| is_http2 && !body.is_end_stream()) {
+        // In HTTP/1.1, too, the connection goes on behind a body that is short and on its way.
+        if let Some(body) = unread.filter(|body| !body.is_end_stream() && (is_http2 || body::is_short(body))) {
             body::discard(body).await;
         }
         response.headers_mut().insert(AUDIT_ID, audit_id);

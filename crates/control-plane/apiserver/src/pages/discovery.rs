@@ -38,7 +38,7 @@ pub(super) fn core_versions(groups: &Groups<'_>, address: &str, request: &PageRe
         return Ok(aggregated(groups, request, form, |group| group.is_empty()));
     }
     let tree = json!({"versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]});
-    request.object(&GroupVersionKind::of("", "v1", "APIVersions"), tree)
+    request.document_of_core("APIVersions", tree)
 }
 
 /// `/apis`
@@ -81,7 +81,10 @@ pub(super) fn resources(registry: &Registry, request: &PageRequest<'_>, group: &
     list.sort_by(|a, b| sort_key(a, is_custom).cmp(sort_key(b, is_custom)));
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let tree = json!({"groupVersion": group_version, "resources": list});
-    Some(request.object(&GroupVersionKind::of("", "v1", "APIResourceList"), tree))
+    Some(match group {
+        "" => request.document_of_core("APIResourceList", tree),
+        _ => request.object(&GroupVersionKind::of("", "v1", "APIResourceList"), tree),
+    })
 }
 
 /// What an entry is sorted by: its name, or for a custom resource's that of the resource, whose subresources have an order of their own.

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
 use windlass_api::{GroupVersionKind, Status};
+use windlass_client::Encoding;
 use windlass_flow_control::Page;
+use windlass_machinery::tree::put;
 use windlass_telemetry::Metrics;
 
 use crate::aggregation::Aggregation;
@@ -73,6 +75,17 @@ impl PageRequest<'_> {
         Ok(plain(StatusCode::OK, format.content_type(), bytes))
     }
 
+    /// A document about the core group, which upstream does not say the version of where it can be left out.
+    fn document_of_core(&self, kind: &'static str, mut tree: serde_json::Value) -> Result<Response<Body>, Status> {
+        let format = Format { shape: Default::default(), ..negotiation::accept(self.headers, self.query)? };
+        if format.encoding != Encoding::Json {
+            return self.object(&GroupVersionKind::of("", "v1", kind), tree);
+        }
+        put(&mut tree, "kind", kind);
+        let text = serde_json::to_vec(&tree).map_err(Status::internal)?;
+        Ok(plain(StatusCode::OK, format.content_type(), text))
+    }
+
     /// A document that clients keep: with an entity tag, and not sent again to whoever has it.
     fn cached(&self, content_type: &str, bytes: Bytes, tag: &str) -> Response<Body> {
         let quoted = format!("\"{tag}\"");
@@ -102,7 +115,13 @@ pub(crate) async fn page(pages: &Pages, gate: &Gate, request: &PageRequest<'_>) 
         _ => &[],
     };
     if !representations.is_empty() {
-        if *request.method != Method::GET {
+        // Who lists groups, and custom resources, does not look at the method.
+        let is_of_groups = match segments.as_slice() {
+            ["apis"] | ["apis", _] => true,
+            ["apis", group, version] => !gate.storage.registry().has_builtin(group, version),
+            _ => false,
+        };
+        if *request.method != Method::GET && !is_of_groups {
             return Err(Status::method_not_allowed());
         }
         negotiation::check_accept(request.headers, representations)?;
@@ -125,7 +144,9 @@ fn find(
     let groups = || Groups::new(registry, &pages.aggregation);
     match segments {
         ["api"] => Some(discovery::core_versions(&groups(), &pages.advertised_address, request)),
-        ["api", version] => discovery::resources(registry, request, "", version),
+        ["api", version] => {
+            Some(discovery::resources(registry, request, "", version).unwrap_or_else(|| Err(Status::no_such_path())))
+        }
         ["apis"] => Some(discovery::groups(&groups(), request)),
         ["apis", group] => discovery::group(&groups(), request, group),
         ["apis", group, version] => discovery::resources(registry, request, group, version),

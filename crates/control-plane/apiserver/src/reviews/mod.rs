@@ -7,7 +7,7 @@ mod validation;
 use windlass_api::{GroupVersionResource, Status};
 use windlass_client::Request;
 use windlass_machinery::tree::text;
-use windlass_resources::life::check_namespace;
+use windlass_resources::life::{Checkpoints, check_namespace};
 
 use crate::call::Call;
 use crate::outcome::Outcome;
@@ -18,9 +18,12 @@ const PODS: GroupVersionResource = GroupVersionResource::of("", "v1", "pods");
 /// Answers a POST of a kind that is only ever created.
 pub(crate) async fn review(call: &Call<'_>) -> Result<Outcome, Status> {
     let kind = &call.served.resource.kind;
-    let object = call.body()?;
+    let mut object = call.body()?;
     let (gate, user, namespace) = (call.gate, &call.context.user, &call.request.namespace);
     check_namespace(&object, namespace)?;
+    if &*kind.kind != "Binding" {
+        call.record_ownership(&mut object, None);
+    }
     let answered = match &*kind.kind {
         "Binding" => {
             let request = &Request { name: text(&object["metadata"], "name").to_owned(), ..call.request.clone() };

@@ -18,7 +18,7 @@ use windlass_store::{CommitError, Expect, Item, Txn};
 
 use crate::allocation;
 use crate::auditing::record_request;
-use crate::body::body_tree;
+use crate::body::{SCHEME, body_tree};
 use crate::call::Call;
 use crate::outcome::Outcome;
 use crate::registry::Served;
@@ -145,7 +145,7 @@ pub(super) fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
     };
     let (version, kind) = (text(&tree, "apiVersion"), text(&tree, "kind"));
     if !matches!(kind, "" | "DeleteOptions") {
-        return Err(refuse(&format_args!("no kind {kind:?} is registered for version {version:?}")));
+        return Err(refuse(&format_args!("no kind {kind:?} is registered for version {version:?} {SCHEME}")));
     }
     let tree = decode::from_value(schema, id, tree).map_err(|error| refuse(&error))?.value;
     if let Some(trail) = call.context.trail.as_ref().filter(|_| tree.as_object().is_some_and(|said| !said.is_empty())) {

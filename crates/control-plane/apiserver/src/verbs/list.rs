@@ -108,7 +108,8 @@ fn too_old(expired: Expired, token: Option<&ListToken>) -> Status {
             status
         }
         (Expired::TooOld { .. }, None) => Status::expired("The resourceVersion for the provided list is too old."),
-        (Expired::TooLarge { .. }, _) => Status::timeout(expired, 1),
+        // Upstream asks etcd, which does not say when to come again.
+        (Expired::TooLarge { .. }, _) => Status::timeout(expired, 0),
     }
 }
 

@@ -145,7 +145,7 @@ fn json_patch_failure(error: JsonPatchError) -> Status {
         // Upstream keeps to itself what does not fit.
         _ => {
             tracing::debug!(%error, "a JSON patch does not fit its object");
-            Status::new(422, Reason::Invalid, "the server rejected our request due to an error in our request")
+            Status::generic(422, Reason::Invalid, "the server rejected our request due to an error in our request")
         }
     }
 }

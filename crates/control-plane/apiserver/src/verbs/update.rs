@@ -6,6 +6,7 @@ use serde_json::Value;
 use windlass_admission::Charge;
 use windlass_api::Status;
 use windlass_api::field::{self, Path};
+use windlass_api::status::Reason;
 use windlass_client::Verb;
 use windlass_machinery::tree::{child, put, remove, text};
 use windlass_resources::Moment;
@@ -83,6 +84,7 @@ async fn store_change(
         false => allocation::write(call.storage, served, Some(old), &mut new)?,
     };
     if call.request.options.dry_run {
+        put(child(&mut new, "metadata"), "resourceVersion", current.revision.to_string());
         return Ok(Attempt::Done(Outcome::tree(resource.kind.clone(), new)));
     }
     let template = call.storage.to_stored(served, new).await?;
@@ -161,8 +163,8 @@ fn check_versions(new: &Value, old: &Value, call: &Call<'_>) -> Result<bool, Sta
         return Ok(false);
     }
     if version.parse::<u64>().is_err() {
-        let error = field::Error::invalid(&path, version, "must be a decimal integer");
-        return Err(Status::invalid(&served.resource.kind.group, &served.resource.kind.kind, name, &error.into()));
+        let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(Status::new(500, Reason::Unknown, why));
     }
     if version != text(old_metadata, "resourceVersion") {
         return Err(call.stale());

@@ -31,8 +31,9 @@ fn schema(name: &str, user: &str, level: &str) -> Value {
 }
 
 fn class<B>(response: &Response<B>) -> [String; 2] {
-    ["x-kubernetes-pf-flowschema-uid", "x-kubernetes-pf-prioritylevel-uid"]
-        .map(|name| response.headers().get(name).map(|uid| String::from_utf8_lossy(uid.as_bytes()).into_owned()).unwrap_or_default())
+    ["x-kubernetes-pf-flowschema-uid", "x-kubernetes-pf-prioritylevel-uid"].map(|name| {
+        response.headers().get(name).map(|uid| String::from_utf8_lossy(uid.as_bytes()).into_owned()).unwrap_or_default()
+    })
 }
 
 fn uid(object: &Value) -> String {
@@ -57,13 +58,17 @@ async fn answers_say_where_requests_belong() {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "joe"}]}),
     ).await;
     assert_eq!(class(&server.send(Method::GET, MAPS, AS_JOE, "").await), [uid(&schema), uid(&level)]);
-    assert_eq!(class(&server.send(Method::GET, &format!("{MAPS}?watch=1"), AS_JOE, "").await), [uid(&schema), uid(&level)]);
+    assert_eq!(
+        class(&server.send(Method::GET, &format!("{MAPS}?watch=1"), AS_JOE, "").await),
+        [uid(&schema), uid(&level)]
+    );
     let others = class(&server.send(Method::GET, MAPS, &[], "").await);
     assert_ne!(others[0], uid(&schema));
     // What is deleted counts no more with the next request.
     server.send(Method::DELETE, &format!("{SCHEMAS}/own"), &[], "").await;
     assert_ne!(class(&server.send(Method::GET, MAPS, AS_JOE, "").await)[0], uid(&schema));
-    let (_, page) = text(server.send(Method::GET, "/debug/api_priority_and_fairness/dump_priority_levels", &[], "").await).await;
+    let (_, page) =
+        text(server.send(Method::GET, "/debug/api_priority_and_fairness/dump_priority_levels", &[], "").await).await;
     assert!(page.lines().any(|line| line.starts_with("own,")), "{page}");
 }
 
@@ -98,7 +103,10 @@ async fn one_too_many_is_turned_away() {
     });
     tokio::task::spawn_blocking(move || comes.recv().unwrap()).await.unwrap();
     let refused = server.send(Method::GET, MAPS, &[], "").await;
-    assert_eq!((refused.status(), &refused.headers()["retry-after"]), (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap()));
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap())
+    );
     assert!(!class(&refused)[0].is_empty());
     assert_eq!(text(refused).await.1, "Too many requests, please try again later.\n");
     go.send(()).unwrap();

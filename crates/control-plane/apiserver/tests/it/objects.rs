@@ -66,7 +66,13 @@ async fn bad_requests_get_upstreams_answers() {
             MAPS,
             r#"{"apiVersion":"v2","metadata":{"name":"a"}}"#,
             400,
-            "the API version in the data (v2) does not match the expected API version (v1)",
+            "ConfigMap in version \"v2\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is registered for version \"v2\" in scheme",
+        ),
+        (
+            "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+            r#"{"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"}}"#,
+            400,
+            "the API version in the data (autoscaling/v1) does not match the expected API version (autoscaling/v2)",
         ),
         (
             MAPS,

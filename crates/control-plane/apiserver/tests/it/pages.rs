@@ -124,7 +124,7 @@ async fn methods_and_forms_that_there_are_not() {
         ("HEAD", "/api/v1/pods"),
         ("OPTIONS", "/api/v1/pods"),
         ("OTHER", "/api/v1/namespaces/default/pods/p/exec"),
-        ("POST", "/apis"),
+        ("POST", "/apis/apps/v1"),
         ("PUT", "/version"),
     ] {
         assert_eq!(ask(method, path, &[]).await.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
