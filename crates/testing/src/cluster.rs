@@ -9,7 +9,7 @@ use windlass_api::time::{Clock, parse_rfc3339};
 use windlass_api::well_known::{group, namespace};
 use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{ApiServer, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, Authentication, Authorization, Definitions, FirstObjects, Options, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
 use windlass_pki::{Ca, ClientCert, Issue, PrivateKey, Rotating, TokenSigner};
@@ -40,11 +40,29 @@ pub struct Cluster {
     begun: Timestamp,
 }
 
+/// Who may come in, and what they may do, as a test configures it; and what is measured of that.
+pub struct Access {
+    pub authentication: Authentication,
+    pub authorization: Authorization,
+    pub metrics: Metrics,
+}
+
+/// Who issues the tokens of service accounts.
+pub const ISSUER: &str = "https://issuer";
+
+impl Default for Access {
+    fn default() -> Self {
+        let metrics = Metrics::default();
+        let authentication = Authentication::new(ISSUER, &metrics, Clock::system());
+        Self { authentication, authorization: Authorization::default(), metrics }
+    }
+}
+
 impl Cluster {
     /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
     pub async fn start() -> Self {
         let clock = Clock::paused(origin());
-        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, None);
+        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, None, Access::default());
         cluster.is_paused = true;
         let ca_pem = cluster.ca.certificate().to_pem();
         let bootstrap = ApiServer {
@@ -60,11 +78,16 @@ impl Cluster {
 
     /// A server without any object, on real time: for tests with sockets. Clients reach it at `address`.
     pub fn on_real_time(store: Arc<Store>, address: &str) -> Self {
+        Self::with_access(store, address, Access::default())
+    }
+
+    /// The same, with authentication and authorization of its own.
+    pub fn with_access(store: Arc<Store>, address: &str, access: Access) -> Self {
         let clock = Clock::system();
         let ca = new_ca(clock);
         let proxy = ClientCert { common_name: "front-proxy-client".to_owned(), ttl: HOUR, ..ClientCert::default() };
         let proxy = Rotating::new(&ca.issue(&Issue::Client(proxy), clock.now()).unwrap()).unwrap();
-        Self::over(store, clock, Chance::system(), ca, address, Some(proxy))
+        Self::over(store, clock, Chance::system(), ca, address, Some(proxy), access)
     }
 
     /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another
@@ -72,8 +95,8 @@ impl Cluster {
     pub fn fork(&self, dice: &Dice) -> Self {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
-        let mut fork =
-            Self::over(self.server.store().fork_in_memory(clock), clock, dice.chance(), self.ca.clone(), ADDRESS, None);
+        let store = self.server.store().fork_in_memory(clock);
+        let mut fork = Self::over(store, clock, dice.chance(), self.ca.clone(), ADDRESS, None, Access::default());
         fork.is_paused = true;
         fork
     }
@@ -85,6 +108,7 @@ impl Cluster {
         ca: Arc<Ca>,
         address: &str,
         front_proxy: Option<Arc<Rotating>>,
+        access: Access,
     ) -> Self {
         let server = Server::new(Options {
             store,
@@ -92,8 +116,10 @@ impl Cluster {
             chance: chance.clone(),
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(chance, Default::default()),
-            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
-            metrics: Metrics::default(),
+            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), ISSUER),
+            authentication: access.authentication,
+            authorization: access.authorization,
+            metrics: access.metrics,
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertised_address: address.to_owned(),

@@ -1,5 +1,7 @@
 //! Settings: from flags, then the environment (`WINDLASS_…`), then the configuration file, then defaults.
 
+pub(crate) mod access;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use windlass_admission::plugins::PodSecurityConfiguration;
 use windlass_api::Quantity;
 use windlass_images::Registries;
 
+use self::access::{AuthenticationFlags, AuthorizationFlags};
 use crate::error::Failure;
 
 /// Where data lives unless somebody says otherwise.
@@ -74,6 +77,10 @@ pub(crate) struct ServerFlags {
     /// What is logged: a level, and levels for single parts (info,windlass_kubelet=debug) [default: info].
     #[arg(long, env = "WINDLASS_LOG_LEVEL", value_name = "LEVELS")]
     pub log_level: Option<String>,
+    #[command(flatten)]
+    pub authentication: AuthenticationFlags,
+    #[command(flatten)]
+    pub authorization: AuthorizationFlags,
     /// Registries, their mirrors and credentials. Only in the file.
     #[arg(skip)]
     pub images: Option<Registries>,
@@ -137,6 +144,8 @@ pub(crate) struct Settings {
     pub container_log_max_files: Option<usize>,
     pub write_kubeconfig: Option<PathBuf>,
     pub log_level: String,
+    pub authentication: AuthenticationFlags,
+    pub authorization: AuthorizationFlags,
     pub registries: Registries,
 }
 
@@ -161,6 +170,8 @@ impl ServerFlags {
             container_log_max_files: self.container_log_max_files.or(file.container_log_max_files),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
             log_level: self.log_level.or(file.log_level),
+            authentication: self.authentication.or(file.authentication),
+            authorization: self.authorization.or(file.authorization),
             images: self.images.or(file.images),
         }
     }
@@ -209,6 +220,8 @@ impl Settings {
             container_log_max_files: flags.container_log_max_files,
             write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
+            authentication: flags.authentication,
+            authorization: flags.authorization,
             registries: registries(flags.images.unwrap_or_default()),
         };
         settings.check()?;
@@ -222,6 +235,8 @@ impl Settings {
                 return Err(Failure::new(format!("{flag} {name:?} is no DNS name: {problem}")));
             }
         }
+        self.authentication.check()?;
+        self.authorization.check()?;
         let (pods, services) = (self.cluster_cidr, self.service_cidr);
         if pods.contains(&services) || services.contains(&pods) {
             return Err(Failure::new(format!("--cluster-cidr {pods} and --service-cidr {services} overlap"))
@@ -339,6 +354,9 @@ mod tests {
             ("container-log-max-size: 10Mb", "is no size"),
             ("container-log-max-files: 1", "greater than 1"),
             ("admission-control-config-file: /absent/file", "cannot be used"),
+            ("authentication: {config: /f, oidc: {client-id: c}}", "mutually exclusive"),
+            ("authentication: {oidc: {client-id: c}}", "must be specified together"),
+            ("authorization: {config: /f, mode: [RBAC]}", "--authorization-config can not be specified when"),
         ] {
             let given = flags(yaml);
             let given = ServerFlags { node_name: given.node_name.clone().or(Some("n".to_owned())), ..given };

@@ -10,6 +10,7 @@
 
 mod aggregation;
 mod allocation;
+mod authentication;
 mod authorization;
 mod body;
 mod bootstrap;
@@ -22,6 +23,7 @@ pub mod direct;
 mod encode;
 mod endpoints;
 mod escalation;
+mod expiring;
 #[doc(hidden)]
 pub mod fuzz;
 mod gate;
@@ -32,6 +34,7 @@ mod outgoing;
 pub mod pages;
 mod param_rights;
 mod registry;
+mod reloads;
 mod reviews;
 mod scale_view;
 mod selection;
@@ -44,6 +47,8 @@ mod verbs;
 mod watcher;
 
 pub use aggregation::ApiServices;
+pub use authentication::{Anonymous, Authentication, IssuerAlgorithms, TokenReviewVersion, TokenWebhook};
+pub use authorization::{Authorization, AuthorizationError, OpenRemote};
 pub use bootstrap::FirstObjects;
 pub use context::Context;
 pub use definitions::Definitions;

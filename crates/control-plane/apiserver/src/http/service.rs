@@ -98,7 +98,7 @@ impl Frontend {
             Ok(format) => Format { shape: Default::default(), ..*format },
             Err(_) => Format::default(),
         };
-        let context = match self.identify(peer, target.as_ref(), query, &parts) {
+        let context = match self.identify(peer, target.as_ref(), query, &parts).await {
             Ok(context) => context,
             Err(status) => return failure(&status, of_failure),
         };
@@ -123,7 +123,7 @@ impl Frontend {
     }
 
     /// Who asks, by the certificate, the token and whom the headers say to act as.
-    fn identify(
+    async fn identify(
         &self,
         peer: Peer,
         target: Option<&ResourcePath>,
@@ -131,14 +131,14 @@ impl Frontend {
         request: &Parts,
     ) -> Result<Context, Status> {
         let gate = &self.server.gate;
-        let (user, warning) = identity::authenticate(gate, peer, &request.headers)?;
+        let (user, warning) = identity::authenticate(gate, peer, request).await?;
         let method = request.method.as_str().to_ascii_lowercase();
-        let fields = query.fields().ok();
+        let selectors = query.selectors();
         let wanted = match target {
-            Some(target) => target.attributes(&user, target.verb(&request.method, query.is_watch()), fields.as_ref()),
+            Some(target) => target.attributes(&user, target.verb(&request.method, query.is_watch()), &selectors),
             None => Attributes { path: request.uri.path(), ..Attributes::of(&user, &method) },
         };
-        let acted = impersonation::impersonate(gate, &request.headers, &wanted)?;
+        let acted = impersonation::impersonate(gate, &request.headers, &wanted).await?;
         let agent = request.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let context = Context::new(acted.unwrap_or(user), agent.unwrap_or_default());
         warning.into_iter().for_each(|warning| context.warn(warning));
@@ -157,7 +157,7 @@ impl Frontend {
         let gate = &self.server.gate;
         // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
         let asked_for = found.verb(&parts.method, query.is_watch());
-        gate.authorize(&found.attributes(&context.user, asked_for, query.fields().ok().as_ref()))?;
+        gate.authorize(&found.attributes(&context.user, asked_for, &query.selectors())).await?;
         let registry = self.server.storage.registry();
         let is_custom = match registry.find(&found.resource) {
             Some(served) => served.resource.is_custom(),
@@ -215,11 +215,11 @@ impl Frontend {
         match target {
             Some(target) => {
                 let verb = target.verb(request.method(), query.is_watch());
-                gate.authorize(&target.attributes(&context.user, verb, query.fields().ok().as_ref()))?;
+                gate.authorize(&target.attributes(&context.user, verb, &query.selectors())).await?;
             }
             None => {
                 let (path, verb) = (request.uri().path(), request.method().as_str().to_ascii_lowercase());
-                gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) })?;
+                gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) }).await?;
             }
         }
         let client = request.extensions().get::<ClientAddress>().map(|address| address.0);
@@ -243,7 +243,7 @@ impl Frontend {
         let Asked { context, query, .. } = *asked;
         let path = request.uri.path();
         let verb = request.method.as_str().to_ascii_lowercase();
-        self.server.gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) })?;
+        self.server.gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) }).await?;
         let _seat = self.seat(asked)?;
         let (method, headers) = (&request.method, &request.headers);
         pages::page(&self.server.pages, &self.server.gate, &PageRequest { method, path, headers, query }).await

@@ -23,7 +23,7 @@ use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
 use windlass_http::serve::Limits;
 use windlass_store::Store;
-use windlass_testing::Cluster;
+use windlass_testing::{Access, Cluster};
 
 /// One CA for all tests of the process.
 struct Pki {
@@ -60,9 +60,19 @@ impl TestServer {
 
     /// The same over a store that the test has opened.
     pub(crate) async fn start_over(store: Arc<Store>, request_timeout: Duration, user: User) -> Self {
+        Self::start_configured(store, request_timeout, user, Access::default()).await
+    }
+
+    /// A server with authentication and authorization of its own.
+    pub(crate) async fn with_access(access: Access) -> Self {
+        let admin = User::new("admin", &["system:masters"]);
+        Self::start_configured(Store::in_memory(Clock::system()), REQUEST_TIMEOUT, admin, access).await
+    }
+
+    async fn start_configured(store: Arc<Store>, request_timeout: Duration, user: User, access: Access) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
-        let cluster = Cluster::on_real_time(store, &address);
+        let cluster = Cluster::with_access(store, &address, access);
         let server = cluster.server.clone();
         let peer = Arc::new(user.clone());
         let listener = Listener {

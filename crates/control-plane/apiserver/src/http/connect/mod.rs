@@ -17,7 +17,7 @@ use windlass_resources::Subresource;
 
 use super::frontend::{Asked, Frontend};
 use super::path::ResourcePath;
-use super::query::Query;
+use super::query::{Query, Selectors};
 use super::response::Body;
 use crate::context::Context;
 use crate::server::check_scope;
@@ -44,10 +44,10 @@ impl Frontend {
         if verb.is_empty() && *request.method() != Method::OPTIONS {
             return Err(Status::method_not_allowed());
         }
-        self.authorize_connection(context, found, verb)?;
+        self.authorize_connection(context, found, verb).await?;
         // A WebSocket is opened by GET, and yet it does more than reading.
         if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
-            self.authorize_connection(context, found, "create")?;
+            self.authorize_connection(context, found, "create").await?;
         }
         let _seat = self.seat(asked)?;
         let served = self.server.storage.find(&found.resource)?;
@@ -104,7 +104,7 @@ impl Frontend {
         Ok((object != options).then(|| options::query(&object)))
     }
 
-    fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
-        self.server.gate.authorize(&found.attributes(&context.user, verb, None))
+    async fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
+        self.server.gate.authorize(&found.attributes(&context.user, verb, &Selectors::default())).await
     }
 }
