@@ -8,5 +8,7 @@ go run ./facts/roles >../crates/control-plane/auth/src/rbac/bootstrap.jsonl.new
 mv ../crates/control-plane/auth/src/rbac/bootstrap.jsonl.new ../crates/control-plane/auth/src/rbac/bootstrap.jsonl
 go run ./facts/gonames >../crates/control-plane/resources/src/go_names.txt.new
 mv ../crates/control-plane/resources/src/go_names.txt.new ../crates/control-plane/resources/src/go_names.txt
+go run ./facts/flows >../crates/control-plane/resources/src/flowcontrol/defaults.jsonl.new
+mv ../crates/control-plane/resources/src/flowcontrol/defaults.jsonl.new ../crates/control-plane/resources/src/flowcontrol/defaults.jsonl
 git -C .. diff --stat -- crates/base/machinery/src/schema/types.txt crates/control-plane/auth/src/rbac/bootstrap.jsonl \
-    crates/control-plane/resources/src/go_names.txt
+    crates/control-plane/resources/src/go_names.txt crates/control-plane/resources/src/flowcontrol/defaults.jsonl

@@ -8,13 +8,18 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 26] = [
+const SIBLINGS: [(&str, &str); 31] = [
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),
     ("control-plane/apiserver", "control-plane/resources"),
     ("control-plane/apiserver", "control-plane/auth"),
     ("control-plane/apiserver", "control-plane/admission"),
     ("control-plane/apiserver", "control-plane/webhook"),
+    ("control-plane/apiserver", "control-plane/audit"),
+    ("control-plane/apiserver", "control-plane/flow-control"),
+    ("control-plane/flow-control", "control-plane/auth"),
+    ("control-plane/audit", "control-plane/auth"),
+    ("control-plane/audit", "control-plane/webhook"),
     ("control-plane/admission", "control-plane/webhook"),
     ("control-plane/admission", "control-plane/auth"),
     ("control-plane/admission", "control-plane/resources"),

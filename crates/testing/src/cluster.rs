@@ -10,6 +10,7 @@ use windlass_api::well_known::{group, namespace};
 use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
 use windlass_apiserver::direct::Direct;
 use windlass_apiserver::{ApiServer, Authentication, Authorization, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
 use windlass_pki::{Ca, ClientCert, Issue, PrivateKey, Rotating, TokenSigner};
@@ -47,6 +48,14 @@ pub struct Access {
     pub metrics: Metrics,
 }
 
+/// What of a server is not the cluster's own.
+#[derive(Default)]
+struct Outside {
+    front_proxy: Option<Arc<Rotating>>,
+    access: Access,
+    auditor: Option<Arc<Auditor>>,
+}
+
 /// Who issues the tokens of service accounts.
 pub const ISSUER: &str = "https://issuer";
 
@@ -62,7 +71,8 @@ impl Cluster {
     /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
     pub async fn start() -> Self {
         let clock = Clock::paused(origin());
-        let mut cluster = Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, None, Access::default());
+        let store = Store::in_memory(clock);
+        let mut cluster = Self::over(store, clock, Chance::seeded(0), new_ca(clock), ADDRESS, Outside::default());
         cluster.is_paused = true;
         let ca_pem = cluster.ca.certificate().to_pem();
         let bootstrap = ApiServer {
@@ -87,7 +97,15 @@ impl Cluster {
         let ca = new_ca(clock);
         let proxy = ClientCert { common_name: "front-proxy-client".to_owned(), ttl: HOUR, ..ClientCert::default() };
         let proxy = Rotating::new(&ca.issue(&Issue::Client(proxy), clock.now()).unwrap()).unwrap();
-        Self::over(store, clock, Chance::system(), ca, address, Some(proxy), access)
+        let outside = Outside { front_proxy: Some(proxy), access, auditor: None };
+        Self::over(store, clock, Chance::system(), ca, address, outside)
+    }
+
+    /// The same, whose requests an auditor records.
+    pub fn audited(store: Arc<Store>, address: &str, auditor: Arc<Auditor>) -> Self {
+        let clock = Clock::system();
+        let outside = Outside { auditor: Some(auditor), ..Outside::default() };
+        Self::over(store, clock, Chance::system(), new_ca(clock), address, outside)
     }
 
     /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another
@@ -96,7 +114,7 @@ impl Cluster {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
         let store = self.server.store().fork_in_memory(clock);
-        let mut fork = Self::over(store, clock, dice.chance(), self.ca.clone(), ADDRESS, None, Access::default());
+        let mut fork = Self::over(store, clock, dice.chance(), self.ca.clone(), ADDRESS, Outside::default());
         fork.is_paused = true;
         fork
     }
@@ -107,8 +125,7 @@ impl Cluster {
         chance: Chance,
         ca: Arc<Ca>,
         address: &str,
-        front_proxy: Option<Arc<Rotating>>,
-        access: Access,
+        Outside { front_proxy, access, auditor }: Outside,
     ) -> Self {
         let server = Server::new(Options {
             store,
@@ -119,6 +136,7 @@ impl Cluster {
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), ISSUER),
             authentication: access.authentication,
             authorization: access.authorization,
+            auditor,
             metrics: access.metrics,
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,

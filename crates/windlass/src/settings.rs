@@ -1,6 +1,7 @@
 //! Settings: from flags, then the environment (`WINDLASS_…`), then the configuration file, then defaults.
 
 pub(crate) mod access;
+pub(crate) mod audit;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use windlass_api::Quantity;
 use windlass_images::Registries;
 
 use self::access::{AuthenticationFlags, AuthorizationFlags};
+use self::audit::AuditFlags;
 use crate::error::Failure;
 
 /// Where data lives unless somebody says otherwise.
@@ -81,6 +83,8 @@ pub(crate) struct ServerFlags {
     pub authentication: AuthenticationFlags,
     #[command(flatten)]
     pub authorization: AuthorizationFlags,
+    #[command(flatten)]
+    pub audit: AuditFlags,
     /// Registries, their mirrors and credentials. Only in the file.
     #[arg(skip)]
     pub images: Option<Registries>,
@@ -146,13 +150,14 @@ pub(crate) struct Settings {
     pub log_level: String,
     pub authentication: AuthenticationFlags,
     pub authorization: AuthorizationFlags,
+    pub audit: AuditFlags,
     pub registries: Registries,
 }
 
 impl ServerFlags {
     /// What is set here, and for the rest what `file` says.
-    fn or(self, file: Self) -> Self {
-        Self {
+    fn or(self, file: Self) -> Result<Self, Failure> {
+        Ok(Self {
             config: self.config,
             data_dir: self.data_dir.or(file.data_dir),
             disable: self.disable.or(file.disable),
@@ -172,8 +177,9 @@ impl ServerFlags {
             log_level: self.log_level.or(file.log_level),
             authentication: self.authentication.or(file.authentication),
             authorization: self.authorization.or(file.authorization),
+            audit: self.audit.or(file.audit)?,
             images: self.images.or(file.images),
-        }
+        })
     }
 }
 
@@ -194,7 +200,7 @@ impl Settings {
         let flags = match &flags.config {
             Some(path) => {
                 let file = read_file(path)?;
-                flags.or(file)
+                flags.or(file)?
             }
             None => flags,
         };
@@ -222,6 +228,7 @@ impl Settings {
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
             authentication: flags.authentication,
             authorization: flags.authorization,
+            audit: flags.audit,
             registries: registries(flags.images.unwrap_or_default()),
         };
         settings.check()?;
@@ -319,7 +326,7 @@ mod tests {
     fn flags_come_before_the_file_and_the_file_before_defaults() {
         let given = ServerFlags { https_port: Some(1), node_name: Some("n".to_owned()), ..ServerFlags::default() };
         let file = flags("https-port: 2\ncluster-domain: example.org\ndisable: [dns, service-proxy]\n");
-        let settings = Settings::of(given.or(file)).unwrap();
+        let settings = Settings::of(given.or(file).unwrap()).unwrap();
         assert_eq!((settings.https_port, settings.cluster_domain.as_str()), (1, "example.org"));
         assert!(!settings.runs(Component::Dns) && settings.runs(Component::Node));
         assert_eq!(settings.service_cidr.to_string(), "10.96.0.0/16");

@@ -109,7 +109,10 @@ impl Service<Uri> for Connector {
                 Some((host, port)) => (&**host, *port),
                 None => {
                     let host = uri.host().ok_or_else(|| DialError::Address(uri.to_string()))?;
-                    (host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 }))
+                    (
+                        host.trim_start_matches('[').trim_end_matches(']'),
+                        uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 }),
+                    )
                 }
             };
             let stream = dial::tcp(host, port, DIAL_TIMEOUT).await?;

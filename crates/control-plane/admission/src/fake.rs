@@ -45,6 +45,10 @@ impl AuditAnnotations for Fake {
     fn annotate(&self, key: &str, value: String) {
         self.annotations.lock().unwrap().entry(key.to_owned()).or_insert(value);
     }
+
+    fn keeps_objects(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]

@@ -84,6 +84,9 @@ pub trait Warnings: Send + Sync {
 pub trait AuditAnnotations: Send + Sync {
     /// Adds an annotation. The first value of a key stays.
     fn annotate(&self, key: &str, value: String);
+
+    /// Whether the log shows the objects of requests, and so what is done to them.
+    fn keeps_objects(&self) -> bool;
 }
 
 impl Review<'_> {

@@ -15,6 +15,7 @@ use windlass_resources::life::{Checkpoints, Write};
 use windlass_resources::{Moment, Subresource};
 use windlass_store::Item;
 
+use crate::auditing::record_request;
 use crate::body::{BodyKind, decode_body};
 use crate::context::Context;
 use crate::gate::Gate;
@@ -144,7 +145,17 @@ impl<'a> Call<'a> {
 
     /// The body as an object of a kind that a subresource speaks.
     pub(crate) fn body_as(&self, kind: BodyKind<'_>) -> Result<Value, Status> {
-        decode_body(self.context, kind, &self.request.body, &self.request.options)
+        let object = decode_body(self.context, kind, &self.request.body, &self.request.options)?;
+        if let Some(trail) = &self.context.trail {
+            let resource = &self.served.resource;
+            let set_defaults = |object: &mut Value| {
+                if *kind.kind == resource.kind {
+                    resource.strategy.set_defaults(object);
+                }
+            };
+            record_request(trail, kind.kind, &object, set_defaults);
+        }
+        Ok(object)
     }
 
     /// What admission is asked about the request.

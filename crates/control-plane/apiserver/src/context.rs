@@ -3,18 +3,20 @@
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use windlass_admission::Warnings;
+use windlass_admission::{AuditAnnotations, Warnings};
 use windlass_api::text;
+use windlass_audit::{Level, Trail};
 use windlass_auth::User;
 use windlass_resources::WARNINGS_MAX;
 
 /// The surroundings of one request.
-#[derive(Debug)]
 pub struct Context {
     pub user: Arc<User>,
     pub user_agent: Arc<str>,
     default_manager: OnceLock<String>,
     warnings: Mutex<Vec<String>>,
+    /// What the request leaves in the audit log; `None` when that is nothing.
+    pub(crate) trail: Option<Arc<Trail>>,
 }
 
 /// Bytes that the name of a field manager may have.
@@ -26,7 +28,24 @@ const CUT_WARNING_CHARS: usize = 256;
 
 impl Context {
     pub fn new(user: Arc<User>, user_agent: impl Into<Arc<str>>) -> Self {
-        Self { user, user_agent: user_agent.into(), default_manager: OnceLock::new(), warnings: Mutex::default() }
+        Self {
+            user,
+            user_agent: user_agent.into(),
+            default_manager: OnceLock::new(),
+            warnings: Mutex::default(),
+            trail: None,
+        }
+    }
+
+    pub(crate) fn with_trail(self, trail: Option<Arc<Trail>>) -> Self {
+        Self { trail, ..self }
+    }
+
+    /// Annotates the request in the audit log.
+    pub(crate) fn annotate(&self, key: &str, value: impl Into<String>) {
+        if let Some(trail) = &self.trail {
+            trail.annotate(key, value);
+        }
     }
 
     /// Tells the client something although the request goes on: a `Warning` header.
@@ -77,6 +96,20 @@ fn manager_of(user_agent: &str) -> String {
 impl Warnings for Context {
     fn warn(&self, text: String) {
         self.warn(text);
+    }
+
+    fn audit(&self) -> Option<&dyn AuditAnnotations> {
+        self.trail.as_ref().map(|_| self as &dyn AuditAnnotations)
+    }
+}
+
+impl AuditAnnotations for Context {
+    fn annotate(&self, key: &str, value: String) {
+        self.annotate(key, value);
+    }
+
+    fn keeps_objects(&self) -> bool {
+        self.trail.as_ref().is_some_and(|trail| trail.keeps(Level::Request))
     }
 }
 

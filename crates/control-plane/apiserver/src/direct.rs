@@ -1,19 +1,25 @@
 //! The transport for components in the same process: a call, no socket and no encoding. The component's user is authorized
 //! and its writes are admitted like anybody's.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use windlass_api::{ObjectKey, Status};
+use windlass_audit::{About, Stage, Trail};
 use windlass_auth::User;
-use windlass_client::{ApiResource, Discovered, Event, EventKind, List, Object, Reply, Request, Transport};
+use windlass_client::{ApiResource, Discovered, Event, EventKind, List, Object, Reply, Request, Transport, Verb};
 use windlass_machinery::json::with_type_meta;
+use windlass_machinery::names::new_uid;
 use windlass_store::Item;
 
 use crate::aggregation::Remote;
+use crate::auditing::{UntilEnd, record_failure, record_outcome};
+use crate::authorization::{request_attributes, with_request_info};
 use crate::context::Context;
+use crate::encode::Format;
 use crate::outcome::{Outcome, Payload};
 use crate::registry::Served;
 use crate::server::Server;
@@ -46,16 +52,67 @@ impl Direct {
     }
 }
 
+impl Direct {
+    /// Begins the trail of a request in the audit log, where nothing else shows what components do; `None` when nothing of it is recorded.
+    async fn trail(&self, request: &Request) -> Result<Option<Arc<Trail>>, Status> {
+        let Some(auditor) = &self.server.auditor else { return Ok(None) };
+        let asked = with_request_info(request_attributes(&self.user, request));
+        let id = new_uid(&self.server.storage.chance);
+        let received = self.server.clock().now();
+        let source_ips = vec![Ipv4Addr::LOCALHOST.into()];
+        let about = About { id: &id, uri: request_path(request), source_ips, agent: &self.name, received };
+        let trail = auditor.begin(&asked, about);
+        if let Some(trail) = &trail {
+            trail.received().await.map_err(Status::internal)?;
+        }
+        Ok(trail)
+    }
+
+    async fn answer(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
+        let outcome = self.server.call(context, request).await;
+        if let Some(trail) = &context.trail {
+            let (code, is_watch) = match &outcome {
+                Ok(Outcome::Watch(_)) => (200, true),
+                Ok(Outcome::Object { created: true, .. }) => (201, false),
+                Ok(_) => (200, false),
+                Err(status) => (status.code, false),
+            };
+            match &outcome {
+                Ok(outcome) => record_outcome(trail, outcome, Format::default(), self.server.clock().now()),
+                Err(status) => record_failure(trail, status),
+            }
+            trail.answered(code);
+            trail.reached(if is_watch { Stage::ResponseStarted } else { Stage::ResponseComplete }).await;
+        }
+        outcome
+    }
+}
+
+/// The path under which a client would have made a request.
+fn request_path(request: &Request) -> String {
+    let resource = &request.resource;
+    let group = if resource.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", resource.group) };
+    let mut path = format!("{group}/{}", resource.version);
+    if !request.namespace.is_empty() {
+        path += &format!("/namespaces/{}", request.namespace);
+    }
+    path += &format!("/{}", resource.resource);
+    for part in [request.name.as_str(), &request.subresource].into_iter().filter(|part| !part.is_empty()) {
+        path += &format!("/{part}");
+    }
+    if request.verb == Verb::Watch { path + "?watch=true" } else { path }
+}
+
 #[async_trait]
 impl Transport for Direct {
     async fn call(&self, request: Request) -> Result<Reply, Status> {
-        let context = Context::new(self.user.clone(), self.name.clone());
+        let context = Context::new(self.user.clone(), self.name.clone()).with_trail(self.trail(&request).await?);
         let remote = self.remote(&request);
         if let Some(remote) = remote {
             self.server.gate.authorize_request(&context, &request).await?;
             return self.server.aggregation.call(&remote, &context.user, &request).await;
         }
-        match self.server.call(&context, request).await? {
+        match self.answer(&context, request).await? {
             Outcome::Object { payload, .. } => Ok(Reply::Object(object_of(payload)?)),
             Outcome::List(listed) => {
                 let items: Result<Vec<Object>, Status> =
@@ -66,7 +123,13 @@ impl Transport for Direct {
                     continue_token: listed.continue_token,
                 }))
             }
-            Outcome::Watch(watcher) => Ok(Reply::Watch(stream_of(*watcher))),
+            Outcome::Watch(watcher) => {
+                let until_end = context.trail.map(UntilEnd);
+                let events = stream_of(*watcher).inspect(move |_| {
+                    let _held = &until_end;
+                });
+                Ok(Reply::Watch(events.boxed()))
+            }
         }
     }
 

@@ -14,8 +14,11 @@ use windlass_client::Request;
 use windlass_machinery::names::new_uid;
 use windlass_webhook::{Answer, CallError, ClientConfig};
 
+use crate::auditing::record_decision;
 use crate::authentication::{Authentication, Found};
-use crate::authorization::{Authorization, Authorizer, Verdict, forbidden, with_request_info};
+use crate::authorization::{
+    Authorization, Authorizer, Verdict, forbidden, request_attributes, with_request_info,
+};
 use crate::body::{BodyKind, decode_leniently};
 use crate::context::Context;
 use crate::storage::Storage;
@@ -43,23 +46,21 @@ impl Gate {
 
     /// Refuses what the user may not do. It waits only where a webhook has to be asked.
     pub(crate) async fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
-        check(self.authorizer.verdict(attributes).await, attributes)
+        admitted(attributes, self.authorizer.verdict(attributes).await)
+    }
+
+    /// The same for what a request itself asks for, which the audit log shows.
+    pub(crate) async fn authorize_in(&self, context: &Context, attributes: &Attributes<'_>) -> Result<(), Status> {
+        let verdict = self.authorizer.verdict(attributes).await;
+        if let Some(trail) = &context.trail {
+            record_decision(trail, &verdict, || self.authorizer.reason(&verdict, attributes));
+        }
+        admitted(attributes, verdict)
     }
 
     /// Refuses a request of a component for a resource that it may not make.
     pub(crate) async fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
-        let attributes = with_request_info(Attributes {
-            group: &request.resource.group,
-            version: &request.resource.version,
-            resource: &request.resource.resource,
-            subresource: &request.subresource,
-            namespace: &request.namespace,
-            name: &request.name,
-            fields: Some(&request.options.fields),
-            labels: Some(&request.options.labels),
-            ..Attributes::of(&context.user, request.verb.name())
-        });
-        self.authorize(&attributes).await
+        self.authorize_in(context, &with_request_info(request_attributes(&context.user, request))).await
     }
 
     /// The user of a bearer token that is for this server. Its own tokens are known at once; for others it may have to ask.
@@ -90,7 +91,7 @@ impl Gate {
 }
 
 /// What a client is told that may not make its request.
-fn check(verdict: Verdict, attributes: &Attributes<'_>) -> Result<(), Status> {
+fn admitted(attributes: &Attributes<'_>, verdict: Verdict) -> Result<(), Status> {
     match verdict {
         verdict if verdict.is_allowed() => Ok(()),
         Verdict { error: Some(error), .. } => Err(Status::internal(error)),

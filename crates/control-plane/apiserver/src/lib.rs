@@ -10,6 +10,7 @@
 
 mod aggregation;
 mod allocation;
+mod auditing;
 mod authentication;
 mod authorization;
 mod body;
@@ -24,6 +25,8 @@ mod encode;
 mod endpoints;
 mod escalation;
 mod expiring;
+mod fairness;
+mod flow_schemas;
 #[doc(hidden)]
 pub mod fuzz;
 mod gate;
@@ -52,6 +55,7 @@ pub use authorization::{Authorization, AuthorizationError, OpenRemote};
 pub use bootstrap::FirstObjects;
 pub use context::Context;
 pub use definitions::Definitions;
+pub use flow_schemas::FlowSchemas;
 pub use outcome::{Listed, Outcome, Payload};
 pub use pages::VERSION;
 pub use registry::{Registry, Served};

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use windlass_admission::Chain;
 use windlass_api::time::Clock;
 use windlass_api::{Chance, Status};
+use windlass_audit::Auditor;
 use windlass_auth::authentication::Bound;
 use windlass_client::{Request, Verb};
 use windlass_pki::Rotating;
@@ -24,6 +25,7 @@ use crate::authorization::Authorization;
 use crate::call::Call;
 use crate::connector::Connector;
 use crate::context::Context;
+use crate::fairness::Fairness;
 use crate::gate::Gate;
 use crate::outcome::Outcome;
 use crate::outgoing::Outgoing;
@@ -47,6 +49,8 @@ pub struct Options {
     pub authentication: Authentication,
     /// Which authorizers are asked.
     pub authorization: Authorization,
+    /// Who records requests; without one, none is.
+    pub auditor: Option<Arc<Auditor>>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// Where Services get their addresses from, until ServiceCIDR objects say otherwise.
@@ -69,6 +73,8 @@ pub struct Server {
     pub(crate) connector: Connector,
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) aggregation: Arc<Aggregation>,
+    pub(crate) auditor: Option<Arc<Auditor>>,
+    pub(crate) fairness: Arc<Fairness>,
 }
 
 impl Server {
@@ -78,7 +84,8 @@ impl Server {
         let checked = store.clone();
         let storage = Arc::new(Storage::new(store, clock, chance, registry, service_cidr, node_ports));
         let aggregation = Aggregation::new(storage.clone(), options.front_proxy, options.outgoing_max);
-        let pages = Pages::new(options.metrics, options.advertised_address, aggregation.clone());
+        let fairness = Arc::new(Fairness::new(&storage.store, &options.metrics));
+        let pages = Pages::new(options.metrics, options.advertised_address, aggregation.clone(), fairness.clone());
         // The name that operators know: what keeps the objects.
         pages.health.add("etcd", Box::new(move || checked.health().map_err(|failure| failure.to_string())));
         Arc::new(Self {
@@ -93,6 +100,8 @@ impl Server {
             connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
             outgoing: Outgoing::new(options.outgoing_max),
             aggregation,
+            auditor: options.auditor,
+            fairness,
             storage,
         })
     }
@@ -144,7 +153,10 @@ impl Server {
     pub(crate) async fn carry_out(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
-        served.resource.deprecation.iter().for_each(|warning| context.warn(&**warning));
+        if let Some(warning) = &served.resource.deprecation {
+            context.warn(&**warning);
+            context.annotate("k8s.io/deprecated", "true");
+        }
         let (storage, gate) = (&self.storage, &self.gate);
         let (served, request) = (&served, &request);
         let call = &Call { storage, gate, context, served, subresource, request, is_admitted: false };

@@ -23,7 +23,7 @@ pub mod custom;
 mod discovery;
 mod events;
 pub mod first;
-mod flowcontrol;
+pub mod flowcontrol;
 mod go_form;
 pub mod life;
 mod metadata;

@@ -219,6 +219,11 @@ impl Table {
         self.state.load().get(key).cloned()
     }
 
+    /// How many follow the table at this moment.
+    pub fn watchers(&self) -> usize {
+        self.changed.receiver_count()
+    }
+
     /// The revision of the last change; cheap enough to ask before every use of something derived.
     pub fn last(&self) -> u64 {
         self.state.load().last

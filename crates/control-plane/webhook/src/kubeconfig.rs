@@ -119,8 +119,8 @@ struct User {
 impl Remote {
     /// Reads the file and those that it names.
     pub fn open(path: &Path) -> Result<Self, KubeconfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| KubeconfigError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| KubeconfigError::Read { path: path.to_owned(), source })?;
         let config: Kubeconfig = serde_saphyr::from_str(&text)
             .map_err(|error: serde_saphyr::Error| KubeconfigError::Syntax(error.without_snippet().to_string()))?;
         config.remote(path.parent().unwrap_or(Path::new("")))
@@ -141,7 +141,9 @@ impl Remote {
         let shown = match &self.credential {
             Credential::None => return Ok(request),
             Credential::Header(value) => value.clone(),
-            Credential::TokenFile(path) => bearer(std::fs::read_to_string(path)?.trim()).map_err(std::io::Error::other)?,
+            Credential::TokenFile(path) => {
+                bearer(std::fs::read_to_string(path)?.trim()).map_err(std::io::Error::other)?
+            }
         };
         request.headers_mut().insert(AUTHORIZATION, shown);
         Ok(request)
@@ -293,7 +295,9 @@ mod tests {
         assert_eq!(refusal("h:1", ""), "");
         assert_eq!(refusal("ftp://h", ""), "the server \"ftp://h\" is no URL with http or https and a host");
         assert!(refusal("https://h", "exec: {command: x}").starts_with("exec is not supported here"));
-        assert!(refusal("https://h", "client-certificate-data: '!'").starts_with("client-certificate cannot be used: "));
+        assert!(
+            refusal("https://h", "client-certificate-data: '!'").starts_with("client-certificate cannot be used: ")
+        );
         assert!(refusal("https://h", "client-key: /nowhere").starts_with("cannot read /nowhere: "));
         assert!(refusal("https://h", "token: \"a\\nb\"").starts_with("token cannot be used: "));
         let folder = tempfile::tempdir().unwrap();
@@ -307,7 +311,8 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let remote = Remote::open(&file(folder.path(), &format!("http://{address}/audit"), "tokenFile: token")).unwrap();
+        let remote =
+            Remote::open(&file(folder.path(), &format!("http://{address}/audit"), "tokenFile: token")).unwrap();
         for token in ["one", "two"] {
             std::fs::write(folder.path().join("token"), format!("{token}\n")).unwrap();
             let serving = async {
@@ -319,7 +324,8 @@ mod tests {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").await.unwrap();
                 String::from_utf8(read).unwrap()
             };
-            let (answer, head) = tokio::join!(remote.post(Bytes::from_static(b"{\"a\":1}"), Duration::from_secs(30)), serving);
+            let (answer, head) =
+                tokio::join!(remote.post(Bytes::from_static(b"{\"a\":1}"), Duration::from_secs(30)), serving);
             assert_eq!((answer.unwrap().code, head.starts_with("POST /audit ")), (200, true), "{head}");
             assert!(head.contains(&format!("authorization: Bearer {token}\r\n")), "{head}");
         }

@@ -15,7 +15,8 @@ use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_api::well_known::{extra, group};
 use windlass_apiserver::http::{Frontend, Listener, Peer, PeerUser, REQUEST_TIMEOUT, serve};
-use windlass_apiserver::{ApiServer, ApiServices, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_apiserver::{ApiServer, ApiServices, Definitions, FirstObjects, FlowSchemas, Options, Server, Tokens};
+use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
@@ -31,6 +32,9 @@ use crate::settings::Settings;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
+/// How long the end waits for audit events that have not been delivered.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long, and how often, a store that another process uses is tried.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 const STORE_PAUSE: Duration = Duration::from_millis(20);
@@ -38,11 +42,13 @@ const STORE_PAUSE: Duration = Duration::from_millis(20);
 /// A control plane that runs.
 pub(crate) struct ControlPlane {
     pub server: Arc<Server>,
+    auditor: Option<Arc<Auditor>>,
     pub keys: Keys,
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    /// Look after the cluster's first objects, after definitions of custom resources, after APIServices, and after configurations.
+    /// Look after the cluster's first objects, after definitions of custom resources, after APIServices, after FlowSchemas, and after
+    /// configurations.
     keepers: Vec<JoinHandle<()>>,
 }
 
@@ -69,6 +75,7 @@ impl ControlPlane {
         let around = Surroundings { metrics: &metrics, clock, issuer: &issuer, identity: &advertised_address };
         let authentication = access::authentication(&settings.authentication, &settings.authorization, &around)?;
         let authorization = access::authorization(&settings.authorization, &around)?;
+        let auditor = super::audit::auditor(&settings.audit, clock, &metrics)?;
         let server = Server::new(Options {
             store,
             clock,
@@ -78,6 +85,7 @@ impl ControlPlane {
             tokens: Tokens::new(keys.service_accounts()?, Vec::new(), &issuer),
             authentication,
             authorization,
+            auditor: auditor.clone(),
             metrics,
             service_cidr: settings.service_cidr,
             node_ports: 30000..=32767,
@@ -122,9 +130,10 @@ impl ControlPlane {
             tokio::spawn(first.keep()),
             tokio::spawn(Definitions::new(&server).keep()),
             tokio::spawn(ApiServices::new(&server).keep()),
+            tokio::spawn(FlowSchemas::new(&server).keep()),
         ]);
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
-        Ok(Self { server, keys, kubeconfig, stop, listener, keepers })
+        Ok(Self { server, auditor, keys, kubeconfig, stop, listener, keepers })
     }
 
     /// Lets requests finish, then closes the store.
@@ -133,6 +142,9 @@ impl ControlPlane {
         self.stop.send_replace(true);
         if let Err(error) = self.listener.await {
             tracing::warn!(%error, "the listener ended badly");
+        }
+        if let Some(auditor) = self.auditor {
+            auditor.flush(AUDIT_PATIENCE).await;
         }
         self.server.store().close().await;
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod address;
+mod audit;
 mod control_plane;
 mod controllers;
 mod keys;

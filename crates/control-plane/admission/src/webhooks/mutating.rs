@@ -15,12 +15,13 @@ use super::patch::patched;
 use crate::chain::Plugin;
 use crate::expressions::Versioned;
 use crate::matching::is_exempt;
-use crate::review::{Cluster, Review};
+use crate::review::{AuditAnnotations, Cluster, Review};
 
 const NAME: &str = "MutatingAdmissionWebhook";
 const STEP: &str = "admit";
-/// Audit annotations that say whether a webhook has changed the object, and that it could not be asked.
+/// Audit annotations that say whether a webhook has changed the object, how, and that it could not be asked.
 const MUTATION: &str = "mutation.webhook.admission.k8s.io/";
+const PATCH: &str = "patch.webhook.admission.k8s.io/";
 const FAILED_OPEN: &str = "failed-open.mutation.webhook.admission.k8s.io/";
 
 pub(crate) struct MutatingAdmissionWebhook {
@@ -53,10 +54,10 @@ impl MutatingAdmissionWebhook {
             return Ok(());
         }
         let begun = Instant::now();
-        let changed = change(webhook, review, &versioned, cluster).await;
+        let key = format!("round_{}_index_{index}", u8::from(is_again));
+        let changed = change(webhook, review, &versioned, cluster, &key).await;
         let asked = Asked { webhook: &webhook.name, step: STEP, operation: review.operation, elapsed: begun.elapsed() };
         self.figures.asked(&asked, changed.as_ref().err(), webhook.fails_open);
-        let key = format!("round_{}_index_{index}", u8::from(is_again));
         annotate_mutation(webhook, review, &key, matches!(changed, Ok(Some(_))));
         let outcome = match changed {
             Ok(None) => Ok(()),
@@ -114,6 +115,7 @@ async fn change(
     review: &Review<'_>,
     versioned: &Versioned<'_>,
     cluster: &dyn Cluster,
+    key: &str,
 ) -> Result<Option<Value>, Denial> {
     let response = call(webhook, review, versioned, cluster, true).await?;
     // The code that upstream counts for answers that are none.
@@ -126,6 +128,7 @@ async fn change(
     };
     let kind = &*versioned.matched.kind;
     let new = patched(object, kind, &patch, cluster).map_err(Denial::Unusable)?;
+    annotate_patch(webhook, review, key, &patch);
     if new == *object {
         return Ok(None);
     }
@@ -138,6 +141,15 @@ async fn change(
 fn annotate_mutation(webhook: &Webhook, review: &Review<'_>, key: &str, is_mutated: bool) {
     let value = json!({"configuration": webhook.configuration, "webhook": webhook.name, "mutated": is_mutated});
     annotate(review, &format!("{MUTATION}{key}"), value.to_string());
+}
+
+/// The patch itself, which shows parts of the object.
+fn annotate_patch(webhook: &Webhook, review: &Review<'_>, key: &str, patch: &Value) {
+    if review.warnings.audit().is_some_and(AuditAnnotations::keeps_objects) {
+        let (configuration, name) = (&webhook.configuration, &webhook.name);
+        let value = json!({"configuration": configuration, "webhook": name, "patch": patch, "patchType": "JSONPatch"});
+        annotate(review, &format!("{PATCH}{key}"), value.to_string());
+    }
 }
 
 fn annotate(review: &Review<'_>, key: &str, value: String) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode, Uri};
@@ -13,6 +14,7 @@ use windlass_auth::User;
 use windlass_http::header;
 
 use super::ending::Ending;
+use crate::auditing::UntilEnd;
 use crate::http::relay::{passed_on, remove_hop_by_hop};
 use crate::http::response::{Body, finish, words};
 
@@ -23,6 +25,8 @@ pub(crate) struct Asked<'a> {
     pub client: Option<IpAddr>,
     /// When the answer has to be complete; a watch has no such time.
     pub deadline: Option<Instant>,
+    /// What a session holds as long as it lasts.
+    pub until_end: Option<Arc<UntilEnd>>,
 }
 
 /// An answer in words, as Go's `http.Error` gives it.

@@ -60,7 +60,7 @@ pub(super) async fn upgrade(
         Err(_) => return Ok(refused(StatusCode::SERVICE_UNAVAILABLE, &ExchangeError::Deadline)),
     };
     match answer.status() {
-        StatusCode::SWITCHING_PROTOCOLS => Ok(tunnel(client, answer, permits)),
+        StatusCode::SWITCHING_PROTOCOLS => Ok(tunnel(client, answer, (permits, asked.until_end.clone()))),
         code if code.is_client_error() || code.is_server_error() => {
             let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
             Ok(held(until(hand_back(answer, ""), Some(deadline)), permits))

@@ -59,7 +59,7 @@ impl Said {
 
     fn verdict(self) -> Verdict {
         let error = (!self.errors.is_empty()).then(|| windlass_api::text::aggregate(&self.errors));
-        Verdict { outcome: Outcome::NoOpinion, reason: self.reasons.join("\n"), error }
+        Verdict { reason: self.reasons.join("\n"), error, ..Outcome::NoOpinion.into() }
     }
 }
 
@@ -111,7 +111,9 @@ impl Authorizer {
                 Kind::Own(Own::AlwaysDeny) => Decision::NoOpinion("Everything is forbidden.".to_owned()).into(),
                 Kind::Own(Own::Node) if attributes.user.node().is_none() => continue,
                 Kind::Own(Own::Node) => self.nodes.ask(|nodes| nodes.authorize(attributes)).into(),
-                Kind::Own(Own::Rbac) => self.rbac.ask(|rbac| rbac.authorize(attributes)).into(),
+                Kind::Own(Own::Rbac) => {
+                    Verdict { is_by_rbac: true, ..self.rbac.ask(|rbac| rbac.authorize(attributes)).into() }
+                }
                 Kind::Webhook(webhook) => match webhook.known(attributes) {
                     Known::Verdict(verdict) => verdict,
                     Known::Unknown(review) => {
@@ -125,6 +127,14 @@ impl Authorizer {
             }
         }
         Progress::Decided(said.verdict())
+    }
+
+    /// Why a verdict is as it is: where RBAC allows, by which binding.
+    pub(crate) fn reason(&self, verdict: &Verdict, attributes: &Attributes<'_>) -> String {
+        match verdict.is_allowed() && verdict.is_by_rbac {
+            true => self.rbac.ask(|rbac| rbac.why_allowed(attributes)),
+            false => verdict.reason.clone(),
+        }
     }
 
     /// Every RBAC rule of a user in a namespace.
@@ -146,7 +156,7 @@ impl Authorizer {
 /// A question that only a webhook could answer, on a thread that has to do the asking itself: it is not allowed.
 fn cannot_wait() -> Verdict {
     let error = "a webhook cannot be asked from here: the runtime has one thread".to_owned();
-    Verdict { outcome: Outcome::NoOpinion, reason: String::new(), error: Some(error) }
+    Verdict { error: Some(error), ..Outcome::NoOpinion.into() }
 }
 
 impl Chain {

@@ -19,5 +19,5 @@ mod webhook;
 
 pub(crate) use authorizer::Authorizer;
 pub use following::{Authorization, AuthorizationError, OpenRemote};
-pub(crate) use request::{forbidden, with_request_info};
+pub(crate) use request::{forbidden, request_attributes, with_request_info};
 pub(crate) use verdict::{Outcome, Verdict};

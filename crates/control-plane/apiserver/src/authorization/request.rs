@@ -1,7 +1,23 @@
 //! What is asked about a request, and how a client is told that it is refused.
 
 use windlass_api::{Status, gvk::GroupResource, names};
-use windlass_auth::Attributes;
+use windlass_auth::{Attributes, User};
+use windlass_client::Request;
+
+/// What is asked about a request of a component for a resource.
+pub(crate) fn request_attributes<'a>(user: &'a User, request: &'a Request) -> Attributes<'a> {
+    Attributes {
+        group: &request.resource.group,
+        version: &request.resource.version,
+        resource: &request.resource.resource,
+        subresource: &request.subresource,
+        namespace: &request.namespace,
+        name: &request.name,
+        fields: Some(&request.options.fields),
+        labels: Some(&request.options.labels),
+        ..Attributes::of(user, request.verb.name())
+    }
+}
 
 /// What is asked about a request for a resource, with what its path and its fields say besides: the namespace that a request about a
 /// namespace is in, the object that a collection of one is about.
@@ -32,7 +48,6 @@ pub(crate) fn forbidden(attributes: &Attributes<'_>, why: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use windlass_api::fields::FieldSelector;
-    use windlass_auth::User;
 
     use super::*;
 

@@ -14,17 +14,24 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub outcome: Outcome,
-    /// It may be empty.
+    /// It may be empty, and is where RBAC allows: which binding does so is looked for when somebody wants to know.
     pub reason: String,
+    pub is_by_rbac: bool,
     /// What kept an authorizer from saying more.
     pub error: Option<String>,
 }
 
 impl Verdict {
-    pub(crate) const ALLOWED: Self = Self { outcome: Outcome::Allow, reason: String::new(), error: None };
+    pub(crate) const ALLOWED: Self = Self { outcome: Outcome::Allow, reason: String::new(), is_by_rbac: false, error: None };
 
     pub(crate) fn is_allowed(&self) -> bool {
         self.outcome == Outcome::Allow
+    }
+}
+
+impl From<Outcome> for Verdict {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, reason: String::new(), is_by_rbac: false, error: None }
     }
 }
 
@@ -35,7 +42,7 @@ impl From<Decision> for Verdict {
             Decision::Deny(why) => (Outcome::Deny, why),
             Decision::NoOpinion(why) => (Outcome::NoOpinion, why),
         };
-        Self { outcome, reason, error: None }
+        Self { outcome, reason, is_by_rbac: false, error: None }
     }
 }
 

@@ -88,12 +88,12 @@ impl Webhook {
 
     fn failed(&self, why: String) -> Verdict {
         let outcome = if self.settings.denies_on_failure { Outcome::Deny } else { Outcome::NoOpinion };
-        Verdict { outcome, reason: String::new(), error: Some(why) }
+        Verdict { error: Some(why), ..outcome.into() }
     }
 }
 
 fn no_opinion() -> Verdict {
-    Verdict { outcome: Outcome::NoOpinion, reason: String::new(), error: None }
+    Outcome::NoOpinion.into()
 }
 
 fn verdict(answer: &Answer) -> Verdict {

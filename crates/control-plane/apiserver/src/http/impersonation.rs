@@ -149,22 +149,32 @@ fn not_utf8(name: &str) -> Status {
     Status::bad_request(format!("the header {name} is not valid UTF-8"))
 }
 
+/// Whom a user acts as.
+pub(super) struct Acting {
+    pub(super) user: Arc<User>,
+    /// The verb of the constrained mode that allows it; empty for the old mode.
+    pub(super) constraint: &'static str,
+}
+
 /// Lets a user who may do so act as the one whom the headers name. `request` is what he wants to do then.
 pub(super) async fn impersonate(
     gate: &Gate,
     headers: &HeaderMap,
     request: &Attributes<'_>,
-) -> Result<Option<Arc<User>>, Status> {
+) -> Result<Option<Acting>, Status> {
     let Some(wanted) = Wanted::read(headers)? else { return Ok(None) };
     // Boxed: most requests do not ask for it.
     Box::pin(act_as(gate, &wanted, request)).await.map(Some)
 }
 
-async fn act_as(gate: &Gate, wanted: &Wanted, request: &Attributes<'_>) -> Result<Arc<User>, Status> {
+async fn act_as(gate: &Gate, wanted: &Wanted, request: &Attributes<'_>) -> Result<Acting, Status> {
     let mut refusal = None;
     for mode in Mode::ALL.into_iter().filter(|mode| mode.applies(request.user, wanted)) {
         match (Attempt { gate, mode, wanted, request }).user().await {
-            Ok(user) => return Ok(Arc::new(user)),
+            Ok(user) => {
+                let constraint = if mode == Mode::Legacy { "" } else { mode.verb() };
+                return Ok(Acting { user: Arc::new(user), constraint });
+            }
             // The client sees why the first mode does not let it.
             Err(status) => drop(refusal.get_or_insert(status)),
         }

@@ -84,6 +84,11 @@ impl Labels {
         }
     }
 
+    /// Whether a request takes a seat: what runs for long does not, but for a watch, which begins with a list.
+    pub(crate) fn takes_seat(&self) -> bool {
+        !self.long_running || self.verb == "WATCH"
+    }
+
     pub(crate) fn is_mutating(&self) -> bool {
         !matches!(self.verb, "GET" | "LIST" | "WATCH" | "HEAD" | "OPTIONS")
     }

@@ -1,5 +1,6 @@
 //! HTTP: connections, paths, content negotiation, answers.
 
+mod auditing;
 mod bodies;
 mod connect;
 mod connection;

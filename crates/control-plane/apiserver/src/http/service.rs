@@ -1,6 +1,7 @@
 //! From an HTTP request to its answer.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -14,13 +15,15 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
 use windlass_api::text::with_causes;
-use windlass_auth::Attributes;
+use windlass_audit::{Stage, Trail};
+use windlass_auth::{Attributes, User};
 use windlass_client::{Body as RequestBody, Encoding, Verb};
+use windlass_flow_control::Width;
 use windlass_http::body::{self, BodyError};
 
 use super::connect;
 use super::connection::ClientAddress;
-use super::frontend::{AUDIT_ID, Asked, Frontend};
+use super::frontend::{AUDIT_ID, Asked, Frontend, with_class};
 use super::identity::{self, Peer};
 use super::impersonation;
 use super::metrics::{Labels, UnderWay};
@@ -30,8 +33,10 @@ use super::query::Query;
 use super::response::{Body, failure, success, with_warnings};
 use crate::aggregation::Remote;
 use crate::aggregation::forwarding::Asked as Forwarded;
+use crate::auditing::{UntilEnd, record_failure, record_outcome};
 use crate::context::Context;
 use crate::encode::Format;
+use crate::fairness::width;
 use crate::pages::{self, PageRequest};
 
 /// The largest body that is read, as upstream.
@@ -39,6 +44,22 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// A larger body keeps a thread busy for long: reading, defaulting and validating 3 MiB takes tenths of a second.
 const COMPUTED_APART_BYTES: usize = 128 << 10;
+
+/// What the audit log is told of a request while it is handled.
+#[derive(Default)]
+struct Recorded {
+    trail: Option<Arc<Trail>>,
+    until_end: Option<Arc<UntilEnd>>,
+    is_unauthenticated: bool,
+}
+
+impl Recorded {
+    /// What an answer means. Of those who are not who they say to be, only the beginning of the answer is recorded, as upstream.
+    fn stage(&self) -> Stage {
+        let is_begun = self.is_unauthenticated || self.until_end.is_some();
+        if is_begun { Stage::ResponseStarted } else { Stage::ResponseComplete }
+    }
+}
 
 impl Frontend {
     /// Answers one request.
@@ -51,22 +72,33 @@ impl Frontend {
         let what = format!("{} {}", request.method(), request.uri().path());
         let remote = self.server.aggregation.serving(request.uri().path());
         let (mut parts, body) = request.into_parts();
-        if remote.is_some() {
-            // Whoever the request is handed on to calls it the same.
+        if remote.is_some() || self.server.auditor.is_some() {
+            // Whoever the request is handed on to, and the audit log, call it the same.
             parts.headers.insert(AUDIT_ID, audit_id.clone());
         }
         let is_http2 = parts.version == Version::HTTP_2;
         let mut unread = Some(body);
         let taken = (parts, &mut unread, remote.as_deref());
-        let handling = self.handle(peer, target, &query, &labels, started, taken);
+        let mut recorded = Recorded::default();
+        let handling = self.handle(peer, target, &query, &labels, started, taken, &mut recorded);
         let mut response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
                 tracing::error!(request = what, "a request panicked");
                 let text = "This request caused apiserver to panic. Look in the logs for details.";
-                failure(&Status::new(500, windlass_api::status::Reason::InternalError, text), Format::default())
+                let status = Status::new(500, windlass_api::status::Reason::InternalError, text);
+                if let Some(trail) = &recorded.trail {
+                    record_failure(trail, &status);
+                    trail.reached(Stage::Panic).await;
+                }
+                recorded = Recorded::default();
+                failure(&status, Format::default())
             }
         };
+        if let Some(trail) = &recorded.trail {
+            trail.answered(response.status().as_u16());
+            trail.reached(recorded.stage()).await;
+        }
         if let Some(body) = unread.filter(|body| is_http2 && !body.is_end_stream()) {
             body::discard(body).await;
         }
@@ -79,7 +111,10 @@ impl Frontend {
             started.elapsed(),
         );
         match under_way {
-            Some(guard) => response.map(|body| body.map_frame(move |frame| held(&guard, frame)).boxed()),
+            Some(guard) => {
+                let guards = (guard, recorded.until_end);
+                response.map(|body| body.map_frame(move |frame| held(&guards, frame)).boxed())
+            }
             None => response,
         }
     }
@@ -92,17 +127,25 @@ impl Frontend {
         labels: &Labels,
         started: Instant,
         (parts, body, remote): (Parts, &mut Option<Incoming>, Option<&Remote>),
+        recorded: &mut Recorded,
     ) -> Response<Body> {
         let accepted = negotiation::accept(&parts.headers, query);
         let of_failure = match &accepted {
             Ok(format) => Format { shape: Default::default(), ..*format },
             Err(_) => Format::default(),
         };
-        let context = match self.identify(peer, target.as_ref(), query, &parts).await {
+        let context = match self.identify(peer, target.as_ref(), query, labels, &parts, recorded).await {
             Ok(context) => context,
-            Err(status) => return failure(&status, of_failure),
+            Err(status) => {
+                if let Some(trail) = &recorded.trail {
+                    record_failure(trail, &status);
+                }
+                return failure(&status, of_failure);
+            }
         };
-        let asked = Asked { context: &context, query, labels, deadline: started + self.request_timeout };
+        let deadline = started + self.request_timeout;
+        let class = OnceLock::new();
+        let asked = Asked { context: &context, query, labels, deadline, until_end: &recorded.until_end, class: &class };
         let answered = match target {
             _ if let Some(remote) = remote => match body.take() {
                 Some(body) => {
@@ -118,29 +161,56 @@ impl Frontend {
             Some(target) => self.resource(&asked, target, accepted, parts, body).await,
             None => Box::pin(self.other(&asked, parts)).await,
         };
-        let response = answered.unwrap_or_else(|status| failure(&status, of_failure));
-        with_warnings(response, &context)
+        let response = answered.unwrap_or_else(|status| {
+            if let Some(trail) = &recorded.trail {
+                record_failure(trail, &status);
+            }
+            failure(&status, of_failure)
+        });
+        let response = with_warnings(response, &context);
+        with_class(response, class.into_inner())
     }
 
-    /// Who asks, by the certificate, the token and whom the headers say to act as.
+    /// Who asks, by the certificate, the token and whom the headers say to act as. The audit log is told as soon as the first two are
+    /// known.
     async fn identify(
         &self,
         peer: Peer,
         target: Option<&ResourcePath>,
         query: &Query,
+        labels: &Labels,
         request: &Parts,
+        recorded: &mut Recorded,
     ) -> Result<Context, Status> {
         let gate = &self.server.gate;
-        let (user, warning) = identity::authenticate(gate, peer, request).await?;
+        let received = self.server.clock().now();
         let method = request.method.as_str().to_ascii_lowercase();
         let selectors = query.selectors();
-        let wanted = match target {
-            Some(target) => target.attributes(&user, target.verb(&request.method, query.is_watch()), &selectors),
-            None => Attributes { path: request.uri.path(), ..Attributes::of(&user, &method) },
+        let wanted = |user| match target {
+            Some(target) => target.attributes(user, target.verb(&request.method, query.is_watch()), &selectors),
+            None => Attributes { path: request.uri.path(), ..Attributes::of(user, &method) },
         };
-        let acted = impersonation::impersonate(gate, &request.headers, &wanted).await?;
+        let (user, warning) = match identity::authenticate(gate, peer, request).await {
+            Ok(found) => found,
+            Err(status) => {
+                recorded.trail = self.trail(&wanted(&User::default()), request, received);
+                recorded.is_unauthenticated = true;
+                return Err(status);
+            }
+        };
+        let wanted = wanted(&user);
+        recorded.trail = self.trail(&wanted, request, received);
+        if let Some(trail) = &recorded.trail {
+            trail.received().await.map_err(Status::internal)?;
+            recorded.until_end = labels.long_running.then(|| Arc::new(UntilEnd(trail.clone())));
+        }
+        let acting = impersonation::impersonate(gate, &request.headers, &wanted).await?;
+        if let (Some(trail), Some(acting)) = (&recorded.trail, &acting) {
+            trail.acts_as(&acting.user, acting.constraint);
+        }
         let agent = request.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-        let context = Context::new(acted.unwrap_or(user), agent.unwrap_or_default());
+        let context = Context::new(acting.map_or(user, |acting| acting.user), agent.unwrap_or_default())
+            .with_trail(recorded.trail.clone());
         warning.into_iter().for_each(|warning| context.warn(warning));
         Ok(context)
     }
@@ -157,9 +227,13 @@ impl Frontend {
         let gate = &self.server.gate;
         // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
         let asked_for = found.verb(&parts.method, query.is_watch());
-        gate.authorize(&found.attributes(&context.user, asked_for, &query.selectors())).await?;
+        let selectors = query.selectors();
+        let attributes = found.attributes(&context.user, asked_for, &selectors);
+        gate.authorize_in(context, &attributes).await?;
+        let classified = self.classify(asked, &attributes);
         let registry = self.server.storage.registry();
-        let is_custom = match registry.find(&found.resource) {
+        let served = registry.find(&found.resource).cloned();
+        let is_custom = match &served {
             Some(served) => served.resource.is_custom(),
             None if registry.has_builtin(&found.resource.group, &found.resource.version) => false,
             None => return Ok(pages::not_found()),
@@ -191,13 +265,23 @@ impl Frontend {
             let options = query.delete_options()?;
             call.body.bytes = serde_json::to_vec(&options).map_err(Status::internal)?.into();
         }
-        let _seat = self.seat(asked)?;
+        let wide = |seats_max| match &served {
+            Some(served) if call.subresource != "token" => width(verb, served, &call, seats_max),
+            _ => Width::ONE,
+        };
+        let _seat = match self.seat(asked, classified, wide).await {
+            Ok(seat) => seat,
+            Err(turned_away) => return Ok(*turned_away),
+        };
         let is_large = call.body.bytes.len() > COMPUTED_APART_BYTES;
         let work = timeout_at(deadline, self.server.carry_out(context, call));
         let outcome = match if is_large { apart(work).await } else { work.await } {
             Ok(outcome) => outcome?,
             Err(_) => return Err(timed_out()),
         };
+        if let Some(trail) = &context.trail {
+            record_outcome(trail, &outcome, format, self.server.clock().now());
+        }
         success(self.server.clock(), outcome, format)
     }
 
@@ -210,21 +294,21 @@ impl Frontend {
         remote: &Remote,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
-        let Asked { context, query, labels, deadline } = *asked;
+        let Asked { context, query, labels, deadline, until_end, .. } = *asked;
         let gate = &self.server.gate;
         match target {
             Some(target) => {
                 let verb = target.verb(request.method(), query.is_watch());
-                gate.authorize(&target.attributes(&context.user, verb, &query.selectors())).await?;
+                gate.authorize_in(context, &target.attributes(&context.user, verb, &query.selectors())).await?;
             }
             None => {
                 let (path, verb) = (request.uri().path(), request.method().as_str().to_ascii_lowercase());
-                gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) }).await?;
+                gate.authorize_in(context, &Attributes { path, ..Attributes::of(&context.user, &verb) }).await?;
             }
         }
         let client = request.extensions().get::<ClientAddress>().map(|address| address.0);
         let deadline = (!labels.long_running).then_some(deadline);
-        let asked = Forwarded { user: &context.user, client, deadline };
+        let asked = Forwarded { user: &context.user, client, deadline, until_end: until_end.clone() };
         self.server.aggregation.proxy(remote, &asked, request).await
     }
 
@@ -243,8 +327,12 @@ impl Frontend {
         let Asked { context, query, .. } = *asked;
         let path = request.uri.path();
         let verb = request.method.as_str().to_ascii_lowercase();
-        self.server.gate.authorize(&Attributes { path, ..Attributes::of(&context.user, &verb) }).await?;
-        let _seat = self.seat(asked)?;
+        let attributes = Attributes { path, ..Attributes::of(&context.user, &verb) };
+        self.server.gate.authorize_in(context, &attributes).await?;
+        let _seat = match self.seat(asked, self.classify(asked, &attributes), |_| Width::ONE).await {
+            Ok(seat) => seat,
+            Err(turned_away) => return Ok(*turned_away),
+        };
         let (method, headers) = (&request.method, &request.headers);
         pages::page(&self.server.pages, &self.server.gate, &PageRequest { method, path, headers, query }).await
     }
@@ -278,8 +366,8 @@ fn verb(name: &str, headers: &HeaderMap, is_custom: bool) -> Result<(Verb, Encod
     })
 }
 
-/// Hands a frame on; the guard lives as long as the body does.
-fn held(_: &UnderWay, frame: Frame<Bytes>) -> Frame<Bytes> {
+/// Hands a frame on; the guards live as long as the body does.
+fn held(_: &(UnderWay, Option<Arc<UntilEnd>>), frame: Frame<Bytes>) -> Frame<Bytes> {
     frame
 }
 

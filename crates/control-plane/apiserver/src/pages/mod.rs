@@ -15,10 +15,12 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
 use windlass_api::{GroupVersionKind, Status};
+use windlass_flow_control::Page;
 use windlass_telemetry::Metrics;
 
 use crate::aggregation::Aggregation;
 use crate::encode::Format;
+use crate::fairness::Fairness;
 use crate::gate::Gate;
 use crate::http::response::{Body, finish, full, plain, words};
 use crate::http::{negotiation, query::Query};
@@ -34,13 +36,19 @@ pub(crate) struct Pages {
     /// `host:port` under which clients reach this server.
     advertised_address: String,
     aggregation: Arc<Aggregation>,
+    fairness: Arc<Fairness>,
 }
 
 impl Pages {
-    pub(crate) fn new(metrics: Metrics, advertised_address: String, aggregation: Arc<Aggregation>) -> Self {
+    pub(crate) fn new(
+        metrics: Metrics,
+        advertised_address: String,
+        aggregation: Arc<Aggregation>,
+        fairness: Arc<Fairness>,
+    ) -> Self {
         let health = Health::default();
         health.add("ping", Box::new(|| Ok(())));
-        Self { health, metrics, advertised_address, aggregation }
+        Self { health, metrics, advertised_address, aggregation, fairness }
     }
 }
 
@@ -136,6 +144,9 @@ fn find(
             Some(Ok(plain(StatusCode::OK, content_type, text)))
         }
         ["version"] => Some(Ok(version::page())),
+        ["debug", "api_priority_and_fairness", page] => {
+            Page::named(page).map(|page| Ok(words(StatusCode::OK, pages.fairness.dump(page))))
+        }
         ["healthz" | "livez" | "readyz", ..] => pages.health.page(request).map(Ok),
         [""] => Some(Ok(index(&groups()))),
         _ => None,

@@ -113,8 +113,9 @@ async fn access(gate: &Gate, user: &User, spec: &Spec) -> Value {
     if verdict.outcome == Outcome::Deny {
         put(&mut status, "denied", true);
     }
-    if !verdict.reason.is_empty() {
-        put(&mut status, "reason", verdict.reason);
+    let reason = gate.authorizer.reason(&verdict, &attributes);
+    if !reason.is_empty() {
+        put(&mut status, "reason", reason);
     }
     problems.extend(verdict.error);
     if !problems.is_empty() {

@@ -53,6 +53,7 @@ pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
         seconds,
         id: names::new_uid(&call.storage.chance),
     };
+    call.context.annotate("authentication.kubernetes.io/issued-credential-id", format!("JTI={}", grant.id));
     bind_token(call.storage, &mut grant, &spec["boundObjectRef"])?;
     let token = tokens.sign(grant)?;
     let status = child(&mut object, "status");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use windlass_admission::{Operation, OperationOptions, Review};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status};
-use windlass_client::{DeleteOptions, Encoding, Propagation, Request};
+use windlass_client::{DeleteOptions, Encoding, Propagation};
 use windlass_machinery::json::Template;
 use windlass_machinery::tree::{child, items, put, text};
 use windlass_machinery::{Schema, decode, protobuf};
@@ -17,6 +17,7 @@ use windlass_resources::life::{self, Dependents, Wishes};
 use windlass_store::{CommitError, Expect, Item, Txn};
 
 use crate::allocation;
+use crate::auditing::record_request;
 use crate::body::body_tree;
 use crate::call::Call;
 use crate::outcome::Outcome;
@@ -26,7 +27,7 @@ use crate::storage::{commit_failure, tree};
 const ATTEMPTS: usize = 100;
 
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Outcome, Status> {
-    let options = delete_options(call.request)?;
+    let options = delete_options(call)?;
     warn_of_orphans(call, &options);
     if let Some(why) = call.served.resource.strategy.refuses_deletion(&call.request.name) {
         return Err(Status::forbidden(&call.served.resource.group_resource(), &call.request.name, why));
@@ -89,14 +90,17 @@ async fn admit_deletion(call: &Call<'_>, old: &Value, options: &DeleteOptions, d
     call.gate.admission.validate(&review, call.gate).await
 }
 
+/// What admission and the audit log see the options of a deletion as.
+const SHOWN: GroupVersionKind = GroupVersionKind::of("meta.k8s.io", "v1", "DeleteOptions");
+
 /// The options of a deletion as admission sees them.
 struct Shown<'a>(&'a DeleteOptions);
 
 impl OperationOptions for Shown<'_> {
     fn options(&self, _operation: Operation) -> Value {
         let mut options = serde_json::to_value(self.0).unwrap_or_default();
-        put(&mut options, "kind", "DeleteOptions");
-        put(&mut options, "apiVersion", "meta.k8s.io/v1");
+        put(&mut options, "kind", &*SHOWN.kind);
+        put(&mut options, "apiVersion", SHOWN.api_version());
         options
     }
 }
@@ -124,8 +128,8 @@ async fn store_deletion(
 }
 
 /// The options from the body, if there is one, else from the query.
-pub(super) fn delete_options(request: &Request) -> Result<DeleteOptions, Status> {
-    let body = &request.body;
+pub(super) fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
+    let body = &call.request.body;
     if body.bytes.is_empty() {
         return Ok(DeleteOptions::default());
     }
@@ -144,6 +148,9 @@ pub(super) fn delete_options(request: &Request) -> Result<DeleteOptions, Status>
         return Err(refuse(&format_args!("no kind {kind:?} is registered for version {version:?}")));
     }
     let tree = decode::from_value(schema, id, tree).map_err(|error| refuse(&error))?.value;
+    if let Some(trail) = call.context.trail.as_ref().filter(|_| tree.as_object().is_some_and(|said| !said.is_empty())) {
+        record_request(trail, &SHOWN, &tree, |_| {});
+    }
     let errors = option_errors(&tree);
     if !errors.is_empty() {
         return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors));

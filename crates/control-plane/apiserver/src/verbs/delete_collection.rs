@@ -14,7 +14,7 @@ const AT_ONCE: usize = 64;
 
 /// Returns the objects as they were found.
 pub(crate) async fn delete_collection(call: &Call<'_>) -> Result<Outcome, Status> {
-    let options = &delete_options(call.request)?;
+    let options = &delete_options(call)?;
     warn_of_orphans(call, options);
     let listed = list(call).await?;
     stream::iter(listed.items.clone())

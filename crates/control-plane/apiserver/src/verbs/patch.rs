@@ -14,6 +14,7 @@ use windlass_machinery::{go, rfc7386, strict, yaml};
 
 use super::create::create_object;
 use super::update::{change, check_names, no_name};
+use crate::auditing::record_patch;
 use crate::body::{BodyKind, decode_patched, decode_tree, report, yaml_error};
 use crate::call::Call;
 use crate::outcome::Outcome;
@@ -49,6 +50,9 @@ impl Patch {
                 format!("{decoding}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
             Err(Status::bad_request(text))
         };
+        if let Some(trail) = &call.context.trail {
+            record_patch(trail, &patch);
+        }
         match (patch_type, &patch) {
             (PatchType::Merge, Value::Null) => Err(Status::bad_request("Invalid JSON Patch")),
             (PatchType::Merge, other) if !other.is_object() => type_error("error decoding patch: "),
@@ -177,6 +181,9 @@ impl Configuration {
         if said_version != kind.api_version() || said_kind != kind.kind {
             let version = if said_version.contains('/') { said_version.to_owned() } else { format!("/{said_version}") };
             return Err(Status::bad_request(format!("invalid object type: {version}, Kind={said_kind}")));
+        }
+        if let Some(trail) = &call.context.trail {
+            record_patch(trail, &configuration);
         }
         // A name that is null is none.
         if configuration.pointer("/metadata/name").is_some_and(Value::is_null) {

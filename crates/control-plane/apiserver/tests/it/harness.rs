@@ -18,6 +18,7 @@ use windlass_api::GroupVersionResource;
 use windlass_api::time::Clock;
 use windlass_apiserver::Server;
 use windlass_apiserver::http::{Frontend, Listener, Peer, REQUEST_TIMEOUT, serve};
+use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
@@ -60,19 +61,25 @@ impl TestServer {
 
     /// The same over a store that the test has opened.
     pub(crate) async fn start_over(store: Arc<Store>, request_timeout: Duration, user: User) -> Self {
-        Self::start_configured(store, request_timeout, user, Access::default()).await
+        Self::serve(request_timeout, user, |address| Cluster::on_real_time(store, address)).await
     }
 
     /// A server with authentication and authorization of its own.
     pub(crate) async fn with_access(access: Access) -> Self {
-        let admin = User::new("admin", &["system:masters"]);
-        Self::start_configured(Store::in_memory(Clock::system()), REQUEST_TIMEOUT, admin, access).await
+        let (store, admin) = (Store::in_memory(Clock::system()), User::new("admin", &["system:masters"]));
+        Self::serve(REQUEST_TIMEOUT, admin, |address| Cluster::with_access(store, address, access)).await
     }
 
-    async fn start_configured(store: Arc<Store>, request_timeout: Duration, user: User, access: Access) -> Self {
+    /// A server whose requests an auditor records.
+    pub(crate) async fn start_audited(auditor: Arc<Auditor>, user: User) -> Self {
+        let store = Store::in_memory(Clock::system());
+        Self::serve(REQUEST_TIMEOUT, user, |address| Cluster::audited(store, address, auditor)).await
+    }
+
+    async fn serve(request_timeout: Duration, user: User, cluster: impl FnOnce(&str) -> Cluster) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
-        let cluster = Cluster::with_access(store, &address, access);
+        let cluster = cluster(&address);
         let server = cluster.server.clone();
         let peer = Arc::new(user.clone());
         let listener = Listener {

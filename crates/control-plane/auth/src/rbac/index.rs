@@ -1,9 +1,11 @@
 //! Roles by name, bindings by subject.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use windlass_api::text::quoted;
 
 use super::Rule;
 use crate::{Attributes, Decision, User, service_account_name};
@@ -36,11 +38,34 @@ pub struct RoleRef {
     pub name: String,
 }
 
-/// A user or a group, as bindings are looked up.
+/// Whom a binding is about: users and groups as bindings are looked up, and a service account by its user's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
     User(String),
     Group(String),
+    ServiceAccount { user: String, namespace: String, name: String },
+}
+
+impl Who {
+    fn is(&self, user: &User) -> bool {
+        match self {
+            Self::User(name) | Self::ServiceAccount { user: name, .. } => *name == user.name,
+            Self::Group(group) => user.is_in(group),
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    /// As upstream names the subject of a binding.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "User {}", quoted(name)),
+            Self::Group(name) => write!(f, "Group {}", quoted(name)),
+            Self::ServiceAccount { namespace, name, .. } => {
+                write!(f, "ServiceAccount {}", quoted(&format!("{name}/{namespace}")))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -100,31 +125,35 @@ impl Rbac {
 
     fn place(&mut self, who: Who) -> (&mut HashMap<String, Vec<BindingKey>>, String) {
         match who {
-            Who::User(name) => (&mut self.by_user, name),
+            Who::User(name) | Who::ServiceAccount { user: name, .. } => (&mut self.by_user, name),
             Who::Group(name) => (&mut self.by_group, name),
         }
     }
 
     /// The bindings that apply to a user in a namespace (those of the cluster always do).
-    fn bindings_of<'a>(&'a self, user: &'a User, namespace: &'a str) -> impl Iterator<Item = &'a Binding> {
+    fn bindings_of<'a>(
+        &'a self,
+        user: &'a User,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a BindingKey, &'a Binding)> {
         let of_user = self.by_user.get(&user.name).into_iter().flatten();
         let of_groups = user.groups.iter().filter_map(|group| self.by_group.get(group)).flatten();
         of_user
             .chain(of_groups)
             .filter(move |key| key.namespace.as_deref().is_none_or(|n| !namespace.is_empty() && n == namespace))
-            .filter_map(|key| self.bindings.get(key))
+            .filter_map(|key| self.bindings.get_key_value(key))
     }
 
     /// Every rule that a user has in a namespace; with an empty namespace, in the whole cluster.
     pub fn rules_of<'a>(&'a self, user: &'a User, namespace: &'a str) -> impl Iterator<Item = &'a Rule> {
         self.bindings_of(user, namespace)
-            .filter_map(|binding| self.roles.get(&binding.role))
+            .filter_map(|(_, binding)| self.roles.get(&binding.role))
             .flat_map(|rules| rules.iter())
     }
 
     pub fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         let mut missing = None;
-        for binding in self.bindings_of(attributes.user, attributes.namespace) {
+        for (_, binding) in self.bindings_of(attributes.user, attributes.namespace) {
             match self.roles.get(&binding.role) {
                 Some(rules) if rules.iter().any(|rule| rule.allows(attributes)) => return Decision::Allow,
                 Some(_) => {}
@@ -138,13 +167,38 @@ impl Rbac {
     }
 }
 
+impl Rbac {
+    /// Upstream's words for the binding that allows what is allowed: one of the cluster before one of the namespace. Empty when there
+    /// is none.
+    pub fn why_allowed(&self, attributes: &Attributes<'_>) -> String {
+        let allows = |(_, binding): &(&BindingKey, &Binding)| {
+            self.roles.get(&binding.role).is_some_and(|rules| rules.iter().any(|rule| rule.allows(attributes)))
+        };
+        let allowing = self.bindings_of(attributes.user, attributes.namespace).filter(allows);
+        let Some((key, binding)) =
+            allowing.min_by(|(a, _), (b, _)| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)))
+        else {
+            return String::new();
+        };
+        let (kind, name) = match &key.namespace {
+            Some(namespace) => ("RoleBinding", format!("{}/{namespace}", key.name)),
+            None => ("ClusterRoleBinding", key.name.clone()),
+        };
+        let role = if binding.role.namespace.is_some() { "Role" } else { "ClusterRole" };
+        let subject =
+            binding.whom.iter().find(|who| who.is(attributes.user)).map(ToString::to_string).unwrap_or_default();
+        format!("RBAC: allowed by {kind} {} of {role} {} to {subject}", quoted(&name), quoted(&binding.role.name))
+    }
+}
+
 fn who(subject: &Subject, binding_namespace: Option<&str>) -> Option<Who> {
     match subject.kind.as_str() {
         "User" => Some(Who::User(subject.name.clone())),
         "Group" => Some(Who::Group(subject.name.clone())),
         "ServiceAccount" => {
             let namespace = if subject.namespace.is_empty() { binding_namespace? } else { &subject.namespace };
-            Some(Who::User(service_account_name(namespace, &subject.name)))
+            let user = service_account_name(namespace, &subject.name);
+            Some(Who::ServiceAccount { user, namespace: namespace.to_owned(), name: subject.name.clone() })
         }
         _ => None,
     }
@@ -194,6 +248,22 @@ mod tests {
         rbac.set_binding(key(None, "b3"), Some((role_ref("ClusterRole", "reader"), subject("Group", "ops"))));
         let (jane, sa, ops) = (User::new("jane", &[]), User::service_account("a", "sa"), User::new("bob", &["ops"]));
         assert!(may(&rbac, &jane, "get", "pods", "a", "p"));
+        let why = |user: &User, verb, resource, namespace, name| {
+            rbac.why_allowed(&Attributes { version: "v1", resource, namespace, name, ..Attributes::of(user, verb) })
+        };
+        assert_eq!(
+            why(&jane, "get", "pods", "a", "p"),
+            r#"RBAC: allowed by RoleBinding "b1/a" of ClusterRole "reader" to User "jane""#
+        );
+        assert_eq!(
+            why(&sa, "update", "configmaps", "a", "x"),
+            r#"RBAC: allowed by RoleBinding "b2/a" of Role "one" to ServiceAccount "sa/a""#
+        );
+        assert_eq!(
+            why(&ops, "list", "pods", "", ""),
+            r#"RBAC: allowed by ClusterRoleBinding "b3" of ClusterRole "reader" to Group "ops""#
+        );
+        assert_eq!(why(&jane, "list", "pods", "", ""), "");
         assert!(may(&rbac, &jane, "get", "pods/log", "a", "p"));
         assert!(!may(&rbac, &jane, "get", "pods/exec", "a", "p"));
         assert!(!may(&rbac, &jane, "delete", "pods", "a", "p"));

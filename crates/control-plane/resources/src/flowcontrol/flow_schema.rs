@@ -6,9 +6,10 @@ use windlass_api::condition;
 use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{child, number, put};
 
-use super::mandatory;
 use super::validation::{validate_conditions, validate_flow_schema};
+use super::{defaults, mandatory};
 use crate::columns::{self, count, or_none, word};
+use crate::first::{Beginnings, First};
 use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -30,6 +31,10 @@ pub(crate) fn resource() -> Resource {
 struct FlowSchema;
 
 impl Strategy for FlowSchema {
+    fn first(&self, _beginnings: &Beginnings) -> Vec<First> {
+        defaults::of_kind("FlowSchema")
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         let spec = child(object, "spec");
         if number(spec, "matchingPrecedence") == 0 {

@@ -1,52 +1,17 @@
-//! The objects that every cluster has as they are: requests that are never held up, and those that nothing else is for.
-//!
-//! Source: apiserver `pkg/apis/flowcontrol/bootstrap/default.go`.
+//! The objects that every cluster has as they are ([`super::defaults`]).
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::keep;
 
+use super::defaults::fixed_spec;
 use crate::go_form::invalid_structure;
 
 const EXEMPT: &str = "exempt";
-const CATCH_ALL: &str = "catch-all";
-
-fn flow_schema(name: &str) -> Option<Value> {
-    let (precedence, method, groups) = match name {
-        EXEMPT => (1, None, &["system:masters"][..]),
-        CATCH_ALL => (10_000, Some(json!({"type": "ByUser"})), &["system:unauthenticated", "system:authenticated"][..]),
-        _ => return None,
-    };
-    let group = |name: &&str| json!({"kind": "Group", "group": {"name": name}});
-    let resources =
-        json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": true});
-    let mut spec = json!({
-        "priorityLevelConfiguration": {"name": name},
-        "matchingPrecedence": precedence,
-        "rules": [{
-            "subjects": groups.iter().map(group).collect::<Value>(),
-            "resourceRules": [resources],
-            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-        }],
-    });
-    if let Some(method) = method {
-        spec["distinguisherMethod"] = method;
-    }
-    Some(spec)
-}
-
-fn priority_level(name: &str) -> Option<Value> {
-    match name {
-        EXEMPT => Some(json!({"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}})),
-        CATCH_ALL => Some(json!({"type": "Limited", "limited":
-            {"nominalConcurrencyShares": 5, "lendablePercent": 0, "limitResponse": {"type": "Reject"}}})),
-        _ => None,
-    }
-}
 
 /// A FlowSchema of such a name is what it always is.
 pub(super) fn validate_flow_schema(errors: &mut Errors, name: &str, spec: &Value, path: &Path<'_>) {
-    if flow_schema(name).is_some_and(|fixed| fixed != *spec) {
+    if fixed_spec("FlowSchema", name).is_some_and(|fixed| fixed != spec) {
         let detail = format!("spec of '{name}' must equal the fixed value");
         errors.push(invalid_structure(path, "flowcontrol.v1.FlowSchemaSpec", spec, &detail));
     }
@@ -54,7 +19,7 @@ pub(super) fn validate_flow_schema(errors: &mut Errors, name: &str, spec: &Value
 
 /// So is a PriorityLevelConfiguration, but for how much of the server others may borrow of the exempt one.
 pub(super) fn validate_priority_level(errors: &mut Errors, name: &str, spec: &Value, path: &Path<'_>) {
-    let Some(mut fixed) = priority_level(name) else { return };
+    let Some(mut fixed) = fixed_spec("PriorityLevelConfiguration", name).cloned() else { return };
     let mut but = "";
     if name == EXEMPT {
         but = " except the 'spec.exempt' field";
@@ -68,6 +33,8 @@ pub(super) fn validate_priority_level(errors: &mut Errors, name: &str, spec: &Va
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -80,9 +47,9 @@ mod tests {
             }
             errors.len()
         };
-        for name in [EXEMPT, CATCH_ALL] {
-            assert_eq!(complaints(name, flow_schema(name).unwrap(), true), 0);
-            assert_eq!(complaints(name, priority_level(name).unwrap(), false), 0);
+        for name in [EXEMPT, "catch-all"] {
+            assert_eq!(complaints(name, fixed_spec("FlowSchema", name).unwrap().clone(), true), 0);
+            assert_eq!(complaints(name, fixed_spec("PriorityLevelConfiguration", name).unwrap().clone(), false), 0);
             assert_eq!(complaints(name, json!({}), true) + complaints(name, json!({}), false), 2);
         }
         assert_eq!(complaints("other", json!({}), true) + complaints("other", json!({}), false), 0);

@@ -5,9 +5,10 @@ use serde_json::Value;
 use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::{number, put, set};
 
-use super::mandatory;
 use super::validation::{validate_conditions, validate_priority_level};
+use super::{defaults, mandatory};
 use crate::columns::{self, word};
+use crate::first::{Beginnings, First};
 use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
@@ -29,6 +30,10 @@ pub(crate) fn resource() -> Resource {
 struct PriorityLevelConfiguration;
 
 impl Strategy for PriorityLevelConfiguration {
+    fn first(&self, _beginnings: &Beginnings) -> Vec<First> {
+        defaults::of_kind("PriorityLevelConfiguration")
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         if let Some(exempt) = object.pointer_mut("/spec/exempt").filter(|exempt| exempt.is_object()) {
             set(exempt, "nominalConcurrencyShares", 0);

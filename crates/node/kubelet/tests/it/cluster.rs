@@ -98,6 +98,7 @@ impl Cluster {
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
             authentication: Authentication::new("https://issuer", &Metrics::default(), Clock::system()),
             authorization: Authorization::default(),
+            auditor: None,
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,

@@ -1,7 +1,7 @@
 //! PodSecurity: holds pods against the Pod Security Standards, at the levels that their namespace's labels ask for.
 //!
 //! The mode enforce refuses pods; the mode warn tells the client of pods, and of templates for pods, that go beyond their level.
-//! The mode audit is read, checked and counted like the others; there is no audit log yet that it could speak to.
+//! The mode audit annotates the request in the audit log.
 //!
 //! Source: upstream `k8s.io/pod-security-admission`.
 
@@ -54,8 +54,12 @@ impl Exemptions {
         Self::contains(&self.namespaces, name)
     }
 
-    fn has_request(&self, review: &Review<'_>) -> bool {
-        self.has_namespace(review.namespace) || Self::contains(&self.usernames, &review.user.name)
+    /// What exempts a request, as the audit log names it.
+    fn of_request(&self, review: &Review<'_>) -> Option<&'static str> {
+        if self.has_namespace(review.namespace) {
+            return Some("namespace");
+        }
+        Self::contains(&self.usernames, &review.user.name).then_some("user")
     }
 
     fn has_pod(&self, pod: Pod<'_>) -> bool {
@@ -128,11 +132,12 @@ impl PodSecurity {
     }
 
     fn is_exempt(&self, review: &Review<'_>) -> bool {
-        let is_exempt = self.exemptions.has_request(review);
-        if is_exempt {
+        let exempt = self.exemptions.of_request(review);
+        if let Some(by) = exempt {
             self.figures.exempted(review);
+            annotate(review, "exempt", || by.to_owned());
         }
-        is_exempt
+        exempt.is_some()
     }
 
     fn validate_pod(&self, review: &Review<'_>, object: &Value, cluster: &dyn Cluster) -> Result<(), Status> {
@@ -144,6 +149,7 @@ impl PodSecurity {
         };
         if is_read && policy.is_fully_privileged() {
             self.figures.evaluated(review, "enforce", policy.enforce, ALLOW);
+            annotate(review, "enforce-policy", || policy.enforce.to_string());
             return Ok(());
         }
         let is_update = review.operation == Operation::Update;
@@ -152,6 +158,7 @@ impl PodSecurity {
         }
         let pod = Pod::of(object);
         if self.is_evaluated(review, pod, is_read) {
+            annotate(review, "enforce-policy", || policy.enforce.to_string());
             let found = violations(policy.enforce, pod);
             let decision = if found.is_empty() { ALLOW } else { DENY };
             self.figures.evaluated(review, "enforce", policy.enforce, decision);
@@ -168,17 +175,21 @@ impl PodSecurity {
     fn is_evaluated(&self, review: &Review<'_>, pod: Pod<'_>, is_read: bool) -> bool {
         if self.exemptions.has_pod(pod) {
             self.figures.exempted(review);
+            annotate(review, "exempt", || "runtimeClass".to_owned());
             return false;
         }
         if !is_read {
             self.figures.failed(review, false);
+            annotate(review, "error", || "Failed to parse policy: the labels of the namespace are invalid".to_owned());
         }
         true
     }
 
     fn audit(&self, review: &Review<'_>, level: LevelVersion, pod: Pod<'_>) {
-        if !violations(level, pod).is_empty() {
+        let found = violations(level, pod);
+        if !found.is_empty() {
             self.figures.evaluated(review, "audit", level, DENY);
+            annotate(review, "audit-violations", || sentence("would violate", level, &found));
         }
     }
 
@@ -201,6 +212,13 @@ impl PodSecurity {
             self.audit(review, policy.audit, pod);
             self.warn(review, policy.warn, pod);
         }
+    }
+}
+
+/// Annotates the request, if anybody keeps an audit log.
+fn annotate(review: &Review<'_>, key: &str, value: impl FnOnce() -> String) {
+    if let Some(audit) = review.warnings.audit() {
+        audit.annotate(&format!("pod-security.kubernetes.io/{key}"), value());
     }
 }
 

@@ -25,7 +25,6 @@ use windlass_pki::client_identity;
 use crate::http::path::ResourcePath;
 use crate::http::relay::{held, is_upgrade, keep_only_upgrade, passed_on, remove_hop_by_hop, remove_identity, tunnel};
 use crate::http::response::{Body, full};
-use crate::outgoing::Permit;
 use crate::server::Server;
 use crate::subresources::target::{Purpose, Security, Target, is_proxyable, not_allowed};
 
@@ -55,7 +54,7 @@ pub(super) fn redirect_to_folder(found: &ResourcePath, request: &Request<Incomin
 pub(super) async fn forward(
     server: &Arc<Server>,
     target: Target,
-    permit: Permit,
+    permit: impl Send + Sync + 'static,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
     let broken = |error: hyper::Error| unreachable(&target, &ExchangeError::of(&error));

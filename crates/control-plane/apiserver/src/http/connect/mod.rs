@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use windlass_admission::{Operation, Reinvocation, Review};
 use windlass_api::Status;
+use windlass_flow_control::Width;
 use windlass_resources::Subresource;
 
 use super::frontend::{Asked, Frontend};
@@ -49,7 +50,11 @@ impl Frontend {
         if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
             self.authorize_connection(context, found, "create").await?;
         }
-        let _seat = self.seat(asked)?;
+        let attributes = found.attributes(&context.user, verb, None);
+        let _seat = match self.seat(asked, self.classify(asked, &attributes), |_| Width::ONE).await {
+            Ok(seat) => seat,
+            Err(turned_away) => return Ok(*turned_away),
+        };
         let served = self.server.storage.find(&found.resource)?;
         check_scope(&served.resource, &found.namespace)?;
         let subresource = served.resource.subresources.iter().find(|s| s.name() == found.subresource);
@@ -66,7 +71,8 @@ impl Frontend {
         let query = changed.as_ref().unwrap_or(query);
         match target(&self.server.storage, found, subresource, query)? {
             Some(target) => {
-                let permit = self.server.outgoing.take(&context.user)?;
+                // The request ends when the session does, not when it is answered.
+                let permit = (self.server.outgoing.take(&context.user)?, asked.until_end.clone());
                 forward::forward(&self.server, target, permit, request).await
             }
             None => Ok(super::response::plain(http::StatusCode::OK, "text/plain", "")),
@@ -105,6 +111,7 @@ impl Frontend {
     }
 
     async fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
-        self.server.gate.authorize(&found.attributes(&context.user, verb, &Selectors::default())).await
+        let attributes = &found.attributes(&context.user, verb, &Selectors::default());
+        self.server.gate.authorize_in(context, attributes).await
     }
 }
