@@ -9,7 +9,9 @@ use windlass_api::time::{Clock, parse_rfc3339};
 use windlass_api::well_known::{group, namespace};
 use windlass_api::{Chance, GroupVersionResource, ObjectKey, Timestamp};
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{ApiServer, Definitions, FirstObjects, Options, Server, Tokens};
+use windlass_apiserver::{
+    ApiServer, Authentication, Authorization, Definitions, FirstObjects, Options, Server, Tokens,
+};
 use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Object, Subresource, Transport};
@@ -41,12 +43,38 @@ pub struct Cluster {
     begun: Timestamp,
 }
 
+/// Who may come in, and what they may do, as a test configures it; and what is measured of that.
+pub struct Access {
+    pub authentication: Authentication,
+    pub authorization: Authorization,
+    pub metrics: Metrics,
+}
+
+/// What of a server is not the cluster's own.
+#[derive(Default)]
+struct Outside {
+    front_proxy: Option<Arc<Rotating>>,
+    access: Access,
+    auditor: Option<Arc<Auditor>>,
+}
+
+/// Who issues the tokens of service accounts.
+pub const ISSUER: &str = "https://issuer";
+
+impl Default for Access {
+    fn default() -> Self {
+        let metrics = Metrics::default();
+        let authentication = Authentication::new(ISSUER, &metrics, Clock::system());
+        Self { authentication, authorization: Authorization::default(), metrics }
+    }
+}
+
 impl Cluster {
     /// Starts a cluster with its first objects on tokio's paused time: for tests with `#[tokio::test(start_paused = true)]`.
     pub async fn start() -> Self {
         let clock = Clock::paused(origin());
-        let mut cluster =
-            Self::over(Store::in_memory(clock), clock, Chance::seeded(0), new_ca(clock), ADDRESS, (None, None));
+        let store = Store::in_memory(clock);
+        let mut cluster = Self::over(store, clock, Chance::seeded(0), new_ca(clock), ADDRESS, Outside::default());
         cluster.is_paused = true;
         let ca_pem = cluster.ca.certificate().to_pem();
         let bootstrap = ApiServer {
@@ -62,17 +90,24 @@ impl Cluster {
 
     /// A server without any object, on real time: for tests with sockets. Clients reach it at `address`.
     pub fn on_real_time(store: Arc<Store>, address: &str) -> Self {
+        Self::with_access(store, address, Access::default())
+    }
+
+    /// The same, with authentication and authorization of its own.
+    pub fn with_access(store: Arc<Store>, address: &str, access: Access) -> Self {
         let clock = Clock::system();
         let ca = new_ca(clock);
         let proxy = ClientCert { common_name: "front-proxy-client".to_owned(), ttl: HOUR, ..ClientCert::default() };
         let proxy = Rotating::new(&ca.issue(&Issue::Client(proxy), clock.now()).unwrap()).unwrap();
-        Self::over(store, clock, Chance::system(), ca, address, (Some(proxy), None))
+        let outside = Outside { front_proxy: Some(proxy), access, auditor: None };
+        Self::over(store, clock, Chance::system(), ca, address, outside)
     }
 
     /// The same, whose requests an auditor records.
     pub fn audited(store: Arc<Store>, address: &str, auditor: Arc<Auditor>) -> Self {
         let clock = Clock::system();
-        Self::over(store, clock, Chance::system(), new_ca(clock), address, (None, Some(auditor)))
+        let outside = Outside { auditor: Some(auditor), ..Outside::default() };
+        Self::over(store, clock, Chance::system(), new_ca(clock), address, outside)
     }
 
     /// Another cluster on paused time that begins as this one is now: cheaper than a start from nothing. It may belong to another
@@ -80,14 +115,8 @@ impl Cluster {
     pub fn fork(&self, dice: &Dice) -> Self {
         // Not the present of this cluster's clock, which follows another runtime.
         let clock = Clock::paused(self.begun);
-        let mut fork = Self::over(
-            self.server.store().fork_in_memory(clock),
-            clock,
-            dice.chance(),
-            self.ca.clone(),
-            ADDRESS,
-            (None, None),
-        );
+        let store = self.server.store().fork_in_memory(clock);
+        let mut fork = Self::over(store, clock, dice.chance(), self.ca.clone(), ADDRESS, Outside::default());
         fork.is_paused = true;
         fork
     }
@@ -98,7 +127,7 @@ impl Cluster {
         chance: Chance,
         ca: Arc<Ca>,
         address: &str,
-        (front_proxy, auditor): (Option<Arc<Rotating>>, Option<Arc<Auditor>>),
+        Outside { front_proxy, access, auditor }: Outside,
     ) -> Self {
         let server = Server::new(Options {
             store,
@@ -106,9 +135,11 @@ impl Cluster {
             chance: chance.clone(),
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(chance, Default::default()),
-            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), ISSUER),
+            authentication: access.authentication,
+            authorization: access.authorization,
             auditor,
-            metrics: Metrics::default(),
+            metrics: access.metrics,
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertised_address: address.to_owned(),

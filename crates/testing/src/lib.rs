@@ -29,7 +29,7 @@ mod story;
 mod until;
 mod watched;
 
-pub use cluster::{Cluster, admin};
+pub use cluster::{Access, Cluster, ISSUER, admin};
 pub use component::{Component, Life};
 pub use control_plane::{Running, Way};
 pub use dice::Dice;

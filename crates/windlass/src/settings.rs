@@ -1,5 +1,6 @@
 //! Settings: from flags, then the environment (`WINDLASS_…`), then the configuration file, then defaults.
 
+pub(crate) mod access;
 pub(crate) mod audit;
 
 use std::net::Ipv4Addr;
@@ -13,6 +14,7 @@ use windlass_admission::plugins::PodSecurityConfiguration;
 use windlass_api::Quantity;
 use windlass_images::Registries;
 
+use self::access::{AuthenticationFlags, AuthorizationFlags};
 use self::audit::AuditFlags;
 use crate::error::Failure;
 
@@ -78,6 +80,10 @@ pub(crate) struct ServerFlags {
     #[arg(long, env = "WINDLASS_LOG_LEVEL", value_name = "LEVELS")]
     pub log_level: Option<String>,
     #[command(flatten)]
+    pub authentication: AuthenticationFlags,
+    #[command(flatten)]
+    pub authorization: AuthorizationFlags,
+    #[command(flatten)]
     pub audit: AuditFlags,
     /// Registries, their mirrors and credentials. Only in the file.
     #[arg(skip)]
@@ -142,6 +148,8 @@ pub(crate) struct Settings {
     pub container_log_max_files: Option<usize>,
     pub write_kubeconfig: Option<PathBuf>,
     pub log_level: String,
+    pub authentication: AuthenticationFlags,
+    pub authorization: AuthorizationFlags,
     pub audit: AuditFlags,
     pub registries: Registries,
 }
@@ -167,6 +175,8 @@ impl ServerFlags {
             container_log_max_files: self.container_log_max_files.or(file.container_log_max_files),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
             log_level: self.log_level.or(file.log_level),
+            authentication: self.authentication.or(file.authentication),
+            authorization: self.authorization.or(file.authorization),
             audit: self.audit.or(file.audit)?,
             images: self.images.or(file.images),
         })
@@ -216,6 +226,8 @@ impl Settings {
             container_log_max_files: flags.container_log_max_files,
             write_kubeconfig: flags.write_kubeconfig.map(absolute).transpose()?,
             log_level: flags.log_level.unwrap_or_else(|| "info".to_owned()),
+            authentication: flags.authentication,
+            authorization: flags.authorization,
             audit: flags.audit,
             registries: registries(flags.images.unwrap_or_default()),
         };
@@ -230,6 +242,8 @@ impl Settings {
                 return Err(Failure::new(format!("{flag} {name:?} is no DNS name: {problem}")));
             }
         }
+        self.authentication.check()?;
+        self.authorization.check()?;
         let (pods, services) = (self.cluster_cidr, self.service_cidr);
         if pods.contains(&services) || services.contains(&pods) {
             return Err(Failure::new(format!("--cluster-cidr {pods} and --service-cidr {services} overlap"))
@@ -347,6 +361,9 @@ mod tests {
             ("container-log-max-size: 10Mb", "is no size"),
             ("container-log-max-files: 1", "greater than 1"),
             ("admission-control-config-file: /absent/file", "cannot be used"),
+            ("authentication: {config: /f, oidc: {client-id: c}}", "mutually exclusive"),
+            ("authentication: {oidc: {client-id: c}}", "must be specified together"),
+            ("authorization: {config: /f, mode: [RBAC]}", "--authorization-config can not be specified when"),
         ] {
             let given = flags(yaml);
             let given = ServerFlags { node_name: given.node_name.clone().or(Some("n".to_owned())), ..given };

@@ -102,6 +102,21 @@ impl Selector {
         !self.nothing && self.requirements.iter().all(|requirement| requirement.matches(labels))
     }
 
+    /// The requirements as the structure of a selector has them: key, operator and values. Comparisons of numbers, which it has no operators for,
+    /// are left out.
+    pub fn requirements(&self) -> impl Iterator<Item = (&str, &'static str, &[String])> {
+        self.requirements.iter().filter_map(|requirement| {
+            let operator = match requirement.operator {
+                Operator::In => "In",
+                Operator::NotIn => "NotIn",
+                Operator::Exists => "Exists",
+                Operator::DoesNotExist => "DoesNotExist",
+                Operator::GreaterThan | Operator::LessThan => return None,
+            };
+            Some((requirement.key.as_str(), operator, requirement.values.as_slice()))
+        })
+    }
+
     /// The value that the selector demands of `key`, when it demands exactly one.
     pub fn required_value(&self, key: &str) -> Option<&str> {
         self.requirements.iter().find_map(|r| match (r.operator, r.values.as_slice()) {

@@ -20,6 +20,7 @@ pub mod storage_class;
 pub mod taint;
 pub mod text;
 pub mod time;
+pub mod url;
 pub mod well_known;
 
 pub use chance::Chance;

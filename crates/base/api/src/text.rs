@@ -26,6 +26,18 @@ pub fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
+/// Several problems as Go's aggregate of errors shows them: each once, in brackets when there are more than one.
+pub fn aggregate<T: ToString>(problems: impl IntoIterator<Item = T>) -> String {
+    let mut distinct: Vec<String> = Vec::new();
+    for problem in problems {
+        let problem = problem.to_string();
+        if !distinct.contains(&problem) {
+            distinct.push(problem);
+        }
+    }
+    if distinct.len() == 1 { distinct.remove(0) } else { format!("[{}]", distinct.join(", ")) }
+}
+
 /// A text in quotes as Go's `%q` and `strconv.Quote` write it.
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

@@ -1,6 +1,6 @@
 //! Expressions that were found to be right.
 
-use crate::ast::{Expr, Kind};
+use crate::ast::{Expr, Kind, Literal, operators};
 use crate::check::{Checked, check};
 use crate::cost::{Range, estimate};
 use crate::env::Env;
@@ -48,6 +48,25 @@ impl Expression {
             found
         }
         with_room(self.depth, || names(&self.checked.root, variable)).unwrap_or(true)
+    }
+
+    /// Whether the expression selects a field of a variable: `operand.field`, `operand.?field`, or in `has()`.
+    pub fn selects(&self, operand: &str, field: &str) -> bool {
+        let is_operand = |expr: &Expr| matches!(&expr.kind, Kind::Ident(name) if name == operand);
+        let is_field = |expr: &Expr| matches!(&expr.kind, Kind::Literal(Literal::String(name)) if name == field);
+        fn any(expr: &Expr, is: &dyn Fn(&Expr) -> bool) -> bool {
+            let mut found = is(expr);
+            expr.children(|child| found |= any(child, is));
+            found
+        }
+        let is = |expr: &Expr| match &expr.kind {
+            Kind::Select(select) => is_operand(&select.operand) && select.field == field,
+            Kind::Call(call) if call.target.is_none() && call.function == operators::OPT_SELECT => {
+                matches!(call.args.as_slice(), [of, name] if is_operand(of) && is_field(name))
+            }
+            _ => false,
+        };
+        with_room(self.depth, || any(&self.checked.root, &is)).unwrap_or(true)
     }
 
     /// Makes the expression ready to run.

@@ -10,6 +10,7 @@
 //! adds Kubernetes' functions to it, and a heuristic where upstream counts. Both limits and messages are part of what users see of
 //! Kubernetes, and neither could have been added from outside.
 
+pub mod access;
 pub mod admission;
 mod ast;
 mod check;

@@ -4,7 +4,7 @@
 //! in time; [`server_config`] and [`client_config`] speak TLS with them, and a [`Rotating`] identity is exchanged without a
 //! restart. [`ClientVerifier`] says who a client certificate is, as upstream's x509 authenticator does. [`TokenSigner`] and
 //! [`TokenVerifier`] are the signatures of service-account tokens, [`jwks`] and [`discovery_document`] what the API
-//! server publishes about them.
+//! server publishes about them; [`KeySet`] verifies [`SignedToken`]s of other issuers.
 //!
 //! Certificates are written by hand rather than with rcgen: a Kubernetes user is in any number of groups, and each is an
 //! organization of the subject; rcgen's names hold one of each kind, drop the others of a request, and panic on
@@ -21,6 +21,7 @@ mod error;
 mod files;
 mod identity;
 mod jwks;
+mod jws;
 mod key;
 mod key_type;
 mod pem;
@@ -40,6 +41,7 @@ pub use error::PkiError;
 pub use files::write_private;
 pub use identity::Identity;
 pub use jwks::{discovery_document, jwks};
+pub use jws::{JwsError, KeySet, SignatureAlgorithm, SignedToken};
 pub use key::{Algorithm, PrivateKey, PublicKey};
 pub use key_type::KeyType;
 pub use pem::{PemBlock, pem_blocks, pem_encode};

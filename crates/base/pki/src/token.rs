@@ -14,7 +14,7 @@ use crate::key::{Algorithm, PrivateKey, PublicKey};
 use crate::{PkiError, jwks};
 
 /// Longer tokens are not looked at.
-const TOKEN_BYTES_MAX: usize = 256 << 10;
+pub(crate) const TOKEN_BYTES_MAX: usize = 256 << 10;
 
 /// Signs tokens with one key.
 #[derive(Debug)]

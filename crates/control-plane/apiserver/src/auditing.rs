@@ -7,24 +7,24 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use windlass_api::{GroupVersionKind, Status};
 use windlass_audit::{Level, Stage, Trail};
-use windlass_auth::Decision;
 use windlass_client::Encoding;
 use windlass_machinery::tree::{put, remove, text};
 
+use crate::authorization::Verdict;
 use crate::encode::Format;
 use crate::outcome::{Outcome, Payload};
 
 const DECISION: &str = "authorization.k8s.io/decision";
 const REASON: &str = "authorization.k8s.io/reason";
 
-/// Annotates what authorization has decided, and why.
-pub(crate) fn record_decision(trail: &Trail, decision: &Decision, why_allowed: impl FnOnce() -> String) {
-    let (word, why) = match decision {
-        Decision::Allow => ("allow", why_allowed()),
-        Decision::NoOpinion(why) => ("forbid", why.clone()),
-    };
+/// Annotates what authorization has decided, and why. What could not be decided has no decision.
+pub(crate) fn record_decision(trail: &Trail, verdict: &Verdict, reason: impl FnOnce() -> String) {
+    let word = if verdict.is_allowed() { "allow" } else { "forbid" };
+    if !verdict.is_allowed() && verdict.error.is_some() {
+        return trail.annotate(REASON, "internal error".to_owned());
+    }
     trail.annotate(DECISION, word);
-    trail.annotate(REASON, why);
+    trail.annotate(REASON, reason());
 }
 
 /// Records the object that a request carries: which one it is, and where the policy wants it all of it, with its defaults.

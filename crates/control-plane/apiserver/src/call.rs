@@ -83,16 +83,17 @@ impl<'a> Call<'a> {
     }
 
     /// Refuses an update or an apply that would create its object to who may not create it.
-    pub(crate) fn authorize_creation(&self) -> Result<(), Status> {
+    pub(crate) async fn authorize_creation(&self) -> Result<(), Status> {
         let request = self.request;
-        self.gate.authorize(&Attributes {
+        let attributes = Attributes {
             group: &request.resource.group,
             version: &request.resource.version,
             resource: &request.resource.resource,
             namespace: &request.namespace,
             name: &request.name,
             ..Attributes::of(&self.context.user, Verb::Create.name())
-        })
+        };
+        self.gate.authorize(&attributes).await
     }
 
     /// Runs admission for an object of another kind that is created through a subresource.

@@ -109,7 +109,7 @@ impl Transport for Direct {
         let context = Context::new(self.user.clone(), self.name.clone()).with_trail(self.trail(&request).await?);
         let remote = self.remote(&request);
         if let Some(remote) = remote {
-            self.server.gate.authorize_request(&context, &request)?;
+            self.server.gate.authorize_request(&context, &request).await?;
             return self.server.aggregation.call(&remote, &context.user, &request).await;
         }
         match self.answer(&context, request).await? {

@@ -15,7 +15,8 @@ use windlass_machinery::names::new_uid;
 use windlass_webhook::{Answer, CallError, ClientConfig};
 
 use crate::auditing::record_decision;
-use crate::authorization::{Authorizer, forbidden, request_attributes, with_request_info};
+use crate::authentication::{Authentication, Found};
+use crate::authorization::{Authorization, Authorizer, Verdict, forbidden, request_attributes, with_request_info};
 use crate::body::{BodyKind, decode_leniently};
 use crate::context::Context;
 use crate::storage::Storage;
@@ -26,43 +27,73 @@ pub(crate) struct Gate {
     pub authorizer: Authorizer,
     pub admission: Chain,
     pub tokens: Tokens,
+    pub authentication: Authentication,
 }
 
 impl Gate {
-    pub(crate) fn new(storage: Arc<Storage>, admission: Chain, tokens: Tokens) -> Self {
-        let authorizer = Authorizer::new(&storage.store);
-        Self { storage, authorizer, admission, tokens }
+    pub(crate) fn new(
+        storage: Arc<Storage>,
+        admission: Chain,
+        tokens: Tokens,
+        authentication: Authentication,
+        authorization: Authorization,
+    ) -> Self {
+        let authorizer = Authorizer::new(&storage.store, authorization);
+        Self { storage, authorizer, admission, tokens, authentication }
     }
 
-    /// Refuses what the user may not do.
-    pub(crate) fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
-        admitted(attributes, self.authorizer.decide(attributes))
+    /// Refuses what the user may not do. It waits only where a webhook has to be asked.
+    pub(crate) async fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        admitted(attributes, self.authorizer.verdict(attributes).await)
     }
 
     /// The same for what a request itself asks for, which the audit log shows.
-    pub(crate) fn authorize_in(&self, context: &Context, attributes: &Attributes<'_>) -> Result<(), Status> {
-        let decision = self.authorizer.decide(attributes);
+    pub(crate) async fn authorize_in(&self, context: &Context, attributes: &Attributes<'_>) -> Result<(), Status> {
+        let verdict = self.authorizer.verdict(attributes).await;
         if let Some(trail) = &context.trail {
-            record_decision(trail, &decision, || self.authorizer.why_allowed(attributes));
+            record_decision(trail, &verdict, || self.authorizer.reason(&verdict, attributes));
         }
-        admitted(attributes, decision)
+        admitted(attributes, verdict)
     }
 
     /// Refuses a request of a component for a resource that it may not make.
-    pub(crate) fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
-        self.authorize_in(context, &with_request_info(request_attributes(&context.user, request)))
+    pub(crate) async fn authorize_request(&self, context: &Context, request: &Request) -> Result<(), Status> {
+        self.authorize_in(context, &with_request_info(request_attributes(&context.user, request))).await
     }
 
-    /// The user of a bearer token that is for this server.
-    pub(crate) fn token_user(&self, token: &str) -> Option<User> {
-        self.tokens.user(token, None, self, self.storage.clock.now())
+    /// The user of a bearer token that is for this server. Its own tokens are known at once; for others it may have to ask.
+    pub(crate) async fn token_user(&self, token: &str) -> Option<User> {
+        if let Some(user) = self.tokens.user(token, None, self, self.storage.clock.now()) {
+            return Some(user);
+        }
+        if !self.authentication.has_remote() {
+            return None;
+        }
+        let audiences = [self.tokens.issuer().to_owned()];
+        match Box::pin(self.authentication.user(token, &audiences)).await {
+            Ok(found) => found.map(|found| found.user),
+            Err(error) => {
+                tracing::info!(error, "a token was refused");
+                None
+            }
+        }
+    }
+
+    /// Whose a token is, for the audiences that somebody stands for; `None` when nobody knows it.
+    pub(crate) async fn token_review(&self, token: &str, audiences: &[String]) -> Result<Option<Found>, String> {
+        if let Some(user) = self.tokens.user(token, Some(audiences), self, self.storage.clock.now()) {
+            return Ok(Some(Found { user, audiences: self.tokens.audiences(token, audiences) }));
+        }
+        self.authentication.user(token, audiences).await
     }
 }
 
-fn admitted(attributes: &Attributes<'_>, decision: Decision) -> Result<(), Status> {
-    match decision {
-        Decision::Allow => Ok(()),
-        Decision::NoOpinion(why) => Err(forbidden(attributes, &why)),
+/// What a client is told that may not make its request.
+fn admitted(attributes: &Attributes<'_>, verdict: Verdict) -> Result<(), Status> {
+    match verdict {
+        verdict if verdict.is_allowed() => Ok(()),
+        Verdict { error: Some(error), .. } => Err(Status::internal(error)),
+        Verdict { reason, .. } => Err(forbidden(attributes, &reason)),
     }
 }
 
@@ -92,7 +123,7 @@ impl Cluster for Gate {
     }
 
     fn decide(&self, attributes: &Attributes<'_>) -> Decision {
-        self.authorizer.decide(attributes)
+        self.authorizer.decide(attributes).into()
     }
 
     fn equivalents(&self, resource: &GroupVersionResource, subresource: &str) -> Vec<Equivalent> {

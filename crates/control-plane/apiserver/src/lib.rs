@@ -11,6 +11,7 @@
 mod aggregation;
 mod allocation;
 mod auditing;
+mod authentication;
 mod authorization;
 mod body;
 mod bootstrap;
@@ -23,6 +24,7 @@ pub mod direct;
 mod encode;
 mod endpoints;
 mod escalation;
+mod expiring;
 mod fairness;
 mod flow_schemas;
 #[doc(hidden)]
@@ -35,6 +37,7 @@ mod outgoing;
 pub mod pages;
 mod param_rights;
 mod registry;
+mod reloads;
 mod reviews;
 mod scale_view;
 mod selection;
@@ -47,6 +50,8 @@ mod verbs;
 mod watcher;
 
 pub use aggregation::ApiServices;
+pub use authentication::{Anonymous, Authentication, IssuerAlgorithms, TokenReviewVersion, TokenWebhook};
+pub use authorization::{Authorization, AuthorizationError, OpenRemote};
 pub use bootstrap::FirstObjects;
 pub use context::Context;
 pub use definitions::Definitions;

@@ -20,6 +20,8 @@ use windlass_store::Store;
 use windlass_telemetry::Metrics;
 
 use crate::aggregation::Aggregation;
+use crate::authentication::Authentication;
+use crate::authorization::Authorization;
 use crate::call::Call;
 use crate::connector::Connector;
 use crate::context::Context;
@@ -43,6 +45,10 @@ pub struct Options {
     pub resources: Vec<Resource>,
     pub admission: Chain,
     pub tokens: Tokens,
+    /// Who may come in beside service accounts and whom certificates name.
+    pub authentication: Authentication,
+    /// Which authorizers are asked.
+    pub authorization: Authorization,
     /// Who records requests; without one, none is.
     pub auditor: Option<Arc<Auditor>>,
     /// What `/metrics` shows.
@@ -83,7 +89,13 @@ impl Server {
         // The name that operators know: what keeps the objects.
         pages.health.add("etcd", Box::new(move || checked.health().map_err(|failure| failure.to_string())));
         Arc::new(Self {
-            gate: Gate::new(storage.clone(), options.admission, options.tokens),
+            gate: Gate::new(
+                storage.clone(),
+                options.admission,
+                options.tokens,
+                options.authentication,
+                options.authorization,
+            ),
             pages,
             connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
             outgoing: Outgoing::new(options.outgoing_max),
@@ -115,6 +127,16 @@ impl Server {
         Arc::clone(&self.storage.registry())
     }
 
+    /// Takes in the file of `--authentication-config` as it is now; `None` when it cannot be read. Its text may be the same as before.
+    pub async fn reload_authentication(&self, text: Option<String>) {
+        self.gate.authentication.reload(text).await;
+    }
+
+    /// The same for the file of `--authorization-config`.
+    pub fn reload_authorization(&self, text: Option<String>) {
+        self.gate.authorizer.reload(text);
+    }
+
     /// A token without end of a service account, for the Secret that is to hold it.
     pub fn secret_token(&self, namespace: &str, account: Bound, secret: &str) -> Result<String, Status> {
         self.gate.tokens.sign_for_secret(namespace, account, secret)
@@ -122,7 +144,7 @@ impl Server {
 
     /// Carries out a request of an authenticated user.
     pub async fn call(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
-        self.gate.authorize_request(context, &request)?;
+        self.gate.authorize_request(context, &request).await?;
         self.carry_out(context, request).await
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use windlass_api::fields::FieldSelector;
+use windlass_api::labels::Selector;
 
 use crate::User;
 
@@ -23,11 +24,14 @@ pub struct Attributes<'a> {
     pub path: &'a str,
     /// What a list, a watch or a deletion of a collection is restricted to.
     pub fields: Option<&'a FieldSelector>,
+    pub labels: Option<&'a Selector>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     Allow,
+    /// It is not allowed, whatever others would say. The text may say why.
+    Deny(String),
     /// This authorizer does not allow it; another one may. The text may say why.
     NoOpinion(String),
 }
@@ -52,6 +56,7 @@ impl<'a> Attributes<'a> {
             name: "",
             path: "",
             fields: None,
+            labels: None,
         }
     }
 }

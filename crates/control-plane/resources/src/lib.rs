@@ -39,7 +39,6 @@ mod storagemigration;
 mod devices;
 mod resource;
 mod rules;
-mod url;
 mod webhook_client;
 
 pub use admissionregistration::VIRTUAL_RESOURCES;

@@ -7,11 +7,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_api::url;
 use windlass_machinery::tree::{number, text};
 use windlass_pki::Certificate;
 
 use crate::rules::{at, object_at};
-use crate::url;
 
 const URL_FORM: &str = "; desired format: https://host[/path]";
 const BEGIN: &str = "-----BEGIN ";

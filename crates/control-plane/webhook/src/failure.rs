@@ -5,6 +5,7 @@ use serde_json::Value;
 use windlass_api::Status;
 use windlass_api::status::{Cause, Details, Reason};
 
+use crate::client::TIMED_OUT;
 use crate::config::ConfigError;
 
 /// Why a webhook gave no answer.
@@ -20,6 +21,28 @@ pub enum CallError {
     /// It answered that it would not.
     #[error("{}", .0.message)]
     Refused(Box<Status>),
+}
+
+impl CallError {
+    /// Whether it took too long.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Exchange { cause, .. } => cause == TIMED_OUT,
+            Self::Refused(status) => status.code == 504,
+            _ => false,
+        }
+    }
+
+    /// Whether it may be otherwise the next time.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Exchange { cause, .. } => cause.contains("connection reset by peer"),
+            Self::Refused(status) => {
+                matches!(status.reason, Reason::InternalError | Reason::Timeout | Reason::TooManyRequests)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Of a text that says why, so much is shown.

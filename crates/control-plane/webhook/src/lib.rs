@@ -13,6 +13,7 @@ mod config;
 mod failure;
 mod kubeconfig;
 mod pools;
+mod retry;
 
 pub use client::{Answer, Client, Services};
 pub use config::{ClientConfig, ConfigError, Target};

@@ -25,6 +25,7 @@ mod session;
 mod spdy;
 mod websocket;
 
+pub use logs::Changes;
 pub use node::{ContainerState, ContainerView, Node, NodeUsage, PodView};
 pub use options::Options;
 pub use server::serve;

@@ -23,6 +23,7 @@ use windlass_pki::{ClientAuth, ClientVerifier};
 use windlass_store::{OpenError, Store};
 use windlass_telemetry::Metrics;
 
+use super::access::{self, Surroundings};
 use super::keys::{FRONT_PROXY_CLIENT, Keys};
 use super::kubeconfig;
 use crate::error::Failure;
@@ -46,8 +47,9 @@ pub(crate) struct ControlPlane {
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
-    /// Look after the cluster's first objects, after definitions of custom resources, after APIServices, and after FlowSchemas.
-    keepers: [JoinHandle<()>; 4],
+    /// Look after the cluster's first objects, after definitions of custom resources, after APIServices, after FlowSchemas, and after
+    /// configurations.
+    keepers: Vec<JoinHandle<()>>,
 }
 
 impl ControlPlane {
@@ -68,6 +70,11 @@ impl ControlPlane {
             pod_security: settings.pod_security.clone(),
             metrics: metrics.clone(),
         };
+        let issuer = format!("https://kubernetes.default.svc.{}", settings.cluster_domain);
+        let advertised_address = format!("{node_ip}:{port}");
+        let around = Surroundings { metrics: &metrics, clock, issuer: &issuer, identity: &advertised_address };
+        let authentication = access::authentication(&settings.authentication, &settings.authorization, &around)?;
+        let authorization = access::authorization(&settings.authorization, &around)?;
         let auditor = super::audit::auditor(&settings.audit, clock, &metrics)?;
         let server = Server::new(Options {
             store,
@@ -75,16 +82,14 @@ impl ControlPlane {
             chance: Chance::system(),
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(Chance::system(), admission),
-            tokens: Tokens::new(
-                keys.service_accounts()?,
-                Vec::new(),
-                &format!("https://kubernetes.default.svc.{}", settings.cluster_domain),
-            ),
+            tokens: Tokens::new(keys.service_accounts()?, Vec::new(), &issuer),
+            authentication,
+            authorization,
             auditor: auditor.clone(),
             metrics,
             service_cidr: settings.service_cidr,
             node_ports: 30000..=32767,
-            advertised_address: format!("{node_ip}:{port}"),
+            advertised_address,
             kubelets: Some(kubelet_tls(&keys)?),
             front_proxy: Some(keys.front_proxy_client()?),
             // Beside the quarter of the open files that is for clients, half as many go on to somebody else.
@@ -120,12 +125,13 @@ impl ControlPlane {
             .await
             .map_err(|status| Failure::during("the cluster's first objects cannot be made", status))?;
         bootstrapped.store(true, Ordering::Release);
-        let keepers = [
+        let mut keepers = access::follow(&server, &settings.authentication, &settings.authorization);
+        keepers.extend([
             tokio::spawn(first.keep()),
             tokio::spawn(Definitions::new(&server).keep()),
             tokio::spawn(ApiServices::new(&server).keep()),
             tokio::spawn(FlowSchemas::new(&server).keep()),
-        ];
+        ]);
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
         Ok(Self { server, auditor, keys, kubeconfig, stop, listener, keepers })
     }

@@ -1,5 +1,6 @@
 //! A server: which components run, with which options, and in which order they start and end.
 
+mod access;
 mod address;
 mod audit;
 mod control_plane;

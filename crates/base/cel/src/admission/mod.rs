@@ -8,7 +8,7 @@
 mod compile;
 mod environment;
 mod patch;
-mod types;
+pub(crate) mod types;
 
 pub use compile::{CompileError, Compiled, compile_expression};
 pub use environment::{Declarations, Environment, KnownTypes};

@@ -22,7 +22,7 @@ impl Object for Fields {
     }
 }
 
-fn object<const N: usize>(name: &'static str, fields: [(&str, Type); N]) -> Type {
+pub(crate) fn object<const N: usize>(name: &'static str, fields: [(&str, Type); N]) -> Type {
     let fields = fields.into_iter().map(|(field, of)| (field.to_owned(), of)).collect();
     Type::Object(Arc::new(Fields { name, fields }))
 }
@@ -47,9 +47,22 @@ impl Object for Variables {
     }
 }
 
-fn texts() -> Type {
+pub(crate) fn texts() -> Type {
     Type::list(Type::String)
 }
+
+/// A user.
+pub(crate) static USER: LazyLock<Type> = LazyLock::new(|| {
+    object(
+        "kubernetes.UserInfo",
+        [
+            ("username", Type::String),
+            ("uid", Type::String),
+            ("groups", texts()),
+            ("extra", Type::map(Type::String, texts())),
+        ],
+    )
+});
 
 /// What an expression sees of an AdmissionRequest. The objects are variables of their own.
 pub(super) static REQUEST: LazyLock<Type> = LazyLock::new(|| {
@@ -60,15 +73,6 @@ pub(super) static REQUEST: LazyLock<Type> = LazyLock::new(|| {
     let resource = object(
         "kubernetes.GroupVersionResource",
         [("group", Type::String), ("version", Type::String), ("resource", Type::String)],
-    );
-    let user = object(
-        "kubernetes.UserInfo",
-        [
-            ("username", Type::String),
-            ("uid", Type::String),
-            ("groups", texts()),
-            ("extra", Type::map(Type::String, texts())),
-        ],
     );
     object(
         "kubernetes.AdmissionRequest",
@@ -82,7 +86,7 @@ pub(super) static REQUEST: LazyLock<Type> = LazyLock::new(|| {
             ("name", Type::String),
             ("namespace", Type::String),
             ("operation", Type::String),
-            ("userInfo", user),
+            ("userInfo", USER.clone()),
             ("dryRun", Type::Bool),
             ("options", Type::Dyn),
         ],

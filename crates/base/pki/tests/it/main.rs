@@ -6,6 +6,7 @@
 
 mod authority;
 mod handshake;
+mod jws;
 mod keys;
 mod request;
 mod subject_keys;

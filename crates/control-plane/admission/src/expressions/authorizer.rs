@@ -3,6 +3,7 @@
 use std::fmt;
 
 use windlass_api::fields::FieldSelector;
+use windlass_api::labels::Selector;
 use windlass_auth::{Attributes, User, service_account_groups, service_account_name};
 use windlass_cel as cel;
 
@@ -26,6 +27,7 @@ impl cel::Authorizer for Authorizer<'_> {
             cel::Target::Path(path) => self.cluster.decide(&Attributes { path, ..of }),
             cel::Target::Resource(resource) => {
                 let fields = FieldSelector::parse(&resource.field_selector).ok();
+                let labels = Selector::parse(&resource.label_selector).ok();
                 self.cluster.decide(&Attributes {
                     group: &resource.group,
                     version: "*",
@@ -34,13 +36,14 @@ impl cel::Authorizer for Authorizer<'_> {
                     namespace: &resource.namespace,
                     name: &resource.name,
                     fields: fields.as_ref().filter(|_| !resource.field_selector.is_empty()),
+                    labels: labels.as_ref().filter(|_| !resource.label_selector.is_empty()),
                     ..of
                 })
             }
         };
         let (allowed, reason) = match decision {
             windlass_auth::Decision::Allow => (true, String::new()),
-            windlass_auth::Decision::NoOpinion(why) => (false, why),
+            windlass_auth::Decision::Deny(why) | windlass_auth::Decision::NoOpinion(why) => (false, why),
         };
         cel::Decision { allowed, reason, error: None }
     }

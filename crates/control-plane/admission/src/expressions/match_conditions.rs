@@ -1,6 +1,7 @@
 //! Match conditions: expressions all of which must be true for a webhook or a policy to be asked.
 
 use serde_json::Value as Json;
+use windlass_api::text::aggregate;
 use windlass_cel::admission::{Declarations, Environment, compile_expression};
 use windlass_cel::{Mode, Type};
 use windlass_machinery::tree::{items, text};
@@ -63,21 +64,7 @@ impl MatchConditions {
         if values.contains(&Ok(Some(false))) {
             return Ok(false);
         }
-        let mut errors: Vec<String> = values.into_iter().filter_map(Result::err).collect();
-        match errors.len() {
-            0 => Ok(true),
-            1 => Err(errors.remove(0)),
-            _ => Err(aggregate(errors)),
-        }
-    }
-}
-
-/// Several errors as Go's aggregate of them shows them: each once.
-fn aggregate(errors: Vec<String>) -> String {
-    let mut seen = std::collections::HashSet::new();
-    let distinct: Vec<&str> = errors.iter().map(String::as_str).filter(|error| seen.insert(*error)).collect();
-    match distinct.as_slice() {
-        [only] => (*only).to_owned(),
-        several => format!("[{}]", several.join(", ")),
+        let errors: Vec<String> = values.into_iter().filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(true) } else { Err(aggregate(errors)) }
     }
 }

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONNECTION, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::request::Parts;
 use windlass_api::Status;
 use windlass_auth::User;
 use windlass_http::header;
@@ -44,24 +45,26 @@ enum Offer {
 }
 
 /// The user of a request, and a warning for it.
-pub(super) fn authenticate(
+pub(super) async fn authenticate(
     gate: &Gate,
     peer: Peer,
-    headers: &HeaderMap,
+    request: &Parts,
 ) -> Result<(Arc<User>, Option<&'static str>), Status> {
+    let headers = &request.headers;
     let without = match peer {
         Peer::User(user) => return Ok((user, None)),
-        Peer::Unknown => Ok(Arc::new(User::anonymous())),
+        Peer::Unknown if gate.authentication.anonymous.may_ask(request.uri.path()) => Ok(Arc::new(User::anonymous())),
+        Peer::Unknown => Err(Status::unauthorized()),
         Peer::FrontProxy => match proxied::read(headers)? {
             Some(user) => return Ok((Arc::new(user), None)),
             None => Err(Status::unauthorized()),
         },
         Peer::Refused => Err(Status::unauthorized()),
     };
-    let user = |token: &str| gate.token_user(token).map(Arc::new).ok_or_else(Status::unauthorized);
+    let user = async |token: String| gate.token_user(&token).await.map(Arc::new).ok_or_else(Status::unauthorized);
     let mut warning = None;
     match bearer(headers) {
-        Offer::Token(token) => return Ok((user(&token)?, None)),
+        Offer::Token(token) => return Ok((user(token).await?, None)),
         Offer::SpaceBeforeToken => {
             warning =
                 Some("the provided Authorization header contains extra space before the bearer token, and is ignored");
@@ -69,7 +72,7 @@ pub(super) fn authenticate(
         Offer::None | Offer::Malformed => {}
     }
     match protocol(headers) {
-        Offer::Token(token) => Ok((user(&token)?, warning)),
+        Offer::Token(token) => Ok((user(token).await?, warning)),
         Offer::Malformed => Err(Status::unauthorized()),
         Offer::None | Offer::SpaceBeforeToken => Ok((without?, warning)),
     }

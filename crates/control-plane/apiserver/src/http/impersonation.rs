@@ -157,18 +157,23 @@ pub(super) struct Acting {
 }
 
 /// Lets a user who may do so act as the one whom the headers name. `request` is what he wants to do then.
-pub(super) fn impersonate(
+pub(super) async fn impersonate(
     gate: &Gate,
     headers: &HeaderMap,
     request: &Attributes<'_>,
 ) -> Result<Option<Acting>, Status> {
     let Some(wanted) = Wanted::read(headers)? else { return Ok(None) };
+    // Boxed: most requests do not ask for it.
+    Box::pin(act_as(gate, &wanted, request)).await.map(Some)
+}
+
+async fn act_as(gate: &Gate, wanted: &Wanted, request: &Attributes<'_>) -> Result<Acting, Status> {
     let mut refusal = None;
-    for mode in Mode::ALL.into_iter().filter(|mode| mode.applies(request.user, &wanted)) {
-        match (Attempt { gate, mode, wanted: &wanted, request }).user() {
+    for mode in Mode::ALL.into_iter().filter(|mode| mode.applies(request.user, wanted)) {
+        match (Attempt { gate, mode, wanted, request }).user().await {
             Ok(user) => {
                 let constraint = if mode == Mode::Legacy { "" } else { mode.verb() };
-                return Ok(Some(Acting { user: Arc::new(user), constraint }));
+                return Ok(Acting { user: Arc::new(user), constraint });
             }
             // The client sees why the first mode does not let it.
             Err(status) => drop(refusal.get_or_insert(status)),
@@ -187,17 +192,18 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Whom the user acts as.
-    fn user(&self) -> Result<User, Status> {
+    async fn user(&self) -> Result<User, Status> {
         let Self { mode, wanted, .. } = *self;
         if let Some(verb) = mode.verb_on(self.request.verb) {
-            self.gate.authorize(&Attributes { verb: &verb, ..*self.request })?;
+            self.gate.authorize(&Attributes { verb: &verb, ..*self.request }).await?;
         }
-        let mut groups = self.authorize_name()?;
+        let mut groups = self.authorize_name().await?;
         if !wanted.uid.is_empty() {
-            self.authorize(&Attributes { resource: "uids", name: &wanted.uid, ..self.uid_or_extra_attributes() })?;
+            let uid = Attributes { resource: "uids", name: &wanted.uid, ..self.uid_or_extra_attributes() };
+            self.authorize(&uid).await?;
         }
-        self.authorize_groups()?;
-        self.authorize_extra()?;
+        self.authorize_groups().await?;
+        self.authorize_extra().await?;
         let has = |groups: &[String], group: &str| groups.iter().any(|own| own == group);
         let is_anonymous = wanted.user == user::ANONYMOUS;
         let says = if is_anonymous { group::UNAUTHENTICATED } else { group::AUTHENTICATED };
@@ -213,8 +219,8 @@ impl Attempt<'_> {
         self.mode != Mode::Legacy
     }
 
-    fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
-        self.gate.authorize(attributes)
+    async fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        self.gate.authorize(attributes).await
     }
 
     /// A question about the name or a group: the constrained modes have their own API group for these.
@@ -233,7 +239,7 @@ impl Attempt<'_> {
     }
 
     /// Returns the groups that come with the name, or those that are asked for.
-    fn authorize_name(&self) -> Result<Vec<String>, Status> {
+    async fn authorize_name(&self) -> Result<Vec<String>, Status> {
         let Self { mode, wanted, .. } = *self;
         let (resource, namespace, name, groups) = match (wanted.account(), wanted.node()) {
             (Some((namespace, name)), _) => {
@@ -243,11 +249,11 @@ impl Attempt<'_> {
             (None, Some(node)) if self.is_constrained() => ("nodes", "", node, vec![group::NODES.to_owned()]),
             (None, _) => ("users", "", wanted.user.as_str(), Vec::new()),
         };
-        self.authorize(&Attributes { resource, namespace, name, ..self.name_or_group_attributes() })?;
+        self.authorize(&Attributes { resource, namespace, name, ..self.name_or_group_attributes() }).await?;
         Ok(if wanted.groups.is_empty() { groups } else { wanted.groups.clone() })
     }
 
-    fn authorize_groups(&self) -> Result<(), Status> {
+    async fn authorize_groups(&self) -> Result<(), Status> {
         let groups = &self.wanted.groups;
         let about = Attributes { resource: "groups", ..self.name_or_group_attributes() };
         if self.is_constrained() {
@@ -258,25 +264,32 @@ impl Attempt<'_> {
                 let about = Attributes { name: group::MASTERS, ..about };
                 return Err(forbidden(&about, "impersonating the system:masters group is not allowed"));
             }
-            if groups.len() >= WILDCARD_CHECK_MIN && self.authorize(&Attributes { name: "*", ..about }).is_ok() {
+            if groups.len() >= WILDCARD_CHECK_MIN && self.authorize(&Attributes { name: "*", ..about }).await.is_ok() {
                 return Ok(());
             }
         }
-        groups.iter().try_for_each(|name| self.authorize(&Attributes { name, ..about }))
+        for name in groups {
+            self.authorize(&Attributes { name, ..about }).await?;
+        }
+        Ok(())
     }
 
-    fn authorize_extra(&self) -> Result<(), Status> {
+    async fn authorize_extra(&self) -> Result<(), Status> {
         let extra = &self.wanted.extra;
         let about = Attributes { resource: "userextras", ..self.uid_or_extra_attributes() };
         if self.is_constrained() {
             check_extra(extra).map_err(|why| forbidden(&about, &why))?;
             let is_large = extra.values().map(Vec::len).sum::<usize>() >= WILDCARD_CHECK_MIN;
-            if is_large && self.authorize(&Attributes { subresource: "*", name: "*", ..about }).is_ok() {
+            if is_large && self.authorize(&Attributes { subresource: "*", name: "*", ..about }).await.is_ok() {
                 return Ok(());
             }
         }
-        let each = extra.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
-        each.into_iter().try_for_each(|(subresource, name)| self.authorize(&Attributes { subresource, name, ..about }))
+        for (subresource, values) in extra {
+            for name in values {
+                self.authorize(&Attributes { subresource, name, ..about }).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,9 +5,9 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 use windlass_api::GroupVersionResource;
-use windlass_api::fields::FieldSelector;
 use windlass_auth::{Attributes, User};
 
+use super::query::Selectors;
 use crate::authorization::with_request_info;
 
 /// A path below `/api` or `/apis` that names a resource.
@@ -40,13 +40,8 @@ impl ResourcePath {
         }
     }
 
-    /// What authorization is asked about a request with this verb and these selected fields.
-    pub(crate) fn attributes<'a>(
-        &'a self,
-        user: &'a User,
-        verb: &'a str,
-        fields: Option<&'a FieldSelector>,
-    ) -> Attributes<'a> {
+    /// What authorization is asked about a request with this verb and these selectors.
+    pub(crate) fn attributes<'a>(&'a self, user: &'a User, verb: &'a str, selectors: &'a Selectors) -> Attributes<'a> {
         with_request_info(Attributes {
             group: &self.resource.group,
             version: &self.resource.version,
@@ -54,7 +49,8 @@ impl ResourcePath {
             subresource: &self.subresource,
             namespace: &self.namespace,
             name: &self.name,
-            fields,
+            fields: selectors.fields.as_ref(),
+            labels: selectors.labels.as_ref(),
             ..Attributes::of(user, verb)
         })
     }

@@ -12,6 +12,13 @@ use crate::context::MANAGER_BYTES_MAX;
 /// The group of the kinds that parameters are.
 const META: &str = "meta.k8s.io";
 
+/// What a request selects.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selectors {
+    pub fields: Option<FieldSelector>,
+    pub labels: Option<Selector>,
+}
+
 /// The decoded parameters in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -65,6 +72,15 @@ impl Query {
         match self.get("fieldSelector") {
             None | Some("") => Ok(FieldSelector::everything()),
             Some(text) => FieldSelector::parse(text).map_err(|error| Status::bad_request(error.to_string())),
+        }
+    }
+
+    /// What authorization is asked about; a selector that cannot be read restricts nothing.
+    pub(crate) fn selectors(&self) -> Selectors {
+        let text = |name| self.get(name).filter(|text| !text.is_empty());
+        Selectors {
+            fields: text("fieldSelector").and_then(|text| FieldSelector::parse(text).ok()),
+            labels: text("labelSelector").and_then(|text| Selector::parse(text).ok()),
         }
     }
 

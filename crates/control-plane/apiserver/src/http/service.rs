@@ -186,12 +186,12 @@ impl Frontend {
         let gate = &self.server.gate;
         let received = self.server.clock().now();
         let method = request.method.as_str().to_ascii_lowercase();
-        let fields = query.fields().ok();
+        let selectors = query.selectors();
         let wanted = |user| match target {
-            Some(target) => target.attributes(user, target.verb(&request.method, query.is_watch()), fields.as_ref()),
+            Some(target) => target.attributes(user, target.verb(&request.method, query.is_watch()), &selectors),
             None => Attributes { path: request.uri.path(), ..Attributes::of(user, &method) },
         };
-        let (user, warning) = match identity::authenticate(gate, peer, &request.headers) {
+        let (user, warning) = match identity::authenticate(gate, peer, request).await {
             Ok(found) => found,
             Err(status) => {
                 recorded.trail = self.trail(&wanted(&User::default()), request, received);
@@ -205,7 +205,7 @@ impl Frontend {
             trail.received().await.map_err(Status::internal)?;
             recorded.until_end = labels.long_running.then(|| Arc::new(UntilEnd(trail.clone())));
         }
-        let acting = impersonation::impersonate(gate, &request.headers, &wanted)?;
+        let acting = impersonation::impersonate(gate, &request.headers, &wanted).await?;
         if let (Some(trail), Some(acting)) = (&recorded.trail, &acting) {
             trail.acts_as(&acting.user, acting.constraint);
         }
@@ -228,9 +228,9 @@ impl Frontend {
         let gate = &self.server.gate;
         // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
         let asked_for = found.verb(&parts.method, query.is_watch());
-        let fields = query.fields().ok();
-        let attributes = found.attributes(&context.user, asked_for, fields.as_ref());
-        gate.authorize_in(context, &attributes)?;
+        let selectors = query.selectors();
+        let attributes = found.attributes(&context.user, asked_for, &selectors);
+        gate.authorize_in(context, &attributes).await?;
         let classified = self.classify(asked, &attributes);
         let registry = self.server.storage.registry();
         let served = registry.find(&found.resource).cloned();
@@ -300,11 +300,11 @@ impl Frontend {
         match target {
             Some(target) => {
                 let verb = target.verb(request.method(), query.is_watch());
-                gate.authorize_in(context, &target.attributes(&context.user, verb, query.fields().ok().as_ref()))?;
+                gate.authorize_in(context, &target.attributes(&context.user, verb, &query.selectors())).await?;
             }
             None => {
                 let (path, verb) = (request.uri().path(), request.method().as_str().to_ascii_lowercase());
-                gate.authorize_in(context, &Attributes { path, ..Attributes::of(&context.user, &verb) })?;
+                gate.authorize_in(context, &Attributes { path, ..Attributes::of(&context.user, &verb) }).await?;
             }
         }
         let client = request.extensions().get::<ClientAddress>().map(|address| address.0);
@@ -329,7 +329,7 @@ impl Frontend {
         let path = request.uri.path();
         let verb = request.method.as_str().to_ascii_lowercase();
         let attributes = Attributes { path, ..Attributes::of(&context.user, &verb) };
-        self.server.gate.authorize_in(context, &attributes)?;
+        self.server.gate.authorize_in(context, &attributes).await?;
         let _seat = match self.seat(asked, self.classify(asked, &attributes), |_| Width::ONE).await {
             Ok(seat) => seat,
             Err(turned_away) => return Ok(*turned_away),

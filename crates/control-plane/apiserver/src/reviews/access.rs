@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::fields::{FieldSelector, Term};
+use windlass_api::k8s::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use windlass_api::{Status, labels};
 use windlass_auth::rbac::Rule;
-use windlass_auth::{Attributes, Decision, User};
+use windlass_auth::{Attributes, User};
 use windlass_machinery::tree::{put, text};
 
 use super::validation::{self, About};
+use crate::authorization::Outcome;
 use crate::gate::Gate;
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,7 +67,7 @@ fn spec_of(object: &Value) -> Result<Spec, Status> {
 }
 
 /// SubjectAccessReview, and with a namespace LocalSubjectAccessReview.
-pub(super) fn review_access(gate: &Gate, namespace: &str, mut object: Value) -> Result<Value, Status> {
+pub(super) async fn review_access(gate: &Gate, namespace: &str, mut object: Value) -> Result<Value, Status> {
     let about = if namespace.is_empty() { About::Somebody } else { About::SomebodyIn(namespace) };
     validation::check(&object, about)?;
     let spec = spec_of(&object)?;
@@ -75,20 +77,21 @@ pub(super) fn review_access(gate: &Gate, namespace: &str, mut object: Value) -> 
         groups: spec.groups.clone().unwrap_or_default(),
         extra: spec.extra.clone(),
     };
-    put(&mut object, "status", access(gate, &user, &spec));
+    put(&mut object, "status", access(gate, &user, &spec).await);
     Ok(object)
 }
 
-pub(super) fn review_own_access(gate: &Gate, user: &User, mut object: Value) -> Result<Value, Status> {
+pub(super) async fn review_own_access(gate: &Gate, user: &User, mut object: Value) -> Result<Value, Status> {
     validation::check(&object, About::Oneself)?;
     let spec = spec_of(&object)?;
-    put(&mut object, "status", access(gate, user, &spec));
+    put(&mut object, "status", access(gate, user, &spec).await);
     Ok(object)
 }
 
-fn access(gate: &Gate, user: &User, spec: &Spec) -> Value {
+async fn access(gate: &Gate, user: &User, spec: &Spec) -> Value {
     let nothing = Attributes::of(user, "");
-    let (fields, problems) = spec.resource_attributes.as_ref().map(ResourceAttributes::selectors).unwrap_or_default();
+    let of_resource = spec.resource_attributes.as_ref();
+    let (fields, labels, mut problems) = of_resource.map(ResourceAttributes::selectors).unwrap_or_default();
     let attributes = match (&spec.resource_attributes, &spec.non_resource_attributes) {
         (Some(r), _) => Attributes {
             verb: &r.verb,
@@ -99,19 +102,22 @@ fn access(gate: &Gate, user: &User, spec: &Spec) -> Value {
             namespace: &r.namespace,
             name: &r.name,
             fields: fields.as_ref(),
+            labels: labels.as_ref(),
             ..nothing
         },
         (None, Some(n)) => Attributes { verb: &n.verb, path: &n.path, ..nothing },
         (None, None) => nothing,
     };
-    let mut status = match gate.authorizer.decide(&attributes) {
-        Decision::Allow => match gate.authorizer.why_allowed(&attributes) {
-            why if why.is_empty() => json!({"allowed": true}),
-            why => json!({"allowed": true, "reason": why}),
-        },
-        Decision::NoOpinion(why) if why.is_empty() => json!({"allowed": false}),
-        Decision::NoOpinion(why) => json!({"allowed": false, "reason": why}),
-    };
+    let verdict = gate.authorizer.verdict(&attributes).await;
+    let mut status = json!({"allowed": verdict.is_allowed()});
+    if verdict.outcome == Outcome::Deny {
+        put(&mut status, "denied", true);
+    }
+    let reason = gate.authorizer.reason(&verdict, &attributes);
+    if !reason.is_empty() {
+        put(&mut status, "reason", reason);
+    }
+    problems.extend(verdict.error);
     if !problems.is_empty() {
         put(&mut status, "evaluationError", problems.join(", "));
     }
@@ -119,20 +125,24 @@ fn access(gate: &Gate, user: &User, spec: &Spec) -> Value {
 }
 
 impl ResourceAttributes {
-    /// The fields that are selected, and which selectors could not be understood. The question is then one about more objects.
-    fn selectors(&self) -> (Option<FieldSelector>, Vec<&'static str>) {
+    /// The fields and labels that are selected, and which selectors could not be understood. The question is then one about more objects.
+    fn selectors(&self) -> (Option<FieldSelector>, Option<labels::Selector>, Vec<String>) {
         let mut problems = Vec::new();
         let fields = self.field_selector.as_ref().and_then(|selector| {
             let (fields, is_sound) = selector.fields();
             if !is_sound {
-                problems.push("spec.resourceAttributes.fieldSelector ignored due to parse error");
+                problems.push("spec.resourceAttributes.fieldSelector ignored due to parse error".to_owned());
             }
             fields
         });
-        if self.label_selector.as_ref().is_some_and(|selector| !selector.has_sound_labels()) {
-            problems.push("spec.resourceAttributes.labelSelector ignored due to parse error");
-        }
-        (fields, problems)
+        let labels = self.label_selector.as_ref().and_then(|selector| {
+            let (labels, is_sound) = selector.labels();
+            if !is_sound {
+                problems.push("spec.resourceAttributes.labelSelector ignored due to parse error".to_owned());
+            }
+            labels
+        });
+        (fields, labels, problems)
     }
 }
 
@@ -149,12 +159,25 @@ impl Selector {
         (Some(FieldSelector::from_terms(terms.into_iter().flatten().collect())), is_sound)
     }
 
-    fn has_sound_labels(&self) -> bool {
-        let is_known = |requirement: &Requirement| {
+    /// The same for labels.
+    fn labels(&self) -> (Option<labels::Selector>, bool) {
+        if !self.raw_selector.is_empty() {
+            let parsed = labels::Selector::parse(&self.raw_selector).ok();
+            let is_sound = parsed.is_some();
+            return (parsed, is_sound);
+        }
+        let is_known = |requirement: &&Requirement| {
             matches!(requirement.operator.as_str(), "In" | "NotIn" | "Exists" | "DoesNotExist")
         };
-        let raw = &self.raw_selector;
-        (raw.is_empty() || labels::Selector::parse(raw).is_ok()) && self.requirements.iter().flatten().all(is_known)
+        let all = || self.requirements.iter().flatten();
+        let expressions = all().filter(is_known).map(|requirement| LabelSelectorRequirement {
+            key: requirement.key.clone(),
+            operator: requirement.operator.clone(),
+            values: requirement.values.clone(),
+        });
+        let structure = LabelSelector { match_expressions: Some(expressions.collect()), match_labels: None };
+        let labels = labels::Selector::from_structure(Some(&structure)).ok();
+        (labels, all().all(|requirement| is_known(&requirement)))
     }
 }
 
@@ -181,7 +204,11 @@ pub(super) fn review_rules(gate: &Gate, user: &User, mut object: Value) -> Resul
     let rules = gate.authorizer.rules_of(user, &namespace);
     let (paths, resources): (Vec<Rule>, Vec<Rule>) =
         rules.into_iter().partition(|rule| !rule.non_resource_urls.is_empty());
-    let status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
+    let lack = gate.authorizer.rules_lack();
+    let mut status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": lack.is_some()});
+    if let Some(why) = lack {
+        put(&mut status, "evaluationError", why);
+    }
     // As upstream: the answer does not repeat the question.
     put(&mut object, "spec", json!({}));
     put(&mut object, "status", status);

@@ -29,10 +29,10 @@ pub(crate) async fn review(call: &Call<'_>) -> Result<Outcome, Status> {
             let request = &Request { name: text(&object["metadata"], "name").to_owned(), ..call.request.clone() };
             return bind(&Call { served: &call.storage.find(&PODS)?, request, ..*call }).await;
         }
-        "TokenReview" => identity::review_token(gate, object)?,
+        "TokenReview" => identity::review_token(gate, object).await?,
         "SelfSubjectReview" => identity::self_subject(user, object, call.storage.clock.now()),
-        "SubjectAccessReview" | "LocalSubjectAccessReview" => access::review_access(gate, namespace, object)?,
-        "SelfSubjectAccessReview" => access::review_own_access(gate, user, object)?,
+        "SubjectAccessReview" | "LocalSubjectAccessReview" => access::review_access(gate, namespace, object).await?,
+        "SelfSubjectAccessReview" => access::review_own_access(gate, user, object).await?,
         "SelfSubjectRulesReview" => access::review_rules(gate, user, object)?,
         other => return Err(Status::internal(format_args!("nobody answers a {other}"))),
     };

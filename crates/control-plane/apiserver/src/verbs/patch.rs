@@ -115,7 +115,7 @@ async fn apply(call: &Call<'_>) -> Result<Outcome, Status> {
     configuration.report_duplicates(call)?;
     let absent = call.served.table.get(&call.key()).is_none();
     if absent && call.subresource.is_none() {
-        call.authorize_creation()?;
+        call.authorize_creation().await?;
         let mut object = configuration.applied(call, of, &ownership, None)?;
         let metadata = child(&mut object, "metadata");
         let uid = text(metadata, "uid");

@@ -27,7 +27,7 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Outcome, Status> {
     check_names(&mut object, call)?;
     let absent = call.served.table.get(&call.key()).is_none();
     if absent && call.served.resource.creates_on_update && call.subresource.is_none() {
-        call.authorize_creation()?;
+        call.authorize_creation().await?;
         return create_object(call, object).await;
     }
     change(call, |_| Ok(object.clone())).await

@@ -24,7 +24,7 @@ use windlass_client::https::{Https, Options as HttpsOptions};
 use windlass_client::{Client, Transport};
 use windlass_http::serve::Limits;
 use windlass_store::Store;
-use windlass_testing::Cluster;
+use windlass_testing::{Access, Cluster};
 
 /// One CA for all tests of the process.
 struct Pki {
@@ -62,6 +62,12 @@ impl TestServer {
     /// The same over a store that the test has opened.
     pub(crate) async fn start_over(store: Arc<Store>, request_timeout: Duration, user: User) -> Self {
         Self::serve(request_timeout, user, |address| Cluster::on_real_time(store, address)).await
+    }
+
+    /// A server with authentication and authorization of its own.
+    pub(crate) async fn with_access(access: Access) -> Self {
+        let (store, admin) = (Store::in_memory(Clock::system()), User::new("admin", &["system:masters"]));
+        Self::serve(REQUEST_TIMEOUT, admin, |address| Cluster::with_access(store, address, access)).await
     }
 
     /// A server whose requests an auditor records.

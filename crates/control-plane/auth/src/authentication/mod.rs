@@ -4,6 +4,8 @@
 //! [`Objects`], so that a token dies with its service account, pod or secret.
 
 mod bootstrap_token;
+pub mod configuration;
+pub mod jwt;
 mod service_account;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use windlass_api::field::{Errors, Path};
+use windlass_api::text::aggregate;
 use windlass_machinery::go;
 use windlass_machinery::json::type_meta_prefix;
 use windlass_machinery::tree::{put, remove, text};
@@ -178,12 +179,6 @@ fn restore(kept: &mut Value, returned: &Map<String, Value>, field: &str) -> Resu
     }
     put(kept, field, map.clone());
     Ok(())
-}
-
-/// Several errors as one, in Go's form.
-fn aggregate(errors: &Errors) -> String {
-    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Waits until something happens in the directory of a log: a file is written, made or renamed.
+//! Waits until something happens in a directory, that of a log or of a configuration: a file is written, made or renamed.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,8 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub(super) struct Changes(AsyncFd<OwnedInotify>);
+/// What happens in a directory.
+pub struct Changes(AsyncFd<OwnedInotify>);
 
 /// The descriptor in the form that tokio wants.
 struct OwnedInotify(Inotify);
@@ -21,7 +22,7 @@ impl std::os::fd::AsRawFd for OwnedInotify {
 
 impl Changes {
     /// Notes what happens from now on.
-    pub(super) fn of(directory: &Path) -> io::Result<Self> {
+    pub fn of(directory: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         let what = AddWatchFlags::IN_MODIFY
             | AddWatchFlags::IN_CREATE
@@ -35,7 +36,7 @@ impl Changes {
     }
 
     /// Waits for something that was not waited for yet.
-    pub(super) async fn wait(&self) -> io::Result<()> {
+    pub async fn wait(&self) -> io::Result<()> {
         loop {
             let mut ready = self.0.readable().await?;
             let mut seen = false;

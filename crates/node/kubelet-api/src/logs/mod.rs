@@ -7,6 +7,7 @@ mod instance;
 mod options;
 mod read;
 
+pub use follow::Changes;
 pub(crate) use instance::{InstanceError, instance};
 pub(crate) use options::LogOptions;
 pub(crate) use read::read;

@@ -16,7 +16,7 @@ use windlass_api::resource::{EVENTS, NAMESPACES, PODS, SERVICE_ACCOUNTS};
 use windlass_api::time::Clock;
 use windlass_api::{Chance, GroupVersionResource, ObjectKey};
 use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{Server, Tokens};
+use windlass_apiserver::{Authentication, Authorization, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Informers, Recorder};
 pub(crate) use windlass_eventually::until;
@@ -96,6 +96,8 @@ impl Cluster {
             resources: windlass_resources::all(),
             admission: windlass_admission::plugins::default_chain(Chance::system(), Default::default()),
             tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
+            authentication: Authentication::new("https://issuer", &Metrics::default(), Clock::system()),
+            authorization: Authorization::default(),
             auditor: None,
             metrics: Metrics::default(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),

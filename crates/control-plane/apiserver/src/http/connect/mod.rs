@@ -18,7 +18,7 @@ use windlass_resources::Subresource;
 
 use super::frontend::{Asked, Frontend};
 use super::path::ResourcePath;
-use super::query::Query;
+use super::query::{Query, Selectors};
 use super::response::Body;
 use crate::context::Context;
 use crate::server::check_scope;
@@ -45,12 +45,13 @@ impl Frontend {
         if verb.is_empty() && *request.method() != Method::OPTIONS {
             return Err(Status::method_not_allowed());
         }
-        self.authorize_connection(context, found, verb)?;
+        self.authorize_connection(context, found, verb).await?;
         // A WebSocket is opened by GET, and yet it does more than reading.
         if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
-            self.authorize_connection(context, found, "create")?;
+            self.authorize_connection(context, found, "create").await?;
         }
-        let attributes = found.attributes(&context.user, verb, None);
+        let selectors = Selectors::default();
+        let attributes = found.attributes(&context.user, verb, &selectors);
         let _seat = match self.seat(asked, self.classify(asked, &attributes), |_| Width::ONE).await {
             Ok(seat) => seat,
             Err(turned_away) => return Ok(*turned_away),
@@ -110,7 +111,8 @@ impl Frontend {
         Ok((object != options).then(|| options::query(&object)))
     }
 
-    fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
-        self.server.gate.authorize_in(context, &found.attributes(&context.user, verb, None))
+    async fn authorize_connection(&self, context: &Context, found: &ResourcePath, verb: &str) -> Result<(), Status> {
+        let selectors = Selectors::default();
+        self.server.gate.authorize_in(context, &found.attributes(&context.user, verb, &selectors)).await
     }
 }

@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use windlass_api::condition::{Condition, FALSE, TRUE};
 use windlass_api::field::{Error, Errors, Path};
+use windlass_api::url;
 use windlass_machinery::tree::text;
-
-use crate::url;
 
 const ANNOTATION: &str = "api-approved.kubernetes.io";
 const SEE: &str = "see https://github.com/kubernetes/enhancements/pull/1111";

@@ -4,22 +4,22 @@
 
 use std::net::Ipv6Addr;
 
-use windlass_api::text::quoted;
+use crate::text::quoted;
 
 /// The parts of a URL.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Url<'a> {
+pub struct Url<'a> {
     /// In small letters.
-    pub(crate) scheme: String,
-    pub(crate) user: Option<&'a str>,
+    pub scheme: String,
+    pub user: Option<&'a str>,
     /// With the port.
-    pub(crate) host: &'a str,
-    pub(crate) query: &'a str,
-    pub(crate) fragment: &'a str,
+    pub host: &'a str,
+    pub query: &'a str,
+    pub fragment: &'a str,
 }
 
 /// Reads a URL, be it relative or absolute.
-pub(crate) fn parse(text: &str) -> Result<Url<'_>, String> {
+pub fn parse(text: &str) -> Result<Url<'_>, String> {
     let (main, fragment) = text.split_once('#').unwrap_or((text, ""));
     let failed = |shown: &str, problem: String| format!("parse {}: {problem}", quoted(shown));
     let url = split(main, false).map_err(|problem| failed(main, problem))?;
@@ -28,7 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<Url<'_>, String> {
 }
 
 /// Whether a text is a URL that a request line may have, with a scheme and a host.
-pub(crate) fn is_absolute_with_host(text: &str) -> bool {
+pub fn is_absolute_with_host(text: &str) -> bool {
     split(text, true).is_ok_and(|url| !url.scheme.is_empty() && !url.host.is_empty())
 }
 
