@@ -2,22 +2,14 @@
 
 use std::sync::Arc;
 
-use windlass_telemetry::{CounterFamily, Metrics};
+use windlass_telemetry::Metrics;
 
-use crate::batch::{BatchOptions, Batcher};
+use crate::batch::{BatchOptions, Batcher, Truncation};
 use crate::event::{Event, Level};
-use crate::line::{self, LogFormat};
-use crate::log_file::LogFile;
-use crate::webhook::Webhook;
+use crate::sink::{Destination, Sink};
 
 /// How an event that was cut says so.
 const CUT: (&str, &str) = ("audit.k8s.io/truncated", "true");
-
-/// Where events end.
-pub enum Destination {
-    Log(Box<LogFile>, LogFormat),
-    Webhook(Box<dyn Webhook>),
-}
 
 /// When events are delivered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,15 +19,6 @@ pub enum Delivery {
         strict: bool,
     },
     Batch(BatchOptions),
-}
-
-/// What is too large. Sizes are those of events as JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Truncation {
-    /// A larger event loses its objects, and if that is not enough, is not recorded.
-    pub event_bytes_max: usize,
-    /// A larger batch is sent as several.
-    pub batch_bytes_max: usize,
 }
 
 /// One destination of events.
@@ -50,56 +33,10 @@ enum Delivered {
     Later(Batcher),
 }
 
-/// What delivers; shared with the task that delivers later.
-pub(crate) struct Sink {
-    to: Destination,
-    errors: CounterFamily,
-}
-
-impl Sink {
-    /// The plugin's name, as metrics have it.
-    fn name(&self) -> &'static str {
-        match self.to {
-            Destination::Log(..) => "log",
-            Destination::Webhook(_) => "webhook",
-        }
-    }
-
-    fn written(&self, event: &Event) -> Result<Vec<u8>, String> {
-        match self.to {
-            Destination::Log(_, LogFormat::Legacy) => Ok(line::legacy(event).into_bytes()),
-            _ => serde_json::to_vec(event).map_err(|error| error.to_string()),
-        }
-    }
-
-    /// Delivers events as they are written; returns whether that could be done.
-    pub(crate) async fn deliver(&self, events: &[Vec<u8>]) -> bool {
-        let done = match &self.to {
-            Destination::Log(file, LogFormat::Json) => {
-                file.append(&events.iter().flat_map(|event| line::json(event)).collect::<Vec<u8>>())
-            }
-            Destination::Log(file, LogFormat::Legacy) => file.append(&events.concat()),
-            Destination::Webhook(webhook) => webhook.send(list(events).into()).await,
-        };
-        done.map_err(|why| self.failed(self.name(), events.len(), &why)).is_ok()
-    }
-
-    /// Says and counts that events are lost.
-    pub(crate) fn failed(&self, plugin: &str, events: usize, why: &str) {
-        self.errors.with_label_values(&[plugin]).inc_by(events as u64);
-        tracing::error!(plugin, events, why, "audit events are lost");
-    }
-}
-
 impl Backend {
     /// With [`Delivery::Batch`] a task of this runtime delivers.
     pub fn new(to: Destination, delivery: Delivery, truncation: Option<Truncation>, metrics: &Metrics) -> Self {
-        let errors = metrics.counters(
-            "apiserver_audit_error_total",
-            "Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.",
-            &["plugin"],
-        );
-        let sink = Arc::new(Sink { to, errors });
+        let sink = Arc::new(Sink::new(to, metrics));
         let delivery = match delivery {
             Delivery::Blocking { strict } => Delivered::AtOnce { strict },
             Delivery::Batch(options) => Delivered::Later(Batcher::start(sink.clone(), options, truncation)),
@@ -151,17 +88,6 @@ impl Backend {
     }
 }
 
-/// An `EventList` of events.
-fn list(events: &[Vec<u8>]) -> Vec<u8> {
-    let mut list = br#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#.to_vec();
-    for (index, event) in events.iter().enumerate() {
-        list.extend_from_slice(if index == 0 { b"" } else { b"," });
-        list.extend_from_slice(event);
-    }
-    list.extend_from_slice(b"]}\n");
-    list
-}
-
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
@@ -173,6 +99,7 @@ mod tests {
     use super::*;
     use crate::batch::tests::options;
     use crate::event::tests::event;
+    use crate::webhook::Webhook;
 
     /// Keeps what it gets; refuses the first lists.
     #[derive(Clone, Default)]

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::backend::{Sink, Truncation};
+use crate::sink::Sink;
 
 /// How events are gathered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,15 @@ pub struct Throttle {
     pub per_second: f64,
     /// So many at once, after a while without any.
     pub burst: u32,
+}
+
+/// What is too large. Sizes are those of events as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncation {
+    /// A larger event loses its objects, and if that is not enough, is not recorded.
+    pub event_bytes_max: usize,
+    /// A larger batch is sent as several.
+    pub batch_bytes_max: usize,
 }
 
 enum Taken {

@@ -1,15 +1,33 @@
 //! What one request leaves behind on its way.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use windlass_api::Status;
-use windlass_auth::User;
+use windlass_auth::{Attributes, User};
 
 use crate::auditor::Auditor;
-use crate::event::{AuthenticationMetadata, Event, Level, ResponseStatus, Stage};
+use crate::event::{AuthenticationMetadata, Event, Level, ObjectReference, ResponseStatus, Stage};
 use crate::policy::Verdict;
+
+/// A longer User-Agent is cut, and says so.
+const AGENT_BYTES_MAX: usize = 1024;
+const CUT: &str = "...TRUNCATED";
+
+/// What is known of a request besides who asks for what.
+pub struct About<'a> {
+    /// What it is called, here and by whom it is handed on to.
+    pub id: &'a str,
+    /// Path and query, as the client sent them.
+    pub uri: String,
+    /// From the client to the last hop. All but the last are what somebody says.
+    pub source_ips: Vec<IpAddr>,
+    pub agent: &'a str,
+    pub received: Timestamp,
+}
 
 /// A request must not go on, because a backend insists on recording it and cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +39,56 @@ pub struct Trail {
     auditor: Arc<Auditor>,
     verdict: Verdict,
     event: Mutex<Event>,
+}
+
+impl Auditor {
+    /// Begins the trail of a request; `None` when nothing of it is recorded.
+    pub fn begin(self: &Arc<Self>, asked: &Attributes<'_>, about: About<'_>) -> Option<Arc<Trail>> {
+        let verdict = self.policy.judge(asked);
+        self.levels.with_label_values(&[verdict.level.name()]).inc();
+        if verdict.level == Level::None {
+            return None;
+        }
+        let event = Event {
+            level: verdict.level,
+            audit_id: about.id.to_owned(),
+            stage: Stage::RequestReceived,
+            request_uri: about.uri,
+            verb: asked.verb.to_owned(),
+            user: Arc::new(asked.user.clone()),
+            impersonated_user: None,
+            authentication_metadata: None,
+            source_ips: about.source_ips,
+            user_agent: cut(about.agent),
+            object_ref: (!asked.resource.is_empty()).then(|| reference(asked)),
+            response_status: None,
+            request_object: None,
+            response_object: None,
+            request_received_timestamp: about.received,
+            stage_timestamp: about.received,
+            annotations: Default::default(),
+        };
+        Some(Arc::new(Trail::new(self.clone(), verdict, event)))
+    }
+}
+
+fn reference(asked: &Attributes<'_>) -> ObjectReference {
+    ObjectReference {
+        resource: asked.resource.to_owned(),
+        namespace: asked.namespace.to_owned(),
+        name: asked.name.to_owned(),
+        api_group: asked.group.to_owned(),
+        api_version: asked.version.to_owned(),
+        subresource: asked.subresource.to_owned(),
+        ..ObjectReference::default()
+    }
+}
+
+fn cut(agent: &str) -> String {
+    if agent.len() <= AGENT_BYTES_MAX {
+        return agent.to_owned();
+    }
+    format!("{}{CUT}", &agent[..agent.floor_char_boundary(AGENT_BYTES_MAX)])
 }
 
 impl Trail {
@@ -147,5 +215,17 @@ impl Trail {
     /// The answer's code; what else is known of it stays.
     pub fn answered(&self, code: u16) {
         self.event.lock().response_status.get_or_insert_default().code = code;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_agents_are_cut() {
+        assert_eq!(cut("kubectl"), "kubectl");
+        let long = cut(&"ü".repeat(600));
+        assert_eq!(long, format!("{}...TRUNCATED", "ü".repeat(512)));
     }
 }

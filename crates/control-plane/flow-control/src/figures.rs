@@ -5,8 +5,6 @@ use std::time::Duration;
 use windlass_telemetry::{Counter, CounterFamily, Gauge, GaugeFamily, Histogram, HistogramFamily, Metrics};
 
 use crate::demand::Observed;
-use crate::level::Bounds;
-use crate::queue_set::Rejection;
 
 /// The families.
 pub(crate) struct Figures {
@@ -119,8 +117,9 @@ impl LevelFigures {
         Self(figures.of_levels.each_ref().map(|family| family.with_label_values(&[level])))
     }
 
-    pub(crate) fn bounds(&self, bounds: Bounds) {
-        for (gauge, seats) in self.0.iter().zip([bounds.nominal, bounds.low, bounds.high]) {
+    /// Of its own, and the least and the most that it may have.
+    pub(crate) fn bounds(&self, seats: [usize; 3]) {
+        for (gauge, seats) in self.0.iter().zip(seats) {
             gauge.set(seats as i64);
         }
     }
@@ -132,6 +131,14 @@ impl LevelFigures {
     pub(crate) fn demand(&self, observed: Observed) {
         self.0[4].set(observed.most as i64);
     }
+}
+
+/// Why a request got no seat, as metrics name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    NoSeat,
+    QueueFull,
+    TooLate,
 }
 
 /// What is measured of the requests of a FlowSchema.

@@ -171,7 +171,7 @@ impl Level {
         let mut own = self.state.lock();
         own.uid = written.uid.as_str().into();
         own.bounds = bounds;
-        self.figures.bounds(bounds);
+        self.figures.bounds([bounds.nominal, bounds.low, bounds.high]);
     }
 
     pub(crate) fn uid(&self) -> Arc<str> {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::demand::{Integrator, Observed};
-use crate::figures::FlowFigures;
+use crate::figures::{FlowFigures, Rejection};
 use crate::shard;
 use crate::width::Width;
 
@@ -36,14 +36,6 @@ pub(crate) enum Queuing {
         hand_size: usize,
         length_max: usize,
     },
-}
-
-/// Why a request got no seat, as metrics name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    NoSeat,
-    QueueFull,
-    TooLate,
 }
 
 /// Whose request it is.

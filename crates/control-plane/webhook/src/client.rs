@@ -15,13 +15,12 @@ use windlass_http::exchange::ExchangeError;
 use windlass_http::header;
 
 use crate::config::{ClientConfig, ConfigError, Target};
-use crate::failure::{CallError, refusal};
+use crate::failure::{CallError, TIMED_OUT, refusal};
 use crate::pools::{Endpoint, Pools};
 
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 const AGENT: &str = "kube-apiserver-admission";
-pub(crate) const TIMED_OUT: &str = "context deadline exceeded";
 
 /// Finds where Services are answered.
 #[async_trait]

@@ -5,8 +5,10 @@ use serde_json::Value;
 use windlass_api::Status;
 use windlass_api::status::{Cause, Details, Reason};
 
-use crate::client::TIMED_OUT;
 use crate::config::ConfigError;
+
+/// The cause where a webhook takes too long.
+pub(crate) const TIMED_OUT: &str = "context deadline exceeded";
 
 /// Why a webhook gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

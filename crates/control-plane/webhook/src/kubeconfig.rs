@@ -19,8 +19,8 @@ use windlass_http::dial;
 use windlass_http::pool::Pool;
 use windlass_pki::{Identity, Rotating, Trust, client_config_of};
 
-use crate::client::{Answer, TIMED_OUT, read, request};
-use crate::failure::CallError;
+use crate::client::{Answer, read, request};
+use crate::failure::{CallError, TIMED_OUT};
 
 /// Why a kubeconfig leads nowhere.
 #[derive(Debug, thiserror::Error)]

@@ -112,8 +112,9 @@ fn delivery(
         BatchOptions { buffer: 0, .. } => wrong("buffer size", &0),
         BatchOptions { events_max: 0, .. } => wrong("max batch size", &0),
         BatchOptions { throttle: Some(Throttle { burst: 0, .. }), .. } => wrong("throttle burst", &0),
-        // Written so that what is no number is wrong, too.
-        BatchOptions { throttle: Some(Throttle { per_second, .. }), .. } if !(per_second > 0.0) => {
+        BatchOptions { throttle: Some(Throttle { per_second, .. }), .. }
+            if per_second.is_nan() || per_second <= 0.0 =>
+        {
             wrong("throttle QPS", &per_second)
         }
         options => Ok(Delivery::Batch(options)),

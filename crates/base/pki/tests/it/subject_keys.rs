@@ -110,7 +110,7 @@ fn keys_of_strangers() {
     assert!(SubjectKey::parse(&[&spki[..], &[0]].concat()).is_err(), "something follows");
     // The same with a curve's identifier changed to one that nobody has, and to P-224.
     let at = spki.windows(8).position(|window| window == [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]).unwrap();
-    let mut unknown = spki.clone();
+    let mut unknown = spki;
     unknown[at + 7] = 0x55;
     assert!(SubjectKey::parse(&unknown).is_err());
     // X25519 is parsed, and no key to sign with.

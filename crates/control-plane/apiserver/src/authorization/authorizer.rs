@@ -20,8 +20,8 @@ use super::webhook::{Known, Webhook};
 pub(crate) struct Authorizer {
     rbac: Fed<Rbac>,
     nodes: Fed<NodeAuthorizer>,
-    pub(super) chain: ArcSwap<Chain>,
-    pub(super) configured: Authorization,
+    chain: ArcSwap<Chain>,
+    configured: Authorization,
 }
 
 /// How far a question has come.
@@ -67,6 +67,11 @@ impl Authorizer {
     pub(crate) fn new(store: &Store, mut configured: Authorization) -> Self {
         let chain = ArcSwap::from_pointee(configured.take_chain());
         Self { rbac: fed::rbac(store), nodes: fed::nodes(store), chain, configured }
+    }
+
+    /// Takes in the text of the configuration's file as it is now; `None` when it cannot be read.
+    pub(crate) fn reload(&self, text: Option<String>) {
+        self.configured.reload(text, |chain| self.chain.store(Arc::new(chain)));
     }
 
     /// Asks as far as nobody has to be waited for. Cost without a webhook: what RBAC and Node cost, a pointer loaded, and a counter.

@@ -13,7 +13,6 @@ use windlass_auth::authorization::{AuthorizationConfiguration, Own, WebhookFlags
 use windlass_auth::configuration::ConfigurationError;
 use windlass_telemetry::Metrics;
 
-use super::authorizer::Authorizer;
 use super::chain::{Chain, ChainError};
 use super::figures::Figures;
 use crate::reloads::Reloads;
@@ -117,12 +116,10 @@ impl Authorization {
         let authorizers = configuration.authorizers(&check, types)?;
         Ok(Chain::new(authorizers, &self.open, &self.figures, &self.chance)?)
     }
-}
 
-impl Authorizer {
-    /// Takes in the text of the configuration's file as it is now; `None` when it cannot be read.
-    pub(crate) fn reload(&self, text: Option<String>) {
-        let Some(followed) = &self.configured.followed else { return };
+    /// Takes in the text of the configuration's file as it is now; `None` when it cannot be read. A new chain is put to use by `put`.
+    pub(super) fn reload(&self, text: Option<String>, put: impl FnOnce(Chain)) {
+        let Some(followed) = &self.followed else { return };
         let mut last = followed.last.lock();
         let Some(text) = text else { return followed.reloads.failed("the file cannot be read") };
         if text == last.text {
@@ -133,9 +130,9 @@ impl Authorizer {
             if new == last.configuration {
                 return Ok(false);
             }
-            let chain = self.configured.compile(&new, &followed.types)?;
+            let chain = self.compile(&new, &followed.types)?;
             last.configuration = new;
-            self.chain.store(Arc::new(chain));
+            put(chain);
             Ok(true)
         });
         match taken {

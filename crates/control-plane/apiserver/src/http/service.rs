@@ -78,9 +78,9 @@ impl Frontend {
         }
         let is_http2 = parts.version == Version::HTTP_2;
         let mut unread = Some(body);
-        let taken = (parts, &mut unread, remote.as_deref());
         let mut recorded = Recorded::default();
-        let handling = self.handle(peer, target, &query, &labels, started, taken, &mut recorded);
+        let taken = (parts, &mut unread, remote.as_deref(), &mut recorded);
+        let handling = self.handle(peer, target, &query, &labels, started, taken);
         let mut response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
@@ -127,8 +127,7 @@ impl Frontend {
         query: &Query,
         labels: &Labels,
         started: Instant,
-        (parts, body, remote): (Parts, &mut Option<Incoming>, Option<&Remote>),
-        recorded: &mut Recorded,
+        (parts, body, remote, recorded): (Parts, &mut Option<Incoming>, Option<&Remote>, &mut Recorded),
     ) -> Response<Body> {
         let accepted = negotiation::accept(&parts.headers, query);
         let of_failure = match &accepted {

@@ -35,7 +35,8 @@ fn check_rule(rule: &Written, path: &Path<'_>, errors: &mut Errors) {
         check_resources(resources, &path.child("resources"), errors);
     }
     check_stages(&rule.omit_stages, &path.child("omitStages"), errors);
-    if !rule.non_resource_urls.is_empty() && !(rule.resources.is_empty() && rule.namespaces.is_empty()) {
+    let is_of_resources = !rule.resources.is_empty() || !rule.namespaces.is_empty();
+    if is_of_resources && !rule.non_resource_urls.is_empty() {
         let why = "rules cannot apply to both regular resources and non-resource URLs";
         errors.push(Error::invalid(&path.child("nonResourceURLs"), list(&rule.non_resource_urls), why));
     }

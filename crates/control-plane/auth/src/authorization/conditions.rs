@@ -63,7 +63,7 @@ impl MatchConditions {
                     )),
                 },
                 Err(error) => {
-                    errors.push(format!("cel evaluation error: expression '{expression}' resulted in error: {error}"))
+                    errors.push(format!("cel evaluation error: expression '{expression}' resulted in error: {error}"));
                 }
             }
         }

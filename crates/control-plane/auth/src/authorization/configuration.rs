@@ -173,12 +173,12 @@ impl AuthorizationConfiguration {
 
     fn refused(&self, required: &[String]) -> Vec<String> {
         let mut refused = Vec::new();
-        for Written { r#type, name, .. } in self.authorizers.iter().filter(|written| written.r#type != WEBHOOK) {
-            let expected = r#type.to_lowercase();
+        for Written { r#type: of, name, .. } in self.authorizers.iter().filter(|written| written.r#type != WEBHOOK) {
+            let expected = of.to_lowercase();
             if *name != expected {
-                refused.push(format!("expected name {expected} for authorizer {} instead of {name}", r#type));
+                refused.push(format!("expected name {expected} for authorizer {of} instead of {name}"));
             }
-            if r#type == "ABAC" {
+            if of == "ABAC" {
                 refused.push("authorizer type ABAC is not supported here; use RBAC".to_owned());
             }
         }

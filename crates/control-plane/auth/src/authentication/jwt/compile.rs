@@ -8,7 +8,7 @@ use windlass_cel::access::{CLAIMS, claims_env, user_env};
 use windlass_cel::{Env, Type};
 use windlass_http::dial::roots_of;
 
-use super::super::configuration::{
+use super::settings::{
     ClaimMappings, ClaimValidationRule, IssuerSettings, JwtAuthenticator, PrefixedClaim, UserValidationRule,
 };
 use super::{Issuer, Rule};

@@ -9,14 +9,15 @@
 mod claims;
 mod compile;
 mod rule;
+pub mod settings;
 mod token;
 mod user;
 
 use serde_json::{Map, Value};
 use windlass_pki::SignedToken;
 
-use super::configuration::JwtAuthenticator;
 use rule::Rule;
+use settings::JwtAuthenticator;
 
 pub use token::algorithm;
 
