@@ -337,6 +337,25 @@ mod tests {
     }
 
     #[test]
+    fn flags_are_told_from_each_other() {
+        use clap::CommandFactory as _;
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            flags: ServerFlags,
+        }
+        // Arguments of one name would be one argument.
+        Line::command().debug_assert();
+        let line =
+            ["windlass", "--authentication-config=/a", "--authorization-mode=RBAC,Webhook", "--anonymous-auth=false"];
+        let flags = <Line as clap::Parser>::try_parse_from(line).unwrap().flags;
+        assert_eq!((flags.config, flags.authorization.config), (None, None));
+        assert_eq!(flags.authentication.config.as_deref(), Some(Path::new("/a")));
+        assert_eq!(flags.authorization.mode.unwrap(), ["RBAC", "Webhook"]);
+        assert_eq!(flags.authentication.anonymous_auth, Some(false));
+    }
+
+    #[test]
     fn mirrors_stand_in_the_file() {
         let file = flags(
             "node-name: n\nimages:\n  registries:\n    docker.io:\n      mirrors: [{address: http://10.0.0.5:5000}]\n  \

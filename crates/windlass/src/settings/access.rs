@@ -17,7 +17,12 @@ use crate::error::Failure;
 pub(crate) struct AuthenticationFlags {
     /// A file with an AuthenticationConfiguration: whose tokens are accepted, and where anonymous requests may go. It is read again when it
     /// changes.
-    #[arg(long = "authentication-config", env = "WINDLASS_AUTHENTICATION_CONFIG", value_name = "FILE")]
+    #[arg(
+        id = "authentication-config",
+        long = "authentication-config",
+        env = "WINDLASS_AUTHENTICATION_CONFIG",
+        value_name = "FILE"
+    )]
     pub config: Option<PathBuf>,
     /// Let requests in that show no credential [default: true].
     #[arg(long = "anonymous-auth", env = "WINDLASS_ANONYMOUS_AUTH", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -90,10 +95,16 @@ pub(crate) struct OidcFlags {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct AuthorizationFlags {
     /// A file with an AuthorizationConfiguration: which authorizers are asked. It is read again when it changes.
-    #[arg(long = "authorization-config", env = "WINDLASS_AUTHORIZATION_CONFIG", value_name = "FILE")]
+    #[arg(
+        id = "authorization-config",
+        long = "authorization-config",
+        env = "WINDLASS_AUTHORIZATION_CONFIG",
+        value_name = "FILE"
+    )]
     pub config: Option<PathBuf>,
     /// Authorizers in their order: Node, RBAC, Webhook, AlwaysAllow, AlwaysDeny [default: Node,RBAC].
     #[arg(
+        id = "authorization-mode",
         long = "authorization-mode",
         env = "WINDLASS_AUTHORIZATION_MODE",
         value_name = "LIST",
@@ -102,6 +113,7 @@ pub(crate) struct AuthorizationFlags {
     pub mode: Option<Vec<String>>,
     /// A kubeconfig that names the server of the mode Webhook.
     #[arg(
+        id = "authorization-webhook-config-file",
         long = "authorization-webhook-config-file",
         env = "WINDLASS_AUTHORIZATION_WEBHOOK_CONFIG_FILE",
         value_name = "FILE"
@@ -109,6 +121,7 @@ pub(crate) struct AuthorizationFlags {
     pub webhook_config_file: Option<PathBuf>,
     /// The version of SubjectAccessReview that it speaks: v1 or v1beta1 [default: v1beta1].
     #[arg(
+        id = "authorization-webhook-version",
         long = "authorization-webhook-version",
         env = "WINDLASS_AUTHORIZATION_WEBHOOK_VERSION",
         value_name = "VERSION"
@@ -116,6 +129,7 @@ pub(crate) struct AuthorizationFlags {
     pub webhook_version: Option<String>,
     /// How long it is remembered what it allowed [default: 5m].
     #[arg(
+        id = "authorization-webhook-cache-authorized-ttl",
         long = "authorization-webhook-cache-authorized-ttl",
         env = "WINDLASS_AUTHORIZATION_WEBHOOK_CACHE_AUTHORIZED_TTL",
         value_name = "DURATION"
@@ -123,6 +137,7 @@ pub(crate) struct AuthorizationFlags {
     pub webhook_cache_authorized_ttl: Option<GoDuration>,
     /// How long it is remembered what it did not allow [default: 30s].
     #[arg(
+        id = "authorization-webhook-cache-unauthorized-ttl",
         long = "authorization-webhook-cache-unauthorized-ttl",
         env = "WINDLASS_AUTHORIZATION_WEBHOOK_CACHE_UNAUTHORIZED_TTL",
         value_name = "DURATION"
