@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod audit;
+mod duration;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};

@@ -78,6 +78,15 @@ impl GroupVersionKind {
     pub fn api_version(&self) -> String {
         self.group_version().to_string()
     }
+
+    /// Whether this is [`api_version`](Self::api_version).
+    pub fn is_of_version(&self, api_version: &str) -> bool {
+        match api_version.strip_suffix(&*self.version) {
+            Some(group) if self.group.is_empty() => group.is_empty(),
+            Some(group) => group.strip_suffix('/') == Some(&*self.group),
+            None => false,
+        }
+    }
 }
 
 impl fmt::Display for GroupVersionKind {

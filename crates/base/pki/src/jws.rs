@@ -14,7 +14,7 @@ use ring::signature::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::token::TOKEN_BYTES_MAX;
+use crate::compact::Compact;
 
 /// Keys of a set that are looked at; a provider has a handful.
 const KEYS_MAX: usize = 256;
@@ -100,35 +100,13 @@ pub struct SignedToken<'a> {
     signature: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    kid: String,
-    /// Extensions that must be understood: we understand none.
-    crit: Option<Value>,
-}
-
 impl<'a> SignedToken<'a> {
     /// Takes a token apart. Of a claim that is there twice, the last one counts, here and for whoever reads the claims later.
     pub fn parse(token: &'a str) -> Result<Self, JwsError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(JwsError::Malformed);
-        }
-        let mut parts = token.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(JwsError::Malformed);
-        };
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::Malformed);
-        let parsed: Header = serde_json::from_slice(&decode(header)?).map_err(|_| JwsError::Malformed)?;
-        if parsed.crit.is_some() {
-            return Err(JwsError::Malformed);
-        }
-        let claims = serde_json::from_slice(&decode(payload)?).map_err(|_| JwsError::Malformed)?;
-        let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
-        Ok(Self { signed, algorithm: parsed.alg, key_id: parsed.kid, claims, signature: decode(signature)? })
+        let Compact { algorithm, key_id, payload, signed, signature } =
+            Compact::parse(token).ok_or(JwsError::Malformed)?;
+        let claims = serde_json::from_slice(&payload).map_err(|_| JwsError::Malformed)?;
+        Ok(Self { signed, algorithm, key_id, claims, signature })
     }
 
     pub fn algorithm(&self) -> &str {

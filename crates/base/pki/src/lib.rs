@@ -16,6 +16,7 @@ mod any_server;
 mod ca;
 mod certificate;
 mod client_identity;
+mod compact;
 mod der;
 mod error;
 mod files;

@@ -6,15 +6,13 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::compact::{self, Compact};
 use crate::files::{self, Loss, PRIVATE, PUBLIC};
 use crate::key::{Algorithm, PrivateKey, PublicKey};
 use crate::{PkiError, jwks};
-
-/// Longer tokens are not looked at.
-pub(crate) const TOKEN_BYTES_MAX: usize = 256 << 10;
 
 /// Signs tokens with one key.
 #[derive(Debug)]
@@ -48,15 +46,6 @@ pub enum TokenError {
     UnknownKey,
     #[error("invalid signature")]
     Signature,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    kid: String,
-    /// Extensions that must be understood: we understand none.
-    crit: Option<Value>,
 }
 
 impl TokenSigner {
@@ -125,41 +114,26 @@ impl TokenVerifier {
     /// Verifies a token's signature. The key that it names must have made it; a token that names none is tried with all
     /// keys. Its algorithm must be the key's own.
     pub fn verify(&self, token: &str) -> Result<VerifiedToken, TokenError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::Malformed);
-        }
-        let mut parts = token.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(TokenError::Malformed);
-        };
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed);
-        let parsed: Header = serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Malformed)?;
-        if parsed.crit.is_some() {
-            return Err(TokenError::Malformed);
-        }
-        let (claims, signature) = (decode(payload)?, decode(signature)?);
-        let candidates = if parsed.kid.is_empty() {
+        let Compact { algorithm, key_id, payload, signed, signature } =
+            Compact::parse(token).ok_or(TokenError::Malformed)?;
+        let candidates = if key_id.is_empty() {
             &self.keys[..]
         } else {
-            let index = *self.by_id.get(&parsed.kid).ok_or(TokenError::UnknownKey)?;
+            let index = *self.by_id.get(&key_id).ok_or(TokenError::UnknownKey)?;
             &self.keys[index..=index]
         };
         if candidates.is_empty() {
             return Err(TokenError::UnknownKey);
         }
-        let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
-        let fits = |key: &&PublicKey| jwks::algorithm_name(key) == parsed.alg && key.verify_fixed(signed, &signature);
+        let fits = |key: &&PublicKey| jwks::algorithm_name(key) == algorithm && key.verify_fixed(signed, &signature);
         let key = candidates.iter().find(fits).ok_or(TokenError::Signature)?;
-        let claims: Value = serde_json::from_slice(&claims).map_err(|_| TokenError::Malformed)?;
+        let claims: Value = serde_json::from_slice(&payload).map_err(|_| TokenError::Malformed)?;
         Ok(VerifiedToken { key_id: jwks::key_id(key), claims })
     }
 
     /// Reads the claims of a token without verifying anything: only to find out whose token it claims to be.
     pub fn unverified_claims(token: &str) -> Option<Value> {
-        let payload = token.split('.').nth(1).filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+        serde_json::from_slice(&compact::payload(token)?).ok()
     }
 }
 

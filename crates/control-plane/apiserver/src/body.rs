@@ -161,6 +161,11 @@ fn check_type_meta(
     said_version: &str,
     is_custom: bool,
 ) -> Result<(), Status> {
+    let is_expected = (said_kind.is_empty() || said_kind == kind.kind)
+        && (said_version.is_empty() || kind.is_of_version(said_version));
+    if is_expected {
+        return Ok(());
+    }
     let expected = kind.api_version();
     let unsaid = |said: &str, meant: &str| if said.is_empty() { meant.to_owned() } else { said.to_owned() };
     let (meant_kind, meant_version) = (unsaid(said_kind, &kind.kind), unsaid(said_version, &expected));

@@ -1,7 +1,7 @@
 //! What operators see of configurations that are read again while the server runs: upstream's metrics, and a line in the log.
 
-use sha2::{Digest, Sha256};
 use windlass_api::time::Clock;
+use windlass_machinery::digest;
 use windlass_telemetry::{CounterFamily, GaugeFamily, Metrics};
 
 /// The metrics of one configuration.
@@ -79,6 +79,5 @@ impl Reloads {
 
 /// How upstream shows what labels should not repeat.
 pub(crate) fn hash(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().fold("sha256:".to_owned(), |hash, byte| hash + &format!("{byte:02x}"))
+    format!("sha256:{}", digest::hex(text.as_bytes()))
 }

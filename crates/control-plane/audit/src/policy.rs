@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use windlass_api::field::Errors;
+use windlass_api::text::aggregate;
 use windlass_auth::Attributes;
 
 use crate::event::{Level, Stage};
@@ -23,16 +24,10 @@ pub enum PolicyError {
     Syntax(String),
     #[error("unknown group version field {api_version}, Kind={kind} in policy")]
     Kind { api_version: String, kind: String },
-    #[error("{}", listed(.0))]
+    #[error("{}", aggregate(.0))]
     Invalid(Errors),
     #[error("loaded illegal policy with 0 rules")]
     Empty,
-}
-
-/// Several complaints in brackets, one alone.
-fn listed(errors: &Errors) -> String {
-    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
 }
 
 /// What is recorded of which requests.

@@ -48,7 +48,7 @@ impl Sink {
     pub(crate) async fn deliver(&self, events: &[Vec<u8>]) -> bool {
         let done = match &self.to {
             Destination::Log(file, LogFormat::Json) => {
-                file.append(&events.iter().flat_map(|event| line::json(event)).collect::<Vec<u8>>())
+                file.append(&events.iter().map(|event| line::json(event)).collect::<Vec<_>>().concat())
             }
             Destination::Log(file, LogFormat::Legacy) => file.append(&events.concat()),
             Destination::Webhook(webhook) => webhook.send(list(events).into()).await,

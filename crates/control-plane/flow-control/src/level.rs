@@ -166,12 +166,13 @@ impl Level {
         }
     }
 
-    pub(crate) fn configure(&self, written: &Written, bounds: Bounds) {
+    /// Returns whether its seats are others than before.
+    pub(crate) fn configure(&self, written: &Written, bounds: Bounds) -> bool {
         self.queues.configure(written.queuing());
         let mut own = self.state.lock();
         own.uid = written.uid.as_str().into();
-        own.bounds = bounds;
         self.figures.bounds([bounds.nominal, bounds.low, bounds.high]);
+        std::mem::replace(&mut own.bounds, bounds) != bounds
     }
 
     pub(crate) fn uid(&self) -> Arc<str> {

@@ -95,20 +95,24 @@ impl FlowControl {
         let written: Vec<level::Written> = priority_levels.filter_map(level::Written::read).collect();
         let shares: u64 = written.iter().map(level::Written::shares).sum();
         let mut levels = BTreeMap::new();
+        let mut is_shared_anew = written.len() != before.levels.len();
         for written in written {
             let bounds = level::Bounds::of(&written, self.seats, shares);
             let level = match before.levels.get(written.name()) {
                 Some(level) => level.clone(),
                 None => Arc::new(Level::new(written.name(), &self.figures)),
             };
-            level.configure(&written, bounds);
+            is_shared_anew |= level.configure(&written, bounds);
             levels.insert(written.name().to_owned(), level);
         }
         let read = |schema| Flow::read(schema, &levels, &self.figures);
         let mut flows: Vec<Flow> = flow_schemas.filter_map(read).collect();
         flows.sort_by(|a, b| (a.precedence, &a.name).cmp(&(b.precedence, &b.name)));
-        levels.values().for_each(|level| level.set_limit(level.begins_with()));
-        changing.adjusted = Instant::now();
+        // What levels have lent each other stays while their bounds do.
+        if is_shared_anew {
+            levels.values().for_each(|level| level.set_limit(level.begins_with()));
+            changing.adjusted = Instant::now();
+        }
         self.state.store(Arc::new(State { flows, levels }));
     }
 

@@ -15,7 +15,7 @@ use windlass_http::exchange::ExchangeError;
 use windlass_http::header;
 
 use crate::config::{ClientConfig, ConfigError, Target};
-use crate::failure::{CallError, TIMED_OUT, refusal};
+use crate::failure::{CallError, refusal};
 use crate::pools::{Endpoint, Pools};
 
 /// The largest answer that is read.
@@ -54,13 +54,15 @@ impl Client {
     ) -> Result<Answer, CallError> {
         let url = with_timeout(&config.uri()?, timeout)?;
         let deadline = Instant::now() + timeout;
-        let failed = |cause: String| CallError::Exchange { url: url.to_string(), cause };
+        let failed = |cause| CallError::Exchange { url: url.to_string(), cause };
         let exchange = async {
-            let endpoint = endpoint(config, &url, services).await.map_err(|status| failed(status.message))?;
+            let endpoint = endpoint(config, &url, services)
+                .await
+                .map_err(|status| failed(ExchangeError::Other(status.message)))?;
             let pool = self.pools.of(endpoint)?;
-            pool.send(request(&url, body)).await.map_err(|error| failed(error.to_string()))
+            pool.send(request(&url, body)).await.map_err(failed)
         };
-        let response = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(failed(TIMED_OUT.to_owned())));
+        let response = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(failed(ExchangeError::Deadline)));
         read(response?, deadline, &url).await
     }
 }
@@ -94,7 +96,7 @@ pub(crate) async fn read(response: Response<Incoming>, deadline: Instant, url: &
     let (head, body) = response.into_parts();
     let content_type = header::first(&head.headers, &CONTENT_TYPE);
     let body = body::read(body, ANSWER_BYTES_MAX, deadline, |_| true).await.map_err(|error| match error {
-        BodyError::Deadline => CallError::Exchange { url: url.to_string(), cause: TIMED_OUT.to_owned() },
+        BodyError::Deadline => CallError::Exchange { url: url.to_string(), cause: ExchangeError::Deadline },
         BodyError::Broken(error) => CallError::Body(ExchangeError::of(&error).to_string()),
         other => CallError::Body(other.to_string()),
     })?;

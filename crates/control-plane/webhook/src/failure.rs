@@ -4,11 +4,9 @@ use http::StatusCode;
 use serde_json::Value;
 use windlass_api::Status;
 use windlass_api::status::{Cause, Details, Reason};
+use windlass_http::exchange::ExchangeError;
 
 use crate::config::ConfigError;
-
-/// The cause where a webhook takes too long.
-pub(crate) const TIMED_OUT: &str = "context deadline exceeded";
 
 /// Why a webhook gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +15,7 @@ pub enum CallError {
     Config(#[from] ConfigError),
     /// No answer came.
     #[error("Post \"{url}\": {cause}")]
-    Exchange { url: String, cause: String },
+    Exchange { url: String, cause: ExchangeError },
     #[error("unexpected error when reading response body. Please retry. Original error: {0}")]
     Body(String),
     /// It answered that it would not.
@@ -29,7 +27,7 @@ impl CallError {
     /// Whether it took too long.
     pub fn is_timeout(&self) -> bool {
         match self {
-            Self::Exchange { cause, .. } => cause == TIMED_OUT,
+            Self::Exchange { cause, .. } => *cause == ExchangeError::Deadline,
             Self::Refused(status) => status.code == 504,
             _ => false,
         }
@@ -38,7 +36,7 @@ impl CallError {
     /// Whether it may be otherwise the next time.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Exchange { cause, .. } => cause.contains("connection reset by peer"),
+            Self::Exchange { cause, .. } => *cause == ExchangeError::Reset,
             Self::Refused(status) => {
                 matches!(status.reason, Reason::InternalError | Reason::Timeout | Reason::TooManyRequests)
             }

@@ -16,11 +16,12 @@ use http_body_util::Full;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use windlass_http::dial;
+use windlass_http::exchange::ExchangeError;
 use windlass_http::pool::Pool;
 use windlass_pki::{Identity, Rotating, Trust, client_config_of};
 
 use crate::client::{Answer, read, request};
-use crate::failure::{CallError, TIMED_OUT};
+use crate::failure::CallError;
 
 /// Why a kubeconfig leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -129,10 +130,10 @@ impl Remote {
     /// Sends JSON and returns what comes back within the time.
     pub async fn post(&self, body: Bytes, timeout: Duration) -> Result<Answer, CallError> {
         let deadline = Instant::now() + timeout;
-        let failed = |cause: String| CallError::Exchange { url: self.url.to_string(), cause };
-        let request = self.request(body).map_err(|error| failed(error.to_string()))?;
-        let exchange = async { self.pool.send(request).await.map_err(|error| failed(error.to_string())) };
-        let response = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(failed(TIMED_OUT.to_owned())));
+        let failed = |cause| CallError::Exchange { url: self.url.to_string(), cause };
+        let request = self.request(body).map_err(|error| failed(ExchangeError::Other(error.to_string())))?;
+        let exchange = async { self.pool.send(request).await.map_err(failed) };
+        let response = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(failed(ExchangeError::Deadline)));
         read(response?, deadline, &self.url).await
     }
 

@@ -19,3 +19,4 @@ pub use client::{Answer, Client, Services};
 pub use config::{ClientConfig, ConfigError, Target};
 pub use failure::CallError;
 pub use kubeconfig::{KubeconfigError, Remote};
+pub use retry::Retry;

@@ -1,4 +1,4 @@
-//! Asking a server that has trouble again: the way of webhooks of authentication and authorization, for which a request waits.
+//! Asking a server that has trouble again.
 //!
 //! Source: upstream apiserver `pkg/util/webhook/webhook.go`.
 
@@ -14,9 +14,22 @@ use crate::kubeconfig::Remote;
 
 /// As often a server is asked, after pauses that grow by half.
 const ATTEMPTS_MAX: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const GROWTH: f64 = 1.5;
 const JITTER: f64 = 0.2;
+
+/// When a server is asked again.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// The time before the second attempt.
+    pub first_pause: Duration,
+    /// Whether no failure is final: what is sent must not be lost. Else only those count that may have passed the next time.
+    pub after_any_failure: bool,
+}
+
+impl Retry {
+    /// The way of webhooks of authentication and authorization, for which a request waits.
+    pub const REVIEWS: Self = Self { first_pause: Duration::from_millis(500), after_any_failure: false };
+}
 
 impl Remote {
     /// As [`Remote::post`], where one attempt may take `timeout`, and a server that has trouble is asked again. `observe` is told of each
@@ -25,16 +38,17 @@ impl Remote {
         &self,
         body: Bytes,
         timeout: Duration,
+        retry: Retry,
         chance: &Chance,
         observe: impl Fn(&Result<Answer, CallError>, Duration) + Send,
     ) -> Result<Answer, CallError> {
-        let (mut pause, mut attempt) = (FIRST_PAUSE, 1);
+        let (mut pause, mut attempt) = (retry.first_pause, 1);
         loop {
             let started = Instant::now();
             let answered = self.post(body.clone(), timeout).await;
             observe(&answered, started.elapsed());
             match answered {
-                Err(error) if error.is_passing() && attempt < ATTEMPTS_MAX => {
+                Err(error) if (retry.after_any_failure || error.is_passing()) && attempt < ATTEMPTS_MAX => {
                     tracing::debug!(%error, attempt, "a webhook is asked again");
                     sleep(pause + pause.mul_f64(JITTER * part(chance))).await;
                     pause = pause.mul_f64(GROWTH);

@@ -67,7 +67,7 @@ fn webhook(flags: &WebhookFlags, metrics: &Metrics) -> Result<Option<Backend>, F
     let Some(path) = &flags.config_file else { return Ok(None) };
     let failed = |error| Failure::during(format!("initializing audit webhook by {}", path.display()), error);
     let remote = Remote::open(path).map_err(failed)?;
-    let server = WebhookServer::new(remote, flags.initial_backoff.unwrap_or(BACKOFF), Chance::system());
+    let server = WebhookServer::new(remote, flags.initial_backoff.map_or(BACKOFF, |pause| pause.0), Chance::system());
     let defaults = BatchOptions {
         buffer: 10_000,
         events_max: 400,

@@ -2,13 +2,11 @@
 //! are the keys `authentication` and `authorization`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
-use windlass_api::time::parse_duration;
 
+use super::duration::GoDuration;
 use crate::error::Failure;
 
 /// Flags of authentication.
@@ -143,25 +141,6 @@ pub(crate) struct AuthorizationFlags {
         value_name = "DURATION"
     )]
     pub webhook_cache_unauthorized_ttl: Option<GoDuration>,
-}
-
-/// A duration as Go writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct GoDuration(pub Duration);
-
-impl FromStr for GoDuration {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let nanos = parse_duration(text).and_then(|nanos| u64::try_from(nanos).ok());
-        nanos.map(|nanos| Self(Duration::from_nanos(nanos))).ok_or_else(|| "write 30s or 5m, for example".to_owned())
-    }
-}
-
-impl<'de> Deserialize<'de> for GoDuration {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        String::deserialize(input)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 impl AuthenticationFlags {

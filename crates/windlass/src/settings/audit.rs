@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use windlass_api::time::parse_duration;
 use windlass_machinery::rfc7386;
 
+use super::duration::GoDuration;
 use crate::error::Failure;
 
 /// Flags of the audit log. Without a policy nothing is recorded.
@@ -65,9 +64,13 @@ pub(crate) struct WebhookFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_file: Option<PathBuf>,
     /// How long after a failure it is tried again for the first time [default: 10s].
-    #[arg(long = "audit-webhook-initial-backoff", env = "WINDLASS_AUDIT_WEBHOOK_INITIAL_BACKOFF", value_name = "DURATION", value_parser = duration)]
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_duration")]
-    pub initial_backoff: Option<Duration>,
+    #[arg(
+        long = "audit-webhook-initial-backoff",
+        env = "WINDLASS_AUDIT_WEBHOOK_INITIAL_BACKOFF",
+        value_name = "DURATION"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_backoff: Option<GoDuration>,
     #[command(flatten)]
     pub delivery: WebhookDelivery,
 }
@@ -133,9 +136,9 @@ macro_rules! delivery {
             #[serde(skip_serializing_if = "Option::is_none")]
             batch_max_size: Option<usize>,
             /// How long a batch that is not full waits [default: 30s].
-            #[arg(id = concat!($flag, "batch-max-wait"), long = concat!($flag, "batch-max-wait"), env = concat!($environment, "BATCH_MAX_WAIT"), value_name = "DURATION", value_parser = duration)]
-            #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_duration")]
-            batch_max_wait: Option<Duration>,
+            #[arg(id = concat!($flag, "batch-max-wait"), long = concat!($flag, "batch-max-wait"), env = concat!($environment, "BATCH_MAX_WAIT"), value_name = "DURATION")]
+            #[serde(skip_serializing_if = "Option::is_none")]
+            batch_max_wait: Option<GoDuration>,
             /// Whether the number of batches in a second is bounded.
             #[arg(id = concat!($flag, "batch-throttle-enable"), long = concat!($flag, "batch-throttle-enable"), env = concat!($environment, "BATCH_THROTTLE_ENABLE"), value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,7 +175,7 @@ macro_rules! delivery {
                     mode: self.mode,
                     batch_buffer_size: self.batch_buffer_size,
                     batch_max_size: self.batch_max_size,
-                    batch_max_wait: self.batch_max_wait,
+                    batch_max_wait: self.batch_max_wait.map(|wait| wait.0),
                     batch_throttle_enable: self.batch_throttle_enable,
                     batch_throttle_qps: self.batch_throttle_qps,
                     batch_throttle_burst: self.batch_throttle_burst,
@@ -197,26 +200,6 @@ impl AuditFlags {
         serde_json::from_value(both)
             .map_err(|error| Failure::during("the settings of the audit log cannot be used", error))
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let nanos = parse_duration(text).and_then(|nanos| u64::try_from(nanos).ok());
-    nanos.map(Duration::from_nanos).ok_or_else(|| format!("{text:?} is no duration: write 30s, for example"))
-}
-
-/// A duration as Go writes it, or as [`Duration`] is serialized.
-fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Text(String),
-        Whole(Duration),
-    }
-    Ok(match Option::<Either>::deserialize(from)? {
-        None => None,
-        Some(Either::Whole(duration)) => Some(duration),
-        Some(Either::Text(text)) => Some(duration(&text).map_err(D::Error::custom)?),
-    })
 }
 
 #[cfg(test)]
@@ -251,7 +234,7 @@ mod tests {
         assert_eq!(both.log.delivery.settings().mode, Some(Mode::BlockingStrict));
         assert_eq!(both.log.delivery.settings().truncate_enabled, Some(true));
         assert_eq!(both.webhook.delivery.settings().batch_max_wait, Some(Duration::from_secs(5)));
-        assert_eq!(both.webhook.initial_backoff, Some(Duration::from_secs(90)));
+        assert_eq!(both.webhook.initial_backoff, Some(GoDuration(Duration::from_secs(90))));
         assert!(Program::try_parse_from(["p", "--audit-log-version=audit.k8s.io/v1beta1"]).is_err());
         assert!(serde_saphyr::from_str::<AuditFlags>("log: {pathh: x}").is_err());
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use windlass_api::Chance;
 use windlass_api::text::{null_is_default, with_causes};
 use windlass_auth::User;
-use windlass_webhook::Remote;
+use windlass_webhook::{Remote, Retry};
 
 use super::{Digest, Found, digest};
 use crate::expiring::Expiring;
@@ -111,7 +111,8 @@ impl TokenWebhook {
             "status": {"user": {}},
         });
         let body = review.to_string().into();
-        let answer = self.remote.post_patiently(body, TIMEOUT, &self.chance, |_, _| ()).await.map_err(|error| {
+        let answered = self.remote.post_patiently(body, TIMEOUT, Retry::REVIEWS, &self.chance, |_, _| ()).await;
+        let answer = answered.map_err(|error| {
             let why = with_causes(&error);
             tracing::error!(error = why, "the webhook that knows tokens gave no answer");
             why

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use windlass_api::Chance;
 use windlass_auth::Attributes;
 use windlass_auth::authorization::{Answer, Review, WebhookAuthorizer};
-use windlass_webhook::{CallError, Remote};
+use windlass_webhook::{CallError, Remote, Retry};
 
 use super::figures::Figures;
 use super::verdict::{Outcome, Verdict};
@@ -62,7 +62,8 @@ impl Webhook {
         let observe = |answered: &Result<windlass_webhook::Answer, CallError>, took| {
             self.figures.asked(self.name(), result(answered.as_ref().err()), took);
         };
-        let answered = self.remote.post_patiently(body.into(), self.settings.timeout, &self.chance, observe).await;
+        let answered =
+            self.remote.post_patiently(body.into(), self.settings.timeout, Retry::REVIEWS, &self.chance, observe).await;
         let answer = match answered {
             Ok(answered) => Answer::read(&answered.body).map_err(|why| (why, "error")),
             Err(error) => Err((windlass_api::text::with_causes(&error), result(Some(&error)))),

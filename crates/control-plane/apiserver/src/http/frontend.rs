@@ -14,7 +14,7 @@ use windlass_telemetry::Metrics;
 
 use super::bodies::Bodies;
 use super::metrics::{Labels, RequestMetrics, UnderWay};
-use super::query::Query;
+use super::query::{Query, Selectors};
 use super::response::{Body, words};
 use crate::auditing::UntilEnd;
 use crate::context::Context;
@@ -49,6 +49,8 @@ pub(super) type Seat = (Option<windlass_flow_control::Seat>, Option<UnderWay>);
 pub(super) struct Asked<'a> {
     pub(super) context: &'a Context,
     pub(super) query: &'a Query,
+    /// What authorization is told of the selectors in the query.
+    pub(super) selectors: &'a Selectors,
     pub(super) labels: &'a Labels,
     /// When it has to be answered.
     pub(super) deadline: Instant,

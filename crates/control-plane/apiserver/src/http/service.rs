@@ -29,7 +29,7 @@ use super::impersonation;
 use super::metrics::{Labels, UnderWay};
 use super::negotiation;
 use super::path::{self, ResourcePath};
-use super::query::Query;
+use super::query::{Query, Selectors};
 use super::response::{Body, failure, success, with_warnings};
 use crate::aggregation::Remote;
 use crate::aggregation::forwarding::Asked as Forwarded;
@@ -59,6 +59,14 @@ impl Recorded {
         let is_begun = self.is_unauthenticated || self.until_end.is_some();
         if is_begun { Stage::ResponseStarted } else { Stage::ResponseComplete }
     }
+}
+
+/// What a request wants, before it is known who asks.
+struct Wants<'a> {
+    target: Option<&'a ResourcePath>,
+    query: &'a Query,
+    selectors: &'a Selectors,
+    labels: &'a Labels,
 }
 
 impl Frontend {
@@ -134,7 +142,9 @@ impl Frontend {
             Ok(format) => Format { shape: Default::default(), ..*format },
             Err(_) => Format::default(),
         };
-        let context = match self.identify(peer, target.as_ref(), query, labels, &parts, recorded).await {
+        let selectors = query.selectors();
+        let wants = Wants { target: target.as_ref(), query, selectors: &selectors, labels };
+        let context = match self.identify(peer, &wants, &parts, recorded).await {
             Ok(context) => context,
             Err(status) => {
                 if let Some(trail) = &recorded.trail {
@@ -145,7 +155,15 @@ impl Frontend {
         };
         let deadline = started + self.request_timeout;
         let class = OnceLock::new();
-        let asked = Asked { context: &context, query, labels, deadline, until_end: &recorded.until_end, class: &class };
+        let asked = Asked {
+            context: &context,
+            query,
+            selectors: &selectors,
+            labels,
+            deadline,
+            until_end: &recorded.until_end,
+            class: &class,
+        };
         let answered = match target {
             _ if let Some(remote) = remote => match body.take() {
                 Some(body) => {
@@ -176,18 +194,15 @@ impl Frontend {
     async fn identify(
         &self,
         peer: Peer,
-        target: Option<&ResourcePath>,
-        query: &Query,
-        labels: &Labels,
+        &Wants { target, query, selectors, labels }: &Wants<'_>,
         request: &Parts,
         recorded: &mut Recorded,
     ) -> Result<Context, Status> {
         let gate = &self.server.gate;
         let received = self.server.clock().now();
         let method = request.method.as_str().to_ascii_lowercase();
-        let selectors = query.selectors();
         let wanted = |user| match target {
-            Some(target) => target.attributes(user, target.verb(&request.method, query.is_watch()), &selectors),
+            Some(target) => target.attributes(user, target.verb(&request.method, query.is_watch()), selectors),
             None => Attributes { path: request.uri.path(), ..Attributes::of(user, &method) },
         };
         let (user, warning) = match identity::authenticate(gate, peer, request).await {
@@ -223,12 +238,11 @@ impl Frontend {
         parts: Parts,
         body: &mut Option<Incoming>,
     ) -> Result<Response<Body>, Status> {
-        let Asked { context, query, deadline, .. } = *asked;
+        let Asked { context, query, selectors, deadline, .. } = *asked;
         let gate = &self.server.gate;
         // Before anything else, and before the body is read: who may not ask cannot make the server wait, or hold anything for him.
         let asked_for = found.verb(&parts.method, query.is_watch());
-        let selectors = query.selectors();
-        let attributes = found.attributes(&context.user, asked_for, &selectors);
+        let attributes = found.attributes(&context.user, asked_for, selectors);
         gate.authorize_in(context, &attributes).await?;
         let classified = self.classify(asked, &attributes);
         let registry = self.server.storage.registry();
@@ -294,12 +308,12 @@ impl Frontend {
         remote: &Remote,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
-        let Asked { context, query, labels, deadline, until_end, .. } = *asked;
+        let Asked { context, query, selectors, labels, deadline, until_end, .. } = *asked;
         let gate = &self.server.gate;
         match target {
             Some(target) => {
                 let verb = target.verb(request.method(), query.is_watch());
-                gate.authorize_in(context, &target.attributes(&context.user, verb, &query.selectors())).await?;
+                gate.authorize_in(context, &target.attributes(&context.user, verb, selectors)).await?;
             }
             None => {
                 let (path, verb) = (request.uri().path(), request.method().as_str().to_ascii_lowercase());

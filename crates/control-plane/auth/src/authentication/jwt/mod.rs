@@ -14,6 +14,7 @@ mod token;
 mod user;
 
 use serde_json::{Map, Value};
+use windlass_machinery::go::json_type;
 use windlass_pki::SignedToken;
 
 use rule::Rule;
@@ -70,21 +71,9 @@ impl Issuer {
     }
 }
 
-/// What Go calls the type of a value in JSON.
-fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 /// A claim as a text; the error is Go's.
 fn text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("json: cannot unmarshal {} into Go value of type string", go_kind(value)))
+    value.as_str().ok_or_else(|| format!("json: cannot unmarshal {} into Go value of type string", json_type(value)))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::text::quoted;
+use windlass_machinery::go::json_type;
 use windlass_pki::{SignatureAlgorithm, SignedToken};
 
-use super::{Claims, Issuer, go_kind};
+use super::{Claims, Issuer};
 
 /// How far clocks may differ where a token is not valid yet. Where it is not valid any more, they may not.
 const LEEWAY_SECONDS: i64 = 60;
@@ -75,7 +76,7 @@ fn second(claims: &Claims, name: &str) -> Result<Option<i64>, String> {
             let float = || number.as_f64().map_or(0, |float| float as i64);
             Ok(Some(number.as_i64().unwrap_or_else(float)))
         }
-        Some(other) => Err(format!("json: cannot unmarshal {} into Go value of type json.Number", go_kind(other))),
+        Some(other) => Err(format!("json: cannot unmarshal {} into Go value of type json.Number", json_type(other))),
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use windlass_api::well_known::extra;
 use windlass_cel::access::{CLAIMS, USER_INFO};
 use windlass_cel::{Map, Value};
+use windlass_machinery::go::json_type;
 
 use super::claims::Object;
 use super::rule::check;
@@ -77,7 +78,7 @@ impl Issuer {
                 None | Some(Json::Bool(true)) => {}
                 Some(Json::Bool(false)) => return Err("oidc: email not verified".to_owned()),
                 Some(other) => {
-                    let kind = super::go_kind(other);
+                    let kind = json_type(other);
                     return Err(format!(
                         "oidc: parse 'email_verified' claim: json: cannot unmarshal {kind} into Go value of type bool"
                     ));
