@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 31] = [
+const SIBLINGS: [(&str, &str); 32] = [
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),
     ("control-plane/apiserver", "control-plane/resources"),
@@ -18,6 +18,8 @@ const SIBLINGS: [(&str, &str); 31] = [
     ("control-plane/apiserver", "control-plane/audit"),
     ("control-plane/apiserver", "control-plane/flow-control"),
     ("control-plane/flow-control", "control-plane/auth"),
+    // The store says what it asks of encryption.
+    ("control-plane/encryption", "control-plane/store"),
     ("control-plane/audit", "control-plane/auth"),
     ("control-plane/audit", "control-plane/webhook"),
     ("control-plane/admission", "control-plane/webhook"),

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{down, image, up};
+use crate::commands::{down, image, secrets, up};
 use crate::settings::{DataDir, ServerFlags};
 
 /// A whole Kubernetes in one program.
@@ -25,4 +25,6 @@ pub(crate) enum Command {
     Server(Box<ServerFlags>),
     /// The images on this node.
     Image(image::Flags),
+    /// The keys that Secrets, and what else is configured, are encrypted with on the disk.
+    Secrets(secrets::Flags),
 }

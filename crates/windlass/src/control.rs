@@ -8,6 +8,7 @@
 //! | `POST /images/import` `{"path": …}` | the names that were imported |
 //! | `POST /images/pull` `{"reference": …}` | the image's ID |
 //! | `POST /images/remove` `{"reference": …}` | nothing |
+//! | `POST /secrets/rotate` | nothing, when everything on the disk is encrypted anew |
 //!
 //! Failures are answered with a status of 4xx or 5xx and `{"error": …}`.
 
@@ -87,6 +88,7 @@ pub(crate) trait Handler: Send + Sync {
     async fn import(&self, path: &Path) -> Result<Vec<String>, Failure>;
     async fn pull(&self, reference: &str) -> Result<String, Failure>;
     async fn remove_image(&self, reference: &str) -> Result<(), Failure>;
+    async fn rotate_secrets(&self) -> Result<(), Failure>;
 }
 
 /// Listens at the socket. An old one that nobody answers at is replaced.
@@ -153,6 +155,10 @@ async fn handle(handler: &dyn Handler, request: Request<Incoming>) -> Result<Ans
         (Method::POST, "/images/remove") => {
             let image: Reference = body(request).await?;
             handler.remove_image(&image.reference).await.map_err(failed)?;
+            Ok((StatusCode::OK, Value::Null))
+        }
+        (Method::POST, "/secrets/rotate") => {
+            handler.rotate_secrets().await.map_err(failed)?;
             Ok((StatusCode::OK, Value::Null))
         }
         _ => Err((StatusCode::NOT_FOUND, format!("there is no {path}"))),
@@ -234,6 +240,9 @@ mod tests {
             Err(Failure::new("no such image").hint("look again"))
         }
         async fn remove_image(&self, _: &str) -> Result<(), Failure> {
+            Ok(())
+        }
+        async fn rotate_secrets(&self) -> Result<(), Failure> {
             Ok(())
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod audit;
 mod duration;
+pub(crate) mod encryption;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use windlass_images::Registries;
 
 use self::access::{AuthenticationFlags, AuthorizationFlags};
 use self::audit::AuditFlags;
+use self::encryption::EncryptionFlags;
 use crate::error::Failure;
 
 /// Where data lives unless somebody says otherwise.
@@ -86,6 +88,8 @@ pub(crate) struct ServerFlags {
     pub authorization: AuthorizationFlags,
     #[command(flatten)]
     pub audit: AuditFlags,
+    #[command(flatten)]
+    pub encryption: EncryptionFlags,
     /// Registries, their mirrors and credentials. Only in the file.
     #[arg(skip)]
     pub images: Option<Registries>,
@@ -152,6 +156,7 @@ pub(crate) struct Settings {
     pub authentication: AuthenticationFlags,
     pub authorization: AuthorizationFlags,
     pub audit: AuditFlags,
+    pub encryption: EncryptionFlags,
     pub registries: Registries,
 }
 
@@ -179,6 +184,7 @@ impl ServerFlags {
             authentication: self.authentication.or(file.authentication),
             authorization: self.authorization.or(file.authorization),
             audit: self.audit.or(file.audit)?,
+            encryption: self.encryption.or(file.encryption),
             images: self.images.or(file.images),
         })
     }
@@ -230,6 +236,7 @@ impl Settings {
             authentication: flags.authentication,
             authorization: flags.authorization,
             audit: flags.audit,
+            encryption: flags.encryption,
             registries: registries(flags.images.unwrap_or_default()),
         };
         settings.check()?;

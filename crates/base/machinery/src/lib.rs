@@ -1,6 +1,7 @@
 //! Schema-driven work on objects: reading and writing their three encodings, defaulting and pruning by structure, patches,
 //! OpenAPI, tables. No I/O, and no knowledge of any kind beyond what its [`schema`] says.
 
+pub mod configuration;
 pub mod decode;
 pub mod digest;
 pub mod go;

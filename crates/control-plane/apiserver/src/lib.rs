@@ -59,6 +59,7 @@ pub use flow_schemas::FlowSchemas;
 pub use outcome::{Listed, Outcome, Payload};
 pub use pages::VERSION;
 pub use registry::{Registry, Served};
+pub use reloads::Reloads;
 pub use server::{Options, Server};
 pub use tokens::Tokens;
 pub use windlass_resources::first::ApiServer;

@@ -5,7 +5,7 @@ use windlass_machinery::digest;
 use windlass_telemetry::{CounterFamily, GaugeFamily, Metrics};
 
 /// The metrics of one configuration.
-pub(crate) struct Reloads {
+pub struct Reloads {
     what: &'static str,
     total: CounterFamily,
     last: GaugeFamily,
@@ -16,7 +16,7 @@ pub(crate) struct Reloads {
 }
 
 /// Names of a configuration and of its metrics.
-pub(crate) struct Names {
+pub struct Names {
     what: &'static str,
     total: &'static str,
     last: &'static str,
@@ -24,20 +24,27 @@ pub(crate) struct Names {
 }
 
 impl Reloads {
-    pub(crate) const AUTHENTICATION: Names = Names {
+    pub const AUTHENTICATION: Names = Names {
         what: "authentication",
         total: "apiserver_authentication_config_controller_automatic_reloads_total",
         last: "apiserver_authentication_config_controller_automatic_reload_last_timestamp_seconds",
         info: "apiserver_authentication_config_controller_last_config_info",
     };
-    pub(crate) const AUTHORIZATION: Names = Names {
+    pub const AUTHORIZATION: Names = Names {
         what: "authorization",
         total: "apiserver_authorization_config_controller_automatic_reloads_total",
         last: "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds",
         info: "apiserver_authorization_config_controller_last_config_info",
     };
 
-    pub(crate) fn new(metrics: &Metrics, names: Names, identity: &str, clock: Clock) -> Self {
+    pub const ENCRYPTION: Names = Names {
+        what: "encryption",
+        total: "apiserver_encryption_config_controller_automatic_reloads_total",
+        last: "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds",
+        info: "apiserver_encryption_config_controller_last_config_info",
+    };
+
+    pub fn new(metrics: &Metrics, names: Names, identity: &str, clock: Clock) -> Self {
         let labels = ["status", "apiserver_id_hash"];
         Self {
             what: names.what,
@@ -50,18 +57,18 @@ impl Reloads {
     }
 
     /// A configuration is in use from now on.
-    pub(crate) fn in_use(&self, text: &str) {
+    pub fn in_use(&self, text: &str) {
         self.info.reset();
         self.info.with_label_values(&[self.server.as_str(), &hash(text)]).set(1);
     }
 
-    pub(crate) fn succeeded(&self, text: &str) {
+    pub fn succeeded(&self, text: &str) {
         tracing::info!(configuration = self.what, "a new configuration is in use");
         self.count("success");
         self.in_use(text);
     }
 
-    pub(crate) fn failed(&self, why: &str) {
+    pub fn failed(&self, why: &str) {
         tracing::error!(
             configuration = self.what,
             error = why,

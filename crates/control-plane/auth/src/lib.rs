@@ -10,7 +10,6 @@
 mod attributes;
 pub mod authentication;
 pub mod authorization;
-pub mod configuration;
 pub mod node;
 pub mod rbac;
 mod user;

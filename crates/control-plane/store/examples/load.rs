@@ -20,7 +20,7 @@ use std::time::Instant;
 use serde_json::json;
 use windlass_api::time::Clock;
 use windlass_machinery::json::Template;
-use windlass_store::{Expect, Options, Page, Range, Store, Txn};
+use windlass_store::{Expect, Options, Page, Plaintext, Range, Store, Txn};
 
 const TABLE: &str = "load";
 const WRITERS: usize = 64;
@@ -31,8 +31,7 @@ const PAGE: usize = 500;
 #[tokio::main]
 async fn main() {
     let directory = PathBuf::from(std::env::args_os().nth(1).expect("usage: load DIRECTORY"));
-    let options =
-        Options { directory: directory.clone(), clock: Clock::system(), key: None, secret_tables: Vec::new() };
+    let options = Options { directory: directory.clone(), clock: Clock::system(), encryption: Arc::new(Plaintext) };
     let store = Store::open(options).unwrap();
     let revisions: Arc<Vec<AtomicU64>> = Arc::new((0..OBJECTS).map(|_| AtomicU64::new(0)).collect());
     for (name, version) in [("store-create", 1), ("store-update", 2)] {
@@ -46,7 +45,7 @@ async fn main() {
     store.close().await;
 
     let measured = Measured::start();
-    let options = Options { directory, clock: Clock::system(), key: None, secret_tables: Vec::new() };
+    let options = Options { directory, clock: Clock::system(), encryption: Arc::new(Plaintext) };
     assert_eq!(Store::open(options).unwrap().table(TABLE).state().len(), OBJECTS);
     measured.print("store-open", 1);
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use windlass_machinery::json::Template;
 
-use crate::engine::{Engine, EngineError, FRAME_MAX, Record};
+use crate::engine::{Engine, EngineError, FRAME_MAX, Record, Rewrite};
 use crate::expiring::Changes;
 use crate::health::{Failure, Health};
 use crate::item::Item;
@@ -81,6 +81,9 @@ pub enum CommitError {
     /// The disk is full: writes fail until there is space again, reads go on.
     #[error("the store's disk is full: free some space in {0}; until then every write fails, reads go on")]
     DiskFull(String),
+    /// A value cannot be encrypted now. Others may be written.
+    #[error("{0}")]
+    Encryption(String),
     /// The store has failed. Of a transaction that was under way when it did, only the next start can tell.
     #[error(transparent)]
     Broken(Failure),
@@ -114,6 +117,8 @@ pub(crate) enum Work {
     Commit(Request),
     /// Forget the events up to a revision.
     Compact(u64),
+    /// Write everything anew.
+    Rewrite(oneshot::Sender<Result<Rewrite, String>>),
     /// Take nothing more: who comes later is refused.
     Close,
 }
@@ -182,15 +187,20 @@ fn carry_out(
             tables.compact(revision);
             return ControlFlow::Continue(None);
         }
+        Work::Rewrite(answer) => {
+            // Who has gone does not need the answer.
+            let _ = answer.send(engine.rewrite(tables));
+            return ControlFlow::Continue(None);
+        }
         Work::Close => return ControlFlow::Break(()),
         Work::Commit(first) => first,
     };
     let mut batch = Batch::new(tables);
-    batch.add(first);
+    batch.add(first, engine);
     let mut next = None;
     while batch.bytes < BATCH_BYTES_MAX && next.is_none() {
         match queue.try_recv() {
-            Ok(Work::Commit(request)) => batch.add(request),
+            Ok(Work::Commit(request)) => batch.add(request, engine),
             Ok(other) => next = Some(other),
             Err(_) => break,
         }
@@ -224,13 +234,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn add(&mut self, request: Request) {
-        let result = self.judge(&request.txn).map(|()| self.apply(request.txn));
+    fn add(&mut self, request: Request, engine: &dyn Engine) {
+        let result = self.judge(&request.txn, engine).map(|()| self.apply(request.txn));
         self.answers.push((request.answer, result));
     }
 
     /// Checks every expectation before anything is applied.
-    fn judge(&mut self, txn: &Txn) -> Result<(), CommitError> {
+    fn judge(&mut self, txn: &Txn, engine: &dyn Engine) -> Result<(), CommitError> {
         if txn.ops.len() > OPS_MAX {
             return Err(CommitError::TooManyOps(txn.ops.len()));
         }
@@ -250,6 +260,9 @@ impl<'a> Batch<'a> {
             if !holds {
                 let current = current.cloned();
                 return Err(CommitError::Conflict { op: index, current });
+            }
+            if op.put.is_some() {
+                engine.check(&op.table).map_err(CommitError::Encryption)?;
             }
         }
         Ok(())
@@ -321,6 +334,7 @@ impl From<EngineError> for CommitError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::DiskFull { directory } => Self::DiskFull(directory),
+            EngineError::Encryption(why) => Self::Encryption(why),
             EngineError::Broken(failure) => Self::Broken(failure),
         }
     }

@@ -15,6 +15,7 @@
 //! kinds, selectors, users or HTTP.
 
 mod committer;
+mod encryption;
 mod engine;
 mod expiring;
 mod expiry;
@@ -26,11 +27,12 @@ mod table;
 mod tables;
 mod watch;
 
-pub use engine::{Disk, DiskFile, Lost, OpenError, SecretKey, Sizes, SystemDisk};
+pub use encryption::{Encryption, Plaintext};
+pub use engine::{Disk, DiskFile, Lost, OpenError, Sizes, SystemDisk};
 pub use health::Failure;
 pub use item::{Attributes, Event, EventKind, Item};
 pub use opening::Options;
-pub use store::Store;
+pub use store::{RewriteError, Store};
 pub use table::{Expired, Page, Range, Table, TableState};
 pub use watch::Watch;
 

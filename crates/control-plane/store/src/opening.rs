@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use windlass_api::time::Clock;
 
 use crate::committer::{self, Committer};
-use crate::engine::{self, Cipher, Disk, Engine, Home, OpenError, SecretKey, Sizes, SystemDisk};
+use crate::encryption::Encryption;
+use crate::engine::{self, Disk, Engine, Home, OpenError, Sizes, SystemDisk};
 use crate::expiry;
 use crate::health::Health;
 use crate::store::Store;
@@ -28,9 +29,8 @@ pub struct Options {
     /// Its folder; made when it is not there.
     pub directory: PathBuf,
     pub clock: Clock,
-    /// Encrypts the tables named in `secret_tables` on the disk.
-    pub key: Option<SecretKey>,
-    pub secret_tables: Vec<String>,
+    /// In what form values stand on the disk.
+    pub encryption: Arc<dyn Encryption>,
 }
 
 impl Store {
@@ -60,7 +60,7 @@ impl Store {
     /// Makes a store in memory that begins with what is in this one now.
     pub fn fork_in_memory(&self, clock: Clock) -> Arc<Self> {
         let tables = self.tables().into_iter().map(|table| (table.name.to_string(), (*table.state()).clone()));
-        Self::in_memory_over(Loaded { tables: tables.collect(), revision: self.revision() }, clock)
+        Self::in_memory_over(Loaded::new(tables.collect(), self.revision()), clock)
     }
 
     fn in_memory_over(loaded: Loaded, clock: Clock) -> Arc<Self> {
@@ -70,9 +70,9 @@ impl Store {
     }
 
     fn over_disk(options: Options, disk: Arc<dyn Disk>, sizes: Sizes) -> Result<(Arc<Self>, Committer), OpenError> {
-        let Options { directory, clock, key, secret_tables } = options;
-        let (cipher, health) = (Cipher::new(key.as_ref(), &secret_tables), Arc::new(Health::new()));
-        let (engine, loaded) = engine::open(Home { disk, directory, cipher, sizes, health: health.clone() })?;
+        let Options { directory, clock, encryption } = options;
+        let health = Arc::new(Health::new());
+        let (engine, loaded) = engine::open(Home { disk, directory, encryption, sizes, health: health.clone() })?;
         Ok(Self::over(loaded, engine, clock, health))
     }
 

@@ -6,10 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{CommitError, Committed, Request, Txn, Work};
+use crate::engine::Rewrite;
 use crate::expiring::Expiring;
 use crate::health::{Failure, Health};
 use crate::table::{Expired, Table, TableState};
 use crate::tables::Tables;
+
+/// Why not everything has been written anew.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RewriteError {
+    #[error("the store cannot be written anew: {0}")]
+    Failed(String),
+    #[error("the store is shutting down")]
+    Closed,
+}
 
 /// The store. Dropping the last handle ends the committer after the transactions that wait.
 #[derive(Debug)]
@@ -102,6 +112,28 @@ impl Store {
         self.compacted.fetch_max(revision, Ordering::AcqRel);
         // A committer that has ended has nothing to forget.
         let _ = self.queue.send(Work::Compact(revision)).await;
+    }
+
+    /// Writes every object anew, as it is encrypted now, and removes what stood on the disk before. Writers go on meanwhile.
+    pub async fn rewrite(&self) -> Result<(), RewriteError> {
+        loop {
+            let (answer, begun) = oneshot::channel();
+            let asked = self.queue.send(Work::Rewrite(answer)).await;
+            let begun = if asked.is_ok() { begun.await.ok() } else { None };
+            let Some(begun) = begun else { return Err(RewriteError::Closed) };
+            let (mut ending, is_ours) = match begun.map_err(RewriteError::Failed)? {
+                Rewrite::Needless => return Ok(()),
+                Rewrite::After(ending) => (ending, false),
+                Rewrite::Begun(ending) => (ending, true),
+            };
+            let ended = match ending.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone(),
+                Err(_) => Some(Err("the thread that writes snapshots of the store panicked".to_owned())),
+            };
+            if is_ours {
+                return ended.unwrap_or(Ok(())).map_err(RewriteError::Failed);
+            }
+        }
     }
 
     /// Takes no more transactions and waits for those that are under way.

@@ -1,6 +1,7 @@
 //! All tables of a store, as the committer publishes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -8,8 +9,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::engine::{Found, OpenError};
 use crate::expiring::{Changes, Expiring};
-use crate::item::Item;
 use crate::table::{Table, TableState};
 
 /// Bytes that the events of all tables together may hold; the table that holds most gives way.
@@ -34,17 +35,45 @@ pub(crate) struct Tables {
 pub(crate) struct Loaded {
     pub tables: HashMap<String, TableState>,
     pub revision: u64,
+    /// Objects whose newest version cannot be decrypted, by table and key, and why.
+    locked: BTreeMap<(String, String), String>,
 }
 
 impl Loaded {
-    pub(crate) fn apply(&mut self, table: &str, item: Item, deleted: bool) {
-        self.revision = self.revision.max(item.revision);
+    pub(crate) fn new(tables: HashMap<String, TableState>, revision: u64) -> Self {
+        Self { tables, revision, locked: BTreeMap::new() }
+    }
+
+    pub(crate) fn apply(&mut self, table: &str, found: Found) {
+        self.revision = self.revision.max(found.revision());
+        let (item, deleted) = match found {
+            Found::Put(item) => (item, false),
+            Found::Deleted(item) => (item, true),
+            Found::Locked { key, why, .. } => {
+                self.locked.insert((table.to_owned(), key), why);
+                return;
+            }
+        };
+        if !self.locked.is_empty() {
+            self.locked.remove(&(table.to_owned(), item.key.to_string()));
+        }
         if !self.tables.contains_key(table) {
             self.tables.insert(table.to_owned(), TableState::default());
         }
         if let Some(state) = self.tables.get_mut(table) {
             state.load(Arc::new(item), deleted);
         }
+    }
+
+    /// An older version that cannot be decrypted is no loss.
+    pub(crate) fn check_locked(&self, directory: &Path) -> Result<(), OpenError> {
+        let Some(((table, key), why)) = self.locked.first_key_value() else { return Ok(()) };
+        Err(OpenError::Locked {
+            directory: directory.to_owned(),
+            object: format!("{table} {key}"),
+            others: self.locked.len() - 1,
+            why: why.clone(),
+        })
     }
 }
 
@@ -126,6 +155,7 @@ mod tests {
     use windlass_machinery::json::Template;
 
     use super::*;
+    use crate::item::Item;
     use crate::table::Expired;
 
     #[test]

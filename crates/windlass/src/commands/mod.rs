@@ -2,6 +2,7 @@
 
 pub(crate) mod down;
 pub(crate) mod image;
+pub(crate) mod secrets;
 mod server;
 mod status;
 pub(crate) mod up;
@@ -16,6 +17,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Status(directory) => status::run(&directory),
         Command::Down(flags) => down::run(&flags),
         Command::Image(flags) => image::run(&flags),
+        Command::Secrets(flags) => secrets::run(&flags),
     }
 }
 

@@ -165,7 +165,7 @@ pub(super) fn follow(
 }
 
 /// Hands a file's text over whenever something has happened in its directory, and from time to time.
-async fn followed(path: PathBuf, take: impl AsyncFn(Option<String>)) {
+pub(super) async fn followed(path: PathBuf, take: impl AsyncFn(Option<String>)) {
     let directory = match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),

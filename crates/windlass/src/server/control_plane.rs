@@ -20,10 +20,10 @@ use windlass_audit::Auditor;
 use windlass_auth::User;
 use windlass_http::serve::Limits;
 use windlass_pki::{ClientAuth, ClientVerifier};
-use windlass_store::{OpenError, Store};
 use windlass_telemetry::Metrics;
 
 use super::access::{self, Surroundings};
+use super::encryption::Keeper as Encryption;
 use super::keys::{FRONT_PROXY_CLIENT, Keys};
 use super::kubeconfig;
 use crate::error::Failure;
@@ -35,14 +35,11 @@ const BACKLOG: u32 = 1024;
 /// How long the end waits for audit events that have not been delivered.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long, and how often, a store that another process uses is tried.
-const STORE_PATIENCE: Duration = Duration::from_secs(5);
-const STORE_PAUSE: Duration = Duration::from_millis(20);
-
 /// A control plane that runs.
 pub(crate) struct ControlPlane {
     pub server: Arc<Server>,
     auditor: Option<Arc<Auditor>>,
+    pub encryption: Arc<Encryption>,
     pub keys: Keys,
     pub kubeconfig: PathBuf,
     stop: watch::Sender<bool>,
@@ -62,8 +59,6 @@ impl ControlPlane {
     ) -> Result<Self, Failure> {
         make_data_dir(&settings.data_dir)?;
         let keys = Keys::load_or_create(&settings.data_dir, clock)?;
-        let store = open_store(settings, clock).await?;
-        let socket = listen(settings.https_port)?;
         let port = settings.https_port;
         let admission = windlass_admission::plugins::Options {
             allow_service_external_ips: settings.allow_service_external_ips,
@@ -73,6 +68,9 @@ impl ControlPlane {
         let issuer = format!("https://kubernetes.default.svc.{}", settings.cluster_domain);
         let advertised_address = format!("{node_ip}:{port}");
         let around = Surroundings { metrics: &metrics, clock, issuer: &issuer, identity: &advertised_address };
+        let encryption = Arc::new(Encryption::new(settings, &around).await?);
+        let store = encryption.open_store(&settings.data_dir.join("store"), clock).await?;
+        let socket = listen(port)?;
         let authentication = access::authentication(&settings.authentication, &settings.authorization, &around)?;
         let authorization = access::authorization(&settings.authorization, &around)?;
         let auditor = super::audit::auditor(&settings.audit, clock, &metrics)?;
@@ -126,6 +124,7 @@ impl ControlPlane {
             .map_err(|status| Failure::during("the cluster's first objects cannot be made", status))?;
         bootstrapped.store(true, Ordering::Release);
         let mut keepers = access::follow(&server, &settings.authentication, &settings.authorization);
+        keepers.extend(encryption.keep(&server));
         keepers.extend([
             tokio::spawn(first.keep()),
             tokio::spawn(Definitions::new(&server).keep()),
@@ -133,7 +132,7 @@ impl ControlPlane {
             tokio::spawn(FlowSchemas::new(&server).keep()),
         ]);
         let kubeconfig = write_kubeconfigs(settings, &keys)?;
-        Ok(Self { server, auditor, keys, kubeconfig, stop, listener, keepers })
+        Ok(Self { server, auditor, encryption, keys, kubeconfig, stop, listener, keepers })
     }
 
     /// Lets requests finish, then closes the store.
@@ -152,25 +151,6 @@ impl ControlPlane {
 
 /// Opens the store. A server that was killed lets go of it only when the kernel has cleared it away, so one that is in use is tried for a
 /// while.
-async fn open_store(settings: &Settings, clock: Clock) -> Result<Arc<Store>, Failure> {
-    let until = tokio::time::Instant::now() + STORE_PATIENCE;
-    loop {
-        let opened = Store::open(windlass_store::Options {
-            directory: settings.data_dir.join("store"),
-            clock,
-            key: Some(Keys::encryption_key(&settings.data_dir)?),
-            secret_tables: vec!["secrets".to_owned()],
-        });
-        match opened {
-            Ok(store) => return Ok(store),
-            Err(OpenError::InUse { .. }) if tokio::time::Instant::now() < until => {
-                tokio::time::sleep(STORE_PAUSE).await;
-            }
-            Err(error) => return Err(Failure::during("the store cannot be opened", error)),
-        }
-    }
-}
-
 /// The data directory belongs to root alone: it holds keys.
 fn make_data_dir(path: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {

@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use windlass_api::time::Clock;
 use windlass_api::well_known::{group, user};
 use windlass_auth::rbac::bootstrap::KUBELET_CLIENT;
 use windlass_pki::{Ca, ClientCert, Identity, Issue, PkiError, Rotating, ServerCert, TokenSigner};
-use windlass_store::SecretKey;
 
 use crate::error::Failure;
 use crate::settings::Settings;
@@ -50,28 +48,6 @@ impl Keys {
     /// Signs the tokens of service accounts.
     pub(crate) fn service_accounts(&self) -> Result<TokenSigner, Failure> {
         TokenSigner::load_or_create(&self.directory, "sa").map_err(failed)
-    }
-
-    /// The key that Secrets are encrypted with on the disk.
-    pub(crate) fn encryption_key(data_dir: &Path) -> Result<SecretKey, Failure> {
-        let path = data_dir.join("pki/encryption.key");
-        let unusable =
-            |error: std::io::Error| Failure::during(format!("the key {} cannot be used", path.display()), error);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let mut bytes = vec![0; 32];
-                SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::new("the kernel gives no random numbers"))?;
-                windlass_pki::write_private(&path, &bytes).map_err(failed)?;
-                bytes
-            }
-            Err(error) => return Err(unusable(error)),
-        };
-        let bytes: [u8; 32] = bytes.try_into().map_err(|bytes: Vec<u8>| {
-            Failure::new(format!("the key {} has {} bytes instead of 32", path.display(), bytes.len()))
-                .hint("restore it; without it the cluster's Secrets cannot be read")
-        })?;
-        Ok(SecretKey::new(bytes))
     }
 
     /// The identity `name`, kept fresh for as long as the process lives.

@@ -5,6 +5,7 @@ mod address;
 mod audit;
 mod control_plane;
 mod controllers;
+mod encryption;
 mod keys;
 pub(crate) mod kubeconfig;
 mod kubeconfig_text;

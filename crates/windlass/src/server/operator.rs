@@ -8,10 +8,12 @@ use tokio::sync::watch;
 use windlass_api::time::Clock;
 use windlass_client::Informer;
 use windlass_cri::{ImageService, ImageSpec};
+use windlass_encryption::Rotation;
 use windlass_images::ImageStore;
 
 use super::VERSION;
 use super::control_plane::ControlPlane;
+use super::encryption::Keeper as Encryption;
 use super::node::{self, Node};
 use crate::control::{Handler, ImageReport, StatusReport, Stop};
 use crate::error::Failure;
@@ -25,6 +27,8 @@ pub(crate) struct Operator {
     components: Vec<String>,
     images: Option<ImageStore>,
     own: Option<Arc<Informer>>,
+    encryption: Arc<Encryption>,
+    rotation: Rotation,
     stop: watch::Sender<Option<Stop>>,
 }
 
@@ -47,6 +51,8 @@ impl Operator {
             components,
             images: node.map(|node| node.images.clone()),
             own: node.map(|node| node.own.clone()),
+            rotation: control_plane.encryption.rotation(control_plane.server.store().clone()),
+            encryption: control_plane.encryption.clone(),
             stop,
         }
     }
@@ -111,5 +117,9 @@ impl Handler for Operator {
                 .hint("`windlass image list` shows what there is"));
         }
         images.remove_image(&spec).await.map_err(failed)
+    }
+
+    async fn rotate_secrets(&self) -> Result<(), Failure> {
+        self.encryption.rotate(&self.rotation).await
     }
 }

@@ -12,7 +12,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::time::Clock;
 use windlass_api::well_known::group;
 use windlass_auth::authentication::configuration::{AnonymousAuth, AuthenticationConfiguration, OidcFlags};
-use windlass_auth::configuration::ConfigurationError;
+use windlass_machinery::configuration::ConfigurationError;
 use windlass_pki::SignatureAlgorithm;
 use windlass_telemetry::Metrics;
 

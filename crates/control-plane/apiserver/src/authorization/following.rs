@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use windlass_api::Chance;
 use windlass_api::time::Clock;
 use windlass_auth::authorization::{AuthorizationConfiguration, Own, WebhookFlags};
-use windlass_auth::configuration::ConfigurationError;
+use windlass_machinery::configuration::ConfigurationError;
 use windlass_telemetry::Metrics;
 
 use super::chain::{Chain, ChainError};

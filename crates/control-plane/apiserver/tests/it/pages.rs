@@ -67,7 +67,8 @@ async fn openapi() {
 async fn a_store_that_has_failed_is_no_health() {
     let (directory, disk) = (tempfile::tempdir().unwrap(), FailingDisk::default());
     let directory = directory.path().join("store");
-    let options = windlass_store::Options { directory, clock: Clock::system(), key: None, secret_tables: Vec::new() };
+    let options =
+        windlass_store::Options { directory, clock: Clock::system(), encryption: Arc::new(windlass_store::Plaintext) };
     let store = Store::open_on(options, Arc::new(disk.clone()), Sizes::default()).unwrap();
     let admin = User::new("admin", &["system:masters"]);
     let server = TestServer::start_over(store.clone(), REQUEST_TIMEOUT, admin).await;

@@ -8,7 +8,7 @@ pub use super::jwt::settings::{
     ClaimMappings, ClaimValidationRule, ExtraMapping, IssuerSettings, JwtAuthenticator, PrefixedClaim, PrefixlessClaim,
     UserValidationRule,
 };
-use crate::configuration::{ConfigurationError, decode};
+use windlass_machinery::configuration::{ConfigurationError, decode};
 
 const KIND: &str = "AuthenticationConfiguration";
 

@@ -11,7 +11,7 @@ use windlass_api::time::format_duration;
 
 use super::conditions::MatchConditions;
 use super::review::ReviewVersion;
-use crate::configuration::{ConfigurationError, Nanos, decode};
+use windlass_machinery::configuration::{ConfigurationError, Nanos, decode};
 
 const KIND: &str = "AuthorizationConfiguration";
 const WEBHOOK: &str = "Webhook";
@@ -399,13 +399,6 @@ impl ConnectionInfo {
             },
             other => errors.push(Error::not_supported(&type_path, other, &["InClusterConfig", "KubeConfigFile"])),
         }
-    }
-}
-
-impl From<Nanos> for Duration {
-    /// What is negative has been refused.
-    fn from(nanos: Nanos) -> Self {
-        Self::from_nanos(u64::try_from(nanos.0).unwrap_or_default())
     }
 }
 

@@ -15,8 +15,11 @@ pub enum OpenError {
     Damaged { path: PathBuf, offset: u64, problem: &'static str, lost: Lost },
     #[error("{} was written by another version of this program", path.display())]
     Version { path: PathBuf },
-    #[error("{} holds encrypted objects, and the key does not open them", path.display())]
-    Key { path: PathBuf },
+    #[error(
+        "{object} in {} cannot be decrypted, and {others} more objects: {why}; put back the key or the provider that encrypted them",
+        directory.display()
+    )]
+    Locked { directory: PathBuf, object: String, others: usize, why: String },
     #[error("the committer's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }

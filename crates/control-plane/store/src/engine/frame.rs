@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::cipher::Cipher;
+use crate::encryption::Encryption;
 use crate::item::Item;
 
 /// First in every file, with the version of the format.
@@ -32,18 +32,18 @@ pub(crate) struct Record {
     pub deleted: bool,
 }
 
-/// Adds a frame of `records` to `out`; `before` is the revision before them.
+/// Adds a frame of `records` to `out`; `before` is the revision before them. The error says why a value cannot be encrypted.
 pub(super) fn push_frame<'a>(
     out: &mut Vec<u8>,
     before: u64,
     records: impl Iterator<Item = (&'a str, &'a Item, bool)>,
-    cipher: &Cipher,
-) {
+    encryption: &dyn Encryption,
+) -> Result<(), String> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     out.extend_from_slice(&before.to_le_bytes());
     for (table, item, deleted) in records {
-        let sealed = if deleted { None } else { cipher.seal(table, &item.key, &item.value) };
+        let sealed = if deleted { None } else { encryption.seal(table, &item.key, &item.value)? };
         let value = match (&sealed, deleted) {
             (_, true) => &[],
             (Some(sealed), false) => sealed.as_slice(),
@@ -64,6 +64,7 @@ pub(super) fn push_frame<'a>(
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     let checksum = checksum(&out[start..start + 4], &out[start + HEADER..]);
     out[start + 4..start + HEADER].copy_from_slice(&checksum.to_le_bytes());
+    Ok(())
 }
 
 /// The checksum of a frame, of its length and its payload.
@@ -133,20 +134,39 @@ pub(super) fn has_all_records(payload: &[u8]) -> bool {
     false
 }
 
-/// Why a payload with a right checksum cannot be read.
+/// A payload with a right checksum whose records have another form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PayloadError {
-    Malformed,
-    Key,
+pub(super) struct Malformed;
+
+/// What a record says of an object.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Put(Item),
+    Deleted(Item),
+    /// It was put, and the value cannot be decrypted.
+    Locked {
+        key: String,
+        revision: u64,
+        why: String,
+    },
 }
 
-/// Gives each record of a payload to `take`.
+impl Found {
+    pub(crate) fn revision(&self) -> u64 {
+        match self {
+            Self::Put(item) | Self::Deleted(item) => item.revision,
+            Self::Locked { revision, .. } => *revision,
+        }
+    }
+}
+
+/// Gives each record of a payload, and the name of its table, to `take`.
 pub(super) fn read_records(
     payload: &[u8],
-    cipher: &Cipher,
-    mut take: impl FnMut(&str, Item, bool),
-) -> Result<(), PayloadError> {
-    let mut rest = payload.get(8..).ok_or(PayloadError::Malformed)?;
+    encryption: &dyn Encryption,
+    mut take: impl FnMut(&str, Found),
+) -> Result<(), Malformed> {
+    let mut rest = payload.get(8..).ok_or(Malformed)?;
     while !rest.is_empty() {
         let flags = take_array::<1>(&mut rest)?[0];
         if flags == END && rest.is_empty() {
@@ -160,34 +180,41 @@ pub(super) fn read_records(
         let key = take_text(&mut rest)?;
         let value = take_bytes(&mut rest)?;
         let value = if flags & SEALED == 0 {
-            Bytes::from(Box::<[u8]>::from(value))
+            Box::<[u8]>::from(value)
         } else {
-            Bytes::from(cipher.open(table, key, value).ok_or(PayloadError::Key)?.into_boxed_slice())
+            match encryption.open(table, key, value) {
+                Ok(value) => value.into_boxed_slice(),
+                Err(why) => {
+                    take(table, Found::Locked { key: key.to_owned(), revision, why });
+                    continue;
+                }
+            }
         };
         let deleted = flags & DELETED != 0;
         if !deleted && value.len() < hole as usize + crate::item::digits(revision) {
-            return Err(PayloadError::Malformed);
+            return Err(Malformed);
         }
-        take(table, Item::loaded(key, revision, created, expires, value, hole), deleted);
+        let item = Item::loaded(key, revision, created, expires, Bytes::from(value), hole);
+        take(table, if deleted { Found::Deleted(item) } else { Found::Put(item) });
     }
     Ok(())
 }
 
-fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], PayloadError> {
-    let (array, after) = rest.split_first_chunk().ok_or(PayloadError::Malformed)?;
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Malformed> {
+    let (array, after) = rest.split_first_chunk().ok_or(Malformed)?;
     *rest = after;
     Ok(*array)
 }
 
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], PayloadError> {
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let length = u32::from_le_bytes(take_array(rest)?) as usize;
-    let (bytes, after) = rest.split_at_checked(length).ok_or(PayloadError::Malformed)?;
+    let (bytes, after) = rest.split_at_checked(length).ok_or(Malformed)?;
     *rest = after;
     Ok(bytes)
 }
 
-fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, PayloadError> {
-    std::str::from_utf8(take_bytes(rest)?).map_err(|_| PayloadError::Malformed)
+fn take_text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Malformed> {
+    std::str::from_utf8(take_bytes(rest)?).map_err(|_| Malformed)
 }
 
 #[cfg(test)]
@@ -197,24 +224,42 @@ mod tests {
     use windlass_machinery::json::Template;
 
     use super::*;
-    use crate::engine::cipher::SecretKey;
+    use crate::encryption::Plaintext;
+
+    /// Turns the bytes of Secrets round.
+    #[derive(Debug)]
+    struct Reversed;
+
+    impl Encryption for Reversed {
+        fn check(&self, _table: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn seal(&self, table: &str, _key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, String> {
+            Ok((table == "secrets").then(|| value.iter().rev().copied().collect()))
+        }
+
+        fn open(&self, _table: &str, _key: &str, sealed: &[u8]) -> Result<Vec<u8>, String> {
+            Ok(sealed.iter().rev().copied().collect())
+        }
+    }
 
     #[test]
     fn records_survive_the_round_trip() {
-        let cipher = Cipher::new(Some(&SecretKey::new([7; 32])), &["secrets".to_owned()]);
         let item = Item::new("ns/a", &Template::new(&json!({"data": {"x": "y"}})), 12, 3, 99);
         let mut out = Vec::new();
-        push_frame(&mut out, 11, [("secrets", &item, false), ("pods", &item, true)].into_iter(), &cipher);
+        push_frame(&mut out, 11, [("secrets", &item, false), ("pods", &item, true)].into_iter(), &Reversed).unwrap();
         let (payload, rest) = split_frame(&out).unwrap();
         assert!(rest.is_empty());
         assert_eq!(revision_before(payload), Some(11));
         let mut read = Vec::new();
-        read_records(payload, &cipher, |table, item, deleted| read.push((table.to_owned(), item, deleted))).unwrap();
-        assert_eq!(read.len(), 2);
-        assert_eq!((&*read[0].0, &read[0].1.value, read[0].1.expires), ("secrets", &item.value, 99));
-        assert!(read[1].2 && read[1].1.value.is_empty());
-        let wrong = Cipher::new(Some(&SecretKey::new([8; 32])), &[]);
-        assert_eq!(read_records(payload, &wrong, |_, _, _| {}), Err(PayloadError::Key));
+        read_records(payload, &Reversed, |table, found| read.push((table.to_owned(), found))).unwrap();
+        let [(secrets, Found::Put(put)), (_, Found::Deleted(deleted))] = &read[..] else { panic!("{read:?}") };
+        assert_eq!((secrets.as_str(), &put.value, put.expires), ("secrets", &item.value, 99));
+        assert!(deleted.value.is_empty());
+        read_records(payload, &Plaintext, |table, found| read.push((table.to_owned(), found))).unwrap();
+        let (_, Found::Locked { key, revision, why }) = &read[2] else { panic!("{read:?}") };
+        assert_eq!((key.as_str(), *revision, why.as_str()), ("ns/a", 12, "there is no key"));
         for at in 0..out.len() {
             let mut damaged = out.clone();
             damaged[at] ^= 0x10;
@@ -226,7 +271,7 @@ mod tests {
         #[test]
         fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = split_frame(&bytes);
-            let _ = read_records(&bytes, &Cipher::new(None, &[]), |_, _, _| {});
+            let _ = read_records(&bytes, &Plaintext, |_, _| {});
         }
     }
 }

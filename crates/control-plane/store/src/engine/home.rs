@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::cipher::Cipher;
 use super::disk::Disk;
+use crate::encryption::Encryption;
 use crate::health::{Failure, Health};
 
 pub(crate) struct Home {
     pub disk: Arc<dyn Disk>,
     pub directory: PathBuf,
-    pub cipher: Cipher,
+    pub encryption: Arc<dyn Encryption>,
     pub sizes: Sizes,
     pub health: Arc<Health>,
 }

@@ -11,7 +11,7 @@ use super::home::Home;
 use super::recovery;
 use super::segment::{MakeError, Segment, WriteError};
 use super::snapshot::{self, Snapshots};
-use super::{Engine, EngineError, OpenError};
+use super::{Engine, EngineError, OpenError, Rewrite};
 use crate::health::Failure;
 use crate::tables::{Loaded, Tables};
 
@@ -69,9 +69,30 @@ impl LogEngine {
             }
         }
     }
+
+    /// Frames from now on go to a new file, and what the old ones hold to a snapshot.
+    fn go_on_in_new_file(&mut self, tables: &Tables) {
+        match Segment::create(&self.home, self.revision) {
+            Ok(segment) => {
+                self.segment = segment;
+                self.snapshots.start(snapshot::View::of(tables));
+            }
+            Err(MakeError::Refused(error)) => {
+                tracing::warn!(%error, "the store's log cannot be rotated; it goes on growing");
+                self.snapshots.put_off();
+            }
+            Err(MakeError::Unknown(error)) => {
+                let _: Failure = self.home.fail(&self.home.directory, &error);
+            }
+        }
+    }
 }
 
 impl Engine for LogEngine {
+    fn check(&self, table: &str) -> Result<(), String> {
+        self.home.encryption.check(table)
+    }
+
     fn append(&mut self, records: &[Record]) -> Result<(), EngineError> {
         if let Some(failure) = self.home.health.failure() {
             return Err(EngineError::Broken(failure));
@@ -80,7 +101,9 @@ impl Engine for LogEngine {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let parts = records.iter().map(|record| (&*record.table, &*record.item, record.deleted));
-        push_frame(&mut buffer, self.revision, parts, &self.home.cipher);
+        if let Err(why) = push_frame(&mut buffer, self.revision, parts, &*self.home.encryption) {
+            return Err(EngineError::Encryption(why));
+        }
         let length = buffer.len() as u64;
         debug_assert!(length < FRAME_MAX as u64, "the committer bounds transactions and batches");
         let written = self.segment.write(&buffer);
@@ -96,19 +119,14 @@ impl Engine for LogEngine {
         if !self.snapshots.is_due() {
             return;
         }
-        // Frames from now on go to a new file, so that the old ones end where the snapshot begins.
-        match Segment::create(&self.home, self.revision) {
-            Ok(segment) => {
-                self.segment = segment;
-                self.snapshots.start(snapshot::View::of(tables));
-            }
-            Err(MakeError::Refused(error)) => {
-                tracing::warn!(%error, "the store's log cannot be rotated; it goes on growing");
-                self.snapshots.put_off();
-            }
-            Err(MakeError::Unknown(error)) => {
-                let _: Failure = self.home.fail(&self.home.directory, &error);
-            }
+        self.go_on_in_new_file(tables);
+    }
+
+    fn rewrite(&mut self, tables: &Tables) -> Result<Rewrite, String> {
+        if let Some(ending) = self.snapshots.running() {
+            return Ok(Rewrite::After(ending));
         }
+        self.go_on_in_new_file(tables);
+        self.snapshots.running().map(Rewrite::Begun).ok_or_else(|| "no snapshot could be begun: see the log".to_owned())
     }
 }

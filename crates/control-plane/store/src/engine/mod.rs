@@ -40,7 +40,6 @@
 //! What is damage: a gap in the chain of revisions; a whole frame that does not match its checksum; sound frames behind something else.
 //! Then the store does not open, and [`OpenError`] says what is lost.
 
-mod cipher;
 mod damage;
 mod disk;
 mod frame;
@@ -51,42 +50,69 @@ mod segment;
 mod snapshot;
 mod tail;
 
-pub(crate) use cipher::Cipher;
-pub use cipher::SecretKey;
 pub use damage::{Lost, OpenError};
 pub use disk::{Disk, DiskFile, SystemDisk};
-pub(crate) use frame::{FRAME_MAX, Record};
+pub(crate) use frame::{FRAME_MAX, Found, Record};
 pub(crate) use home::Home;
 pub use home::Sizes;
 use log::LogEngine;
+
+use tokio::sync::watch;
 
 use crate::health::Failure;
 use crate::tables::{Loaded, Tables};
 
 /// What the committer asks of the disk.
 pub(crate) trait Engine: Send {
+    /// Whether values of a table can be encrypted now, if they have to be.
+    fn check(&self, table: &str) -> Result<(), String>;
     /// Makes records durable, all or none. After an error nobody sees them until the store is opened again; after `DiskFull` nobody ever
     /// does.
     fn append(&mut self, records: &[Record]) -> Result<(), EngineError>;
     /// Called after the records have been published: the time for housekeeping.
     fn after_append(&mut self, tables: &Tables);
+    /// Writes everything anew, as it is encrypted now.
+    fn rewrite(&mut self, tables: &Tables) -> Result<Rewrite, String>;
+}
+
+/// The end of a snapshot; `None` while it is being written.
+pub(crate) type Ending = watch::Receiver<Option<Result<(), String>>>;
+
+/// What comes of the wish that everything is written anew.
+pub(crate) enum Rewrite {
+    Begun(Ending),
+    /// A snapshot that had begun before comes first.
+    After(Ending),
+    /// Nothing is on a disk.
+    Needless,
 }
 
 /// The engine of a store that is gone with its process.
 pub(crate) struct Memory;
 
 impl Engine for Memory {
+    fn check(&self, _table: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     fn append(&mut self, _records: &[Record]) -> Result<(), EngineError> {
         Ok(())
     }
 
     fn after_append(&mut self, _tables: &Tables) {}
+
+    fn rewrite(&mut self, _tables: &Tables) -> Result<Rewrite, String> {
+        Ok(Rewrite::Needless)
+    }
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum EngineError {
     #[error("no space left in {directory}")]
     DiskFull { directory: String },
+    /// A value cannot be encrypted.
+    #[error("{0}")]
+    Encryption(String),
     #[error(transparent)]
     Broken(Failure),
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::damage::{Lost, OpenError};
 use super::disk::Disk;
-use super::frame::{HEADER, MAGIC, MAGIC_1, PayloadError, is_empty, read_records, revision_before, split_frame};
+use super::frame::{HEADER, MAGIC, MAGIC_1, Malformed, is_empty, read_records, revision_before, split_frame};
 use super::home::Home;
 use super::tail::{self, Tail};
 use crate::tables::Loaded;
@@ -85,6 +85,7 @@ pub(super) fn recover(home: &Home) -> Result<Recovered, OpenError> {
         load_log(home, path, *first, later, &mut recovered)?;
         rest = later;
     }
+    recovered.loaded.check_locked(directory)?;
     Ok(recovered)
 }
 
@@ -122,11 +123,8 @@ impl<'a> File<'a> {
         OpenError::Damaged { path: self.path.to_owned(), offset: offset as u64, problem, lost }
     }
 
-    fn payload_error(&self, offset: usize, error: PayloadError) -> OpenError {
-        match error {
-            PayloadError::Malformed => self.damaged(offset, "a record is of an unknown form", Lost::Nothing),
-            PayloadError::Key => OpenError::Key { path: self.path.to_owned() },
-        }
+    fn malformed(&self, offset: usize) -> OpenError {
+        self.damaged(offset, "a record is of an unknown form", Lost::Nothing)
     }
 }
 
@@ -143,11 +141,11 @@ fn load_snapshot(home: &Home, path: &Path, loaded: &mut Loaded) -> Result<u64, O
             let is_whole = revision_before(payload) == Some(count);
             return if is_whole { Ok(file.bytes.len() as u64) } else { Err(broken("the snapshot has a gap")) };
         }
-        read_records(payload, &home.cipher, |table, item, deleted| {
+        read_records(payload, &*home.encryption, |table, found| {
             count += 1;
-            loaded.apply(table, item, deleted);
+            loaded.apply(table, found);
         })
-        .map_err(|error| file.payload_error(offset, error))?;
+        .map_err(|Malformed| file.malformed(offset))?;
         rest = after;
     }
 }
@@ -183,8 +181,8 @@ fn load_log(
             }
             _ => return Err(file.damaged(end, "a record goes back in time", Lost::Nothing)),
         }
-        read_records(payload, &home.cipher, |table, item, deleted| loaded.apply(table, item, deleted))
-            .map_err(|error| file.payload_error(end, error))?;
+        read_records(payload, &*home.encryption, |table, found| loaded.apply(table, found))
+            .map_err(|Malformed| file.malformed(end))?;
         (last, end) = (end, file.bytes.len() - after.len());
     }
     let is_torn = check_tail(home, &file, end, loaded.revision, later)?;

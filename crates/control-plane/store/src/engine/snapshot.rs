@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread::JoinHandle;
 
+use tokio::sync::watch;
+
+use super::Ending;
 use super::disk::write_all;
 use super::frame::{MAGIC, push_frame};
 use super::home::Home;
@@ -34,6 +37,7 @@ struct Running {
     result: Receiver<io::Result<u64>>,
     /// Bytes of the log that it replaces.
     replaces: u64,
+    ending: Ending,
     is_cancelled: Arc<AtomicBool>,
 }
 
@@ -72,9 +76,14 @@ impl Snapshots {
     }
 
     pub(super) fn is_due(&mut self) -> bool {
+        self.running().is_none() && self.log_bytes > self.due_at
+    }
+
+    /// The end of the one that is being written.
+    pub(super) fn running(&mut self) -> Option<Ending> {
         if let Some(running) = &self.running {
             match running.result.try_recv() {
-                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Empty) => return Some(running.ending.clone()),
                 Ok(Ok(bytes)) => {
                     self.snapshot_bytes = bytes;
                     self.log_bytes -= running.replaces;
@@ -91,20 +100,25 @@ impl Snapshots {
             }
             self.running = None;
         }
-        self.log_bytes > self.due_at
+        None
     }
 
     pub(super) fn start(&mut self, view: View) {
         let (sender, result) = channel();
+        let (ended, ending) = watch::channel(None);
         let is_cancelled = Arc::new(AtomicBool::new(false));
         let (home, flag) = (self.home.clone(), is_cancelled.clone());
         let work = move || {
+            let written = write(&home, &view, &flag);
+            let outcome = written.as_ref().map(|_| ()).map_err(ToString::to_string);
             // Who has been dropped does not need the result.
-            let _ = sender.send(write(&home, &view, &flag));
+            let _ = sender.send(written);
+            ended.send_replace(Some(outcome));
         };
         match self.home.disk.spawn("store-snapshot", Box::new(work)) {
             Ok(thread) => {
-                self.running = Some(Running { thread: Some(thread), result, replaces: self.log_bytes, is_cancelled });
+                self.running =
+                    Some(Running { thread: Some(thread), result, replaces: self.log_bytes, ending, is_cancelled });
             }
             Err(error) => {
                 tracing::warn!(%error, "no thread for a snapshot of the store; the log goes on growing");
@@ -161,14 +175,14 @@ fn write_temporary(home: &Home, path: &Path, view: &View, is_cancelled: &AtomicB
                 count += 1;
                 Some((&**name, &**item, false))
             });
-            push_frame(&mut buffer, view.revision, frame, &home.cipher);
+            push_frame(&mut buffer, view.revision, frame, &*home.encryption).map_err(io::Error::other)?;
             write_all(&*file, &buffer, bytes)?;
             bytes += buffer.len() as u64;
             buffer.clear();
         }
     }
     // The last frame holds no records, only how many there were: it proves that the snapshot is whole.
-    push_frame(&mut buffer, count, std::iter::empty(), &home.cipher);
+    push_frame(&mut buffer, count, std::iter::empty(), &*home.encryption).map_err(io::Error::other)?;
     write_all(&*file, &buffer, bytes)?;
     file.sync_all()?;
     Ok(bytes + buffer.len() as u64)

@@ -6,7 +6,7 @@
 //! records was written whole, and has been damaged later.
 
 use super::frame::{
-    FRAME_MAX, HEADER, checksum, has_all_records, is_sound, read_records, revision_before, split_frame,
+    FRAME_MAX, Found, HEADER, checksum, has_all_records, is_sound, read_records, revision_before, split_frame,
 };
 use super::home::Home;
 
@@ -59,8 +59,8 @@ fn reached(home: &Home, mut bytes: &[u8], mut revision: u64) -> u64 {
         if revision_before(payload) != Some(revision) {
             break;
         }
-        let take = |_: &str, item: crate::item::Item, _| revision = revision.max(item.revision);
-        if read_records(payload, &home.cipher, take).is_err() {
+        let take = |_: &str, found: Found| revision = revision.max(found.revision());
+        if read_records(payload, &*home.encryption, take).is_err() {
             break;
         }
         bytes = after;
@@ -126,7 +126,7 @@ fn ends_by(bytes: &[u8], length: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::cipher::Cipher;
+    use crate::encryption::Plaintext;
     use crate::engine::frame::push_frame;
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
         let template = windlass_machinery::json::Template::new(&serde_json::json!({"data": "x".repeat(60)}));
         let item = crate::item::Item::new("a", &template, 2, 2, 0);
         let mut frame = Vec::new();
-        push_frame(&mut frame, 1, [("pods", &item, false)].into_iter(), &Cipher::new(None, &[]));
+        push_frame(&mut frame, 1, [("pods", &item, false)].into_iter(), &Plaintext).unwrap();
         for bit in 0..frame.len() * 8 {
             let mut flipped = frame.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -153,7 +153,7 @@ mod tests {
         let home = Home {
             disk: std::sync::Arc::new(crate::engine::SystemDisk::default()),
             directory: "/none".into(),
-            cipher: Cipher::new(None, &[]),
+            encryption: std::sync::Arc::new(Plaintext),
             sizes: crate::engine::Sizes::default(),
             health: std::sync::Arc::new(crate::health::Health::new()),
         };
@@ -164,7 +164,7 @@ mod tests {
                 (0..records).map(|n| crate::item::Item::new(&format!("a/{n}"), &template, 2 + n, 2 + n, 0)).collect();
             for end in [8, 8 + 137] {
                 let mut file = vec![1; end];
-                push_frame(&mut file, 1, items.iter().map(|item| ("pods", item, false)), &Cipher::new(None, &[]));
+                push_frame(&mut file, 1, items.iter().map(|item| ("pods", item, false)), &Plaintext).unwrap();
                 let whole = file.len();
                 for bit in (end * 8..whole * 8).step_by(611) {
                     let mut flipped = file.clone();

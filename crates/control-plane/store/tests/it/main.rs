@@ -4,6 +4,7 @@
 
 mod crash;
 mod disk_full;
+mod encryption;
 mod every_call;
 mod health;
 mod model;
@@ -20,17 +21,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use windlass_api::time::Clock;
 use windlass_machinery::json::Template;
-use windlass_store::{
-    CommitError, Committed, Expect, Item, Lost, OpenError, Options, Range, SecretKey, Sizes, Store, Txn,
-};
+use windlass_store::{CommitError, Committed, Expect, Item, Lost, OpenError, Options, Range, Sizes, Store, Txn};
+
+use encryption::Keys;
 
 fn options(directory: &Path) -> Options {
-    Options {
-        directory: directory.to_owned(),
-        clock: Clock::system(),
-        key: Some(SecretKey::new([3; 32])),
-        secret_tables: vec!["secrets".to_owned()],
-    }
+    Options { directory: directory.to_owned(), clock: Clock::system(), encryption: Keys::of(&[3]) }
 }
 
 fn open(directory: &Path) -> Result<Arc<Store>, OpenError> {

@@ -51,10 +51,6 @@ async fn everything_comes_back() {
     assert!(store.table("pods").watch(3).is_err(), "events from before the start are gone, and a watch must hear it");
     assert_eq!(create(&store, "pods", "a/z", "").await.unwrap().revision, 6);
     store.close().await;
-
-    let mut wrong = options(directory.path());
-    wrong.key = Some(SecretKey::new([4; 32]));
-    assert!(matches!(Store::open(wrong), Err(OpenError::Key { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

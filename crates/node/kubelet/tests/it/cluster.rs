@@ -85,8 +85,7 @@ impl Cluster {
         let store = Store::open(windlass_store::Options {
             directory: directory.join("store"),
             clock: Clock::system(),
-            key: None,
-            secret_tables: Vec::new(),
+            encryption: Arc::new(windlass_store::Plaintext),
         })
         .unwrap();
         let server = Server::new(windlass_apiserver::Options {

@@ -1,4 +1,6 @@
-//! The files of `--authentication-config` and `--authorization-config`: objects of `apiserver.config.k8s.io`, read strictly.
+//! The files of `--authentication-config`, `--authorization-config` and `--encryption-provider-config`: objects of `apiserver.config.k8s.io`, read strictly.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +31,7 @@ pub enum ConfigurationError {
 }
 
 /// Reads an object of a kind from YAML or JSON. Every field must be known, and stand there once.
-pub(crate) fn decode<T: DeserializeOwned>(text: &str, kind: &'static str) -> Result<T, ConfigurationError> {
+pub fn decode<T: DeserializeOwned>(text: &str, kind: &'static str) -> Result<T, ConfigurationError> {
     if text.trim().is_empty() {
         return Err(ConfigurationError::Empty);
     }
@@ -47,12 +49,19 @@ pub(crate) fn decode<T: DeserializeOwned>(text: &str, kind: &'static str) -> Res
 
 /// A duration as Go writes it, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Nanos(pub i64);
+pub struct Nanos(pub i64);
 
 impl<'de> Deserialize<'de> for Nanos {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = String::deserialize(input)?;
         let invalid = || serde::de::Error::custom(format!("time: invalid duration {}", quoted(&text)));
         parse_duration(&text).map(Self).ok_or_else(invalid)
+    }
+}
+
+impl From<Nanos> for Duration {
+    /// What is negative has been refused.
+    fn from(nanos: Nanos) -> Self {
+        Self::from_nanos(u64::try_from(nanos.0).unwrap_or_default())
     }
 }
