@@ -46,4 +46,6 @@ pub const POD_DISRUPTION_BUDGETS: GroupVersionResource = of("policy", "poddisrup
 pub const PRIORITY_CLASSES: GroupVersionResource = of("scheduling.k8s.io", "priorityclasses");
 pub const RUNTIME_CLASSES: GroupVersionResource = of("node.k8s.io", "runtimeclasses");
 pub const SERVICE_CIDRS: GroupVersionResource = of("networking.k8s.io", "servicecidrs");
+pub const STORAGE_VERSION_MIGRATIONS: GroupVersionResource = of("storagemigration.k8s.io", "storageversionmigrations");
+
 pub const VOLUME_ATTRIBUTES_CLASSES: GroupVersionResource = of("storage.k8s.io", "volumeattributesclasses");

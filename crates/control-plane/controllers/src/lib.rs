@@ -34,6 +34,7 @@ mod service_account;
 mod service_account_tokens;
 mod stateful_set;
 mod status;
+mod storage_version_migrator;
 mod ttl_after_finished;
 mod validating_admission_policy_status;
 mod volume;

@@ -69,6 +69,7 @@ pub async fn run(options: Options, context: Context) {
             crate::service_account_tokens::run(context, root_ca_pem.clone(), sign_token.clone())
         }),
         forever("statefulset", context.clone(), crate::stateful_set::run),
+        forever("storage-version-migrator", context.clone(), crate::storage_version_migrator::run),
         forever("taint-eviction", context.clone(), crate::node::taint_eviction::run),
         forever("ttl", context.clone(), crate::node::ttl::run),
         forever("ttl-after-finished", context.clone(), crate::ttl_after_finished::run),

@@ -1,8 +1,11 @@
 //! Custom resources among others: kinds that come and go while the controllers run.
 
 use serde_json::{Value, json};
-use windlass_api::resource::{CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, RESOURCE_QUOTAS};
+use windlass_api::resource::{
+    CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, RESOURCE_QUOTAS, STORAGE_VERSION_MIGRATIONS,
+};
 use windlass_api::{GroupVersionResource, ObjectKey};
+use windlass_client::OBJECT;
 use windlass_testing::Cluster;
 
 use crate::scene::{Scene, condition};
@@ -91,4 +94,55 @@ async fn they_go_with_their_namespace() {
     cluster.delete(&NAMESPACES, &red).await;
     cluster.until(&NAMESPACES, &red, "its end", Value::is_null).await;
     assert!(cluster.list(&CATS, "red").await.is_empty());
+}
+
+/// A definition stores in another version from now on: a migration writes all objects again, and nothing is stored in the old version.
+#[tokio::test(start_paused = true)]
+async fn they_are_migrated_to_the_version_that_is_stored_now() {
+    let scene = Scene::with_nodes(0).await;
+    let cluster = &scene.cluster;
+    define_cats(cluster).await;
+    let mut before = Vec::new();
+    for name in ["tom", "felix"] {
+        before.push(cluster.create(&CATS, "default", cat(name)).await);
+    }
+    let definition = ObjectKey::new("", "cats.example.com");
+    let read: Value = cluster.get(&CUSTOM_RESOURCE_DEFINITIONS, &definition).await;
+    let mut versions = read["spec"]["versions"].clone();
+    versions[0]["storage"] = json!(false);
+    versions[1]["storage"] = json!(true);
+    let patch = json!({"spec": {"versions": versions}});
+    cluster.patch(&CUSTOM_RESOURCE_DEFINITIONS, &definition, OBJECT, patch).await;
+    let both = |definition: &Value| definition["status"]["storedVersions"] == json!(["v1", "v1beta1"]);
+    cluster.until(&CUSTOM_RESOURCE_DEFINITIONS, &definition, "both versions to be stored", both).await;
+
+    let spec = |resource: &str| json!({"resource": {"group": "example.com", "resource": resource}});
+    for (name, resource) in [("cats", "cats"), ("more-cats", "cats"), ("dogs", "dogs")] {
+        let migration = json!({"metadata": {"name": name}, "spec": spec(resource)});
+        cluster.create(&STORAGE_VERSION_MIGRATIONS, "", migration).await;
+    }
+    let is_over =
+        |migration: &Value| condition(migration, "Succeeded") == "True" && condition(migration, "Running") == "False";
+    for name in ["cats", "more-cats"] {
+        let key = ObjectKey::new("", name);
+        cluster.until(&STORAGE_VERSION_MIGRATIONS, &key, "the end of a migration", is_over).await;
+    }
+    let told = |definition: &Value| {
+        definition["status"]["storedVersions"] == json!(["v1beta1"])
+            && condition(definition, "StorageMigrating") == "False"
+    };
+    cluster.until(&CUSTOM_RESOURCE_DEFINITIONS, &definition, "one version to be stored", told).await;
+    for cat in before {
+        let key = ObjectKey::new("default", cat["metadata"]["name"].as_str().unwrap());
+        let after: Value = cluster.get(&CATS, &key).await;
+        assert_ne!(after["metadata"]["resourceVersion"], cat["metadata"]["resourceVersion"]);
+        assert_eq!(after["metadata"]["uid"], cat["metadata"]["uid"]);
+    }
+    // Nobody serves dogs.
+    let has_failed = |migration: &Value| condition(migration, "Failed") == "True";
+    let dogs = ObjectKey::new("", "dogs");
+    let failed = cluster.until(&STORAGE_VERSION_MIGRATIONS, &dogs, "a migration to fail", has_failed).await;
+    let message =
+        &failed["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Failed").unwrap()["message"];
+    assert_eq!(message, "resource does not exist in discovery");
 }
