@@ -91,6 +91,29 @@ pub fn items_mut<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item =
     object.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
+/// About the memory that a tree takes, in bytes, counted no further than to a bound.
+pub fn weight(tree: &Value, max: usize) -> usize {
+    const NODE: usize = 64;
+    let mut weight = 0;
+    let mut left = vec![tree];
+    while let Some(value) = left.pop() {
+        weight += NODE;
+        match value {
+            Value::String(text) => weight += text.len(),
+            Value::Array(items) => left.extend(items),
+            Value::Object(map) => {
+                weight += map.keys().map(String::len).sum::<usize>();
+                left.extend(map.values());
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+        if weight >= max {
+            return max;
+        }
+    }
+    weight
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -28,6 +28,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects that go to the webhook together have about so many bytes.
 const REVIEW_BYTES: usize = 8 << 20;
 
+/// The largest object that is stored: etcd's limit of a request for custom resources, which are JSON there, too, and twice as much for
+/// built-in ones, which upstream stores in a shorter form.
+const CUSTOM_BYTES_MAX: usize = 3 << 19;
+const BUILTIN_BYTES_MAX: usize = 3 << 20;
+
 impl Storage {
     /// Stored objects in the form that `served` has.
     pub(crate) async fn present(&self, served: &Served, mut items: Vec<Arc<Item>>) -> Result<Vec<Arc<Item>>, Status> {
@@ -74,10 +79,15 @@ impl Storage {
             object = converted.into_iter().next().unwrap_or_default();
         }
         served.resource.strategy.to_stored(&mut object);
-        Ok(match &served.resource.forms {
-            Some(forms) => Template::typed(&forms.stored_prefix, &object),
-            None => Template::new(&object),
-        })
+        let (stored, max) = match &served.resource.forms {
+            Some(forms) => (Template::typed(&forms.stored_prefix, &object), CUSTOM_BYTES_MAX),
+            None => (Template::new(&object), BUILTIN_BYTES_MAX),
+        };
+        if stored.len() > max {
+            // What clients know from a server that stores in etcd.
+            return Err(Status::new(500, Reason::Unknown, "etcdserver: request is too large"));
+        }
+        Ok(stored)
     }
 
     /// An object of one kind as one of another kind that serves the same objects.

@@ -5,9 +5,27 @@
 use serde_json::Value;
 
 use super::schema::Structural;
+use crate::tree::weight;
 
 /// Fields of the object itself that the server answers for, not the schema.
 const SERVERS_OWN: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
+/// What the defaults of one object may weigh together ([`weight`]).
+const DEFAULTS_WEIGHT_MAX: usize = 16 << 20;
+
+/// What defaults may still weigh.
+struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    /// A copy of a default; `None` when there is no room for it, nor for any other from then on.
+    fn copy(&mut self, default: &Value) -> Option<Value> {
+        let weight = weight(default, self.left);
+        self.left -= weight;
+        (self.left > 0).then(|| default.clone())
+    }
+}
 
 impl Structural {
     /// Removes fields that are null although they are not nullable and have no default: `null` there means "not set".
@@ -37,12 +55,38 @@ impl Structural {
     /// Sets what is absent, or null without being nullable, to its default, from the outside in: a default is completed with the
     /// defaults below it, and what is absent without a default gets none of those below it.
     ///
+    /// Small objects can have large defaults in each of many items: what is beyond a bound is left out, and [`Self::lacks_defaults`].
+    ///
     /// To be called after [`Self::prune_nulls`].
     pub fn set_defaults(&self, object: &mut Value) {
-        self.default_fields(object, &SERVERS_OWN);
+        self.default_fields(object, &SERVERS_OWN, &mut Budget { left: DEFAULTS_WEIGHT_MAX });
     }
 
-    fn default_fields(&self, value: &mut Value, except: &[&str]) {
+    /// Whether defaults have been left out because they are too large together.
+    pub fn lacks_defaults(&self, object: &Value) -> bool {
+        self.lacks(object, &SERVERS_OWN)
+    }
+
+    fn lacks(&self, value: &Value, except: &[&str]) -> bool {
+        match value {
+            Value::Object(map) => {
+                let is_absent = |(name, schema): &(&Box<str>, &Self)| {
+                    !except.contains(&&***name) && schema.default.is_some() && !map.contains_key(&***name)
+                };
+                self.properties.iter().any(|(name, schema)| is_absent(&(name, schema)))
+                    || map
+                        .iter()
+                        .filter(|(name, _)| !except.contains(&name.as_str()))
+                        .any(|(name, value)| self.field(name).is_some_and(|schema| schema.lacks(value, &[])))
+            }
+            Value::Array(items) => {
+                self.items.as_ref().is_some_and(|schema| items.iter().any(|item| schema.lacks(item, &[])))
+            }
+            _ => false,
+        }
+    }
+
+    fn default_fields(&self, value: &mut Value, except: &[&str], budget: &mut Budget) {
         match value {
             Value::Object(map) => {
                 for (name, schema) in &self.properties {
@@ -52,31 +96,35 @@ impl Structural {
                     let Some(default) = &schema.default else { continue };
                     match map.get_mut(&**name) {
                         None => {
-                            map.insert(name.to_string(), (**default).clone());
+                            if let Some(default) = budget.copy(default) {
+                                map.insert(name.to_string(), default);
+                            }
                         }
-                        Some(value) if value.is_null() && !schema.is_nullable => *value = (**default).clone(),
+                        Some(value) if value.is_null() && !schema.is_nullable => {
+                            *value = budget.copy(default).unwrap_or_default();
+                        }
                         Some(_) => {}
                     }
                 }
                 for (name, value) in map.iter_mut().filter(|(name, _)| !except.contains(&name.as_str())) {
                     if let Some(schema) = self.field(name) {
-                        schema.default_item(value);
+                        schema.default_item(value, budget);
                     }
                 }
             }
             Value::Array(items) => {
                 if let Some(schema) = &self.items {
-                    items.iter_mut().for_each(|item| schema.default_item(item));
+                    items.iter_mut().for_each(|item| schema.default_item(item, budget));
                 }
             }
             _ => {}
         }
     }
 
-    fn default_item(&self, value: &mut Value) {
+    fn default_item(&self, value: &mut Value, budget: &mut Budget) {
         if let Some(default) = self.default.as_deref().filter(|_| value.is_null() && !self.is_nullable) {
-            *value = default.clone();
+            *value = budget.copy(default).unwrap_or_default();
         }
-        self.default_fields(value, &[]);
+        self.default_fields(value, &[], budget);
     }
 }

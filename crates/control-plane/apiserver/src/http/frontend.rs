@@ -13,6 +13,7 @@ use windlass_machinery::names::new_uid;
 use windlass_telemetry::Metrics;
 
 use super::bodies::Bodies;
+use super::computing::Computing;
 use super::metrics::{Labels, RequestMetrics, UnderWay};
 use super::query::{Query, Selectors};
 use super::response::{Body, words};
@@ -37,6 +38,7 @@ pub struct Frontend {
     pub(super) server: Arc<Server>,
     pub(super) metrics: RequestMetrics,
     pub(super) bodies: Bodies,
+    pub(super) computing: Computing,
     pub(super) request_timeout: Duration,
     /// Names for requests, which are no secrets.
     chance: Chance,
@@ -68,6 +70,7 @@ impl Frontend {
             server,
             metrics: RequestMetrics::new(metrics),
             bodies: Bodies::default(),
+            computing: Computing::default(),
             request_timeout,
         }
     }

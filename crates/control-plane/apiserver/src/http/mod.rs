@@ -2,6 +2,7 @@
 
 mod auditing;
 mod bodies;
+mod computing;
 mod connect;
 mod connection;
 mod frontend;

@@ -21,6 +21,8 @@ pub(crate) struct ResourcePath {
     pub rest: String,
     /// The old `/watch/` form of a watch.
     pub watch: bool,
+    /// Something follows that no resource has; it is not served, to whoever may ask.
+    pub is_beyond: bool,
 }
 
 impl ResourcePath {
@@ -56,47 +58,72 @@ impl ResourcePath {
     }
 }
 
-/// `None` when the path names no resource.
+/// `None` when the path names no resource. What is encoded is decoded first, as upstream does: who may ask for an object cannot reach another
+/// one, or a subresource, by writing a slash in another way.
 pub(crate) fn parse(path: &str) -> Option<ResourcePath> {
-    let mut segments = path.strip_prefix('/')?.split('/').peekable();
+    let decoded = decode(path);
+    let mut segments = decoded.trim_matches('/').split('/').peekable();
     let group = match segments.next()? {
-        "api" => String::new(),
-        "apis" => decode(segments.next()?),
+        "api" => "",
+        "apis" => segments.next()?,
         _ => return None,
     };
-    let version = decode(segments.next().filter(|version| !version.is_empty())?);
+    let version = segments.next()?;
+    segments.peek()?;
     let watch = segments.next_if_eq(&"watch").is_some();
     let mut found = ResourcePath { watch, ..ResourcePath::default() };
-    let mut resource = segments.next().filter(|resource| !resource.is_empty())?;
+    // Upstream does not know what it should be the watch of.
+    let mut resource = segments.next()?;
     // `namespaces/NS/pods` scopes pods; `namespaces/NS` and its subresources are about the namespace itself.
     if resource == "namespaces"
         && let Some(namespace) = segments.next()
     {
-        found.namespace = decode(namespace);
         match segments.peek() {
-            None | Some(&"" | &"status" | &"finalize") => found.name.clone_from(&found.namespace),
-            Some(_) => resource = segments.next()?,
+            None | Some(&("status" | "finalize")) => namespace.clone_into(&mut found.name),
+            Some(_) => {
+                namespace.clone_into(&mut found.namespace);
+                resource = segments.next()?;
+            }
         }
     }
     if found.name.is_empty() {
-        found.name = segments.next().map(decode).unwrap_or_default();
-    } else {
-        found.namespace.clear();
+        found.name = segments.next().unwrap_or_default().to_owned();
     }
-    found.subresource = segments.next().map(decode).unwrap_or_default();
-    found.rest = segments.collect::<Vec<_>>().join("/");
-    // Only objects and collections are watched.
-    if found.watch && !found.subresource.is_empty() {
-        return None;
+    let behind = segments.count();
+    if watch {
+        // Only objects and collections are watched.
+        found.is_beyond = behind > 0;
+    } else if behind > 0 {
+        let rest = behind - 1;
+        found.subresource = decoded.trim_matches('/').rsplit('/').nth(rest).unwrap_or_default().to_owned();
+        found.rest = last_segments(path, rest).to_owned();
     }
-    found.resource =
-        GroupVersionResource { group: group.into(), version: version.into(), resource: decode(resource).into() };
+    found.resource = GroupVersionResource {
+        group: group.to_owned().into(),
+        version: version.to_owned().into(),
+        resource: resource.to_owned().into(),
+    };
     Some(found)
 }
 
+/// The last segments of a path as it was written; slashes at the end, which are dropped before, belong to them.
+fn last_segments(path: &str, count: usize) -> &str {
+    if count == 0 {
+        return "";
+    }
+    let bytes = path.as_bytes();
+    let is_slash = |at: usize| {
+        let encoded = bytes.get(at..at + 3).is_some_and(|bytes| bytes.eq_ignore_ascii_case(b"%2f"));
+        if bytes[at] == b'/' { Some(at + 1) } else { encoded.then_some(at + 3) }
+    };
+    let end = path.trim_end_matches('/').len();
+    let mut starts = (0..end).rev().filter_map(is_slash).filter(|start| *start <= end);
+    starts.nth(count - 1).map_or(path, |start| &path[start..])
+}
+
 /// Undoes percent-encoding.
-pub(crate) fn decode(segment: &str) -> String {
-    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+pub(crate) fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -131,6 +158,7 @@ mod tests {
                 subresource: subresource.to_owned(),
                 rest: rest.to_owned(),
                 watch,
+                is_beyond: false,
             };
             assert_eq!(parse(path), Some(expected), "{path}");
         }
@@ -138,8 +166,27 @@ mod tests {
             assert_eq!(parse(path), None, "{path}");
         }
         for path in ["/api/v1/watch/namespaces/a/pods/p/exec", "/api/v1/watch/namespaces/a/status"] {
-            assert_eq!(parse(path), None, "{path}");
+            assert!(parse(path).unwrap().is_beyond, "{path}");
         }
+    }
+
+    /// However a path is written, authorization is asked about what it names.
+    #[test]
+    fn tricks() {
+        let named = |path: &str| {
+            let ResourcePath { resource, namespace, name, subresource, rest, .. } = parse(path).unwrap();
+            [resource.resource.into_owned(), namespace, name, subresource, rest].join(",")
+        };
+        assert_eq!(named("/apis/g/v1/namespaces/a/things/x%2Fsecret"), "things,a,x,secret,");
+        assert_eq!(named("/apis/g/v1/namespaces/a/things/x%2f..%2Fy"), "things,a,x,..,y");
+        assert_eq!(named("/apis/g/v1//namespaces/kube-system/things/x"), ",,namespaces,kube-system,things/x");
+        assert_eq!(named("/apis/g/v1/namespaces/a//things"), ",a,things,,");
+        assert_eq!(named("/apis/g/v1/watch/namespaces/kube-system/things/x/sub"), "things,kube-system,x,,");
+        assert_eq!(named("/api/v1/namespaces%2Fa%2Fpods/p"), "pods,a,p,,");
+        assert_eq!(named("/api/v1/pods/"), "pods,,,,");
+        // What a proxy hands on stays as it was written.
+        assert_eq!(named("/api/v1/namespaces/a/services/s/proxy/x%20y/%2Fz//w/"), "services,a,s,proxy,x%20y/%2Fz//w/");
+        assert_eq!(named("/api/v1/namespaces/a/services/s/proxy/"), "services,a,s,proxy,");
     }
 
     #[test]

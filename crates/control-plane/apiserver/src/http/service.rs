@@ -244,6 +244,9 @@ impl Frontend {
         let asked_for = found.verb(&parts.method, query.is_watch());
         let attributes = found.attributes(&context.user, asked_for, selectors);
         gate.authorize_in(context, &attributes).await?;
+        if found.is_beyond {
+            return Ok(pages::not_found());
+        }
         let classified = self.classify(asked, &attributes);
         let registry = self.server.storage.registry();
         let served = registry.find(&found.resource).cloned();
@@ -288,11 +291,16 @@ impl Frontend {
             Err(turned_away) => return Ok(*turned_away),
         };
         let is_large = call.body.bytes.len() > COMPUTED_APART_BYTES;
-        let work = timeout_at(deadline, self.server.carry_out(context, call));
-        let outcome = match if is_large { apart(work).await } else { work.await } {
-            Ok(outcome) => outcome?,
-            Err(_) => return Err(timed_out()),
+        let work = self.server.carry_out(context, call);
+        let worked = if is_large {
+            let turn = timeout_at(deadline, self.computing.turn(&context.user.name)).await.map_err(|_| timed_out())?;
+            let outcome = apart(timeout_at(deadline, work)).await;
+            drop(turn);
+            outcome
+        } else {
+            timeout_at(deadline, work).await
         };
+        let outcome = worked.map_err(|_| timed_out())??;
         if let Some(trail) = &context.trail {
             record_outcome(trail, &outcome, format, self.server.clock().now());
         }

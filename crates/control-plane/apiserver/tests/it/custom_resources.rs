@@ -430,3 +430,39 @@ async fn built_in_kinds_stay_what_they_are() {
     until(&server, &CUSTOM_RESOURCE_DEFINITIONS, &key, Value::is_null).await;
     assert_eq!(server.get("/apis/events.k8s.io/v1/namespaces/default/events/e").await.0, StatusCode::OK);
 }
+
+/// A default of each of many small items makes a large object of a small one: it is refused, and what is stored already can be read and removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_have_a_bound() {
+    let server = TestServer::start().await;
+    let schema = |default: &Value| {
+        let item = json!({"type": "object", "properties": {"x": {"type": "string", "default": default}}});
+        json!({"schema": {"openAPIV3Schema": {"type": "object", "properties": {"list": {"type": "array", "items": item}}}}})
+    };
+    let definition = cats(&schema(&json!("small")));
+    define(&server, &definition).await;
+    let many: Vec<Value> = (0..2_000).map(|_| json!({})).collect();
+    let cat =
+        |name: &str| json!({"apiVersion": "example.com/v1", "kind": "Cat", "metadata": {"name": name}, "list": many});
+    server.create(CATS, &cat("before")).await;
+    let large = json!({"spec": cats(&schema(&json!("x".repeat(100_000))))["spec"]});
+    let merge = &["content-type: application/merge-patch+json"];
+    let path = format!("{DEFINITIONS}/cats.example.com");
+    let response = server.send(Method::PATCH, &path, merge, &large.to_string()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let response =
+        server.send(Method::POST, CATS, &["content-type: application/json"], &cat("after").to_string()).await;
+    let (code, status) = crate::harness::json(response).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{status}");
+    assert!(
+        status["message"].as_str().unwrap().ends_with("the defaults of its fields are too large together"),
+        "{status}"
+    );
+    let (code, _) = server.get(&format!("{CATS}/before")).await;
+    assert_eq!(code, StatusCode::OK);
+    let response =
+        server.send(Method::PATCH, &format!("{CATS}/before"), merge, r#"{"metadata":{"labels":{"a":"b"}}}"#).await;
+    assert_eq!(response.status(), StatusCode::OK, "what was stored before can be changed");
+    let response = server.send(Method::DELETE, &format!("{CATS}/before"), &[], "").await;
+    assert_eq!(response.status(), StatusCode::OK);
+}

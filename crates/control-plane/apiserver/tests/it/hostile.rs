@@ -177,6 +177,22 @@ async fn a_role_of_too_many_rights_is_refused_at_once() {
     assert_eq!(code, StatusCode::CREATED);
 }
 
+/// Each of these takes a hundred times its size once its defaults are set.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_small_items_are_refused() {
+    const ITEMS: usize = 600_000;
+    let server = of_alice(REQUEST_TIMEOUT).await;
+    let many = format!("[{}{{}}]", "{},".repeat(ITEMS));
+    let pod = format!(r#"{{"metadata":{{"name":"p"}},"spec":{{"containers":{many}}}}}"#);
+    let service = format!(r#"{{"metadata":{{"name":"s"}},"spec":{{"ports":{many}}}}}"#);
+    for (path, object) in [("/api/v1/namespaces/default/pods", pod), ("/api/v1/namespaces/default/services", service)] {
+        let response = server.send(Method::POST, path, &["content-type: application/json"], &object).await;
+        let (code, status) = read(response).await;
+        assert_eq!((code, &status["reason"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("RequestEntityTooLarge")));
+        assert_eq!(status["message"], "Request entity too large: the object has too many values");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_arrives_although_nobody_reads_the_body() {
     let server = TestServer::start().await;

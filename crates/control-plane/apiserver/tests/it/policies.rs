@@ -180,6 +180,23 @@ async fn objects_are_changed() {
     assert!(status["message"].as_str().unwrap().starts_with(invalid), "{status}");
 }
 
+/// What a policy may change of an object is not where it is stored: that was decided, and authorized, before.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_stay_where_they_were_sent() {
+    let server = TestServer::start().await;
+    let moved = json!({"patchType": "JSONPatch", "jsonPatch": {"expression":
+        "[JSONPatch{op: 'replace', path: '/metadata/namespace', value: 'kube-system'}]"}});
+    mutate(&server, "moved", "/v1/configmaps", moved).await;
+    let (code, status) = create(&server, CONFIG_MAPS, &json!({"metadata": {"name": "m"}})).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST);
+    let message = "the namespace of the provided object does not match the namespace sent on the request";
+    assert_eq!(status["message"], message);
+    for namespace in ["default", "kube-system"] {
+        let (code, _) = server.get(&format!("/api/v1/namespaces/{namespace}/configmaps/m")).await;
+        assert_eq!(code, StatusCode::NOT_FOUND);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_of_objects_are_seen_as_what_clients_send() {
     let server = TestServer::start().await;

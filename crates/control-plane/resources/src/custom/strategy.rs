@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use windlass_api::field::Errors;
+use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::decode;
 use windlass_machinery::schema::TypeRef;
 
@@ -29,6 +29,11 @@ pub(super) struct CustomResource {
     /// The revision of the definition; `None` when versions have schemas that differ. What was written later has been pruned and
     /// defaulted by the schema that it is read with.
     pub revision: Option<u64>,
+}
+
+/// Refuses an object that would become too large.
+fn too_many_defaults() -> Errors {
+    Error::invalid(&Path::new(""), Value::Null, "the defaults of its fields are too large together").into()
 }
 
 impl CustomResource {
@@ -69,6 +74,9 @@ impl Strategy for CustomResource {
 
     fn validate(&self, object: &Value) -> Errors {
         let structural = &self.schema.compiled().structural;
+        if structural.lacks_defaults(object) {
+            return too_many_defaults();
+        }
         let mut errors = structural.validate_values(object);
         self.validate_scale(&mut errors, object);
         errors.extend(structural.validate_embedded(object));
@@ -79,6 +87,10 @@ impl Strategy for CustomResource {
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
         let structural = &self.schema.compiled().structural;
+        // Whoever removes a finalizer shall not be held up by a definition that was changed.
+        if structural.lacks_defaults(object) && !structural.lacks_defaults(old) {
+            return too_many_defaults();
+        }
         let mut errors = structural.validate_values_update(object, old);
         self.validate_scale(&mut errors, object);
         errors.extend(structural.validate_embedded(object));

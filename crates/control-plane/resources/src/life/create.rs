@@ -5,18 +5,25 @@ use windlass_api::Status;
 use windlass_api::status::Reason;
 use windlass_machinery::tree::{child, put, remove, text};
 
-use super::{AFTER_ADMISSION, Checkpoints, Write, deduplicate_owners};
+use super::{
+    AFTER_ADMISSION, COMPLETED_WEIGHT_MAX, Checkpoints, RECEIVED_WEIGHT_MAX, Write, bound, deduplicate_owners,
+};
 use crate::{Subresource, metadata};
 
 /// Takes a decoded object through all steps; returns it as it is to be stored, in the served version.
 pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpoints: &C) -> Result<Value, Status> {
     let Write { resource, moment, chance, .. } = write;
     place(&mut object, write)?;
+    bound(&object, RECEIVED_WEIGHT_MAX)?;
     resource.strategy.set_defaults(&mut object);
+    bound(&object, COMPLETED_WEIGHT_MAX)?;
     metadata::wipe_system_fields(&mut object);
     deduplicate_owners(&mut object, "", checkpoints);
     checkpoints.record_ownership(&mut object, None);
     checkpoints.admit(&mut object, None).await?;
+    // Where it is to be stored was decided and authorized before.
+    place(&mut object, write)?;
+    bound(&object, COMPLETED_WEIGHT_MAX)?;
     deduplicate_owners(&mut object, AFTER_ADMISSION, checkpoints);
     checkpoints.guard(&object, None)?;
     metadata::prepare_create(&mut object, resource, moment, chance);

@@ -34,7 +34,7 @@ use std::future::Future;
 use serde_json::Value;
 use windlass_api::field::Errors;
 use windlass_api::{Chance, Status};
-use windlass_machinery::tree::text;
+use windlass_machinery::tree::{text, weight};
 
 use crate::{Moment, Resource, Subresource, metadata};
 
@@ -80,6 +80,16 @@ pub trait Checkpoints: Sync {
 
     /// Tells the client something although its request is fine.
     fn warn(&self, text: String);
+}
+
+/// What an object may weigh ([`weight`]) that comes from a client, and one that defaults and admission have added to. Every step takes
+/// many times its memory.
+const RECEIVED_WEIGHT_MAX: usize = 16 << 20;
+const COMPLETED_WEIGHT_MAX: usize = 32 << 20;
+
+/// Refuses an object of too many values.
+fn bound(object: &Value, max: usize) -> Result<(), Status> {
+    if weight(object, max) < max { Ok(()) } else { Err(Status::too_large("the object has too many values")) }
 }
 
 impl Write<'_> {

@@ -4,7 +4,9 @@ use serde_json::Value;
 use windlass_api::Status;
 use windlass_machinery::tree::{child, keep};
 
-use super::{AFTER_ADMISSION, Checkpoints, Write, deduplicate_owners};
+use super::{
+    AFTER_ADMISSION, COMPLETED_WEIGHT_MAX, Checkpoints, RECEIVED_WEIGHT_MAX, Write, bound, deduplicate_owners,
+};
 use crate::{Subresource, metadata};
 
 /// Takes the object that a client wants in place of `old` through all steps; returns it as it is to be stored, in the served
@@ -16,10 +18,13 @@ pub async fn update<C: Checkpoints>(
     checkpoints: &C,
 ) -> Result<Value, Status> {
     let Write { resource, subresource, .. } = write;
+    bound(&new, RECEIVED_WEIGHT_MAX)?;
     resource.strategy.set_defaults(&mut new);
+    bound(&new, COMPLETED_WEIGHT_MAX)?;
     deduplicate_owners(&mut new, "", checkpoints);
     checkpoints.record_ownership(&mut new, Some(old));
     checkpoints.admit(&mut new, Some(old)).await?;
+    bound(&new, COMPLETED_WEIGHT_MAX)?;
     deduplicate_owners(&mut new, AFTER_ADMISSION, checkpoints);
     checkpoints.guard(&new, Some(old))?;
     prepare(write, &mut new, old);

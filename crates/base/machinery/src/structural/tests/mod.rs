@@ -139,6 +139,22 @@ mod bounds {
     }
 
     #[test]
+    fn defaults_are_bounded() {
+        let item = json!({"type": "object", "properties": {"x": {"type": "string", "default": "x".repeat(100_000)}}});
+        let schema = Structural::read(&json!({"properties": {"list": {"type": "array", "items": item}}}));
+        let defaulted = |items: usize| {
+            let mut object = json!({"list": vec![json!({}); items]});
+            schema.set_defaults(&mut object);
+            object
+        };
+        let few = defaulted(100);
+        assert!(!schema.lacks_defaults(&few) && few["list"][99]["x"].is_string());
+        let many = defaulted(10_000);
+        assert!(schema.lacks_defaults(&many) && many["list"][9_999] == json!({}));
+        assert!(crate::tree::weight(&many, usize::MAX) < 20 << 20);
+    }
+
+    #[test]
     fn what_a_path_finds_is_bounded() {
         let deep = (0..100).fold(json!(["x"]), |inner, _| json!([inner, "y"]));
         let count = |path: &str| JsonPath::parse(path).unwrap().find(&deep).len();
