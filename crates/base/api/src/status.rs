@@ -222,6 +222,12 @@ impl Status {
         Self::generic(405, Reason::MethodNotAllowed, message)
     }
 
+    /// A custom resource has no such verb.
+    pub fn method_not_supported(resource: &GroupResource, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", resource.to_string());
+        Self::new(405, Reason::MethodNotAllowed, message).about(resource, "")
+    }
+
     /// A failure of the request as such: upstream gives it details that say nothing.
     pub fn generic(code: u16, reason: Reason, message: impl Into<String>) -> Self {
         Self { details: Some(Box::default()), ..Self::new(code, reason, message) }

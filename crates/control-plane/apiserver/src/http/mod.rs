@@ -4,6 +4,7 @@ mod auditing;
 mod bodies;
 mod connect;
 mod connection;
+mod custom_route;
 mod frontend;
 mod identity;
 mod impersonation;

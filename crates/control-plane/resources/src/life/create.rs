@@ -32,6 +32,7 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
     resource.strategy.prepare_create(&mut object, moment);
     let mut errors = metadata::validate(&object, resource);
     errors.extend(resource.strategy.validate(&object));
+    resource.strategy.validate_rules(&object, None, &mut errors);
     if errors.is_empty() {
         errors.extend(checkpoints.unreadable(&object, None));
     }
