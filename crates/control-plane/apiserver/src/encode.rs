@@ -186,7 +186,8 @@ impl Format {
                         Ok(tree)
                     })
                     .collect();
-                self.tree_bytes(&PARTIAL_LIST, json!({"metadata": meta, "items": items?}))
+                let items = Some(items?).filter(|items| !items.is_empty());
+                self.tree_bytes(&PARTIAL_LIST, json!({"metadata": meta, "items": items}))
             }
             Shape::Whole => self.whole_list(listed),
         }

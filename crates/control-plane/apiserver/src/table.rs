@@ -55,5 +55,8 @@ pub(crate) fn table(columns_of: Option<&Served>, rows: Vec<Value>, meta: Value) 
             })
             .collect()
     });
+    // Upstream's general converter adds row after row to nothing; those of kinds with columns of their own begin with an empty list.
+    let is_nothing = rows.is_empty() && columns_of.is_some_and(|served| !served.resource.has_own_columns());
+    let rows = if is_nothing { Value::Null } else { Value::from(rows) };
     json!({"metadata": meta, "columnDefinitions": columns, "rows": rows})
 }
