@@ -44,7 +44,8 @@ class Server:
         self.connection.connect()
 
     def ask(self, verb, path, headers, body):
-        text = body if body is None or isinstance(body, str) else json.dumps(body)
+        # Without spaces, as Go's clients write it: upstream takes what it only stores as text for another with each space.
+        text = body if body is None or isinstance(body, str) else json.dumps(body, separators=(",", ":"))
         try:
             self.connection.request(verb, path, text, {"User-Agent": "differential", **headers})
             response = self.connection.getresponse()
@@ -63,16 +64,23 @@ def parsed(text):
         pass
     lines = text.splitlines()
     try:
-        return [json.loads(line) for line in lines]
+        return [event for event in map(json.loads, lines) if not is_passing_bookmark(event)]
     except ValueError:
         return lines
+
+
+def is_passing_bookmark(event):
+    """Whether it only says how far the watch is: when it does, and whether, is nobody's promise."""
+    return isinstance(event, dict) and event.get("type") == "BOOKMARK" and "annotations" not in (event["object"].get("metadata") or {})
 
 
 def normal(value, key=""):
     if isinstance(value, dict):
         return {k: normal(v, k) for k, v in value.items()}
     if isinstance(value, list):
-        return [normal(v, key) for v in value]
+        value = [normal(v, key) for v in value]
+        # Who has written in the same second stands by the alphabet, and which second that is differs.
+        return sorted(value, key=lambda e: [e.get(field, "") for field in ("operation", "manager", "subresource", "apiVersion")]) if key == "managedFields" else value
     if key in NUMBERED and value not in ("", "None", None):
         return key.upper()
     if isinstance(value, str):
