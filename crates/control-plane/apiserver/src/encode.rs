@@ -18,6 +18,7 @@ use windlass_store::{Event, EventKind, Item};
 
 use crate::outcome::{Listed, Payload};
 use crate::registry::Served;
+use crate::scale_view::SCALE;
 use crate::table::{self, IncludeObject};
 use crate::watcher::Change;
 
@@ -94,6 +95,9 @@ impl Format {
             (Payload::Tree(kind, tree), _) if kind.kind == "Status" => self.tree_bytes(kind, tree.clone()),
             (Payload::Tree(_, tree), Shape::Partial) => {
                 self.tree_bytes(&PARTIAL, json!({"metadata": tree["metadata"]}))
+            }
+            (Payload::Tree(kind, scale), Shape::Table(include)) if *kind == SCALE => {
+                self.tree_bytes(&table::KIND, table::of_scale(scale, include, now))
             }
             (Payload::Tree(..), Shape::Table(_)) => {
                 Err(Status::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf"))

@@ -61,6 +61,11 @@ pub(crate) fn accept_custom(headers: &HeaderMap, query: &Query) -> Result<Format
     accept_of(headers, query, |format| format.encoding != Encoding::Protobuf || format.shape != Shape::Whole)
 }
 
+/// The same for what is made for the answer alone, which has no tables.
+pub(crate) fn accept_whole(headers: &HeaderMap, query: &Query) -> Result<Format, Status> {
+    accept_of(headers, query, |format| format.shape == Shape::Whole)
+}
+
 fn accept_of(headers: &HeaderMap, query: &Query, gives: impl Fn(&Format) -> bool) -> Result<Format, Status> {
     let include = match query.get("includeObject").unwrap_or_default() {
         "" | "Metadata" => Some(IncludeObject::Metadata),

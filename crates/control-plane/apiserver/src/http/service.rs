@@ -20,7 +20,7 @@ use windlass_auth::{Attributes, User};
 use windlass_client::{Body as RequestBody, Encoding, PatchType, Verb};
 use windlass_flow_control::Width;
 use windlass_http::body::{self, BodyError};
-use windlass_resources::Resource;
+use windlass_resources::{Resource, Verbs};
 
 use super::connect;
 use super::connection::ClientAddress;
@@ -253,7 +253,10 @@ impl Frontend {
             },
             _ => {
                 negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
-                let format = accepted?;
+                let format = match served.as_ref().is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
+                    true => negotiation::accept_whole(&parts.headers, query)?,
+                    false => accepted?,
+                };
                 // Authorization takes these for reading; they are not served.
                 if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
                     return Err(Status::method_not_allowed());
