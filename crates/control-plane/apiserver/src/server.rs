@@ -212,6 +212,10 @@ pub(crate) fn check_verb(served: &Served, request: &Request) -> Result<Option<Su
     let is_somewhere = !resource.is_namespaced() || !request.namespace.is_empty();
     let has_path = is_of_collection == request.name.is_empty()
         && (is_somewhere || matches!(request.verb, Verb::List | Verb::Watch));
+    // Who lists what cannot be watched is on the way that watchers take.
+    if has_path && request.verb == Verb::Watch && resource.verbs == Verbs::ReadOnly {
+        return Err(Status::method_not_supported(&resource.group_resource(), "watch"));
+    }
     let offers = has_path && resource.verbs.has(request.verb.name());
     if offers { Ok(None) } else { Err(Status::method_not_allowed()) }
 }
