@@ -91,7 +91,7 @@ pub enum Reason {
 }
 
 /// Upstream's words, by which clients know the case.
-const UID_PRECONDITION: &str = "Precondition failed: UID in precondition";
+const UID_PRECONDITION: &str = "UID in precondition";
 const DELETION_UID_PRECONDITION: &str = "the UID in the precondition";
 
 impl Status {
@@ -142,7 +142,7 @@ impl Status {
 
     /// The object of this name has another UID than the request demands.
     pub fn uid_precondition(resource: &GroupResource, name: &str, wanted: &str, found: &str) -> Self {
-        let why = format!("{UID_PRECONDITION}: {wanted}, UID in object meta: {found}");
+        let why = format!("Precondition failed: {UID_PRECONDITION}: {wanted}, UID in object meta: {found}");
         Self::conflict(resource, name, why)
     }
 

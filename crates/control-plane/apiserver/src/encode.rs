@@ -11,7 +11,7 @@ use windlass_api::{GroupVersionKind, Status};
 use windlass_client::Encoding;
 use windlass_machinery::json::{push_with_type_meta, with_type_meta};
 use windlass_machinery::schema::{Schema, TypeRef};
-use windlass_machinery::tree::put;
+use windlass_machinery::tree::{put, text};
 use windlass_machinery::{decode, protobuf, yaml};
 use windlass_resources::SchemaRef;
 use windlass_store::{Event, EventKind, Item};
@@ -101,6 +101,15 @@ impl Format {
             }
             (Payload::Tree(..), Shape::Table(_)) => {
                 Err(Status::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf"))
+            }
+            (Payload::Draft(served, object), Shape::Whole) => self.tree_bytes(&served.resource.kind, object.clone()),
+            (Payload::Draft(_, object), Shape::Partial) => {
+                self.tree_bytes(&PARTIAL, json!({"metadata": object["metadata"]}))
+            }
+            (Payload::Draft(served, object), Shape::Table(include)) => {
+                let meta = json!({"resourceVersion": text(&object["metadata"], "resourceVersion")});
+                let rows = vec![table::row_of(served, object.clone(), include, now)];
+                self.tree_bytes(&table::KIND, table::table(Some(served), rows, meta))
             }
             (Payload::Item(served, item), Shape::Whole) => self.whole(served, item),
             (Payload::Item(_, item), Shape::Partial) => self.partial(item),

@@ -22,7 +22,11 @@ pub(crate) enum IncludeObject {
 }
 
 pub(crate) fn row(served: &Served, item: &Item, include: IncludeObject, now: Timestamp) -> Result<Value, Status> {
-    let tree = storage::tree(served, item)?;
+    Ok(row_of(served, storage::tree(served, item)?, include, now))
+}
+
+/// The row of an object.
+pub(crate) fn row_of(served: &Served, tree: Value, include: IncludeObject, now: Timestamp) -> Value {
     let cells = served.resource.strategy.cells(&tree, now);
     let object = match include {
         IncludeObject::None => Value::Null,
@@ -38,7 +42,7 @@ pub(crate) fn row(served: &Served, item: &Item, include: IncludeObject, now: Tim
             tree
         }
     };
-    Ok(json!({"cells": cells, "object": object}))
+    json!({"cells": cells, "object": object})
 }
 
 /// The table of a Scale, which no resource has the columns of.

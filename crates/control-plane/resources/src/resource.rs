@@ -223,6 +223,16 @@ pub trait Strategy: Send + Sync + 'static {
         Errors::new()
     }
 
+    /// How a refusal begins of a deletion that means another object, where upstream asks before the store does.
+    fn precondition_words(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the metadata is looked at only when nothing else is wrong.
+    fn metadata_comes_last(&self) -> bool {
+        false
+    }
+
     /// Adds what is looked at last, and depends on what is found already: of a new object, or with `old` of any update.
     fn validate_rules(&self, _object: &Value, _old: Option<&Value>, _found: &mut Errors) {}
 

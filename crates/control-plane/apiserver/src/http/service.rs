@@ -253,18 +253,23 @@ impl Frontend {
             },
             _ => {
                 negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
-                let format = match served.as_ref().is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
-                    true => negotiation::accept_whole(&parts.headers, query)?,
-                    false => accepted?,
-                };
                 // Authorization takes these for reading; they are not served.
                 if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
                     return Err(Status::method_not_allowed());
                 }
-                if let Some(served) = served.as_ref().filter(|served| leads_somewhere(served, &found, asked_for)) {
+                let verb_of = verb(asked_for, &parts.headers, false);
+                // A patch of an unknown type has no route.
+                let has_route = |served: &Served| leads_somewhere(served, &found, asked_for);
+                if let Some(served) = served.as_ref().filter(|served| has_route(served))
+                    && (asked_for != "patch" || verb_of.is_ok())
+                {
                     warn_of_deprecation(context, &served.resource);
                 }
-                let (verb, encoding) = verb(asked_for, &parts.headers, false)?;
+                let format = match served.as_ref().is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
+                    true => negotiation::accept_whole(&parts.headers, query)?,
+                    false => accepted?,
+                };
+                let (verb, encoding) = verb_of?;
                 (verb, encoding, format)
             }
         };

@@ -132,12 +132,24 @@ pub(crate) async fn page(pages: &Pages, gate: &Gate, request: &PageRequest<'_>) 
             ["apis", group, version] => !gate.storage.registry().has_builtin(group, version),
             _ => false,
         };
+        let is_nothing =
+            matches!(segments.as_slice(), ["api", version] if gate.storage.registry().of("", version).next().is_none());
+        if is_nothing {
+            return Err(Status::no_such_path());
+        }
         if *request.method != Method::GET && !is_of_groups {
             return Err(Status::method_not_allowed());
         }
         negotiation::check_accept(request.headers, representations)?;
     }
     find(pages, gate, request, &segments).unwrap_or_else(|| Ok(not_found())).map(finish)
+}
+
+/// The answer where there is not even a text that says so.
+fn nothing() -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }
 
 /// The answer where there is nothing.
@@ -167,6 +179,8 @@ fn find(
         ["openapi", "v3", "apis", group, version] => {
             openapi::v3(registry, &pages.aggregation, request, (group, version))
         }
+        // Who serves these documents has no words for those that are not there.
+        ["openapi", "v3", below, ..] if !below.is_empty() => Some(Ok(nothing())),
         [".well-known", "openid-configuration"] => {
             Some(Ok(openid::configuration(&gate.tokens, &pages.advertised_address)))
         }

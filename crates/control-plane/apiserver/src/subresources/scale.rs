@@ -71,7 +71,7 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
     };
     let object = match payload {
         Payload::Item(served, item) => tree(&served, &item)?,
-        Payload::Tree(_, object) => object,
+        Payload::Draft(_, object) | Payload::Tree(_, object) => object,
     };
     Ok(Outcome::tree(SCALE, scale_of(resource, &object)))
 }

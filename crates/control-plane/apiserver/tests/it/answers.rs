@@ -67,6 +67,18 @@ async fn what_is_refused() {
     assert_eq!((code, &status["details"]), (StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!({})));
     let (_, status) = server.get("/api/v1/componentstatuses?watch=1").await;
     assert_eq!(status["message"], "watch is not supported on resources of kind \"componentstatuses\"");
+    let other = r#"{"preconditions": {"uid": "nope"}}"#;
+    let (code, status) = read(server.send(Method::DELETE, "/api/v1/namespaces/default", JSON, other).await).await;
+    assert_eq!((code, &status["details"]["kind"]), (StatusCode::CONFLICT, &json!("namespaces")));
+    let message = status["message"].as_str().unwrap();
+    assert!(message.contains("Precondition failed: UID in precondition: nope, UID in object meta: "), "{message}");
+    let rules = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let (code, review) =
+        read(server.send(Method::POST, rules, JSON, r#"{"spec": {"namespace": "default"}}"#).await).await;
+    assert_eq!((code, review["metadata"].get("managedFields")), (StatusCode::CREATED, None));
+    let event = json!({"metadata": {"name": "Bad_Name!"}, "involvedObject": {"namespace": "other"}}).to_string();
+    let (_, status) = read(server.send(Method::POST, "/api/v1/namespaces/default/events", JSON, &event).await).await;
+    assert_eq!(status["details"]["causes"].as_array().map(Vec::len), Some(1), "the name is looked at last: {status}");
     let event = json!({"metadata": {"name": "e"}, "regarding": {"namespace": "other"}}).to_string();
     let events = "/apis/events.k8s.io/v1/namespaces/default/events";
     let (code, status) = read(server.send(Method::POST, events, JSON, &event).await).await;
@@ -115,4 +127,42 @@ async fn a_flow_schemas_status_is_applied() {
     let of_status = managers.iter().find(|entry| entry["subresource"] == "status").unwrap();
     assert_eq!(of_status["operation"], "Apply");
     assert!(of_status["fieldsV1"]["f:status"]["f:conditions"].get(".").is_none(), "{of_status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dry_runs_have_tables() {
+    let server = TestServer::start().await;
+    server.create(CONTROLLERS, &controller()).await;
+    let path = format!("{CONTROLLERS}/rc?dryRun=All");
+    let (_, stored) = server.get(&format!("{CONTROLLERS}/rc")).await;
+    let version = stored["metadata"]["resourceVersion"].clone();
+    let (code, table) = read(server.send(Method::PUT, &path, TABLE_OR_WHOLE, &controller().to_string()).await).await;
+    assert_eq!(
+        (code, &table["kind"], &table["metadata"]["resourceVersion"]),
+        (StatusCode::OK, &json!("Table"), &version)
+    );
+    assert_eq!(table["rows"][0]["cells"][0], "rc");
+    let partial = ["accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", MERGE[0]];
+    let (_, partial) = read(server.send(Method::PATCH, &path, &partial, "{}").await).await;
+    assert_eq!(partial["kind"], "PartialObjectMetadata");
+    let templates = "/api/v1/namespaces/default/podtemplates";
+    server.create(templates, &json!({"metadata": {"name": "t"}, "template": controller()["spec"]["template"]})).await;
+    let (_, gone) = read(server.send(Method::DELETE, &format!("{templates}/t?dryRun=All"), &[], "").await).await;
+    assert_eq!(gone["kind"], "PodTemplate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there() {
+    let server = TestServer::start().await;
+    let (code, _) = read(server.send(Method::PATCH, &format!("{MAPS}/none"), MERGE, "[]").await).await;
+    assert_eq!(code, StatusCode::NOT_FOUND, "the patch is not read");
+    let (code, _) = read(server.send(Method::POST, "/api/v2", JSON, "{}").await).await;
+    assert_eq!(code, StatusCode::NOT_FOUND);
+    let response = server.send(Method::GET, "/openapi/v3/nope", &[], "").await;
+    assert_eq!((response.status(), response.headers().get("content-type")), (StatusCode::NOT_FOUND, None));
+    let driver = json!({"metadata": {"name": "d", "finalizers": ["a/b"]}, "spec": {"attachRequired": false}});
+    let drivers = "/apis/storage.k8s.io/v1/csidrivers";
+    let made = server.create(drivers, &driver).await;
+    let (_, held) = read(server.send(Method::DELETE, &format!("{drivers}/d"), &[], "").await).await;
+    assert_eq!(held["metadata"].get("generation"), made["metadata"].get("generation"));
 }

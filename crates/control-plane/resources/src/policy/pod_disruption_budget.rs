@@ -15,6 +15,7 @@ use crate::{Resource, Strategy, Subresource};
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
         .name_rule(names::path_segment)
+        .takes_any_finalizer()
         .short_names(&["pdb"])
         .subresources(&[Subresource::Status])
         .counts_generations()
