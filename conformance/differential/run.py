@@ -18,7 +18,9 @@ NUMBERED = {"resourceVersion", "clusterIP", "nodePort", "healthCheckNodePort", "
 IN_TEXT = [
     (UID, "UID"), (TIME, "TIME"), (re.compile(r"kube-api-access-[a-z0-9]{5}"), "kube-api-access-X"),
     (re.compile(r"\b10\.96\.\d+\.\d+\b"), "CLUSTER-IP"), (re.compile(r"10\.8[89]\.0\.2:6443|127\.0\.0\.1:\d+"), "SERVER"),
-    (re.compile(r"current: \d+"), "current: N"), (re.compile(r"in record \(\d+\)"), "in record (N)"),
+    (re.compile(r"\b3[0-2]\d{3}/(TCP|UDP)"), r"NODE-PORT/\1"),
+    (re.compile(r'\b((?:resourceVersion|nodePort|healthCheckNodePort): "?)\d+'), r"\1N"), (re.compile(r"current: \d+"), "current: N"), (re.compile(r"in record \(\d+\)"), "in record (N)"),
+    (re.compile(r"in object meta: \d+\b"), "in object meta: N"),
     (re.compile(r'(resourceVersion\\*":? ?\\*"?)\d+'), r"\1N"), (re.compile(r"\b\d+(\.\d+)?(ms|µs|s)\b"), "DURATION"),
 ]
 
@@ -59,7 +61,9 @@ class Server:
 
 def parsed(text):
     try:
-        return json.loads(text)
+        whole = json.loads(text)
+        # A watch with a single event is a list as any other.
+        return [whole] if isinstance(whole, dict) and whole.keys() == {"type", "object"} else whole
     except ValueError:
         pass
     lines = text.splitlines()
