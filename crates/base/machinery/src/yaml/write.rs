@@ -217,7 +217,7 @@ mod tests {
         /// Whatever stands between spaces, quotes, colons and ends of lines is read as it was.
         #[test]
         fn texts_come_back(text in "[ a-c0-9:#'\"\\\\\\-?\\[{,\\n\\t.T+~=é😀\u{85}\u{2028}]{0,120}") {
-            let value = json!({text.clone(): [text.clone(), {"a": text.clone()}], "b": {"c": text}});
+            let value = json!({(text.as_str()): [&text, {"a": &text}], "b": {"c": &text}});
             let written = document(&value);
             proptest::prop_assert_eq!(parse(written.as_bytes()).map(|document| document.value), Ok(value), "{}", written);
         }

@@ -252,25 +252,8 @@ impl Frontend {
                 }
             },
             _ => {
-                negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
-                // Authorization takes these for reading; they are not served.
-                if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
-                    return Err(Status::method_not_allowed());
-                }
-                let verb_of = verb(asked_for, &parts.headers, false);
-                // A patch of an unknown type has no route.
-                let has_route = |served: &Served| leads_somewhere(served, &found, asked_for);
-                if let Some(served) = served.as_ref().filter(|served| has_route(served))
-                    && (asked_for != "patch" || verb_of.is_ok())
-                {
-                    warn_of_deprecation(context, &served.resource);
-                }
-                let format = match served.as_ref().is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
-                    true => negotiation::accept_whole(&parts.headers, query)?,
-                    false => accepted?,
-                };
-                let (verb, encoding) = verb_of?;
-                (verb, encoding, format)
+                let built_in = served.as_deref();
+                builtin_verb(context, built_in, (&found, asked_for), (&parts, query), accepted)?
             }
         };
         if verb == Verb::Watch {
@@ -417,6 +400,34 @@ fn verb(name: &str, headers: &HeaderMap, is_custom: bool) -> Result<(Verb, Encod
         "deletecollection" => (Verb::DeleteCollection, negotiation::content(headers)?),
         _ => return Err(Status::method_not_allowed()),
     })
+}
+
+/// The same for a built-in resource, and the form of the answer. The client is warned of what is deprecated once its request leads
+/// somewhere.
+fn builtin_verb(
+    context: &Context,
+    served: Option<&Served>,
+    (found, name): (&ResourcePath, &str),
+    (request, query): (&Parts, &Query),
+    accepted: Result<Format, Status>,
+) -> Result<(Verb, Encoding, Format), Status> {
+    negotiation::check_accept(&request.headers, negotiation::of_resources(name))?;
+    // Authorization takes these for reading; they are not served.
+    if request.method == Method::HEAD || (name == "watch" && request.method != Method::GET) {
+        return Err(Status::method_not_allowed());
+    }
+    let verb = verb(name, &request.headers, false);
+    // A patch of an unknown type has no route.
+    let is_routed = name != "patch" || verb.is_ok();
+    if let Some(served) = served.filter(|served| is_routed && leads_somewhere(served, found, name)) {
+        warn_of_deprecation(context, &served.resource);
+    }
+    let format = match served.is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
+        true => negotiation::accept_whole(&request.headers, query)?,
+        false => accepted?,
+    };
+    let (verb, encoding) = verb?;
+    Ok((verb, encoding, format))
 }
 
 /// The same for a custom resource, and the form of the answer. A patch is asked what it is before its name.
