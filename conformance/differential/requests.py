@@ -47,6 +47,8 @@ CUSTOM = {f"{plural}-{version}": {"resource": ("example.com", version, plural, n
           for plural, kind, namespaced in (("cats", "Cat", True), ("dogs", "Dog", False)) for version in ("v1", "v2")}
 
 SCALED = {"deployments", "replicasets", "statefulsets", "replicationcontrollers", "cats-v1", "dogs-v1"}
+# Each watch takes its second.
+WATCHED_AS_TABLE = {"configmaps", "pods", "cats-v1"}
 WITH_STATUS = {"pods", "deployments", "replicasets", "statefulsets", "daemonsets", "replicationcontrollers", "jobs", "cronjobs", "services", "nodes", "namespaces",
                "persistentvolumes", "persistentvolumeclaims", "ingresses", "poddisruptionbudgets", "resourcequotas", "horizontalpodautoscalers",
                "flowschemas", "prioritylevelconfigurations", "customresourcedefinitions", "apiservices", "cats-v1", "dogs-v1"}
@@ -77,6 +79,24 @@ def documents():
         yield f"document {path}", "GET", path, accept, None
         yield f"document {path} post", "POST", path, accept, {}
     yield "document aggregated /api", "GET", "/api", aggregated, None
+    for path in ("/", "/version", "/configz", "/livez", "/livez?verbose", "/readyz?verbose", "/healthz?verbose", "/livez?exclude=etcd", "/readyz?verbose&exclude=etcd",
+                 "/healthz?verbose&exclude=nope&exclude=other", "/livez?exclude=nope", "/livez/etcd", "/readyz/etcd", "/healthz/etcd", "/healthz/log", "/livez/log", "/readyz/informer-sync",
+                 "/readyz/shutdown", "/readyz/etcd-readiness", "/livez/poststarthook/rbac/bootstrap-roles", "/livez/", "/logs", "/logs/", "/debug", "/debug/pprof/nope", "/metrics/nope",
+                 "/openid/v1", "/.well-known/nope", "/openapi", "/openapi/v3/nope"):
+        yield f"page {path}", "GET", path, {}, None
+    for page, kind in (("/statusz", "Statusz"), ("/flagz", "Flagz")):
+        yield f"page {page}", "GET", page, {}, None
+        yield f"page {page} below", "GET", f"{page}/x", {}, None
+        yield f"page {page} posted", "POST", page, {"Accept": f"application/json;as={kind};g=config.k8s.io;v=v1beta1"}, {}
+        for accept in ("text/plain", "*/*", "text/*", "application/json", "text/html", "application/yaml", PROTOBUF, f"application/json;as={kind};g=config.k8s.io;v=v1beta1",
+                       f"application/json;as={kind};g=config.k8s.io;v=v1alpha1", f"application/json;as={kind};g=config.k8s.io;v=v1", f"application/json;as={kind};g=apps;v=v1beta1",
+                       f"{PROTOBUF};as={kind};g=config.k8s.io;v=v1beta1", f"application/json;as={kind};g=config.k8s.io;v=v1beta1;pretty=1", f"text/plain;as={kind};g=config.k8s.io;v=v1beta1",
+                       f"application/json;as=Nope;g=config.k8s.io;v=v1beta1,text/plain;q=0.5"):
+            yield f"page {page} accept {accept}", "GET", page, {"Accept": accept}, None
+    statuses = "/api/v1/componentstatuses"
+    for verb, path, accept in (("GET", "", JSON), ("GET", "", TABLE), ("GET", "", PARTIAL_LIST), ("GET", "?labelSelector=a=b", JSON), ("GET", "/nope", JSON), ("GET", "?watch=1", JSON),
+                               ("GET", "/etcd-0", JSON), ("GET", "/etcd-0", TABLE), ("DELETE", "/etcd-0", JSON), ("POST", "", JSON), ("DELETE", "", JSON), ("PATCH", "/etcd-0", JSON)):
+        yield f"componentstatuses {verb} {path} {accept[17:21]}", verb, statuses + path, {"Accept": accept, "Content-Type": MERGE if verb == "PATCH" else JSON}, None if verb == "GET" else {}
     for group, version, plural in (("authorization.k8s.io", "v1", "selfsubjectaccessreviews"), ("authorization.k8s.io", "v1", "subjectaccessreviews"),
                                    ("authorization.k8s.io", "v1", "selfsubjectrulesreviews"), ("authentication.k8s.io", "v1", "selfsubjectreviews"),
                                    ("authentication.k8s.io", "v1", "tokenreviews")):
@@ -156,6 +176,13 @@ def life(name, kind):
                                 ("initial events without watch", "&sendInitialEvents=true", JSON)):
         selector = "?fieldSelector=metadata.name=" + metadata["name"] if "field" not in what else "?x=y"
         yield ask(f"list {what}", "GET", many + selector + query.replace(" ", "%20"), accept=accept)
+    for include in ("None", "Object", "Nope"):
+        yield ask(f"list table with {include}", "GET", many + f"?fieldSelector=metadata.name={metadata['name']}&includeObject={include}", accept=TABLE)
+    yield ask("update dry table", "PUT", one + "?dryRun=All", body, accept=TABLE)
+    yield ask("merge dry partial", "PATCH", one + "?dryRun=All", {}, MERGE, accept=PARTIAL)
+    yield ask("delete dry table", "DELETE", one + "?dryRun=All", accept=TABLE)
+    if name in WATCHED_AS_TABLE:
+        yield ask("watch table", "GET", many + f"?watch=1&fieldSelector=metadata.name={metadata['name']}&timeoutSeconds=1", accept=TABLE)
     for what, query in (("", "&timeoutSeconds=1"), ("bookmarks", "&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"),
                         ("bad version", "&resourceVersion=nope"), ("bad bookmarks", "&sendInitialEvents=true")):
         yield ask(f"watch {what}", "GET", many + f"?watch=1&fieldSelector=metadata.name={metadata['name']}{query}")

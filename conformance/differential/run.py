@@ -18,7 +18,9 @@ NUMBERED = {"resourceVersion", "clusterIP", "nodePort", "healthCheckNodePort", "
 IN_TEXT = [
     (UID, "UID"), (TIME, "TIME"), (re.compile(r"kube-api-access-[a-z0-9]{5}"), "kube-api-access-X"),
     (re.compile(r"\b10\.96\.\d+\.\d+\b"), "CLUSTER-IP"), (re.compile(r"10\.8[89]\.0\.2:6443|127\.0\.0\.1:\d+"), "SERVER"),
-    (re.compile(r"current: \d+"), "current: N"), (re.compile(r"in record \(\d+\)"), "in record (N)"),
+    (re.compile(r"\b3[0-2]\d{3}/(TCP|UDP)"), r"NODE-PORT/\1"),
+    (re.compile(r'\b((?:resourceVersion|nodePort|healthCheckNodePort): "?)\d+'), r"\1N"), (re.compile(r"current: \d+"), "current: N"), (re.compile(r"in record \(\d+\)"), "in record (N)"),
+    (re.compile(r"in object meta: \d+\b"), "in object meta: N"),
     (re.compile(r'(resourceVersion\\*":? ?\\*"?)\d+'), r"\1N"), (re.compile(r"\b\d+(\.\d+)?(ms|µs|s)\b"), "DURATION"),
 ]
 
@@ -44,7 +46,8 @@ class Server:
         self.connection.connect()
 
     def ask(self, verb, path, headers, body):
-        text = body if body is None or isinstance(body, str) else json.dumps(body)
+        # Without spaces, as Go's clients write it: upstream takes what it only stores as text for another with each space.
+        text = body if body is None or isinstance(body, str) else json.dumps(body, separators=(",", ":"))
         try:
             self.connection.request(verb, path, text, {"User-Agent": "differential", **headers})
             response = self.connection.getresponse()
@@ -58,21 +61,30 @@ class Server:
 
 def parsed(text):
     try:
-        return json.loads(text)
+        whole = json.loads(text)
+        # A watch with a single event is a list as any other.
+        return [whole] if isinstance(whole, dict) and whole.keys() == {"type", "object"} else whole
     except ValueError:
         pass
     lines = text.splitlines()
     try:
-        return [json.loads(line) for line in lines]
+        return [event for event in map(json.loads, lines) if not is_passing_bookmark(event)]
     except ValueError:
         return lines
+
+
+def is_passing_bookmark(event):
+    """Whether it only says how far the watch is: when it does, and whether, is nobody's promise."""
+    return isinstance(event, dict) and event.get("type") == "BOOKMARK" and "annotations" not in (event["object"].get("metadata") or {})
 
 
 def normal(value, key=""):
     if isinstance(value, dict):
         return {k: normal(v, k) for k, v in value.items()}
     if isinstance(value, list):
-        return [normal(v, key) for v in value]
+        value = [normal(v, key) for v in value]
+        # Who has written in the same second stands by the alphabet, and which second that is differs.
+        return sorted(value, key=lambda e: [e.get(field, "") for field in ("operation", "manager", "subresource", "apiVersion")]) if key == "managedFields" else value
     if key in NUMBERED and value not in ("", "None", None):
         return key.upper()
     if isinstance(value, str):

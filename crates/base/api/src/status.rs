@@ -91,7 +91,7 @@ pub enum Reason {
 }
 
 /// Upstream's words, by which clients know the case.
-const UID_PRECONDITION: &str = "Precondition failed: UID in precondition";
+const UID_PRECONDITION: &str = "UID in precondition";
 const DELETION_UID_PRECONDITION: &str = "the UID in the precondition";
 
 impl Status {
@@ -142,7 +142,7 @@ impl Status {
 
     /// The object of this name has another UID than the request demands.
     pub fn uid_precondition(resource: &GroupResource, name: &str, wanted: &str, found: &str) -> Self {
-        let why = format!("{UID_PRECONDITION}: {wanted}, UID in object meta: {found}");
+        let why = format!("Precondition failed: {UID_PRECONDITION}: {wanted}, UID in object meta: {found}");
         Self::conflict(resource, name, why)
     }
 
@@ -220,6 +220,12 @@ impl Status {
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self::generic(405, Reason::MethodNotAllowed, message)
+    }
+
+    /// A custom resource has no such verb.
+    pub fn method_not_supported(resource: &GroupResource, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", resource.to_string());
+        Self::new(405, Reason::MethodNotAllowed, message).about(resource, "")
     }
 
     /// A failure of the request as such: upstream gives it details that say nothing.

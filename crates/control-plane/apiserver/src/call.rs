@@ -234,7 +234,9 @@ impl Checkpoints for Call<'_> {
     fn record_ownership(&self, new: &mut Value, old: Option<&Value>) {
         let is_applied = self.request.verb == Verb::Patch(PatchType::Apply);
         if !is_applied && self.subresource != Some(Subresource::Binding) {
-            let now = time::rfc3339(self.storage.clock.now());
+            // Upstream takes the record of a scale over into that of its object, and leaves the time behind.
+            let is_of_scale = self.subresource == Some(Subresource::Scale);
+            let now = if is_of_scale { String::new() } else { time::rfc3339(self.storage.clock.now()) };
             managed::update(&self.ownership_change(&now), old, new);
         }
     }

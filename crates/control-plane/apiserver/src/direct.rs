@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use windlass_api::{ObjectKey, Status};
+use serde_json::Value;
+use windlass_api::{GroupVersionKind, ObjectKey, Status};
 use windlass_audit::{About, Stage, Trail};
 use windlass_auth::User;
 use windlass_client::{ApiResource, Discovered, Event, EventKind, List, Object, Reply, Request, Transport, Verb};
@@ -167,16 +168,19 @@ fn item_object(served: &Served, item: &Item) -> Result<Object, Status> {
 fn object_of(payload: Payload) -> Result<Object, Status> {
     match payload {
         Payload::Item(served, item) => item_object(&served, &item),
-        Payload::Tree(kind, tree) => {
-            let text = |field: &str| tree["metadata"][field].as_str().unwrap_or_default().to_owned();
-            let (namespace, name) = (text("namespace"), text("name"));
-            let revision = text("resourceVersion").parse().unwrap_or(0);
-            let body = serde_json::to_vec(&tree).map_err(Status::internal)?;
-            let prefix = windlass_machinery::json::type_meta_prefix(&kind.api_version(), &kind.kind);
-            let json = with_type_meta(&prefix, &body).into();
-            Ok(Object { key: ObjectKey { namespace, name }, revision, json })
-        }
+        Payload::Draft(served, object) => tree_object(&served.resource.kind, &object),
+        Payload::Tree(kind, tree) => tree_object(&kind, &tree),
     }
+}
+
+fn tree_object(kind: &GroupVersionKind, tree: &Value) -> Result<Object, Status> {
+    let text = |field: &str| tree["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let (namespace, name) = (text("namespace"), text("name"));
+    let revision = text("resourceVersion").parse().unwrap_or(0);
+    let body = serde_json::to_vec(tree).map_err(Status::internal)?;
+    let prefix = windlass_machinery::json::type_meta_prefix(&kind.api_version(), &kind.kind);
+    let json = with_type_meta(&prefix, &body).into();
+    Ok(Object { key: ObjectKey { namespace, name }, revision, json })
 }
 
 fn stream_of(watcher: Watcher) -> BoxStream<'static, Result<Event, Status>> {

@@ -11,13 +11,14 @@ use windlass_api::{GroupVersionKind, Status};
 use windlass_client::Encoding;
 use windlass_machinery::json::{push_with_type_meta, with_type_meta};
 use windlass_machinery::schema::{Schema, TypeRef};
-use windlass_machinery::tree::put;
+use windlass_machinery::tree::{put, text};
 use windlass_machinery::{decode, protobuf, yaml};
 use windlass_resources::SchemaRef;
 use windlass_store::{Event, EventKind, Item};
 
 use crate::outcome::{Listed, Payload};
 use crate::registry::Served;
+use crate::scale_view::SCALE;
 use crate::table::{self, IncludeObject};
 use crate::watcher::Change;
 
@@ -95,8 +96,20 @@ impl Format {
             (Payload::Tree(_, tree), Shape::Partial) => {
                 self.tree_bytes(&PARTIAL, json!({"metadata": tree["metadata"]}))
             }
+            (Payload::Tree(kind, scale), Shape::Table(include)) if *kind == SCALE => {
+                self.tree_bytes(&table::KIND, table::of_scale(scale, include, now))
+            }
             (Payload::Tree(..), Shape::Table(_)) => {
                 Err(Status::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf"))
+            }
+            (Payload::Draft(served, object), Shape::Whole) => self.tree_bytes(&served.resource.kind, object.clone()),
+            (Payload::Draft(_, object), Shape::Partial) => {
+                self.tree_bytes(&PARTIAL, json!({"metadata": object["metadata"]}))
+            }
+            (Payload::Draft(served, object), Shape::Table(include)) => {
+                let meta = json!({"resourceVersion": text(&object["metadata"], "resourceVersion")});
+                let rows = vec![table::row_of(served, object.clone(), include, now)];
+                self.tree_bytes(&table::KIND, table::table(Some(served), rows, meta))
             }
             (Payload::Item(served, item), Shape::Whole) => self.whole(served, item),
             (Payload::Item(_, item), Shape::Partial) => self.partial(item),
@@ -186,7 +199,8 @@ impl Format {
                         Ok(tree)
                     })
                     .collect();
-                self.tree_bytes(&PARTIAL_LIST, json!({"metadata": meta, "items": items?}))
+                let items = Some(items?).filter(|items| !items.is_empty());
+                self.tree_bytes(&PARTIAL_LIST, json!({"metadata": meta, "items": items}))
             }
             Shape::Whole => self.whole_list(listed),
         }

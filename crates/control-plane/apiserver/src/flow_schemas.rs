@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use windlass_api::condition::{self, Condition};
 use windlass_api::well_known::group;
-use windlass_api::{GroupVersionResource, ObjectKey, Status};
+use windlass_api::{GroupVersionResource, Status};
 use windlass_auth::User;
-use windlass_client::{Client, STATUS};
+use windlass_client::{Client, Options, PatchType, Request, Verb};
 use windlass_machinery::tree::text;
 use windlass_store::{Range, Table};
 
@@ -79,12 +79,27 @@ impl FlowSchemas {
         if !condition::set(&mut conditions, wanted, self.server.clock().now()) {
             return Ok(());
         }
+        // It owns this one condition and no other.
+        conditions.retain(|condition| condition.kind == "Dangling");
         let metadata = &schema["metadata"];
-        let patch = json!({"metadata": {"uid": metadata["uid"]}, "status": {"conditions": conditions}});
-        match self.client.patch(&FLOW_SCHEMAS, &ObjectKey::new("", text(metadata, "name")), STATUS, &patch).await {
+        let configuration = json!({
+            "apiVersion": FLOW_SCHEMAS.group_version().to_string(),
+            "kind": "FlowSchema",
+            "metadata": {"name": metadata["name"], "uid": metadata["uid"]},
+            "status": {"conditions": conditions},
+        });
+        match self.apply(text(metadata, "name"), &configuration).await {
             Err(status) if !status.says_gone() && !status.is_conflict() => Err(status),
             _ => Ok(()),
         }
+    }
+
+    /// Applies the status, taking it from whoever else wrote it.
+    async fn apply(&self, name: &str, configuration: &Value) -> Result<(), Status> {
+        let options = Options { field_manager: MANAGER.to_owned(), force: Some(true), ..Options::default() };
+        let request = Request::new(Verb::Patch(PatchType::Apply), &FLOW_SCHEMAS).name(name).subresource("status");
+        let body = serde_json::to_vec(configuration).map_err(Status::internal)?;
+        self.client.call(request.options(options).json(body)).await.map(drop)
     }
 }
 

@@ -14,6 +14,8 @@ use crate::watcher::Watcher;
 pub enum Payload {
     /// As it is stored.
     Item(Arc<Served>, Arc<Item>),
+    /// An object of the resource that is not stored: what a dry run would have come to.
+    Draft(Arc<Served>, Value),
     /// A tree of another kind, or one that was made for the answer.
     Tree(GroupVersionKind, Value),
 }
@@ -38,6 +40,10 @@ pub enum Outcome {
 impl Outcome {
     pub(crate) fn item(served: &Arc<Served>, item: Arc<Item>) -> Self {
         Self::Object { payload: Payload::Item(served.clone(), item), created: false }
+    }
+
+    pub(crate) fn draft(served: &Arc<Served>, object: Value) -> Self {
+        Self::Object { payload: Payload::Draft(served.clone(), object), created: false }
     }
 
     pub(crate) fn tree(kind: GroupVersionKind, tree: Value) -> Self {

@@ -29,7 +29,7 @@ use crate::fairness::Fairness;
 use crate::gate::Gate;
 use crate::outcome::Outcome;
 use crate::outgoing::Outgoing;
-use crate::pages::{Health, Pages};
+use crate::pages::{Flags, Health, Pages};
 use crate::registry::{Registry, Served};
 use crate::reviews;
 use crate::storage::Storage;
@@ -80,12 +80,19 @@ pub struct Server {
 impl Server {
     pub fn new(options: Options) -> Arc<Self> {
         let Options { store, clock, chance, resources, service_cidr, node_ports, .. } = options;
+        let flags = Flags::default();
+        if let Some((address, port)) = options.advertised_address.rsplit_once(':') {
+            flags.set("advertise-address", address);
+            flags.set("secure-port", port);
+        }
+        flags.set("service-cluster-ip-range", service_cidr);
+        flags.set("service-node-port-range", format!("{}-{}", node_ports.start(), node_ports.end()));
         let registry = Registry::new(resources, &store);
         let checked = store.clone();
         let storage = Arc::new(Storage::new(store, clock, chance, registry, service_cidr, node_ports));
         let aggregation = Aggregation::new(storage.clone(), options.front_proxy, options.outgoing_max);
         let fairness = Arc::new(Fairness::new(&storage.store, &options.metrics));
-        let pages = Pages::new(options.metrics, options.advertised_address, aggregation.clone(), fairness.clone());
+        let pages = Pages::new(clock, flags, options.metrics, options.advertised_address, (&aggregation, &fairness));
         // The name that operators know: what keeps the objects.
         pages.health.add("etcd", Box::new(move || checked.health().map_err(|failure| failure.to_string())));
         Arc::new(Self {
@@ -123,6 +130,11 @@ impl Server {
         &self.pages.health
     }
 
+    /// What `/flagz` shows.
+    pub fn flags(&self) -> &Flags {
+        &self.pages.flags
+    }
+
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.storage.registry())
     }
@@ -153,10 +165,6 @@ impl Server {
     pub(crate) async fn carry_out(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
         let served = self.storage.find(&request.resource)?;
         let subresource = check_verb(&served, &request)?;
-        if let Some(warning) = &served.resource.deprecation {
-            context.warn(&**warning);
-            context.annotate("k8s.io/deprecated", "true");
-        }
         let (storage, gate) = (&self.storage, &self.gate);
         let (served, request) = (&served, &request);
         let call = &Call { storage, gate, context, served, subresource, request, is_admitted: false };
@@ -183,7 +191,7 @@ pub(crate) fn check_scope(resource: &Resource, namespace: &str) -> Result<(), St
 }
 
 /// Refuses what the resource does not offer; returns the subresource that the request is for.
-fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>, Status> {
+pub(crate) fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>, Status> {
     let resource = &served.resource;
     check_scope(resource, &request.namespace)?;
     if !request.subresource.is_empty() {
@@ -204,6 +212,10 @@ fn check_verb(served: &Served, request: &Request) -> Result<Option<Subresource>,
     let is_somewhere = !resource.is_namespaced() || !request.namespace.is_empty();
     let has_path = is_of_collection == request.name.is_empty()
         && (is_somewhere || matches!(request.verb, Verb::List | Verb::Watch));
+    // Who lists what cannot be watched is on the way that watchers take.
+    if has_path && request.verb == Verb::Watch && resource.verbs == Verbs::ReadOnly {
+        return Err(Status::method_not_supported(&resource.group_resource(), "watch"));
+    }
     let offers = has_path && resource.verbs.has(request.verb.name());
     if offers { Ok(None) } else { Err(Status::method_not_allowed()) }
 }

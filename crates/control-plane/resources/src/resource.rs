@@ -223,6 +223,19 @@ pub trait Strategy: Send + Sync + 'static {
         Errors::new()
     }
 
+    /// How a refusal begins of a deletion that means another object, where upstream asks before the store does.
+    fn precondition_words(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the metadata is looked at only when nothing else is wrong.
+    fn metadata_comes_last(&self) -> bool {
+        false
+    }
+
+    /// Adds what is looked at last, and depends on what is found already: of a new object, or with `old` of any update.
+    fn validate_rules(&self, _object: &Value, _old: Option<&Value>, _found: &mut Errors) {}
+
     /// By default: whatever could be created.
     fn validate_update(&self, object: &Value, _old: &Value) -> Errors {
         self.validate(object)
@@ -278,6 +291,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// Asked of valid statuses.
     fn signs<'a>(&self, _object: &Value, _old: &'a Value) -> Option<&'a str> {
         None
+    }
+
+    /// The group in refusals of objects: that of the kind, unless upstream keeps the objects as a kind of another group.
+    fn refusing_group<'a>(&self, group: &'a str) -> &'a str {
+        group
     }
 
     /// The row of `kubectl get`: as many cells as the resource has columns.
@@ -518,6 +536,12 @@ impl Resource {
         let (name, pointer, instead) = (name.into(), pointer.into(), instead.into());
         self.selectable.push(SelectableField { name, pointer, absent: Cow::Borrowed(""), instead });
         self
+    }
+
+    /// Whether its tables have more columns than those of any kind.
+    pub fn has_own_columns(&self) -> bool {
+        let general = ["Name", "Created At"];
+        self.is_custom() || self.columns.iter().map(|column| &*column.name).ne(general)
     }
 
     pub fn columns(mut self, columns: Vec<Column>) -> Self {

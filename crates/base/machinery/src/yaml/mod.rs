@@ -2,6 +2,8 @@
 
 mod read;
 mod scalar;
+mod style;
+mod write;
 
 use serde_json::Value;
 
@@ -23,9 +25,7 @@ pub fn parse(text: &[u8]) -> Result<Document, DecodeError> {
 
 /// Writes one document.
 pub fn write(value: &Value) -> String {
-    // A long text stays on its line, where people search for it; only one that has lines is written in a block.
-    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
-    serde_saphyr::to_string_with_options(value, options).expect("a tree of JSON can be written as YAML")
+    write::document(value)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod bodies;
 mod computing;
 mod connect;
 mod connection;
+mod custom_route;
 mod frontend;
 mod identity;
 mod impersonation;

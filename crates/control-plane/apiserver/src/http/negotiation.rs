@@ -1,5 +1,7 @@
 //! What the client can read, and what it has sent.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use windlass_api::status::Reason;
@@ -59,6 +61,11 @@ pub(crate) fn accept_custom(headers: &HeaderMap, query: &Query) -> Result<Format
     accept_of(headers, query, |format| format.encoding != Encoding::Protobuf || format.shape != Shape::Whole)
 }
 
+/// The same for what is made for the answer alone, which has no tables.
+pub(crate) fn accept_whole(headers: &HeaderMap, query: &Query) -> Result<Format, Status> {
+    accept_of(headers, query, |format| format.shape == Shape::Whole)
+}
+
 fn accept_of(headers: &HeaderMap, query: &Query, gives: impl Fn(&Format) -> bool) -> Result<Format, Status> {
     let include = match query.get("includeObject").unwrap_or_default() {
         "" | "Metadata" => Some(IncludeObject::Metadata),
@@ -66,10 +73,8 @@ fn accept_of(headers: &HeaderMap, query: &Query, gives: impl Fn(&Format) -> bool
         "Object" => Some(IncludeObject::Object),
         _ => None,
     };
-    let accept: Vec<_> = headers.get_all(ACCEPT).iter().map(header::text).collect();
-    let mut choices: Vec<Choice<'_>> =
-        accept.iter().flat_map(|header| header.split(',')).filter_map(Choice::read).collect();
-    choices.sort_by(|a, b| b.quality.total_cmp(&a.quality).then(a.is_wild().cmp(&b.is_wild())));
+    let accept = accept_headers(headers);
+    let choices = choices(&accept);
     let format = if accept.iter().all(|header| header.is_empty()) {
         Some(Format::default())
     } else {
@@ -83,6 +88,46 @@ fn accept_of(headers: &HeaderMap, query: &Query, gives: impl Fn(&Format) -> bool
         return Err(Status::bad_request(format!("Unable to convert to Table as requested: {error}")));
     }
     Ok(Format { pretty: format.pretty || is_for_people(headers, query), ..format })
+}
+
+/// A page for people that is an object for programs that ask for it by name: `None` is the text, otherwise the version and the encoding.
+pub(crate) fn accept_page<'v>(
+    headers: &HeaderMap,
+    query: &Query,
+    (group, kind): (&str, &str),
+    versions: &[&'v str],
+) -> Result<Option<(&'v str, Format)>, Status> {
+    let accept = accept_headers(headers);
+    if accept.iter().all(|header| header.trim().is_empty()) {
+        return Ok(None);
+    }
+    let object = |choice: &Choice<'_>| {
+        let (encoding, wants) = (choice.encoding()?, choice.wants());
+        let version = versions.iter().find(|version| wants.target() == (kind, group, version))?;
+        let is_given = encoding != Encoding::Protobuf && !wants.has_restriction();
+        is_given.then_some(Some((
+            *version,
+            Format { encoding, shape: Shape::Whole, pretty: wants.pretty || is_for_people(headers, query) },
+        )))
+    };
+    let text = |choice: &Choice<'_>| {
+        let (is_text, wants) = (matches!(choice.media_type, "text/plain" | "text/*" | "*/*" | "*"), choice.wants());
+        (is_text && wants.target() == ("", "", "") && !wants.has_restriction()).then_some(None)
+    };
+    let found = choices(&accept).iter().find_map(|choice| object(choice).or_else(|| text(choice)));
+    found.ok_or_else(|| Status::not_acceptable("application/json, application/yaml, text/plain"))
+}
+
+fn accept_headers(headers: &HeaderMap) -> Vec<Cow<'_, str>> {
+    headers.get_all(ACCEPT).iter().map(header::text).collect()
+}
+
+/// What is accepted, what is liked best first.
+fn choices<'a>(accept: &'a [Cow<'_, str>]) -> Vec<Choice<'a>> {
+    let mut choices: Vec<Choice<'a>> =
+        accept.iter().flat_map(|header| header.split(',')).filter_map(Choice::read).collect();
+    choices.sort_by(|a, b| b.quality.total_cmp(&a.quality).then(a.is_wild().cmp(&b.is_wild())));
+    choices
 }
 
 /// The form of a watch's events, each in a line of its own. Refused is a form that has no end of a document.
@@ -128,33 +173,67 @@ impl<'a> Choice<'a> {
         self.media_type.contains('*')
     }
 
-    fn format(&self, include: IncludeObject) -> Option<Format> {
-        let encoding = match self.media_type {
-            "application/json" | "*" | "*/*" | "application/*" => Encoding::Json,
-            "application/yaml" => Encoding::Yaml,
-            "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
-            _ => return None,
-        };
-        let (mut shape, mut group, mut version, mut pretty) = ("", "", "", false);
+    fn encoding(&self) -> Option<Encoding> {
+        match self.media_type {
+            "application/json" | "*" | "*/*" | "application/*" => Some(Encoding::Json),
+            "application/yaml" => Some(Encoding::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Encoding::Protobuf),
+            _ => None,
+        }
+    }
+
+    fn wants(&self) -> Wants<'a> {
+        let mut wants = Wants::default();
         for (name, value) in &self.parameters {
-            match (*name, *value) {
-                ("as", value) => shape = value,
-                ("g", value) => group = value,
-                ("v", value) => version = value,
-                ("pretty", value) => pretty = value == "1",
-                // A stream of something else, or a version of the server: there is none.
-                ("stream", value) if value != "watch" || encoding == Encoding::Yaml => return None,
-                ("sv", value) if !value.is_empty() => return None,
+            match *name {
+                "as" => wants.kind = value,
+                "g" => wants.group = value,
+                "v" => wants.version = value,
+                "pretty" => wants.pretty = *value == "1",
+                "stream" => wants.stream = value,
+                "sv" => wants.server_version = value,
                 _ => {}
             }
         }
-        let shape = match (shape, group, version) {
+        wants
+    }
+
+    fn format(&self, include: IncludeObject) -> Option<Format> {
+        let (encoding, wants) = (self.encoding()?, self.wants());
+        // A stream of something else, or a version of the server: there is none.
+        let is_streamed = encoding != Encoding::Yaml && wants.stream == "watch";
+        if !wants.server_version.is_empty() || !(wants.stream.is_empty() || is_streamed) {
+            return None;
+        }
+        let shape = match wants.target() {
             ("", "", "") => Shape::Whole,
             ("Table", "meta.k8s.io", "v1") if encoding != Encoding::Protobuf => Shape::Table(include),
             ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => Shape::Partial,
             _ => return None,
         };
-        Some(Format { encoding, shape, pretty })
+        Some(Format { encoding, shape, pretty: wants.pretty })
+    }
+}
+
+/// What the parameters of a media type ask for.
+#[derive(Default)]
+struct Wants<'a> {
+    kind: &'a str,
+    group: &'a str,
+    version: &'a str,
+    stream: &'a str,
+    server_version: &'a str,
+    pretty: bool,
+}
+
+impl<'a> Wants<'a> {
+    /// Kind, group and version to convert to.
+    fn target(&self) -> (&'a str, &'a str, &'a str) {
+        (self.kind, self.group, self.version)
+    }
+
+    fn has_restriction(&self) -> bool {
+        !self.stream.is_empty() || !self.server_version.is_empty()
     }
 }
 
@@ -190,7 +269,7 @@ pub(crate) fn patch(headers: &HeaderMap, is_custom: bool) -> Result<(PatchType, 
         _ if is_custom => Err(Status::unsupported_media_type(
             "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
-        _ => Err(Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
+        _ => Err(Status::generic(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
     }
 }
 

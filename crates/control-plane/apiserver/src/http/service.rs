@@ -17,12 +17,14 @@ use windlass_api::Status;
 use windlass_api::text::with_causes;
 use windlass_audit::{Stage, Trail};
 use windlass_auth::{Attributes, User};
-use windlass_client::{Body as RequestBody, Encoding, Verb};
+use windlass_client::{Body as RequestBody, Encoding, PatchType, Verb};
 use windlass_flow_control::Width;
 use windlass_http::body::{self, BodyError};
+use windlass_resources::{Resource, Verbs};
 
 use super::connect;
 use super::connection::ClientAddress;
+use super::custom_route::{self, Route};
 use super::frontend::{AUDIT_ID, Asked, Frontend, with_class};
 use super::identity::{self, Peer};
 use super::impersonation;
@@ -38,6 +40,8 @@ use crate::context::Context;
 use crate::encode::Format;
 use crate::fairness::width;
 use crate::pages::{self, PageRequest};
+use crate::registry::Served;
+use crate::server::check_verb;
 
 /// The largest body that is read, as upstream.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -233,7 +237,7 @@ impl Frontend {
     async fn resource(
         &self,
         asked: &Asked<'_>,
-        found: ResourcePath,
+        mut found: ResourcePath,
         accepted: Result<Format, Status>,
         parts: Parts,
         body: &mut Option<Incoming>,
@@ -256,13 +260,19 @@ impl Frontend {
             None => return Ok(pages::not_found()),
         };
         drop(registry);
-        negotiation::check_accept(&parts.headers, negotiation::of_resources(asked_for))?;
-        let mut format = if is_custom { negotiation::accept_custom(&parts.headers, query)? } else { accepted? };
-        // Authorization takes these for reading; they are not served.
-        if parts.method == Method::HEAD || (asked_for == "watch" && parts.method != Method::GET) {
-            return Err(Status::method_not_allowed());
-        }
-        let (verb, encoding) = verb(asked_for, &parts.headers, is_custom)?;
+        let (verb, encoding, mut format) = match &served {
+            Some(served) if is_custom => match custom_route::check(&served.resource, &mut found, asked_for)? {
+                Route::Nowhere => return Ok(pages::not_found()),
+                Route::Here => {
+                    warn_of_deprecation(context, &served.resource);
+                    custom_verb(asked_for, &found, &parts.headers, query)?
+                }
+            },
+            _ => {
+                let built_in = served.as_deref();
+                builtin_verb(context, built_in, (&found, asked_for), (&parts, query), accepted)?
+            }
+        };
         if verb == Verb::Watch {
             format = negotiation::of_stream(format)?;
         }
@@ -370,6 +380,32 @@ async fn apart<T>(work: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| runtime.block_on(work))
 }
 
+/// Tells the client that the resource is deprecated, whatever becomes of the request.
+fn warn_of_deprecation(context: &Context, resource: &Resource) {
+    if let Some(warning) = &resource.deprecation {
+        context.warn(&**warning);
+        context.annotate("k8s.io/deprecated", "true");
+    }
+}
+
+/// Whether a built-in resource, or its subresource, offers the verb at the path.
+fn leads_somewhere(served: &Served, found: &ResourcePath, verb: &str) -> bool {
+    let verb = match verb {
+        "get" => Verb::Get,
+        "list" => Verb::List,
+        "watch" => Verb::Watch,
+        "create" => Verb::Create,
+        "update" => Verb::Update,
+        "patch" => Verb::Patch(PatchType::Merge),
+        "delete" => Verb::Delete,
+        "deletecollection" => Verb::DeleteCollection,
+        _ => return false,
+    };
+    let request = windlass_client::Request::new(verb, &found.resource);
+    let request = request.namespace(found.namespace.as_str()).name(found.name.as_str());
+    check_verb(served, &request.subresource(found.subresource.clone())).is_ok()
+}
+
 /// What a verb is carried out as, and how the body is written.
 fn verb(name: &str, headers: &HeaderMap, is_custom: bool) -> Result<(Verb, Encoding), Status> {
     Ok(match name {
@@ -386,6 +422,51 @@ fn verb(name: &str, headers: &HeaderMap, is_custom: bool) -> Result<(Verb, Encod
         "deletecollection" => (Verb::DeleteCollection, negotiation::content(headers)?),
         _ => return Err(Status::method_not_allowed()),
     })
+}
+
+/// The same for a built-in resource, and the form of the answer. The client is warned of what is deprecated once its request leads
+/// somewhere.
+fn builtin_verb(
+    context: &Context,
+    served: Option<&Served>,
+    (found, name): (&ResourcePath, &str),
+    (request, query): (&Parts, &Query),
+    accepted: Result<Format, Status>,
+) -> Result<(Verb, Encoding, Format), Status> {
+    negotiation::check_accept(&request.headers, negotiation::of_resources(name))?;
+    // Authorization takes these for reading; they are not served.
+    if request.method == Method::HEAD || (name == "watch" && request.method != Method::GET) {
+        return Err(Status::method_not_allowed());
+    }
+    let verb = verb(name, &request.headers, false);
+    // A patch of an unknown type has no route.
+    let is_routed = name != "patch" || verb.is_ok();
+    if let Some(served) = served.filter(|served| is_routed && leads_somewhere(served, found, name)) {
+        warn_of_deprecation(context, &served.resource);
+    }
+    let format = match served.is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
+        true => negotiation::accept_whole(&request.headers, query)?,
+        false => accepted?,
+    };
+    let (verb, encoding) = verb?;
+    Ok((verb, encoding, format))
+}
+
+/// The same for a custom resource, and the form of the answer. A patch is asked what it is before its name.
+fn custom_verb(
+    name: &str,
+    found: &ResourcePath,
+    headers: &HeaderMap,
+    query: &Query,
+) -> Result<(Verb, Encoding, Format), Status> {
+    let is_patch = name == "patch";
+    let of_patch = is_patch.then(|| verb(name, headers, true)).transpose()?;
+    if found.name.is_empty() && (is_patch || name == "update") {
+        return Err(Status::bad_request("name must be provided"));
+    }
+    let format = negotiation::accept_custom(headers, query)?;
+    let (verb, encoding) = of_patch.map_or_else(|| verb(name, headers, true), Ok)?;
+    Ok((verb, encoding, format))
 }
 
 /// Hands a frame on; the guards live as long as the body does.

@@ -23,6 +23,16 @@ impl Health {
         self.checks.write().push((name.to_owned(), check));
     }
 
+    /// The paths of all checks, together and each.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let checks = self.checks.read();
+        let below = |endpoint: &str| {
+            let each = checks.iter().map(|(name, _)| format!("/{endpoint}/{name}"));
+            std::iter::once(format!("/{endpoint}")).chain(each).collect::<Vec<_>>()
+        };
+        ["healthz", "livez", "readyz"].into_iter().flat_map(below).collect()
+    }
+
     /// `/livez`: `ok`, or what of the checks fails; with `?verbose` all of them, with `?exclude=NAME` without some. `/livez/NAME`: one
     /// check, and why it fails. `None` when there is no such check.
     pub(super) fn page(&self, request: &PageRequest<'_>) -> Option<Response<Body>> {

@@ -1,12 +1,15 @@
 //! What is served beside resources: discovery, OpenAPI, version, health, metrics.
 
 pub(crate) mod discovery;
+mod flagz;
 mod groups;
 mod health;
 mod openapi;
 mod openid;
+mod statusz;
 mod version;
 mod version_document;
+mod zpage;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,6 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
+use jiff::Timestamp;
+use windlass_api::time::Clock;
 use windlass_api::{GroupVersionKind, Status};
 use windlass_client::Encoding;
 use windlass_flow_control::Page;
@@ -27,6 +32,7 @@ use crate::gate::Gate;
 use crate::http::response::{Body, finish, full, plain, words};
 use crate::http::{negotiation, query::Query};
 
+pub use flagz::Flags;
 use groups::Groups;
 pub use health::{Check, Health};
 pub use version::VERSION;
@@ -34,7 +40,10 @@ pub use version::VERSION;
 /// What the pages show that stands nowhere else.
 pub(crate) struct Pages {
     pub health: Health,
+    pub flags: Flags,
     pub metrics: Metrics,
+    clock: Clock,
+    started: Timestamp,
     /// `host:port` under which clients reach this server.
     advertised_address: String,
     aggregation: Arc<Aggregation>,
@@ -43,14 +52,16 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn new(
+        clock: Clock,
+        flags: Flags,
         metrics: Metrics,
         advertised_address: String,
-        aggregation: Arc<Aggregation>,
-        fairness: Arc<Fairness>,
+        (aggregation, fairness): (&Arc<Aggregation>, &Arc<Fairness>),
     ) -> Self {
         let health = Health::default();
         health.add("ping", Box::new(|| Ok(())));
-        Self { health, metrics, advertised_address, aggregation, fairness }
+        let (aggregation, fairness) = (aggregation.clone(), fairness.clone());
+        Self { health, flags, metrics, clock, started: clock.now(), advertised_address, aggregation, fairness }
     }
 }
 
@@ -121,12 +132,24 @@ pub(crate) async fn page(pages: &Pages, gate: &Gate, request: &PageRequest<'_>) 
             ["apis", group, version] => !gate.storage.registry().has_builtin(group, version),
             _ => false,
         };
+        let is_nothing =
+            matches!(segments.as_slice(), ["api", version] if gate.storage.registry().of("", version).next().is_none());
+        if is_nothing {
+            return Err(Status::no_such_path());
+        }
         if *request.method != Method::GET && !is_of_groups {
             return Err(Status::method_not_allowed());
         }
         negotiation::check_accept(request.headers, representations)?;
     }
     find(pages, gate, request, &segments).unwrap_or_else(|| Ok(not_found())).map(finish)
+}
+
+/// The answer where there is not even a text that says so.
+fn nothing() -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }
 
 /// The answer where there is nothing.
@@ -156,6 +179,8 @@ fn find(
         ["openapi", "v3", "apis", group, version] => {
             openapi::v3(registry, &pages.aggregation, request, (group, version))
         }
+        // Who serves these documents has no words for those that are not there.
+        ["openapi", "v3", below, ..] if !below.is_empty() => Some(Ok(nothing())),
         [".well-known", "openid-configuration"] => {
             Some(Ok(openid::configuration(&gate.tokens, &pages.advertised_address)))
         }
@@ -169,32 +194,44 @@ fn find(
             Page::named(page).map(|page| Ok(words(StatusCode::OK, pages.fairness.dump(page))))
         }
         ["healthz" | "livez" | "readyz", ..] => pages.health.page(request).map(Ok),
-        [""] => Some(Ok(index(&groups()))),
+        ["statusz"] => {
+            let page = statusz::page(request, pages.started, pages.clock.now(), &paths(pages, &groups()));
+            Some(Ok(zpage::answer(request, page)))
+        }
+        ["flagz"] => Some(Ok(zpage::answer(request, pages.flags.page(request)))),
+        [""] => Some(Ok(index(&paths(pages, &groups())))),
         _ => None,
     }
 }
 
 /// The paths that there are, for people.
-fn index(groups: &Groups<'_>) -> Response<Body> {
+fn index(paths: &[String]) -> Response<Body> {
+    let text = serde_json::json!({"paths": paths}).to_string();
+    plain(StatusCode::OK, "application/json", text)
+}
+
+fn paths(pages: &Pages, groups: &Groups<'_>) -> Vec<String> {
     let mut paths: Vec<String> = [
+        "/.well-known/openid-configuration",
         "/api",
         "/api/v1",
         "/apis",
-        "/healthz",
-        "/livez",
+        "/flagz",
         "/metrics",
         "/openapi/v2",
         "/openapi/v3",
-        "/readyz",
+        "/openapi/v3/",
+        "/openid/v1/jwks",
+        "/statusz",
         "/version",
     ]
     .map(str::to_owned)
     .to_vec();
+    paths.extend(pages.health.paths());
     for (name, versions) in groups.listed().into_iter().filter(|(name, _)| !name.is_empty()) {
         paths.push(format!("/apis/{name}"));
         paths.extend(versions.into_iter().map(|listed| format!("/apis/{name}/{}", listed.version)));
     }
     paths.sort();
-    let text = serde_json::json!({"paths": paths}).to_string();
-    plain(StatusCode::OK, "application/json", text)
+    paths
 }

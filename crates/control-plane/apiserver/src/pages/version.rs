@@ -10,6 +10,13 @@ const MAJOR: &str = "1";
 const MINOR: &str = "37";
 pub const VERSION: &str = concat!("v1.37.1+windlass.", env!("CARGO_PKG_VERSION"));
 
+/// The release that this is.
+pub(super) const RELEASE: &str = "1.37.1";
+/// Which version of Kubernetes it behaves as.
+pub(super) const EMULATED: &str = "1.37";
+/// What stands where upstream says which Go it was built by.
+pub(super) const LANGUAGE: &str = "none";
+
 pub(super) fn page() -> Response<Body> {
     let version = json!({
         "major": MAJOR,
@@ -22,7 +29,7 @@ pub(super) fn page() -> Response<Body> {
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "none",
+        "goVersion": LANGUAGE,
         "compiler": "rustc",
         "platform": format!("linux/{}", architecture()),
     });

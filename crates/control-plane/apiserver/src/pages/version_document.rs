@@ -28,11 +28,14 @@ pub(super) fn version_document(version: &str, resources: &[&Arc<Served>]) -> Val
 fn aggregated_resource(served: &Served) -> Value {
     let resource = &served.resource;
     let scope = if resource.is_namespaced() { "Namespaced" } else { "Cluster" };
-    // A built-in kind of the version at hand needs no group and version.
-    let own = || resource.is_custom().then(|| resource.kind.clone());
-    let response_kind = |kind: Option<GroupVersionKind>| match kind.or_else(own) {
-        Some(kind) => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
-        None => json!({"group": "", "version": "", "kind": resource.kind.kind}),
+    let response_kind = |kind: Option<GroupVersionKind>| {
+        let kind = kind.unwrap_or_else(|| resource.kind.clone());
+        // A built-in kind of the version at hand needs no group and version.
+        let is_at_hand = (&kind.group, &kind.version) == (&resource.kind.group, &resource.kind.version);
+        match is_at_hand && !resource.is_custom() {
+            true => json!({"group": "", "version": "", "kind": kind.kind}),
+            false => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
+        }
     };
     let mut entry = json!({
         "resource": resource.plural,

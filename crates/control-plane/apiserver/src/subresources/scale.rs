@@ -1,6 +1,6 @@
 //! Scale: the one number of a workload, as a kind of its own, so that a scaler need not know the workload.
 
-use windlass_api::{Status, time};
+use windlass_api::Status;
 use windlass_client::{PatchType, Verb};
 use windlass_machinery::managed::{self, Change};
 use windlass_machinery::schema::TypeRef;
@@ -33,7 +33,7 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
         Verb::Patch(PatchType::Apply) => {
             let configuration = Configuration::read(call, of)?;
             configuration.report_duplicates(call)?;
-            let now = time::rfc3339(call.storage.clock.now());
+            let now = String::new();
             let TypeRef { schema, id } = of.object_type;
             let ownership = Change { schema, id, api_version: "autoscaling/v1", ..call.ownership_change(&now) };
             change(call, |old| {
@@ -71,7 +71,7 @@ pub(super) async fn scale(call: &Call<'_>) -> Result<Outcome, Status> {
     };
     let object = match payload {
         Payload::Item(served, item) => tree(&served, &item)?,
-        Payload::Tree(_, object) => object,
+        Payload::Draft(_, object) | Payload::Tree(_, object) => object,
     };
     Ok(Outcome::tree(SCALE, scale_of(resource, &object)))
 }

@@ -53,7 +53,7 @@ async fn store_new(
                 return Err(already_exists(served, &name, Some(&found)));
             }
             allocation::write(call.storage, served, None, &mut object)?;
-            return Ok(Outcome::tree(resource.kind.clone(), object).created());
+            return Ok(Outcome::draft(served, object).created());
         }
         let mut new = object.clone();
         let taken = allocation::write(call.storage, served, None, &mut new)?;

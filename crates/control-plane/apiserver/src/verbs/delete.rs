@@ -181,10 +181,21 @@ fn check_preconditions(options: &DeleteOptions, old: &Value, current: &Item, cal
     // Upstream puts the kind where the resource should be.
     let (resource, name) = (GroupResource { group: group.clone(), resource: kind.clone() }, &call.request.name);
     let uid = text(&old["metadata"], "uid");
+    let version = current.revision.to_string();
+    if let Some(words) = call.served.resource.strategy.precondition_words() {
+        let resource = call.served.resource.group_resource();
+        let asked = [("UID", &preconditions.uid, uid), ("ResourceVersion", &preconditions.resource_version, &version)];
+        for (what, wanted, found) in asked {
+            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+                let why = format!("{words}: {what} in precondition: {wanted}, {what} in object meta: {found}");
+                return Err(Status::conflict(&resource, name, why));
+            }
+        }
+        return Ok(());
+    }
     if let Some(wanted) = preconditions.uid.as_deref().filter(|wanted| *wanted != uid) {
         return Err(Status::deletion_uid_precondition(&resource, name, wanted, uid));
     }
-    let version = current.revision.to_string();
     if let Some(wanted) = preconditions.resource_version.as_deref().filter(|wanted| *wanted != version) {
         let why = format!(
             "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({version}). \
@@ -201,7 +212,7 @@ fn dry_answer(served: &Arc<Served>, item: &Arc<Item>, mut last: Value, gone: boo
         return answer(served, item, gone);
     }
     put(child(&mut last, "metadata"), "resourceVersion", item.revision.to_string());
-    Outcome::tree(served.resource.kind.clone(), last)
+    Outcome::draft(served, last)
 }
 
 /// The object while it stays; a Status when it has gone.

@@ -28,7 +28,10 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Listed, Status> {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
     }
     if let Some(least) = options.resource_version {
-        wait_for_revision(&storage.store, least).await?;
+        // A version of a single object is asked of etcd at once, which does not say when to come again.
+        let is_of_one = options.version_match == Some(VersionMatch::Exact) && selection.only_key(served).is_some();
+        let retry_after_seconds = if is_of_one { 0 } else { 1 };
+        wait_for_revision(&storage.store, least, retry_after_seconds).await?;
     }
     let (state, revision) = state_for(&storage.store, served, options, token.as_ref())?;
     let after = token.as_ref().map(|token| token.after.as_str());
@@ -114,7 +117,7 @@ fn too_old(expired: Expired, token: Option<&ListToken>) -> Status {
 }
 
 /// Waits a little until everything up to a revision can be read.
-pub(super) async fn wait_for_revision(store: &Store, least: u64) -> Result<(), Status> {
+pub(super) async fn wait_for_revision(store: &Store, least: u64, retry_after_seconds: u32) -> Result<(), Status> {
     let current = store.revision();
     if least <= current {
         return Ok(());
@@ -128,7 +131,7 @@ pub(super) async fn wait_for_revision(store: &Store, least: u64) -> Result<(), S
                 message: "Too large resource version".to_owned(),
                 ..Default::default()
             };
-            Err(Status::timeout(too_large, 1).with_cause(cause))
+            Err(Status::timeout(too_large, retry_after_seconds).with_cause(cause))
         }
     }
 }

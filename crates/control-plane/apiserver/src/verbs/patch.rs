@@ -45,6 +45,8 @@ impl Patch {
         let of = if patch_type == PatchType::Json { "json patch " } else { "" };
         let problems = duplicates.iter().chain(&unknown).map(|problem| format!("{of}{problem}")).collect();
         let type_error = |decoding: &str| {
+            // Upstream reads it only when it has the object.
+            call.stored()?;
             let found = go::json_type(&patch);
             let text =
                 format!("{decoding}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");

@@ -85,7 +85,7 @@ async fn store_change(
     };
     if call.request.options.dry_run {
         put(child(&mut new, "metadata"), "resourceVersion", current.revision.to_string());
-        return Ok(Attempt::Done(Outcome::tree(resource.kind.clone(), new)));
+        return Ok(Attempt::Done(Outcome::draft(served, new)));
     }
     let template = call.storage.to_stored(served, new).await?;
     if !is_last && template.is_same_as(&current.value) {

@@ -21,7 +21,7 @@ pub(crate) async fn watch(call: &Call<'_>) -> Result<Watcher, Status> {
     }
     let selection = Selection::new(served, &request.namespace, &request.name, options)?;
     if let Some(least) = options.resource_version {
-        wait_for_revision(&storage.store, least).await?;
+        wait_for_revision(&storage.store, least, 1).await?;
     }
     // Revision and state are read in this order, so that nothing can fall between the two.
     let revision = storage.store.revision();

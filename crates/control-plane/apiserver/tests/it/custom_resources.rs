@@ -465,4 +465,47 @@ async fn defaults_have_a_bound() {
     assert_eq!(response.status(), StatusCode::OK, "what was stored before can be changed");
     let response = server.send(Method::DELETE, &format!("{CATS}/before"), &[], "").await;
     assert_eq!(response.status(), StatusCode::OK);
+/// Custom resources have no routes: the verb alone decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn methods_that_no_route_refuses() {
+    let server = TestServer::start().await;
+    define(&server, &cats(&json!({"subresources": {"status": {}}}))).await;
+    let tom = format!("{CATS}/tom");
+    let body = cat("tom").to_string();
+    let ask = async |method: &str, path: &str, headers: &[&str]| {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let (code, answer) = read(server.send(method, path, headers, &body).await).await;
+        (code.as_u16(), answer["message"].as_str().unwrap_or_default().to_owned())
+    };
+    // The path's name is nobody's.
+    assert_eq!(ask("POST", &format!("{CATS}/jerry"), JSON).await.0, 201);
+    assert_eq!(ask("HEAD", &tom, &[]).await.0, 200);
+    assert_eq!(ask("HEAD", CATS, &[]).await.0, 200);
+    let unsupported = |verb: &str| (405, format!("{verb} is not supported on resources of kind \"cats.example.com\""));
+    assert_eq!(ask("OPTIONS", &tom, &[]).await, unsupported(""));
+    assert_eq!(ask("POST", &format!("{tom}/status"), JSON).await, unsupported("create"));
+    assert_eq!(ask("PATCH", CATS, MERGE).await, (400, "name must be provided".to_owned()));
+    assert_eq!(ask("PATCH", CATS, JSON).await.0, 415);
+    assert_eq!(ask("PUT", CATS, JSON).await, (400, "name must be provided".to_owned()));
+    assert_eq!(ask("POST", "/apis/example.com/v1/cats", JSON).await.0, 404);
+    assert_eq!(ask("GET", &format!("{tom}/nope"), &[]).await.0, 404);
+    let (code, message) = ask("GET", &tom, &["accept: text/html"]).await;
+    assert_eq!(code, 406);
+    assert!(message.starts_with("only the following media types are accepted"), "{message}");
+}
+
+/// What is wrong with the metadata keeps rules from being asked, as what is wrong with the rest does.
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_not_asked_of_objects_without_a_name() {
+    let server = TestServer::start().await;
+    let mut definition = cats(&json!({}));
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] =
+        json!([{"rule": "self.spec.name != 'nope'"}]);
+    define(&server, &definition).await;
+    let unnamed = json!({"apiVersion": "example.com/v1", "kind": "Cat", "spec": {"name": "nope"}}).to_string();
+    let (code, answer) = read(server.send(Method::POST, CATS, JSON, &unnamed).await).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+    let message = answer["message"].as_str().unwrap();
+    assert!(message.contains("name or generateName is required") && message.contains("were not checked"), "{message}");
+    assert!(!message.contains("failed rule"), "{message}");
 }

@@ -5,6 +5,7 @@
 mod access;
 mod admission;
 mod aggregation;
+mod answers;
 mod apply;
 mod audit;
 mod certificates;

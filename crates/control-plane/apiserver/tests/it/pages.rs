@@ -165,3 +165,46 @@ async fn every_answer_has_a_name() {
         assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
     }
 }
+
+/// `/statusz` and `/flagz` are a text, unless somebody asks for the object by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_about_the_server_itself() {
+    let server = TestServer::start().await;
+    server.server.flags().set("anonymous-auth", false);
+    let ask =
+        async |path: &str, accept: &str| server.send(Method::GET, path, &[&format!("accept: {accept}")], "").await;
+    for (path, kind, line) in
+        [("/statusz", "Statusz", "Emulation version: 1.37\n"), ("/flagz", "Flagz", "anonymous-auth=false\n")]
+    {
+        for accept in ["", "*/*", "text/plain", "application/json, text/*;q=0.1"] {
+            let response = ask(path, accept).await;
+            assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8", "{path} {accept}");
+            let (code, text) = read(response).await;
+            assert_eq!(code, StatusCode::OK);
+            assert!(text.as_str().unwrap().contains(line), "{text}");
+        }
+        let form = |version: &str| format!("application/json;as={kind};g=config.k8s.io;v={version}");
+        for (version, is_deprecated) in [("v1beta1", false), ("v1alpha1", true)] {
+            let response = ask(path, &form(version)).await;
+            let content_type = format!("application/json;g=config.k8s.io;v={version};as={kind}");
+            assert_eq!(response.headers()["content-type"], content_type.as_str());
+            assert_eq!(response.headers().contains_key("warning"), is_deprecated);
+            let (_, object) = read(response).await;
+            assert_eq!((object["kind"].as_str(), object["metadata"]["name"].as_str()), (Some(kind), Some("apiserver")));
+        }
+        for refused in ["application/json", "application/vnd.kubernetes.protobuf", &form("v1"), "text/html"] {
+            let (code, status) = read(ask(path, refused).await).await;
+            assert_eq!(code, StatusCode::NOT_ACCEPTABLE, "{path} {refused}");
+            let expected =
+                "only the following media types are accepted: application/json, application/yaml, text/plain";
+            assert_eq!(status["message"], expected);
+        }
+    }
+    let (_, status) = read(ask("/statusz", "application/json;as=Statusz;g=config.k8s.io;v=v1beta1").await).await;
+    assert!(
+        status["uptimeSeconds"].is_u64() && status["paths"].as_array().unwrap().contains(&"/livez".into()),
+        "{status}"
+    );
+    let (_, flags) = read(ask("/flagz", "application/json;as=Flagz;g=config.k8s.io;v=v1beta1").await).await;
+    assert_eq!(flags["flags"]["service-node-port-range"], "30000-32767");
+}

@@ -40,6 +40,10 @@ pub(crate) fn resource() -> Resource {
 struct CustomResourceDefinition;
 
 impl Strategy for CustomResourceDefinition {
+    fn precondition_words(&self) -> Option<&'static str> {
+        Some("precondition failed")
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         let spec = child(object, "spec");
         let names = child(spec, "names");

@@ -8,11 +8,12 @@ use windlass_machinery::tree::{child, items, keep, number, put, set, text};
 
 use crate::columns;
 use crate::rules::{complain, is_true, object_at, required, supported};
-use crate::{Moment, Resource, Strategy, Subresource};
+use crate::{Moment, Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("apiregistration.k8s.io", "v1", "APIService", "apiservices")
         .name_rule(names::path_segment)
+        .status_metadata(StatusMetadata::Nothing)
         .takes_any_finalizer()
         .categories(&["api-extensions"])
         .subresources(&[Subresource::Status])

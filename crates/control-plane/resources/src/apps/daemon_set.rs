@@ -55,6 +55,9 @@ impl Strategy for DaemonSet {
         }
         set(spec, "revisionHistoryLimit", 10);
         set_template_defaults(child(spec, "template"));
+        // Who writes an object writes this with it, and owns it: upstream's objects have it as a number that is always there.
+        let generation = template_generation(object);
+        set_template_generation(object, generation);
     }
 
     fn prepare_create(&self, object: &mut Value, _moment: Moment) {
@@ -206,5 +209,12 @@ mod tests {
         let mut same = old.clone();
         DaemonSet.prepare_update(&mut same, &old, moment);
         assert_eq!(same, old);
+    }
+
+    #[test]
+    fn who_does_not_count_has_counted_nothing() {
+        let mut object = json!({"metadata": {}, "spec": {"template": {}}});
+        DaemonSet.set_defaults(&mut object);
+        assert_eq!(object["metadata"]["annotations"], json!({TEMPLATE_GENERATION: "0"}));
     }
 }

@@ -57,6 +57,10 @@ pub(crate) fn event_columns() -> Vec<columns::Column> {
 struct Event;
 
 impl Strategy for Event {
+    fn metadata_comes_last(&self) -> bool {
+        true
+    }
+
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = Errors::new();
         validate_event(&mut errors, object, "reportingComponent");

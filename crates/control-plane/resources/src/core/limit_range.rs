@@ -6,7 +6,7 @@ use windlass_machinery::tree::{child, items_mut, put, set, text};
 
 use super::quota_validation::validate_limits;
 use crate::quantities::round_up;
-use crate::{Resource, Strategy};
+use crate::{Moment, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("", "v1", "LimitRange", "limitranges")
@@ -28,6 +28,14 @@ impl Strategy for LimitRange {
                 derive(item, "defaultRequest", "default");
                 derive(item, "defaultRequest", "min");
             }
+        }
+    }
+
+    fn prepare_create(&self, object: &mut Value, _moment: Moment) {
+        let metadata = child(object, "metadata");
+        if text(metadata, "name").is_empty() {
+            let uid = text(metadata, "uid").to_owned();
+            put(metadata, "name", uid);
         }
     }
 
@@ -54,6 +62,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn without_a_name_it_is_called_by_its_uid() {
+        let moment = Moment { now: jiff::Timestamp::UNIX_EPOCH };
+        let mut range = json!({"metadata": {"uid": "u"}});
+        LimitRange.prepare_create(&mut range, moment);
+        assert_eq!(range["metadata"]["name"], "u");
+        let mut named = json!({"metadata": {"uid": "u", "name": "n"}});
+        LimitRange.prepare_create(&mut named, moment);
+        assert_eq!(named["metadata"]["name"], "n");
+    }
 
     #[test]
     fn defaults_follow_from_bounds() {

@@ -100,6 +100,10 @@ impl Strategy for Namespace {
         items(&object["spec"], "finalizers").next().is_some()
     }
 
+    fn precondition_words(&self) -> Option<&'static str> {
+        Some("Precondition failed")
+    }
+
     fn returns_deleted(&self) -> bool {
         true
     }

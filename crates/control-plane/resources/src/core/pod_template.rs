@@ -21,6 +21,10 @@ pub(crate) fn resource() -> Resource {
 struct PodTemplate;
 
 impl Strategy for PodTemplate {
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         set_template_defaults(child(object, "template"));
     }

@@ -43,12 +43,6 @@ impl CustomResource {
             scale::validate_status(errors, scale, object);
         }
     }
-
-    fn validate_rules(&self, object: &Value, old: Option<&Value>, errors: &mut Errors) {
-        if let Some(rules) = &self.schema.compiled().rules {
-            rules.validate(&self.types, object, old, errors);
-        }
-    }
 }
 
 impl Strategy for CustomResource {
@@ -81,8 +75,14 @@ impl Strategy for CustomResource {
         self.validate_scale(&mut errors, object);
         errors.extend(structural.validate_embedded(object));
         errors.extend(structural.validate_lists(object));
-        self.validate_rules(object, None, &mut errors);
         errors
+    }
+
+    /// Rules may hold the status against everything else, so all of them are asked of every write.
+    fn validate_rules(&self, object: &Value, old: Option<&Value>, found: &mut Errors) {
+        if let Some(rules) = &self.schema.compiled().rules {
+            rules.validate(&self.types, object, old, found);
+        }
     }
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
@@ -95,17 +95,14 @@ impl Strategy for CustomResource {
         self.validate_scale(&mut errors, object);
         errors.extend(structural.validate_embedded(object));
         errors.extend(structural.validate_lists_update(object, old));
-        self.validate_rules(object, Some(old), &mut errors);
         errors
     }
 
-    /// Rules may hold the status against everything else, so all of them are asked.
     fn validate_status(&self, object: &Value, old: &Value) -> Errors {
         let mut errors = self.schema.compiled().structural.validate_status_update(object, old);
         if let Some(scale) = &self.scale {
             scale::validate_status(&mut errors, scale, object);
         }
-        self.validate_rules(object, Some(old), &mut errors);
         errors
     }
 

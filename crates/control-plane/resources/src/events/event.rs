@@ -103,6 +103,10 @@ impl Strategy for Event {
         false
     }
 
+    fn refusing_group<'a>(&self, _group: &'a str) -> &'a str {
+        ""
+    }
+
     fn validate(&self, object: &Value) -> Errors {
         let mut stored = object.clone();
         self.to_stored(&mut stored);

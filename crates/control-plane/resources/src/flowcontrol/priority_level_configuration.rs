@@ -9,11 +9,12 @@ use super::validation::{validate_conditions, validate_priority_level};
 use super::{defaults, mandatory};
 use crate::columns::{self, word};
 use crate::first::{Beginnings, First};
-use crate::{Resource, Strategy, Subresource};
+use crate::{Resource, StatusMetadata, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations")
         .subresources(&[Subresource::Status])
+        .status_metadata(StatusMetadata::Nothing)
         .counts_generations()
         .columns(columns::list(&[
             "Name",

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use windlass_api::Status;
+use windlass_api::field::Errors;
 use windlass_api::status::Reason;
 use windlass_machinery::tree::{child, put, remove, text};
 
@@ -37,8 +38,13 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
         }
     }
     resource.strategy.prepare_create(&mut object, moment);
-    let mut errors = metadata::validate(&object, resource);
+    let comes_last = resource.strategy.metadata_comes_last();
+    let mut errors = if comes_last { Errors::new() } else { metadata::validate(&object, resource) };
     errors.extend(resource.strategy.validate(&object));
+    if comes_last && errors.is_empty() {
+        errors = metadata::validate(&object, resource);
+    }
+    resource.strategy.validate_rules(&object, None, &mut errors);
     if errors.is_empty() {
         errors.extend(checkpoints.unreadable(&object, None));
     }

@@ -71,8 +71,11 @@ fn mark(resource: &Resource, object: &mut Value, wished_seconds: Option<i64>, mo
         }
         put(metadata, "deletionGracePeriodSeconds", grace);
         if !already && resource.counts_generations {
+            // Who has never been counted is not counted now.
             let generation = number(metadata, "generation");
-            put(metadata, "generation", generation + 1);
+            if generation > 0 {
+                put(metadata, "generation", generation + 1);
+            }
         }
     }
 }
@@ -118,8 +121,9 @@ mod tests {
     #[test]
     fn what_holds_an_object() {
         let by = |grace: i64| Wishes { grace_seconds: Some(grace), ..Wishes::default() };
-        let running = json!({"metadata": {}, "spec": {"nodeName": "n", "terminationGracePeriodSeconds": 30}});
-        let marked = |seconds: &str, grace: i64| json!({"deletionTimestamp": seconds, "deletionGracePeriodSeconds": grace, "generation": 1});
+        let running =
+            json!({"metadata": {"generation": 1}, "spec": {"nodeName": "n", "terminationGracePeriodSeconds": 30}});
+        let marked = |seconds: &str, grace: i64| json!({"deletionTimestamp": seconds, "deletionGracePeriodSeconds": grace, "generation": 2});
         assert_eq!(deleted("configmaps", json!({"metadata": {}}), Wishes::default()), (true, json!({})));
         assert_eq!(deleted("pods", running.clone(), Wishes::default()), (false, marked("1970-01-01T00:02:10Z", 30)));
         assert_eq!(deleted("pods", running.clone(), by(0)), (true, marked("1970-01-01T00:01:40Z", 0)));
@@ -133,6 +137,7 @@ mod tests {
             (gone, &metadata["deletionGracePeriodSeconds"], &metadata["finalizers"]),
             (false, &json!(0), &json!(["a/b"]))
         );
+        assert!(metadata.get("generation").is_none(), "nobody counts");
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Write<'_> {
             return Ok(());
         }
         let kind = &self.resource.kind;
-        Err(Status::invalid(&kind.group, &kind.kind, text(&object["metadata"], "name"), errors))
+        let group = self.resource.strategy.refusing_group(&kind.group);
+        Err(Status::invalid(group, &kind.kind, text(&object["metadata"], "name"), errors))
     }
 }
 

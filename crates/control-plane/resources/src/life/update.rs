@@ -34,6 +34,7 @@ pub async fn update<C: Checkpoints>(
         Some(Subresource::Status) => resource.strategy.validate_status_at(&new, old, write.moment),
         Some(subresource) => resource.strategy.validate_subresource(subresource, &new, old),
     });
+    resource.strategy.validate_rules(&new, Some(old), &mut errors);
     if errors.is_empty() && subresource.is_none() {
         errors.extend(checkpoints.unreadable(&new, Some(old)));
     }

@@ -67,7 +67,7 @@ impl Strategy for IpAddress {
         errors
     }
 
-    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let parent = object.pointer("/spec/parentRef").filter(|parent| parent.is_object());
         let parent = parent.map_or("<none>".to_owned(), |parent| {
             let dotted = |group: &str| if group.is_empty() { String::new() } else { format!(".{group}") };
@@ -75,7 +75,7 @@ impl Strategy for IpAddress {
             let parts = [resource.as_str(), text(parent, "namespace"), text(parent, "name")];
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
         });
-        vec![columns::name(object), Value::from(parent)]
+        vec![columns::name(object), Value::from(parent), columns::age(object, now)]
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{Resource, Strategy};
 pub(crate) fn resource() -> Resource {
     Resource::cluster("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
         .creates_on_update()
+        .takes_any_finalizer()
         .columns(columns::list(&["Name", "Handler", "Age"]))
         .updates_need_version()
         .strategy(RuntimeClass)

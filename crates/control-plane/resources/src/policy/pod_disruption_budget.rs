@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use windlass_api::field::{Errors, Path};
+use windlass_api::names;
 
 use crate::apps::validation::{validate_at_most_all, validate_int_or_percent};
 use crate::columns::{self, count, int_or_string};
@@ -13,6 +14,8 @@ use crate::{Resource, Strategy, Subresource};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+        .name_rule(names::path_segment)
+        .takes_any_finalizer()
         .short_names(&["pdb"])
         .subresources(&[Subresource::Status])
         .counts_generations()

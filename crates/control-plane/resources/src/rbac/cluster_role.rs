@@ -13,6 +13,7 @@ use windlass_machinery::tree::items;
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster(GROUP, "v1", "ClusterRole", "clusterroles")
+        .creates_on_update()
         .name_rule(names::path_segment)
         .columns(role::role_columns())
         .strategy(ClusterRole)

@@ -14,6 +14,7 @@ use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster(GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings")
+        .creates_on_update()
         .name_rule(names::path_segment)
         .columns(binding_columns())
         .strategy(ClusterRoleBinding)

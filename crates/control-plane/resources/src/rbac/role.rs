@@ -11,6 +11,7 @@ use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced(GROUP, "v1", "Role", "roles")
+        .creates_on_update()
         .name_rule(names::path_segment)
         .columns(role_columns())
         .strategy(Role)

@@ -14,6 +14,7 @@ use crate::{Grants, Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::namespaced(GROUP, "v1", "RoleBinding", "rolebindings")
+        .creates_on_update()
         .name_rule(names::path_segment)
         .columns(binding_columns())
         .strategy(RoleBinding)

@@ -25,10 +25,10 @@ impl Strategy for VolumeAttributesClass {
     fn validate(&self, object: &Value) -> Errors {
         let mut errors = Errors::new();
         validate_driver(&mut errors, object, "driverName");
-        validate_parameters(&mut errors, object, false);
         if word(object, "/driverName").is_empty() {
             errors.push(Error::required(&Path::new("driverName"), ""));
         }
+        validate_parameters(&mut errors, object, false);
         errors
     }
 

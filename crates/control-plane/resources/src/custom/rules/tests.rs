@@ -55,11 +55,15 @@ fn judged(case: &Value) -> (Vec<String>, Vec<String>) {
             (serde_json::from_value::<Definition>(made.clone()).unwrap(), Bytes::from(made.to_string()));
         let strategy = resources(&read, &bytes).remove(0).strategy;
         let object = cat(&case["object"]);
-        let Some(old) = case.get("old").map(cat) else { return (texts(&strategy.validate(&object)), Vec::new()) };
-        if case["status"] == true {
-            return (texts(&strategy.validate_status(&object, &old)), Vec::new());
-        }
-        (strategy.validate_update(&object, &old), strategy.warnings(&object, Some(&old)))
+        let old = case.get("old").map(cat);
+        let mut errors = match &old {
+            None => strategy.validate(&object),
+            Some(old) if case["status"] == true => strategy.validate_status(&object, old),
+            Some(old) => strategy.validate_update(&object, old),
+        };
+        strategy.validate_rules(&object, old.as_ref(), &mut errors);
+        let warned = old.filter(|_| case["status"] != true);
+        (errors, warned.map(|old| strategy.warnings(&object, Some(&old))).unwrap_or_default())
     };
     (texts(&errors), warnings)
 }
