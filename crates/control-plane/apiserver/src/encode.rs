@@ -43,7 +43,8 @@ pub(crate) struct Format {
 }
 
 const PARTIAL: GroupVersionKind = GroupVersionKind::of("meta.k8s.io", "v1", "PartialObjectMetadata");
-const PARTIAL_LIST: GroupVersionKind = GroupVersionKind::of("meta.k8s.io", "v1", "PartialObjectMetadataList");
+pub(crate) const PARTIAL_LIST: GroupVersionKind =
+    GroupVersionKind::of("meta.k8s.io", "v1", "PartialObjectMetadataList");
 
 /// A stored object's metadata, as text.
 #[derive(Deserialize)]
@@ -62,7 +63,7 @@ fn no_protobuf() -> Status {
     Status::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf")
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Status {
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> Status {
     Status::internal(format_args!("an object cannot be encoded: {error}"))
 }
 
@@ -189,16 +190,7 @@ impl Format {
                 self.tree_bytes(&table::KIND, table::table(Some(served), rows?, meta))
             }
             Shape::Partial => {
-                let items: Result<Vec<Value>, Status> = listed
-                    .items
-                    .iter()
-                    .map(|item| {
-                        let mut tree: Value = serde_json::from_slice(&only_metadata(item)?).map_err(unreadable)?;
-                        tree["kind"] = Value::from("PartialObjectMetadata");
-                        tree["apiVersion"] = Value::from("meta.k8s.io/v1");
-                        Ok(tree)
-                    })
-                    .collect();
+                let items: Result<Vec<Value>, Status> = listed.items.iter().map(|item| partial_tree(item)).collect();
                 let items = Some(items?).filter(|items| !items.is_empty());
                 self.tree_bytes(&PARTIAL_LIST, json!({"metadata": meta, "items": items}))
             }
@@ -228,15 +220,8 @@ impl Format {
                 Ok(Bytes::from(protobuf::envelope(&kind.api_version(), &list_kind.kind, &message)))
             }
             _ => {
-                let item = |item| {
-                    let mut tree = crate::storage::tree(served, item)?;
-                    if served.resource.is_custom() {
-                        put(&mut tree, "kind", &*kind.kind);
-                        put(&mut tree, "apiVersion", served.api_version.as_str());
-                    }
-                    Ok(tree)
-                };
-                let items: Result<Vec<Value>, Status> = listed.items.iter().map(|i| item(i)).collect();
+                let items: Result<Vec<Value>, Status> =
+                    listed.items.iter().map(|item| whole_tree(served, item)).collect();
                 self.tree_bytes(&list_kind, json!({"metadata": meta, "items": items?}))
             }
         }
@@ -364,13 +349,31 @@ fn is_frame_of(frame: &[u8], kind: EventKind, prefix: &[u8]) -> bool {
     frame.strip_prefix(frame_head(kind).as_bytes()).is_some_and(|object| object.starts_with(prefix))
 }
 
+/// An object's metadata as an item of a list.
+pub(crate) fn partial_tree(item: &Item) -> Result<Value, Status> {
+    let mut tree: Value = serde_json::from_slice(&only_metadata(item)?).map_err(unreadable)?;
+    tree["kind"] = Value::from("PartialObjectMetadata");
+    tree["apiVersion"] = Value::from("meta.k8s.io/v1");
+    Ok(tree)
+}
+
+/// An object as an item of a list; one of a custom resource says what it is.
+pub(crate) fn whole_tree(served: &Served, item: &Item) -> Result<Value, Status> {
+    let mut tree = crate::storage::tree(served, item)?;
+    if served.resource.is_custom() {
+        put(&mut tree, "kind", &*served.resource.kind.kind);
+        put(&mut tree, "apiVersion", served.api_version.as_str());
+    }
+    Ok(tree)
+}
+
 /// Whether all objects of a list are stored as they are served.
 fn is_stored_form(listed: &Listed) -> bool {
     let strategy = &listed.served.resource.strategy;
     listed.items.iter().all(|item| strategy.is_stored_form(item.revision))
 }
 
-fn list_meta(listed: &Listed) -> Value {
+pub(crate) fn list_meta(listed: &Listed) -> Value {
     let mut meta = json!({"resourceVersion": listed.revision.to_string()});
     if !listed.continue_token.is_empty() {
         meta["continue"] = Value::from(listed.continue_token.as_str());
@@ -382,7 +385,7 @@ fn list_meta(listed: &Listed) -> Value {
 }
 
 /// What precedes whole objects: upstream's lists of custom resources have no type, so nothing of theirs is left out for being empty.
-fn whole_list_meta(listed: &Listed) -> Value {
+pub(crate) fn whole_list_meta(listed: &Listed) -> Value {
     let mut meta = list_meta(listed);
     if listed.served.resource.is_custom() && listed.continue_token.is_empty() {
         meta["continue"] = Value::from("");

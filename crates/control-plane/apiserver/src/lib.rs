@@ -31,6 +31,7 @@ mod flow_schemas;
 pub mod fuzz;
 mod gate;
 pub mod http;
+mod list_pieces;
 mod list_token;
 mod outcome;
 mod outgoing;

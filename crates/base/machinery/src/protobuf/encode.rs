@@ -36,34 +36,72 @@ pub fn encode_list<'a>(
     items: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Vec<u8>, DecodeError> {
     let mut out = Vec::new();
-    let list_meta = schema
-        .find("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta")
-        .ok_or_else(|| DecodeError("the schema has no ListMeta".to_owned()))?;
-    push_tag(&mut out, 1, DELIMITED);
-    let start = out.len();
-    encode_into(schema, list_meta, metadata, &mut out)?;
-    delimit(&mut out, start);
+    push_list_metadata(schema, metadata, &mut out)?;
     for text in items {
-        push_tag(&mut out, 2, DELIMITED);
-        // Each item is encoded by itself, so that only the item is moved when its length goes in front.
-        let message = encode(schema, item, text)?;
-        push_varint(&mut out, message.len() as u64);
-        out.extend_from_slice(&message);
+        out.extend_from_slice(&encode_list_item(schema, item, text)?);
     }
     Ok(out)
 }
 
+/// An object as it stands in the message of a list.
+pub fn encode_list_item(schema: &Schema, item: TypeId, text: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let message = encode(schema, item, text)?;
+    // Tag and length in front.
+    let mut out = Vec::with_capacity(message.len() + 8);
+    push_bytes(&mut out, 2, &message);
+    Ok(out)
+}
+
+/// What stands before and after the items of a list in its envelope, when these take so many bytes.
+pub fn list_envelope(
+    schema: &Schema,
+    api_version: &str,
+    kind: &str,
+    metadata: &[u8],
+    items_bytes: usize,
+) -> Result<(Vec<u8>, Vec<u8>), DecodeError> {
+    let mut list = Vec::new();
+    push_list_metadata(schema, metadata, &mut list)?;
+    let mut head = envelope_head(api_version, kind);
+    push_tag(&mut head, 2, DELIMITED);
+    push_varint(&mut head, (list.len() + items_bytes) as u64);
+    head.append(&mut list);
+    Ok((head, envelope_tail()))
+}
+
+fn push_list_metadata(schema: &Schema, metadata: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let list_meta = schema
+        .find("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta")
+        .ok_or_else(|| DecodeError("the schema has no ListMeta".to_owned()))?;
+    push_tag(out, 1, DELIMITED);
+    let start = out.len();
+    encode_into(schema, list_meta, metadata, out)?;
+    delimit(out, start);
+    Ok(())
+}
+
 /// Puts a message into its envelope.
 pub fn envelope(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + api_version.len() + kind.len() + 24);
-    out.extend_from_slice(MAGIC);
+    let mut out = envelope_head(api_version, kind);
+    out.reserve(message.len() + 24);
+    push_bytes(&mut out, 2, message);
+    out.extend_from_slice(&envelope_tail());
+    out
+}
+
+fn envelope_head(api_version: &str, kind: &str) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
     push_tag(&mut out, 1, DELIMITED);
     let start = out.len();
     push_bytes(&mut out, 1, api_version.as_bytes());
     push_bytes(&mut out, 2, kind.as_bytes());
     delimit(&mut out, start);
-    push_bytes(&mut out, 2, message);
-    // contentEncoding and contentType are written although they are empty, as upstream does.
+    out
+}
+
+/// contentEncoding and contentType are written although they are empty, as upstream does.
+fn envelope_tail() -> Vec<u8> {
+    let mut out = Vec::new();
     push_bytes(&mut out, 3, b"");
     push_bytes(&mut out, 4, b"");
     out

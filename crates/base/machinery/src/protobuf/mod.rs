@@ -11,7 +11,7 @@ mod wire;
 pub mod writer;
 
 pub use decode::{Envelope, decode, open_envelope};
-pub use encode::{encode, encode_list, envelope, watch_frame};
+pub use encode::{encode, encode_list, encode_list_item, envelope, list_envelope, watch_frame};
 pub use error::ProtobufError;
 
 const MAGIC: &[u8] = b"k8s\0";

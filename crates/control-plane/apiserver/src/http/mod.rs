@@ -13,6 +13,7 @@ mod list_body;
 mod metrics;
 pub(crate) mod negotiation;
 pub(crate) mod path;
+mod pieces_body;
 pub(crate) mod query;
 pub(crate) mod relay;
 pub(crate) mod response;

@@ -1,5 +1,6 @@
 //! Outcomes and failures as HTTP responses.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
@@ -9,14 +10,16 @@ use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use windlass_api::Status;
 use windlass_api::time::Clock;
+use windlass_api::{Status, Timestamp};
 
 use super::list_body::ListBody;
+use super::pieces_body::PiecesBody;
 use crate::context::Context;
 use crate::encode::Format;
+use crate::list_pieces::ListPieces;
 use crate::outcome::Outcome;
-use crate::watcher::Watcher;
+use crate::watcher::{Change, Watcher};
 
 pub type Body = BoxBody<Bytes, Infallible>;
 
@@ -71,7 +74,10 @@ pub(crate) fn success(clock: Clock, outcome: Outcome, format: Format) -> Result<
                     let prefix = listed.served.resource.is_custom().then(|| listed.served.prefix.as_slice());
                     ListBody::new(head, prefix.unwrap_or_default(), listed.items).boxed()
                 }
-                None => full(format.list(&listed, now)?),
+                None => match ListPieces::of(format, &listed, now)? {
+                    Some(pieces) => PiecesBody::new(pieces, listed.items).boxed(),
+                    None => full(format.list(&listed, now)?),
+                },
             };
             let mut response = Response::new(body);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
@@ -98,33 +104,54 @@ pub(crate) fn with_warnings(mut response: Response<Body>, context: &Context) -> 
     response
 }
 
-/// Streams changes as they come; a single event is sent from the one encoding that all watchers share.
+/// About the largest piece of a watch that is made at once.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// Streams changes as they come. Of many changes at once so many are encoded as are sent together: a client that does not read holds one
+/// piece, and what the store has anyway.
 fn watch_body(clock: Clock, watcher: Watcher, format: Format) -> Body {
-    let frames = stream::unfold((watcher, true), move |(mut watcher, first)| async move {
-        let batch = watcher.next().await?;
-        let bytes = match batch {
-            Err(status) => format.error_frame(&status),
-            Ok(changes) => {
-                let now = clock.now();
-                let encode = |(index, change)| {
-                    format
-                        .change(&watcher.served, change, first && index == 0, now)
-                        .unwrap_or_else(|status| format.error_frame(&status))
-                };
-                let mut frames = changes.iter().enumerate().map(encode);
-                match (frames.next(), changes.len()) {
-                    (Some(only), 1) => only,
-                    (head, _) => {
-                        let mut all = BytesMut::new();
-                        head.into_iter().chain(frames).for_each(|frame| all.extend_from_slice(&frame));
-                        all.freeze()
-                    }
-                }
+    let watched = Watched { watcher, changes: VecDeque::new(), is_first: true };
+    let frames = stream::unfold(watched, move |mut watched| async move {
+        if watched.changes.is_empty() {
+            match watched.watcher.next().await? {
+                Ok(changes) => watched.changes.extend(changes),
+                Err(status) => return Some((Ok(Frame::data(format.error_frame(&status))), watched)),
             }
-        };
-        Some((Ok(Frame::data(bytes)), (watcher, false)))
+        }
+        let piece = watched.piece(format, clock.now());
+        Some((Ok(Frame::data(piece)), watched))
     });
     BodyExt::boxed(StreamBody::new(SyncStream(Box::pin(frames))))
+}
+
+/// A watch, and what of it has come and is not sent yet.
+struct Watched {
+    watcher: Watcher,
+    changes: VecDeque<Change>,
+    /// Nothing has been sent yet: the first table has columns.
+    is_first: bool,
+}
+
+impl Watched {
+    /// The next changes as they are sent; a single one from the one encoding that all watchers share.
+    fn piece(&mut self, format: Format, now: Timestamp) -> Bytes {
+        let first = self.encode(format, now);
+        if self.changes.is_empty() || first.len() >= PIECE_BYTES {
+            return first;
+        }
+        let mut piece = BytesMut::from(&*first);
+        while piece.len() < PIECE_BYTES && !self.changes.is_empty() {
+            piece.extend_from_slice(&self.encode(format, now));
+        }
+        piece.freeze()
+    }
+
+    fn encode(&mut self, format: Format, now: Timestamp) -> Bytes {
+        let Some(change) = self.changes.pop_front() else { return Bytes::new() };
+        let is_first = std::mem::take(&mut self.is_first);
+        let encoded = format.change(&self.watcher.served, &change, is_first, now);
+        encoded.unwrap_or_else(|status| format.error_frame(&status))
+    }
 }
 
 /// A stream that is only ever polled by the one task that owns the response.

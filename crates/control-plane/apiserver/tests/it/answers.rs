@@ -1,9 +1,11 @@
 //! Details of answers, as the differential run has heard them from upstream.
 
 use http::{Method, StatusCode};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_apiserver::FlowSchemas;
+use windlass_machinery::{Schema, protobuf};
 
 use crate::harness::{TestServer, json as read};
 
@@ -165,4 +167,47 @@ async fn what_is_not_there() {
     let made = server.create(drivers, &driver).await;
     let (_, held) = read(server.send(Method::DELETE, &format!("{drivers}/d"), &[], "").await).await;
     assert_eq!(held["metadata"].get("generation"), made["metadata"].get("generation"));
+}
+
+/// Lists that go out object by object say the same as short ones, in every form.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lists_in_pieces() {
+    let server = TestServer::start().await;
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let data = json!({"long": name.repeat(900_000), "short": "rows: []\n\"items\":[]"});
+        server.create(MAPS, &json!({"metadata": {"name": name}, "data": data})).await;
+    }
+    let (_, plain) = server.get(MAPS).await;
+    let plain_items = plain["items"].as_array().unwrap();
+    let ask = async |accept: &str| {
+        let response = server.send(Method::GET, MAPS, &[&format!("accept: {accept}")], "").await;
+        assert_eq!(response.status(), StatusCode::OK, "{accept}");
+        response.into_body().collect().await.unwrap().to_bytes()
+    };
+    let yaml = windlass_machinery::yaml::parse(&ask("application/yaml").await).unwrap().value;
+    assert!(yaml == plain, "the list as YAML");
+    for suffix in ["", ";pretty=1"] {
+        let table: Value =
+            serde_json::from_slice(&ask(&format!("application/json;as=Table;v=v1;g=meta.k8s.io{suffix}")).await)
+                .unwrap();
+        let names: Vec<&Value> = table["rows"].as_array().unwrap().iter().map(|row| &row["cells"][0]).collect();
+        assert_eq!(names, ["a", "b", "c", "d", "e", "f"]);
+        assert_eq!((&table["kind"], &table["metadata"]), (&json!("Table"), &plain["metadata"]));
+    }
+    let rows =
+        windlass_machinery::yaml::parse(&ask("application/yaml;as=Table;v=v1;g=meta.k8s.io").await).unwrap().value;
+    assert_eq!(rows["rows"].as_array().unwrap().len(), 6);
+    let partial = ask("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io").await;
+    let partial: Value = serde_json::from_slice(&partial).unwrap();
+    assert_eq!(partial["items"][5]["metadata"], plain_items[5]["metadata"]);
+    let bytes = ask("application/vnd.kubernetes.protobuf").await;
+    let envelope = protobuf::open_envelope(&bytes).unwrap();
+    assert_eq!((envelope.kind, envelope.api_version), ("ConfigMapList", "v1"));
+    let id = Schema::object_type("", "v1", "ConfigMapList").unwrap();
+    let list = protobuf::decode(Schema::builtin(), id, envelope.raw).unwrap();
+    assert_eq!(list["metadata"]["resourceVersion"], plain["metadata"]["resourceVersion"]);
+    for (item, expected) in list["items"].as_array().unwrap().iter().zip(plain_items) {
+        assert!(item["data"] == expected["data"] && item["metadata"]["uid"] == expected["metadata"]["uid"]);
+    }
+    assert_eq!(list["items"].as_array().unwrap().len(), 6);
 }

@@ -465,6 +465,8 @@ async fn defaults_have_a_bound() {
     assert_eq!(response.status(), StatusCode::OK, "what was stored before can be changed");
     let response = server.send(Method::DELETE, &format!("{CATS}/before"), &[], "").await;
     assert_eq!(response.status(), StatusCode::OK);
+}
+
 /// Custom resources have no routes: the verb alone decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn methods_that_no_route_refuses() {
