@@ -10,6 +10,7 @@
 
 mod aggregation;
 mod allocation;
+mod apart;
 mod auditing;
 mod authentication;
 mod authorization;

@@ -157,6 +157,16 @@ impl Aggregation {
         }
     }
 
+    /// What the servers' documents are known by, in their order of precedence.
+    pub(crate) fn openapi_etags(&self) -> Vec<String> {
+        let routes = self.routes();
+        let of = |remote: &Arc<Remote>| {
+            let v2 = self.documents(remote).openapi.v2?;
+            Some(format!("{}/{} {} {}", remote.group, remote.version, v2.etag, v2.text.len()))
+        };
+        routes.remotes().filter_map(of).collect()
+    }
+
     pub(crate) fn is_registered(&self) -> bool {
         self.is_registered.load(Ordering::Acquire)
     }

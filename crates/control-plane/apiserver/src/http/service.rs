@@ -11,7 +11,6 @@ use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, timeout_at};
 use windlass_api::Status;
 use windlass_api::text::with_causes;
@@ -35,6 +34,7 @@ use super::query::{Query, Selectors};
 use super::response::{Body, failure, success, with_warnings};
 use crate::aggregation::Remote;
 use crate::aggregation::forwarding::Asked as Forwarded;
+use crate::apart::apart;
 use crate::auditing::{UntilEnd, record_failure, record_outcome};
 use crate::context::Context;
 use crate::encode::Format;
@@ -368,16 +368,6 @@ impl Frontend {
         let (method, headers) = (&request.method, &request.headers);
         pages::page(&self.server.pages, &self.server.gate, &PageRequest { method, path, headers, query }).await
     }
-}
-
-/// Runs what computes for long where it holds up no other request: its thread is no worker of the runtime's meanwhile.
-async fn apart<T>(work: impl Future<Output = T>) -> T {
-    let runtime = Handle::current();
-    // A runtime of one thread has no other worker.
-    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
-        return work.await;
-    }
-    tokio::task::block_in_place(|| runtime.block_on(work))
 }
 
 /// Tells the client that the resource is deprecated, whatever becomes of the request.

@@ -1,6 +1,7 @@
 //! What is served beside resources: discovery, OpenAPI, version, health, metrics.
 
 pub(crate) mod discovery;
+mod documents;
 mod flagz;
 mod groups;
 mod health;
@@ -26,12 +27,14 @@ use windlass_machinery::tree::put;
 use windlass_telemetry::Metrics;
 
 use crate::aggregation::Aggregation;
+use crate::apart::apart;
 use crate::encode::Format;
 use crate::fairness::Fairness;
 use crate::gate::Gate;
 use crate::http::response::{Body, finish, full, plain, words};
 use crate::http::{negotiation, query::Query};
 
+use documents::Documents;
 pub use flagz::Flags;
 use groups::Groups;
 pub use health::{Check, Health};
@@ -48,6 +51,7 @@ pub(crate) struct Pages {
     advertised_address: String,
     aggregation: Arc<Aggregation>,
     fairness: Arc<Fairness>,
+    documents: Documents,
 }
 
 impl Pages {
@@ -61,7 +65,17 @@ impl Pages {
         let health = Health::default();
         health.add("ping", Box::new(|| Ok(())));
         let (aggregation, fairness) = (aggregation.clone(), fairness.clone());
-        Self { health, flags, metrics, clock, started: clock.now(), advertised_address, aggregation, fairness }
+        Self {
+            health,
+            flags,
+            metrics,
+            clock,
+            started: clock.now(),
+            advertised_address,
+            aggregation,
+            fairness,
+            documents: Documents::default(),
+        }
     }
 }
 
@@ -142,7 +156,12 @@ pub(crate) async fn page(pages: &Pages, gate: &Gate, request: &PageRequest<'_>) 
         }
         negotiation::check_accept(request.headers, representations)?;
     }
-    find(pages, gate, request, &segments).unwrap_or_else(|| Ok(not_found())).map(finish)
+    let found = match segments.first() {
+        // To make a document of schemas takes a while.
+        Some(&"openapi") => apart(async { find(pages, gate, request, &segments) }).await,
+        _ => find(pages, gate, request, &segments),
+    };
+    found.unwrap_or_else(|| Ok(not_found())).map(finish)
 }
 
 /// The answer where there is not even a text that says so.
@@ -173,11 +192,13 @@ fn find(
         ["apis"] => Some(discovery::groups(&groups(), request)),
         ["apis", group] => discovery::group(&groups(), request, group),
         ["apis", group, version] => discovery::resources(registry, request, group, version),
-        ["openapi", "v2"] => Some(openapi::v2(registry, &pages.aggregation, request)),
+        ["openapi", "v2"] => Some(openapi::v2(registry, &pages.aggregation, &pages.documents, request)),
         ["openapi", "v3"] => Some(openapi::v3_index(registry, &pages.aggregation, request)),
-        ["openapi", "v3", "api", version] => openapi::v3(registry, &pages.aggregation, request, ("", version)),
+        ["openapi", "v3", "api", version] => {
+            openapi::v3((registry, &pages.aggregation), &pages.documents, request, ("", version))
+        }
         ["openapi", "v3", "apis", group, version] => {
-            openapi::v3(registry, &pages.aggregation, request, (group, version))
+            openapi::v3((registry, &pages.aggregation), &pages.documents, request, (group, version))
         }
         // Who serves these documents has no words for those that are not there.
         ["openapi", "v3", below, ..] if !below.is_empty() => Some(Ok(nothing())),

@@ -1,5 +1,5 @@
 //! OpenAPI: `/openapi/v3` (an index, and a document for each group and version) and `/openapi/v2` (one document, as JSON or
-//! protobuf). Documents are made when they are asked for; clients keep them by their hash.
+//! protobuf). Documents are made when they are asked for, and kept for a while; clients keep them by their hash.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use windlass_machinery::schema::TypeId;
 use windlass_machinery::{Schema, digest};
 use windlass_resources::{Resource, SchemaRef, Subresource, Verbs};
 
+use super::documents::Documents;
 use super::{PageRequest, version};
 use crate::aggregation::Aggregation;
 use crate::aggregation::openapi::V3;
@@ -78,8 +79,8 @@ fn document_hash(group: &str, version: &str, resources: &[&Arc<Served>]) -> Stri
 
 /// `/openapi/v3/apis/GROUP/VERSION`
 pub(super) fn v3(
-    registry: &Registry,
-    aggregation: &Aggregation,
+    (registry, aggregation): (&Registry, &Aggregation),
+    documents: &Documents,
     request: &PageRequest<'_>,
     (group, version): (&str, &str),
 ) -> Option<Answer> {
@@ -94,38 +95,63 @@ pub(super) fn v3(
     if request.accept().contains(V3_PROTOBUF) && !request.accept().contains("application/json") {
         return Some(Err(Status::not_acceptable("application/json")));
     }
-    let document = json!({
-        "openapi": "3.0.0",
-        "info": info(),
-        "paths": paths(&resources, Dialect::V3),
-        "components": {"schemas": definitions(&resources, Dialect::V3), "securitySchemes": security()},
-    });
     let tag = document_hash(group, version, &resources);
-    Some(Ok(request.cached("application/json", Bytes::from(document.to_string()), &tag)))
+    let make = || {
+        let document = json!({
+            "openapi": "3.0.0",
+            "info": info(),
+            "paths": paths(&resources, Dialect::V3),
+            "components": {"schemas": definitions(&resources, Dialect::V3), "securitySchemes": security()},
+        });
+        Bytes::from(document.to_string())
+    };
+    let bytes = documents.get(&document_path(group, version), &tag, make);
+    Some(Ok(request.cached("application/json", bytes, &tag)))
 }
 
 /// `/openapi/v2`
-pub(super) fn v2(registry: &Registry, aggregation: &Aggregation, request: &PageRequest<'_>) -> Answer {
+pub(super) fn v2(
+    registry: &Registry,
+    aggregation: &Aggregation,
+    documents: &Documents,
+    request: &PageRequest<'_>,
+) -> Answer {
     let resources: Vec<&Arc<Served>> = registry.iter().collect();
-    let mut document = json!({
-        "swagger": "2.0",
-        "info": info(),
-        "paths": paths(&resources, Dialect::V2),
-        "definitions": definitions(&resources, Dialect::V2),
-        "parameters": {},
-        "securityDefinitions": security(),
-        "security": [{"BearerToken": []}],
-    });
-    aggregation.add_openapi(&mut document);
     let accept = request.accept();
-    let (content_type, bytes) = if V2_PROTOBUF.iter().any(|name| accept.contains(*name)) {
-        // The older name has a character that media types may not have; it is asked for and never answered with.
-        (V2_PROTOBUF[1], v2_protobuf(&document))
-    } else {
-        ("application/json", document.to_string().into_bytes())
+    let is_protobuf = V2_PROTOBUF.iter().any(|name| accept.contains(*name));
+    // The older name has a character that media types may not have; it is asked for and never answered with.
+    let content_type = if is_protobuf { V2_PROTOBUF[1] } else { "application/json" };
+    let tag = v2_hash(content_type, &resources, aggregation);
+    let make = || {
+        let mut document = json!({
+            "swagger": "2.0",
+            "info": info(),
+            "paths": paths(&resources, Dialect::V2),
+            "definitions": definitions(&resources, Dialect::V2),
+            "parameters": {},
+            "securityDefinitions": security(),
+            "security": [{"BearerToken": []}],
+        });
+        aggregation.add_openapi(&mut document);
+        Bytes::from(if is_protobuf { v2_protobuf(&document) } else { document.to_string().into_bytes() })
     };
-    let tag = digest::hex(&bytes).to_uppercase();
-    Ok(request.cached(content_type, Bytes::from(bytes), &tag))
+    Ok(request.cached(content_type, documents.get(content_type, &tag, make), &tag))
+}
+
+/// What the document of everything follows from.
+fn v2_hash(content_type: &str, resources: &[&Arc<Served>], aggregation: &Aggregation) -> String {
+    let mut text = format!("{} {content_type}", version::VERSION);
+    for served in resources {
+        let kind = &served.resource.kind;
+        text.push_str(&format!(" {}/{}/{}", kind.group, kind.version, served.resource.plural));
+        if let SchemaRef::Custom(schema) = &served.resource.schema {
+            text.push_str(&format!("@{}", schema.revision()));
+        }
+    }
+    for etag in aggregation.openapi_etags() {
+        text.push_str(&format!(" {etag}"));
+    }
+    digest::hex(text.as_bytes()).to_uppercase()
 }
 
 fn definitions(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Value> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::decode;
 use windlass_machinery::schema::TypeRef;
+use windlass_machinery::tree::weight;
 
 use super::columns::cell;
 use super::definition::Scale;
@@ -30,6 +31,9 @@ pub(super) struct CustomResource {
     /// defaulted by the schema that it is read with.
     pub revision: Option<u64>,
 }
+
+/// What the cells of a row may weigh together ([`weight`]): many columns may show the same large value. Those beyond it are empty.
+const ROW_WEIGHT_MAX: usize = 4 << 20;
 
 /// Refuses an object that would become too large.
 fn too_many_defaults() -> Errors {
@@ -128,7 +132,12 @@ impl Strategy for CustomResource {
         if self.columns.is_empty() {
             return vec![columns::name(object), columns::age(object, now)];
         }
-        let cells = self.columns.iter().zip(paths).map(|(kind, path)| cell(kind, path.as_ref(), object, now));
+        let mut left = ROW_WEIGHT_MAX;
+        let cells = self.columns.iter().zip(paths).map(|(kind, path)| {
+            let cell = if left > 0 { cell(kind, path.as_ref(), object, now) } else { Value::Null };
+            left -= weight(&cell, left);
+            cell
+        });
         std::iter::once(columns::name(object)).chain(cells).collect()
     }
 
