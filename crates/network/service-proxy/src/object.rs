@@ -3,8 +3,11 @@
 //! Objects come from the API server, so they are valid; what is missing or malformed nevertheless is passed over by
 //! [`crate::service`], never a reason to fail.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use windlass_api::text::null_is_default;
+use windlass_api::well_known::label;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -22,14 +25,22 @@ pub struct Metadata {
 
 /// The only labels that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(from = "BTreeMap<String, String>")]
 pub struct Labels {
-    #[serde(rename = "service.kubernetes.io/service-proxy-name")]
     pub service_proxy_name: Option<String>,
-    #[serde(rename = "service.kubernetes.io/headless")]
     pub headless: Option<String>,
-    #[serde(rename = "kubernetes.io/service-name")]
     pub service_name: Option<String>,
+}
+
+impl From<BTreeMap<String, String>> for Labels {
+    fn from(mut all: BTreeMap<String, String>) -> Self {
+        let mut take = |name| all.remove(name);
+        Self {
+            service_proxy_name: take(label::SERVICE_PROXY_NAME),
+            headless: take(label::HEADLESS),
+            service_name: take(label::SERVICE_NAME),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
