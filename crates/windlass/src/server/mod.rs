@@ -5,6 +5,7 @@ mod address;
 mod audit;
 mod control_plane;
 mod controllers;
+#[expect(clippy::disallowed_methods, reason = "the key that Secrets are encrypted with is the kernel's random numbers")]
 mod keys;
 pub(crate) mod kubeconfig;
 mod kubeconfig_text;

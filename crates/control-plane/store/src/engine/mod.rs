@@ -40,6 +40,7 @@
 //! What is damage: a gap in the chain of revisions; a whole frame that does not match its checksum; sound frames behind something else.
 //! Then the store does not open, and [`OpenError`] says what is lost.
 
+#[expect(clippy::disallowed_methods, reason = "nonces are the kernel's random numbers")]
 mod cipher;
 mod damage;
 mod disk;
