@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use windlass_api::taint::Taint;
 use windlass_api::text::null_is_default;
-use windlass_api::well_known::label;
+use windlass_api::well_known::{label, taint};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -15,6 +16,34 @@ pub struct Service {
     pub metadata: Metadata,
     pub spec: ServiceSpec,
     pub status: ServiceStatus,
+}
+
+/// The node on which the proxy runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    pub metadata: NodeMetadata,
+    pub spec: NodeSpec,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeMetadata {
+    pub deletion_timestamp: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    #[serde(deserialize_with = "null_is_default")]
+    pub taints: Vec<Taint>,
+}
+
+impl Node {
+    /// Whether load balancers may send traffic there, as upstream's `ProxyHealthServer`: not when it is on its way out.
+    pub fn is_eligible(&self) -> bool {
+        self.metadata.deletion_timestamp.is_none() && !self.spec.taints.iter().any(|it| it.key == taint::TO_BE_DELETED)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -9,14 +9,15 @@ use serde_json::json;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use windlass_api::resource::{ENDPOINT_SLICES, NAMESPACES, SERVICES};
+use windlass_api::fields::FieldSelector;
+use windlass_api::resource::{ENDPOINT_SLICES, NAMESPACES, NODES, SERVICES};
 use windlass_api::time::Clock;
 use windlass_api::well_known::label::{ENDPOINTSLICE_MANAGED_BY, SERVICE_NAME};
 use windlass_api::well_known::namespace::KUBE_SYSTEM;
 use windlass_api::{ObjectKey, Status};
 use windlass_apiserver::Server;
 use windlass_auth::User;
-use windlass_client::{Client, Informers, OBJECT};
+use windlass_client::{Client, Informers, OBJECT, Options as Selection};
 use windlass_dataplane::Netns;
 use windlass_dns::Dns;
 use windlass_service_proxy::health::{ProxyHealth, serve_proxy_health};
@@ -75,6 +76,12 @@ pub(crate) fn start_proxy(
     slices.subscribe(move |change| {
         let slice = change.new.as_ref().and_then(|object| object.decode().ok());
         target.endpoint_slice_changed(change.object().key.clone(), slice.as_ref());
+    });
+    let fields = FieldSelector::equal("metadata.name", settings.node_name.clone());
+    let node = informers.selected(&NODES, "", Selection { fields, ..Selection::default() });
+    let target = proxy.clone();
+    node.subscribe(move |change| {
+        target.node_changed(change.new.as_ref().and_then(|object| object.decode().ok()).as_ref());
     });
     tokio::spawn(async move {
         services.synced().await;

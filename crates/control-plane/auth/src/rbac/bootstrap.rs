@@ -3,6 +3,7 @@
 //! The list is derived from upstream by `cargo xtask facts`.
 
 use serde_json::{Value, json};
+use windlass_api::well_known::{annotation, label};
 
 /// Who the API server is to kubelets. It has a role, and not everything: where its requests go is what Nodes say of themselves.
 pub const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
@@ -23,8 +24,8 @@ fn kubelet_client() -> Value {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "metadata": {
             "name": "windlass:apiserver-kubelet-client",
-            "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
-            "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
+            "labels": {(label::RBAC_BOOTSTRAPPING): "rbac-defaults"},
+            "annotations": {(annotation::RBAC_AUTOUPDATE): "true"},
         },
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": KUBELET_CLIENT}],
