@@ -14,6 +14,7 @@ use windlass_api::text::with_causes;
 use windlass_cni::plugin::{self, PluginOptions};
 use windlass_cni::{Attachment, Cni, Options};
 use windlass_cri::{Code, Error, NetworkRequest, PodNetwork, Protocol};
+use windlass_tree::{Loss, replace};
 
 use crate::error::Failure;
 
@@ -84,9 +85,7 @@ fn configure(paths: &Paths, options: &PluginOptions) -> Result<(), Failure> {
     if std::fs::read_to_string(&file).is_ok_and(|present| present == text) {
         return Ok(());
     }
-    // Readers see the old or the new, never a part.
-    let new = directory.join(format!(".{CONFIGURATION}.new"));
-    std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &file)).map_err(failed)
+    replace(&file, text.as_bytes(), 0o644, Loss::Bearable).map_err(failed)
 }
 
 /// Removes what our plugin has made on the node, if it was ever configured.

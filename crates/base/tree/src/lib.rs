@@ -5,7 +5,7 @@
 //! a link out of its root, never crosses into a mounted file system, and needs memory and descriptors that do not grow
 //! with the depth of the tree. Everything blocks, but for waiting for [`Changes`].
 //!
-//! Beside them, what the machine says: where the mounts of a tree are, which cgroups there are, and which boot this is.
+//! Beside them, files of our own that are [`replace`]d in one step, and what the machine says: where the mounts of a tree are, which cgroups there are, and which boot this is.
 
 mod beneath;
 mod boot;
@@ -15,6 +15,7 @@ mod file;
 mod meter;
 mod mounts;
 mod remove;
+mod replace;
 mod usage;
 mod walk;
 
@@ -26,5 +27,6 @@ pub use file::{open_file, open_file_at, read_config, read_file};
 pub use meter::Meter;
 pub use mounts::{Mount, mounts, parse_mounts};
 pub use remove::{empty_path, remove, remove_path};
+pub use replace::{Loss, replace};
 pub use usage::{FileSystem, Usage, file_system, usage};
 pub use walk::{Entry, walk};
