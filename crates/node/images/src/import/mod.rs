@@ -20,7 +20,8 @@ use self::archive::Archive;
 pub use self::error::ImportError;
 use crate::digest::Digest;
 use crate::manifest::{CONFIG_BYTES_MAX, ImageConfig};
-use crate::pull::{ImageError, Progress};
+use crate::progress::Progress;
+use crate::pull::ImageError;
 use crate::store::{Core, ImageRecord, ImageStore, LayerSource};
 
 /// An image that an archive brought.

@@ -21,10 +21,10 @@ use super::signals;
 use crate::labels;
 use crate::options::Signal;
 use crate::pod::PodView;
+use crate::registry::Ending;
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
 use crate::status::{EVICTED, Eviction};
-use crate::sync::Ending;
 
 /// Images are looked after so often.
 const IMAGES_EVERY: Duration = Duration::from_secs(300);
