@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 31] = [
+const SIBLINGS: [(&str, &str); 32] = [
     // The language that everybody speaks lies at the bottom; a client speaks HTTP.
     ("base/cel", "base/api"),
     ("base/client", "base/api"),
@@ -44,6 +44,8 @@ const SIBLINGS: [(&str, &str); 31] = [
     ("node/kubelet", "node/kubelet-api"),
     // The pod network and Services are programmed by the same drivers.
     ("network/cni", "network/dataplane"),
+    // What the runtime's sandboxes join.
+    ("network/cni", "node/cri"),
     ("network/cni", "network/ipam"),
     ("network/service-proxy", "network/dataplane"),
 ];
