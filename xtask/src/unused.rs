@@ -1,22 +1,39 @@
 //! Nothing is carried along that nobody uses: dependencies that no source names, items that no other place names.
 //!
 //! The compiler sees neither: a dependency is not missed, and a public item may be used by anybody. The check is textual. An item
-//! whose name stands once in the whole workspace is unused for certain; one that shares its name with something is not found.
+//! whose name stands once in all programs is unused for certain; one that shares its name with something is not found. Tests do not
+//! count, but for the crates that are there for tests.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::process::root;
-use crate::sources::{self, Source, read, uses, words};
+use crate::sources::{self, Source, read, uses, without_tests, words};
 
 /// Packages whose library has another name.
 const RENAMED: [(&str, &str); 1] = [("rustls-webpki", "webpki")];
 
+/// What is there for tests, or for later, although nothing else names it.
+const KEPT: [(&str, &str); 10] = [
+    ("PRIORITY_CLASSES", "a name of a resource that tests share"),
+    ("SERVICE_CIDRS", "a name of a resource that tests share"),
+    ("open_on", "a store on a disk on paper"),
+    ("all_from_pem", "tests read what is published"),
+    ("delete_address", "tests take an address away"),
+    ("flush_set", "tests take ports away"),
+    ("release_host", "ipam: pools that several nodes share"),
+    ("assigned_count", "ipam: pools that several nodes share"),
+    ("assign_address", "ipam: pools that several nodes share"),
+    ("addresses_of", "ipam: pools that several nodes share"),
+];
+
 pub(crate) fn check() -> Result<(), String> {
     let mut all = sources::below("crates")?;
+    // The developer's commands name what is kept, and use nothing of the crates.
+    let (product, tests) = texts(&all);
     all.extend(sources::below("xtask")?);
     let mut problems = dependencies(&all)?;
-    problems.extend(items(&all));
+    problems.extend(judged(&unused(&product, &tests)));
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
@@ -80,32 +97,100 @@ fn borrowed_folders(source: &Source) -> Vec<String> {
     folders.collect()
 }
 
-/// Public items of modules that nothing else names.
-fn items(all: &[Source]) -> Vec<String> {
+/// What is found of items, but for what is kept; and what is kept without need.
+fn judged(found: &[Unused<'_>]) -> Vec<String> {
+    let is_kept = |name: &str| KEPT.iter().any(|(kept, _)| *kept == name);
+    let unused = found.iter().filter(|unused| !is_kept(unused.name));
+    let needless = KEPT.iter().filter(|(kept, _)| !found.iter().any(|unused| unused.name == *kept));
+    let unused = unused.map(|unused| format!("{}: nothing uses {}", unused.path.display(), unused.name));
+    unused.chain(needless.map(|(kept, _)| format!("{kept} need not be kept: it is used, or gone"))).collect()
+}
+
+/// A public item that nothing else names.
+#[derive(Debug, PartialEq, Eq)]
+struct Unused<'a> {
+    path: &'a Path,
+    name: &'a str,
+}
+
+/// What a source says, in parts.
+struct Text {
+    path: PathBuf,
+    /// Imports: who imports something uses it; who hands it on does not.
+    uses: Vec<String>,
+    rest: String,
+}
+
+/// The sources of programs, without the tests at their ends, and those of tests.
+fn texts(all: &[Source]) -> (Vec<Text>, Vec<Text>) {
+    let modules = test_modules(all);
+    let is_test =
+        |source: &Source| is_of_tests(&source.path) || modules.iter().any(|path| source.path.starts_with(path));
+    let (tests, product): (Vec<&Source>, Vec<&Source>) = all.iter().partition(|source| is_test(source));
+    let product = product.into_iter().map(|source| Text::of(&source.path, &without_tests(&source.text).0));
+    (product.collect(), tests.into_iter().map(|source| Text::of(&source.path, &source.text)).collect())
+}
+
+/// Items that nothing else names; of the crates for tests and of tests themselves, those that no test names either.
+fn unused<'t>(product: &'t [Text], tests: &'t [Text]) -> Vec<Unused<'t>> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    // To hand an item on is not to use it.
-    let texts: Vec<(String, Vec<String>)> = all
-        .iter()
-        .map(|source| {
-            let (uses, rest) = uses(&source.text);
-            (rest, uses.into_iter().filter(|(handed_on, _)| !handed_on).map(|(_, statement)| statement).collect())
-        })
-        .collect();
-    for (rest, uses) in &texts {
-        for word in words(rest).chain(uses.iter().flat_map(|statement| words(statement))) {
+    product.iter().for_each(|text| text.count(&mut counts));
+    let (for_tests, product): (Vec<&Text>, Vec<&Text>) =
+        product.iter().partition(|text| text.path.starts_with("crates/testing"));
+    let mut found: Vec<Unused<'_>> = product.into_iter().flat_map(|text| text.unused(&counts)).collect();
+    tests.iter().for_each(|text| text.count(&mut counts));
+    found.extend(for_tests.into_iter().chain(tests).flat_map(|text| text.unused(&counts)));
+    found
+}
+
+/// Tests in folders of their own. What the crates of `testing` and a crate's hooks for the fuzzer name is there for them, and so used.
+fn is_of_tests(path: &Path) -> bool {
+    path.iter().any(|part| part == "tests" || part == "tests.rs")
+}
+
+/// Where the modules are that are declared for tests only, without `.rs`.
+fn test_modules(all: &[Source]) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for source in all {
+        let is_front = source.path.file_stem().is_some_and(|stem| stem == "mod" || stem == "lib" || stem == "main");
+        let folder = if is_front { source.path.with_file_name("") } else { source.path.with_extension("") };
+        for name in without_tests(&source.text).1 {
+            found.extend([folder.join(name), folder.join(format!("{name}.rs"))]);
+        }
+    }
+    found
+}
+
+impl Text {
+    fn of(path: &Path, text: &str) -> Self {
+        let (uses, rest) = uses(text);
+        let uses = uses.into_iter().filter(|(handed_on, _)| !handed_on).map(|(_, statement)| statement).collect();
+        Self { path: path.to_owned(), uses, rest }
+    }
+
+    fn count<'t>(&'t self, counts: &mut HashMap<&'t str, usize>) {
+        for word in words(&self.rest).chain(self.uses.iter().flat_map(|statement| words(statement))) {
             *counts.entry(word).or_default() += 1;
         }
     }
-    let mut problems = Vec::new();
-    for (source, (rest, _)) in all.iter().zip(&texts) {
-        for name in rest.lines().filter_map(public_item).filter(|name| counts.get(name) == Some(&1)) {
-            problems.push(format!("{}: nothing uses {name}", source.path.display()));
+
+    fn unused(&self, counts: &HashMap<&str, usize>) -> Vec<Unused<'_>> {
+        let mut found = Vec::new();
+        let mut is_for_tests = false;
+        for line in self.rest.lines().map(str::trim_start) {
+            if line.starts_with("#[") {
+                is_for_tests |= line == "#[cfg(test)]";
+                continue;
+            }
+            let name = public_item(line).filter(|name| !is_for_tests && counts.get(name) == Some(&1));
+            found.extend(name.map(|name| Unused { path: &self.path, name }));
+            is_for_tests = false;
         }
+        found
     }
-    problems
 }
 
-/// The name of the public item that a line at the level of a module begins.
+/// The name of the public item that a line begins.
 fn public_item(line: &str) -> Option<&str> {
     let mut words = line.strip_prefix("pub ")?.split_whitespace().peekable();
     while words.next_if(|word| matches!(*word, "unsafe" | "async" | "extern" | "\"C\"")).is_some() {}
@@ -143,14 +228,22 @@ mod tests {
         let of = |path: &str, text: &str| Source { path: path.into(), text: text.to_owned() };
         let all = [
             of(
-                "a.rs",
-                "pub fn used() {}\npub fn alone<T>() {}\npub(crate) fn seen_by_rustc() {}\n    pub fn method() {}\n",
+                "a/src/lib.rs",
+                "#[cfg(test)]\nmod paper;\npub fn used() {}\npub fn alone<T>() {}\npub(crate) fn seen_by_rustc() {}\n",
             ),
-            of("b.rs", "pub use a::alone;\nuse a::used;\npub const fn also_alone() {}\npub struct Lone;\npub mod m;\n"),
+            of(
+                "a/src/x.rs",
+                "pub use a::alone;\nuse a::used;\npub const fn also_alone() {}\npub struct Lone;\npub mod m;\n",
+            ),
+            of("a/src/y.rs", "impl Y {\n    pub fn method() {}\n    #[cfg(test)]\n    pub fn of_tests() {}\n}\n"),
+            of("a/src/z.rs", "pub fn tested() {}\n#[cfg(test)]\nmod tests {\n    use super::tested;\n}\n"),
+            of("a/src/paper.rs", "use a::tested;\npub fn on_paper() {}\n"),
+            of("a/tests/it/main.rs", "use a::tested;\n"),
+            of("crates/testing/src/lib.rs", "pub fn helps() {}\npub fn idles() {}\n"),
+            of("crates/testing/tests/it.rs", "use testing::helps;\n"),
         ];
-        assert_eq!(
-            items(&all),
-            ["a.rs: nothing uses alone", "b.rs: nothing uses also_alone", "b.rs: nothing uses Lone"]
-        );
+        let (product, tests) = texts(&all);
+        let names: Vec<&str> = unused(&product, &tests).iter().map(|unused| unused.name).collect();
+        assert_eq!(names, ["alone", "also_alone", "Lone", "method", "tested", "idles", "on_paper"]);
     }
 }

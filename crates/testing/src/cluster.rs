@@ -1,5 +1,6 @@
 //! A store in memory and an API server over it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,16 +77,22 @@ impl Cluster {
         let store = Store::in_memory(clock);
         let mut cluster = Self::over(store, clock, Chance::seeded(0), new_ca(clock), ADDRESS, Outside::default());
         cluster.is_paused = true;
-        let ca_pem = cluster.ca.certificate().to_pem();
-        let bootstrap = ApiServer {
-            address: "192.0.2.1".parse().unwrap(),
-            port: 6443,
+        cluster.begin().await;
+        cluster.begun = clock.now();
+        cluster
+    }
+
+    /// Makes the objects that every cluster has from its first moment, as of a server at the address of paused clusters.
+    pub async fn begin(&self) {
+        let ca_pem = self.ca.certificate().to_pem();
+        let address: SocketAddr = ADDRESS.parse().unwrap();
+        let facts = ApiServer {
+            address: address.ip(),
+            port: address.port(),
             client_ca_pem: ca_pem.clone(),
             front_proxy_ca_pem: ca_pem,
         };
-        FirstObjects::new(&cluster.server, &bootstrap).provide().await.unwrap();
-        cluster.begun = clock.now();
-        cluster
+        FirstObjects::new(&self.server, &facts).provide().await.unwrap();
     }
 
     /// A server without any object, on real time: for tests with sockets. Clients reach it at `address`.

@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use windlass_api::condition::{self, FALSE, TRUE};
 use windlass_api::fields::FieldSelector;
+use windlass_api::pod::has_ended;
 use windlass_api::resource::{LEASES, NODES, PODS};
-use windlass_api::time::Clock;
+use windlass_api::time::{Clock, rfc3339};
 use windlass_api::well_known::{group, label, namespace};
-use windlass_api::{ObjectKey, Status};
+use windlass_api::{ObjectKey, Status, Timestamp};
 use windlass_auth::User;
 use windlass_client::{
     Client, DeleteOptions, Informer, Informers, OBJECT, Options, Outcome, PatchType, STATUS, Transport, WorkQueue,
@@ -133,7 +135,7 @@ impl Runner {
 
     fn is_shown_ready(&self) -> bool {
         let node: Value = self.node.read(&self.key()).unwrap_or_default();
-        condition(&node, "Ready")["status"] == "True"
+        condition::is_true(condition::list(&node["status"]), "Ready")
     }
 
     async fn report(&self) -> Result<(), Status> {
@@ -184,7 +186,7 @@ impl Runner {
         self.machine.remove_others(&key, &uid);
         let Some(pod) = pod else { return Ok(Outcome::Done) };
         let process = self.machine.process(&uid);
-        let has_ended = matches!(text(&pod["status"]["phase"]), "Succeeded" | "Failed");
+        let has_ended = has_ended(text(&pod["status"]["phase"]));
         if pod["metadata"]["deletionTimestamp"].is_string() {
             return self.end(&key, &uid, &pod, process.filter(|_| !has_ended)).await;
         }
@@ -196,7 +198,7 @@ impl Runner {
             Some(process) => self.run_on(&key, &uid, &pod, &process).await,
             // The machine has lost what ran, and may not run it again.
             None if text(&pod["status"]["phase"]) == "Running" && text(&pod["spec"]["restartPolicy"]) == "Never" => {
-                self.write(&key, &uid, ended(&pod, 137, &self.clock.now_rfc3339())).await?;
+                self.write(&key, &uid, ended(&pod, 137, self.clock.now())).await?;
                 Ok(Outcome::Done)
             }
             None => {
@@ -226,14 +228,15 @@ impl Runner {
         if ends.is_some_and(|ends| now >= ends) {
             let code = annotation(knob::EXIT_CODE).parse().unwrap_or(0);
             let code = if text(&pod["spec"]["restartPolicy"]) == "Never" { code } else { 0 };
-            self.write(key, uid, ended(pod, code, &self.clock.now_rfc3339())).await?;
+            self.write(key, uid, ended(pod, code, self.clock.now())).await?;
             self.machine.remove(uid);
             return Ok(Outcome::Done);
         }
         let ready = now >= process.ready && annotation(knob::READY) != "false";
-        let shown = condition(pod, "Ready")["status"] == if ready { "True" } else { "False" };
+        let wanted = if ready { TRUE } else { FALSE };
+        let shown = condition::status_of(condition::list(&pod["status"]), "Ready") == Some(wanted);
         if text(&pod["status"]["phase"]) != "Running" || !shown || pod["status"]["podIP"] != process.address.as_str() {
-            self.write(key, uid, running(pod, ready, &process.address, &self.clock.now_rfc3339())).await?;
+            self.write(key, uid, running(pod, ready, &process.address, self.clock.now())).await?;
         }
         let next = [(now < process.ready).then_some(process.ready), ends].into_iter().flatten().min();
         Ok(next.map_or(Outcome::Done, |at| Outcome::Again(at - now)))
@@ -250,7 +253,7 @@ impl Runner {
                 return Ok(Outcome::Again(stops - now));
             }
             if process.has_run {
-                match self.write(key, uid, ended(pod, 143, &self.clock.now_rfc3339())).await {
+                match self.write(key, uid, ended(pod, 143, self.clock.now())).await {
                     Err(status) if !status.is_not_found() => return Err(status),
                     _ => {}
                 }
@@ -277,11 +280,6 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
-    let conditions = object["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
-}
-
 fn containers(pod: &Value, ready: bool, state: &Value) -> Vec<Value> {
     let all = pod["spec"]["containers"].as_array().into_iter().flatten();
     let status = |container: &Value| {
@@ -291,26 +289,27 @@ fn containers(pod: &Value, ready: bool, state: &Value) -> Vec<Value> {
     all.map(status).collect()
 }
 
-fn conditions(pod: &Value, ready: bool, now: &str) -> Vec<Value> {
-    let word = if ready { "True" } else { "False" };
-    [("Initialized", "True"), ("ContainersReady", word), ("Ready", word)]
+fn conditions(pod: &Value, ready: bool, now: Timestamp) -> Vec<Value> {
+    let word = if ready { TRUE } else { FALSE };
+    [("Initialized", TRUE), ("ContainersReady", word), ("Ready", word)]
         .map(|(kind, status)| {
-            let before = condition(pod, kind);
-            let since = if before["status"] == status { before["lastTransitionTime"].clone() } else { json!(now) };
-            json!({"type": kind, "status": status, "lastTransitionTime": since})
+            let mut wanted = json!({"type": kind, "status": status});
+            condition::stamp(&mut wanted, condition::find(condition::list(&pod["status"]), kind), now);
+            wanted
         })
         .to_vec()
 }
 
-fn running(pod: &Value, ready: bool, address: &str, now: &str) -> Value {
+fn running(pod: &Value, ready: bool, address: &str, now: Timestamp) -> Value {
     let addresses = json!([{"ip": address}, {"$patch": "replace"}]);
-    json!({"phase": "Running", "podIP": address, "podIPs": addresses, "startTime": now,
+    json!({"phase": "Running", "podIP": address, "podIPs": addresses, "startTime": rfc3339(now),
         "conditions": conditions(pod, ready, now),
-        "containerStatuses": containers(pod, ready, &json!({"running": {"startedAt": now}}))})
+        "containerStatuses": containers(pod, ready, &json!({"running": {"startedAt": rfc3339(now)}}))})
 }
 
-fn ended(pod: &Value, code: i64, now: &str) -> Value {
-    let state = json!({"terminated": {"exitCode": code, "finishedAt": now, "startedAt": now,
+fn ended(pod: &Value, code: i64, now: Timestamp) -> Value {
+    let at = rfc3339(now);
+    let state = json!({"terminated": {"exitCode": code, "finishedAt": at, "startedAt": at,
         "reason": if code == 0 { "Completed" } else { "Error" }}});
     json!({"phase": if code == 0 { "Succeeded" } else { "Failed" },
         "conditions": conditions(pod, false, now), "containerStatuses": containers(pod, false, &state)})

@@ -37,6 +37,7 @@ impl Chance {
 
     pub fn fill(&self, bytes: &mut [u8]) {
         match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is the source")]
             Source::Kernel => {
                 SystemRandom::new().fill(bytes).expect("the kernel's random numbers are there once it has booted");
             }

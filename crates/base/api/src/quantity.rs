@@ -71,11 +71,6 @@ impl Quantity {
         saturate(div_away(self.nanos, NANO / 1000))
     }
 
-    /// The quantity in multiples of `divisor`, rounded up: what the downward API shows.
-    pub fn in_units_of(&self, divisor: Self) -> Option<i64> {
-        (divisor.nanos > 0).then(|| saturate(div_away(self.nanos, divisor.nanos)))
-    }
-
     pub fn format(&self) -> Format {
         self.format
     }
@@ -439,9 +434,6 @@ mod tests {
         assert_eq!(q("-1500m").units(), -2);
         assert_eq!(q("1.5").milli(), 1500);
         assert_eq!(q("100u").milli(), 1);
-        assert_eq!(q("250m").in_units_of(q("1")), Some(1));
-        assert_eq!(q("32Mi").in_units_of(q("1Mi")), Some(32));
-        assert_eq!(q("1").in_units_of(q("0")), None);
         assert_eq!((q("1Gi") + q("1")).to_string(), "1073741825");
         assert_eq!((Quantity::ZERO + q("1Gi")).to_string(), "1Gi");
         assert_eq!((q("1") - q("250m")).to_string(), "750m");

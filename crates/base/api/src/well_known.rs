@@ -10,8 +10,6 @@ pub mod label {
     pub const BETA_ARCH: &str = "beta.kubernetes.io/arch";
     pub const ZONE: &str = "topology.kubernetes.io/zone";
     pub const REGION: &str = "topology.kubernetes.io/region";
-    pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-    pub const EXCLUDE_FROM_LOAD_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
     pub const METADATA_NAME: &str = "kubernetes.io/metadata.name";
     pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
     pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
@@ -29,7 +27,6 @@ pub mod annotation {
     pub const DEPLOYMENT_REVISION_HISTORY: &str = "deployment.kubernetes.io/revision-history";
     pub const DEPLOYMENT_DESIRED_REPLICAS: &str = "deployment.kubernetes.io/desired-replicas";
     pub const DEPLOYMENT_MAX_REPLICAS: &str = "deployment.kubernetes.io/max-replicas";
-    pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
     pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
     pub const ENDPOINTS_LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
     pub const ENDPOINTS_OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
@@ -38,7 +35,6 @@ pub mod annotation {
     pub const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
     pub const CONFIG_HASH: &str = "kubernetes.io/config.hash";
     pub const CONFIG_MIRROR: &str = "kubernetes.io/config.mirror";
-    pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
     pub const VOLUMES_ATTACH_DETACH: &str = "volumes.kubernetes.io/controller-managed-attach-detach";
     /// The class of a volume or a claim, before it was a field.
     pub const STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -60,7 +56,8 @@ pub mod taint {
     pub const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
     pub const PID_PRESSURE: &str = "node.kubernetes.io/pid-pressure";
     pub const NETWORK_UNAVAILABLE: &str = "node.kubernetes.io/network-unavailable";
-    pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+    /// The cluster autoscaler is about to delete the node.
+    pub const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
 }
 
 pub mod finalizer {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use windlass_api::text::with_causes;
 
-use crate::dial::DialError;
+use crate::dial_error::DialError;
 
 /// What lies at the bottom of a failed exchange.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

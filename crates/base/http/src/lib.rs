@@ -10,6 +10,7 @@
 
 pub mod body;
 pub mod dial;
+mod dial_error;
 pub mod exchange;
 pub mod header;
 pub mod pool;

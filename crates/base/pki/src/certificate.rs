@@ -189,6 +189,7 @@ pub(crate) fn sign(
 /// 127 random bits: positive, never zero, and nobody guesses the next one.
 fn serial_number() -> Result<[u8; 16], PkiError> {
     let mut serial = [0; 16];
+    #[expect(clippy::disallowed_methods, reason = "nobody can foresee a serial number")]
     SystemRandom::new().fill(&mut serial).map_err(|_| PkiError::Random)?;
     serial[0] = serial[0] & 0x7f | 0x40;
     Ok(serial)

@@ -1,25 +1,16 @@
 //! Reading and writing key material.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::Path;
 
+pub(crate) use windlass_tree::Loss;
+use windlass_tree::replace;
 use zeroize::Zeroizing;
 
 use crate::PkiError;
 
 pub(crate) const PRIVATE: u32 = 0o600;
 pub(crate) const PUBLIC: u32 = 0o644;
-
-/// What is lost when the power fails a moment later.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// The file can be made again: it need not reach the disk now.
-    Bearable,
-    /// It cannot: it is on disk when the call returns.
-    Unbearable,
-}
 
 /// `None` when there is no such file. Contents are wiped from memory when dropped, for most are private.
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PkiError> {
@@ -30,29 +21,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PkiError> 
     }
 }
 
-/// Replaces a file in one step. It never has more permissions than `mode`, not even for a moment.
+/// Replaces a file in one step.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32, loss: Loss) -> Result<(), PkiError> {
-    let fail = |source| PkiError::File { action: "write", path: path.to_owned(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    // One that a crash left may have another mode.
-    match std::fs::remove_file(&beside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    if loss == Loss::Unbearable {
-        file.sync_all().map_err(fail)?;
-    }
-    std::fs::rename(&beside, path).map_err(fail)?;
-    if loss == Loss::Unbearable
-        && let Some(directory) = path.parent()
-    {
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)?;
-    }
-    Ok(())
+    replace(path, bytes, mode, loss).map_err(|source| PkiError::File { action: "write", path: path.to_owned(), source })
 }
 
 pub(crate) fn make_directory(path: &Path) -> Result<(), PkiError> {
@@ -79,7 +50,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         assert!(read(&path).unwrap().is_none());
-        std::fs::write(dir.path().join("key.new"), "from a crash").unwrap();
+        std::fs::write(dir.path().join("key.new~"), "from a crash").unwrap();
         for (text, loss) in [("one", Loss::Bearable), ("two", Loss::Unbearable)] {
             write(&path, text.as_bytes(), PRIVATE, loss).unwrap();
             assert_eq!(&read(&path).unwrap().unwrap()[..], text.as_bytes());

@@ -122,10 +122,6 @@ impl<'a> SignedToken<'a> {
     pub fn unverified_claims(&self) -> &serde_json::Map<String, Value> {
         &self.claims
     }
-
-    pub fn into_claims(self) -> serde_json::Map<String, Value> {
-        self.claims
-    }
 }
 
 /// The public keys of an issuer.

@@ -2,6 +2,8 @@
 //!
 //! P-521 and the making of RSA keys are the business of libraries of their own, for ring has neither.
 
+#![expect(clippy::disallowed_methods, reason = "keys and signatures are made of the kernel's random numbers")]
+
 use p521::ecdsa::signature::{Signer, Verifier};
 use p521::pkcs8::DecodePrivateKey;
 use ring::rand::SystemRandom;

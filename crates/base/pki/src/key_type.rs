@@ -1,5 +1,7 @@
 //! The kinds of keys that pods may ask for, and how such a key is made.
 
+#![expect(clippy::disallowed_methods, reason = "keys are made of the kernel's random numbers")]
+
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use rsa::pkcs8::EncodePrivateKey;

@@ -1,11 +1,12 @@
 //! A cluster on paper, for tests.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde_json::Value;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::{Attributes, Decision};
@@ -33,7 +34,7 @@ pub(crate) struct Fake {
 
 impl Warnings for Fake {
     fn warn(&self, text: String) {
-        self.warnings.lock().unwrap().push(text);
+        self.warnings.lock().push(text);
     }
 
     fn audit(&self) -> Option<&dyn AuditAnnotations> {
@@ -43,7 +44,7 @@ impl Warnings for Fake {
 
 impl AuditAnnotations for Fake {
     fn annotate(&self, key: &str, value: String) {
-        self.annotations.lock().unwrap().entry(key.to_owned()).or_insert(value);
+        self.annotations.lock().entry(key.to_owned()).or_insert(value);
     }
 
     fn keeps_objects(&self) -> bool {
@@ -94,8 +95,8 @@ impl Cluster for Fake {
     /// Every webhook gives the next of the answers.
     async fn call_webhook(&self, client: &ClientConfig, body: Bytes, _: Duration) -> Result<Answer, CallError> {
         let question = serde_json::from_slice(&body).unwrap();
-        self.questions.lock().unwrap().push((client.clone(), question));
-        let answer = self.answers.lock().unwrap().pop_front().unwrap_or_default();
+        self.questions.lock().push((client.clone(), question));
+        let answer = self.answers.lock().pop_front().unwrap_or_default();
         Ok(Answer { code: 200, content_type: "application/json".to_owned(), body: answer.into() })
     }
 

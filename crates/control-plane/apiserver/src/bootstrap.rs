@@ -4,9 +4,11 @@
 //! is left alone, but for what belongs to the cluster (the address of the API server), and for roles and bindings that have lost
 //! something: they get it back, unless their annotation says no.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 use windlass_api::well_known::group;
@@ -25,8 +27,8 @@ use crate::server::Server;
 const AT_ONCE: usize = 256;
 /// A role or binding that somebody else changes at the same time is brought up to date so often.
 const RECONCILIATIONS_MAX: usize = 10;
-/// Between two looks whether all of it is there.
-const LOOK: Duration = Duration::from_secs(10);
+/// What could not be made is tried again after this long, as upstream.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// Makes what is missing, and looks after it as long as the server lives ([`FirstObjects::keep`]).
 pub struct FirstObjects {
@@ -78,20 +80,48 @@ impl FirstObjects {
         Ok(())
     }
 
-    /// Makes anew what somebody has deleted, and what could not be made yet, for ever. Looks as often as upstream.
+    /// Makes anew what somebody has deleted, and what could not be made yet, for ever.
     pub async fn keep(self) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            for (served, first) in &self.objects {
-                let key = key(first);
-                if served.table.get(&served.key(&key.namespace, &key.name)).is_none()
-                    && let Err(status) = provide(&self.client, served, first).await
-                {
-                    tracing::warn!(object = %key, error = %status, "one of the cluster's first objects is missing");
-                }
+        let of_one_resource = self.objects.chunk_by(|(a, _), (b, _)| Arc::ptr_eq(a, b));
+        join_all(of_one_resource.map(|objects| keep(&self.client, objects))).await;
+    }
+}
+
+/// Looks after the objects of one resource: whenever one of its objects has changed, and again where something could not be made.
+async fn keep(client: &Client, objects: &[(Arc<Served>, First)]) {
+    let Some((served, _)) = objects.first() else { return };
+    let table = &served.table;
+    loop {
+        // What happens from here on ends the wait below.
+        let Ok(mut watch) = table.watch(table.last()) else { continue };
+        let mut is_whole = true;
+        for (served, first) in objects {
+            is_whole &= provide_missing(client, served, first).await;
+        }
+        let again = async {
+            if is_whole {
+                pending::<()>().await;
             }
+            tokio::time::sleep(AGAIN).await;
+        };
+        tokio::select! {
+            _ = watch.next() => {}
+            () = again => {}
         }
     }
+}
+
+/// Makes an object that is not there; returns whether it is now.
+async fn provide_missing(client: &Client, served: &Served, first: &First) -> bool {
+    let key = key(first);
+    if served.table.get(&served.key(&key.namespace, &key.name)).is_some() {
+        return true;
+    }
+    let provided = provide(client, served, first).await;
+    if let Err(status) = &provided {
+        tracing::warn!(object = %key, error = %status, "one of the cluster's first objects is missing");
+    }
+    provided.is_ok()
 }
 
 fn key(first: &First) -> ObjectKey {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_api::condition::{self, FALSE, TRUE};
 use windlass_api::labels::Selector;
+use windlass_api::pod::DISRUPTION_TARGET;
 use windlass_api::resource::{
     DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
 };
@@ -33,7 +34,6 @@ const WORKERS: usize = 2;
 const DELETION_TIMEOUT: Duration = Duration::from_secs(120);
 /// A pod that was to be disrupted and is not being deleted after this time is no longer said to be.
 const STALE_TARGET: Duration = Duration::from_secs(120);
-const TARGET: &str = "DisruptionTarget";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Work {
@@ -254,7 +254,7 @@ impl Controller {
         }
         let Some(current) = self.pods.read::<Value>(key) else { return Ok(Outcome::Done) };
         let mut conditions = condition::list(&current["status"]).to_vec();
-        condition::set(&mut conditions, json!({"type": TARGET, "status": FALSE}), now);
+        condition::set(&mut conditions, json!({"type": DISRUPTION_TARGET, "status": FALSE}), now);
         let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": conditions}});
         modify(&self.client, &self.pods, &PODS, key, STATUS, &patch).await?;
         Ok(Outcome::Done)
@@ -263,7 +263,7 @@ impl Controller {
 
 /// Since when a pod is said to be disrupted that is neither going nor has ended. What a kubelet says is never stale.
 fn target_since(pod: &Pod) -> Option<Timestamp> {
-    let target = pod.condition(TARGET).filter(|c| c.is_true() && c.reason != "TerminationByKubelet")?;
+    let target = pod.condition(DISRUPTION_TARGET).filter(|c| c.is_true() && c.reason != "TerminationByKubelet")?;
     let since = target.since()?;
     pod.is_active().then_some(since)
 }
@@ -402,8 +402,10 @@ mod tests {
     #[test]
     fn said_to_be_disrupted() {
         let with = |reason: &str, phase: &str| -> Pod {
-            serde_json::from_value(json!({"status": {"phase": phase, "conditions": [{"type": TARGET, "status": "True",
-                "reason": reason, "lastTransitionTime": "2026-11-21T06:09:00Z"}]}}))
+            serde_json::from_value(
+                json!({"status": {"phase": phase, "conditions": [{"type": DISRUPTION_TARGET, "status": "True",
+                "reason": reason, "lastTransitionTime": "2026-11-21T06:09:00Z"}]}}),
+            )
             .unwrap()
         };
         assert!(target_since(&with("EvictionByEvictionAPI", "Running")).is_some());

@@ -101,7 +101,7 @@ impl Controller {
     /// Says that the pod has ended, and why, so that who made it sees what became of it.
     async fn fail(&self, pod: &Pod) -> Result<(), Status> {
         let message = "PodGC: node no longer exists";
-        let why = disruption_target(pod, "DeletionByPodGC", message, self.clock.now_rfc3339());
+        let why = disruption_target(pod, "DeletionByPodGC", message, self.clock.now());
         set_condition(&self.client, pod, json!({"phase": "Failed"}), why).await
     }
 

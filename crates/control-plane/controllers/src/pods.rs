@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use windlass_api::condition;
+use windlass_api::condition::{self, AnyCondition};
 use windlass_api::node_selector::NodeSelector;
+use windlass_api::pod::typed::Texts;
+use windlass_api::pod::{self, AnyContainer, Lists};
 use windlass_api::resource::PODS;
 use windlass_api::taint::Toleration;
 use windlass_api::time::parse_rfc3339;
@@ -58,6 +60,23 @@ pub(crate) struct Container {
     pub name: String,
     pub restart_policy: String,
     pub ports: Vec<ContainerPort>,
+}
+
+impl AnyContainer for Container {
+    type List = Texts;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn restart_policy(&self) -> &str {
+        &self.restart_policy
+    }
+
+    /// Controllers read none.
+    fn resources(&self) -> Lists<'_, Texts> {
+        Lists { requests: None, limits: None }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -223,11 +242,10 @@ pub(crate) async fn set_condition(
 }
 
 /// The condition of a pod that goes for a reason which is not its own.
-pub(crate) fn disruption_target(pod: &Pod, reason: &str, message: &str, now: String) -> Value {
-    json!({
-        "type": "DisruptionTarget", "status": "True", "reason": reason, "message": message, "lastTransitionTime": now,
-        "observedGeneration": pod.metadata.generation,
-    })
+pub(crate) fn disruption_target(pod: &Pod, reason: &str, message: &str, now: Timestamp) -> Value {
+    let mut condition = pod::disruption_target(reason, message, pod.metadata.generation);
+    condition.set_transition(now);
+    json!(condition)
 }
 
 /// An age for ranking: ages of the same order of magnitude count as equal, so that the choice among them is even.

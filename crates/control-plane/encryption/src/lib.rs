@@ -13,9 +13,12 @@
 mod at_rest;
 mod configuration;
 mod figures;
+#[expect(clippy::disallowed_methods, reason = "the cluster's own key is the kernel's random numbers")]
 mod key_files;
+#[expect(clippy::disallowed_methods, reason = "nonces are the kernel's random numbers")]
 mod key_ring;
 mod kms;
+#[expect(clippy::disallowed_methods, reason = "nonces are the kernel's random numbers")]
 mod own_keys;
 mod provider;
 mod rotation;

@@ -81,7 +81,9 @@ impl FlowControl {
     pub fn new(seats: usize, metrics: &Metrics) -> Self {
         let changing = Mutex::new(Changing { adjusted: Instant::now() });
         let figures = Arc::new(Figures::new(metrics));
-        Self { seats, state: ArcSwap::default(), changing, figures, hasher: RandomState::new() }
+        #[expect(clippy::disallowed_methods, reason = "nobody can choose a queue to share with another flow")]
+        let hasher = RandomState::new();
+        Self { seats, state: ArcSwap::default(), changing, figures, hasher }
     }
 
     /// Takes in the FlowSchemas and PriorityLevelConfigurations that there are. Requests that have a seat or wait keep it.

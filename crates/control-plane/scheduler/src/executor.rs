@@ -13,7 +13,7 @@ use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use windlass_api::time::Clock;
-use windlass_api::{ObjectKey, Status};
+use windlass_api::{ObjectKey, Status, Timestamp};
 use windlass_client::{Client, Informer};
 
 use crate::core::{Binding, Waiting};
@@ -102,10 +102,10 @@ impl Executor {
         if victims.is_empty() {
             return;
         }
-        let (client, events, now) = (self.client.clone(), self.events.clone(), self.clock.now_rfc3339());
+        let (client, events, now) = (self.client.clone(), self.events.clone(), self.clock.now());
         let pods = self.pods.clone();
         self.tasks.spawn(async move {
-            let each = victims.iter().map(|victim| send_away(&client, &events, &pod, victim, &profile, &now));
+            let each = victims.iter().map(|victim| send_away(&client, &events, &pod, victim, &profile, now));
             let revisions = futures::future::join_all(each).await;
             // The pod's next try must see that they are going, or it would send them away again.
             let seen = pods.reached(revisions.into_iter().flatten().max().unwrap_or(0));
@@ -132,7 +132,7 @@ impl Executor {
             note: message.to_owned(),
             controller: profile.to_owned(),
         });
-        if let Some(patch) = StatusPatch::waiting(pod, reason, message, nominate, &self.clock.now_rfc3339()) {
+        if let Some(patch) = StatusPatch::waiting(pod, reason, message, nominate, self.clock.now()) {
             self.patch(patch);
         }
     }
@@ -191,7 +191,7 @@ async fn send_away(
     pod: &Arc<Pod>,
     victim: &Pod,
     profile: &str,
-    now: &str,
+    now: Timestamp,
 ) -> Option<u64> {
     match preempt(client, victim, profile, now).await {
         Ok(Some(revision)) => {

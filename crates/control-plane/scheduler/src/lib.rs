@@ -22,6 +22,7 @@ mod object;
 mod options;
 mod plugins;
 mod queue;
+mod rejection;
 mod scheduler;
 mod status;
 mod storage;

@@ -1,8 +1,10 @@
 //! What the scheduler writes into the status of pods: conditions and nominations.
 
 use serde_json::{Map, Value, json};
+use windlass_api::condition::{self, AnyCondition, Condition, FALSE};
+use windlass_api::pod::disruption_target;
 use windlass_api::resource::PODS;
-use windlass_api::{ObjectKey, Status};
+use windlass_api::{ObjectKey, Status, Timestamp};
 use windlass_client::{Client, DeleteOptions, PatchType, STATUS};
 
 use crate::object::Pod;
@@ -16,30 +18,20 @@ pub(crate) struct StatusPatch {
 
 impl StatusPatch {
     /// Says that the pod waits, and where it is nominated. `None` when the status says so already.
-    pub(crate) fn waiting(pod: &Pod, reason: &str, message: &str, nominate: Option<&str>, now: &str) -> Option<Self> {
+    pub(crate) fn waiting(
+        pod: &Pod,
+        reason: &str,
+        message: &str,
+        nominate: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Self> {
         let wishes = pod.wishes();
         let mut status = Map::new();
-        let known = wishes.condition.as_ref();
-        let says_so = known.is_some_and(|c| {
-            c.status == "False"
-                && c.reason == reason
-                && c.message == message
-                && (c.observed_generation == wishes.generation || wishes.generation == 0)
-        });
-        if !says_so {
-            let mut condition = json!({
-                "type": "PodScheduled",
-                "status": "False",
-                "reason": reason,
-                "message": message,
-            });
-            if wishes.generation != 0 {
-                condition["observedGeneration"] = json!(wishes.generation);
-            }
-            if known.is_none_or(|condition| condition.status != "False") {
-                condition["lastTransitionTime"] = json!(now);
-            }
-            status.insert("conditions".to_owned(), json!([condition]));
+        let mut scheduled = Condition::new("PodScheduled", FALSE, reason, message);
+        scheduled.observed_generation = Some(pod.generation).filter(|generation| *generation != 0);
+        let mut conditions: Vec<Condition> = wishes.condition.iter().cloned().collect();
+        if condition::set(&mut conditions, scheduled, now) {
+            status.insert("conditions".to_owned(), json!(conditions));
         }
         if let Some(node) = nominate.filter(|node| *node != wishes.nominated_node) {
             let node = if node.is_empty() { Value::Null } else { json!(node) };
@@ -67,14 +59,15 @@ impl StatusPatch {
 }
 
 /// Sends a pod away to make room for another; `None` when it has gone already, else the revision at which it is going.
-pub(crate) async fn preempt(client: &Client, victim: &Pod, profile: &str, now: &str) -> Result<Option<u64>, Status> {
-    let condition = json!({
-        "type": "DisruptionTarget",
-        "status": "True",
-        "reason": "PreemptionByScheduler",
-        "message": format!("{profile}: preempting to accommodate a higher priority pod"),
-        "lastTransitionTime": now,
-    });
+pub(crate) async fn preempt(
+    client: &Client,
+    victim: &Pod,
+    profile: &str,
+    now: Timestamp,
+) -> Result<Option<u64>, Status> {
+    let message = format!("{profile}: preempting to accommodate a higher priority pod");
+    let mut condition = disruption_target("PreemptionByScheduler", &message, victim.generation);
+    condition.set_transition(now);
     let marked = StatusPatch::new(victim, json!({"conditions": [condition]}));
     match client.patch_as(PatchType::Strategic, &PODS, &marked.key, STATUS, &marked.patch).await {
         Err(status) if status.says_gone() => return Ok(None),
@@ -93,7 +86,8 @@ mod tests {
 
     #[test]
     fn only_what_is_new_is_written() {
-        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "m", "observedGeneration": 2});
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "m", "observedGeneration": 2,
+            "lastProbeTime": null, "lastTransitionTime": "2026-11-21T06:00:00Z"});
         let of = |conditions: Value, nominated: &str| {
             pod(json!({
                 "metadata": {"name": "p", "uid": "u", "generation": 2},
@@ -101,17 +95,18 @@ mod tests {
             }))
         };
         let known = of(json!([condition]), "n");
+        let now = "2026-11-21T07:00:00Z".parse().unwrap();
         let patch = |pod: &Pod, message: &str, nominate: Option<&str>| {
-            StatusPatch::waiting(pod, "Unschedulable", message, nominate, "now").map(|p| p.patch["status"].clone())
+            StatusPatch::waiting(pod, "Unschedulable", message, nominate, now).map(|p| p.patch["status"].clone())
         };
         assert_eq!(patch(&known, "m", None), None);
         assert_eq!(patch(&known, "m", Some("n")), None);
         assert_eq!(patch(&known, "m", Some("")), Some(json!({"nominatedNodeName": null})));
         let other = patch(&known, "other", None).unwrap();
         assert_eq!(other["conditions"][0]["message"], "other");
-        assert!(other["conditions"][0].get("lastTransitionTime").is_none());
+        assert_eq!(other["conditions"][0]["lastTransitionTime"], "2026-11-21T06:00:00Z");
         let first = patch(&of(json!([]), ""), "m", Some("")).unwrap();
-        assert_eq!(first["conditions"][0]["lastTransitionTime"], "now");
+        assert_eq!(first["conditions"][0]["lastTransitionTime"], "2026-11-21T07:00:00Z");
         assert_eq!(first["conditions"][0]["observedGeneration"], 2);
         assert!(first.get("nominatedNodeName").is_none());
     }

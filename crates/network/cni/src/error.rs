@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 /// The specification's numbers. Those from 100 on are the plugin's own.
 pub mod code {
     pub const INCOMPATIBLE_VERSION: u32 = 1;
-    pub const UNSUPPORTED_FIELD: u32 = 2;
     pub const UNKNOWN_CONTAINER: u32 = 3;
     pub const INVALID_ENVIRONMENT: u32 = 4;
     pub const IO_FAILURE: u32 = 5;
@@ -15,8 +14,6 @@ pub mod code {
     pub const TRY_AGAIN_LATER: u32 = 11;
     /// The plugin cannot serve ADD.
     pub const NOT_AVAILABLE: u32 = 50;
-    /// The plugin cannot serve ADD, and sandboxes may have lost their network.
-    pub const LIMITED_CONNECTIVITY: u32 = 51;
     /// Of our plugin: the sandbox has an interface of that name already.
     pub const ALREADY_CONNECTED: u32 = 100;
     /// What libcni's skeleton gives to errors without a number.

@@ -3,6 +3,7 @@
 //! - [`NetworkConfig`] and [`conf_dir`]: what a network is made of, read from files that any CNI can bring.
 //! - [`Cni`]: runs a network's plugins for a sandbox: chains, previous results, the cache that makes DEL work after a restart.
 //! - [`plugin`]: our own plugin, which a node without another CNI uses: routed veth pairs without a bridge.
+//! - [`pod_network`]: how the runtime's sandboxes join and leave.
 //! - [`AddResult`], [`CniError`], [`Version`]: the words that runtimes and plugins exchange.
 //!
 //! The runtime side never assumes that the plugin is ours. The plugin side never assumes that the runtime is ours; it runs as a
@@ -13,6 +14,7 @@ mod config;
 mod error;
 mod invoke;
 pub mod plugin;
+pub mod pod_network;
 mod result;
 mod validate;
 mod version;

@@ -4,7 +4,7 @@
 //!   informers to it.
 //! - `answer` decides, purely: from an index and a question to an answer. `index` keeps up with changes.
 //! - `forward` asks others and keeps their answers in `cache`. `wire` reads and writes packets, with hickory-proto.
-//! - [`object`]: what is read of API objects.
+//! - [`object`]: what is read of API objects. [`Registration`]: the Service under which pods find it.
 //!
 //! Only pods and the node itself are answered: `clients` tells them from strangers.
 //!
@@ -20,8 +20,10 @@ mod index;
 mod metrics;
 pub mod object;
 mod options;
+mod registration;
 mod server;
 mod wire;
 
 pub use options::{Options, upstreams_of};
+pub use registration::Registration;
 pub use server::{Dns, own_addresses};

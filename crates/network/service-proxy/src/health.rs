@@ -70,7 +70,7 @@ impl ProxyHealth {
     }
 
     /// Whether the node may get traffic from load balancers: not while it is being removed.
-    pub fn set_node_eligible(&self, eligible: bool) {
+    pub(crate) fn set_node_eligible(&self, eligible: bool) {
         self.state.lock().node_eligible = eligible;
     }
 

@@ -3,8 +3,12 @@
 //! Objects come from the API server, so they are valid; what is missing or malformed nevertheless is passed over by
 //! [`crate::service`], never a reason to fail.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use windlass_api::taint::Taint;
 use windlass_api::text::null_is_default;
+use windlass_api::well_known::{label, taint};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -12,6 +16,34 @@ pub struct Service {
     pub metadata: Metadata,
     pub spec: ServiceSpec,
     pub status: ServiceStatus,
+}
+
+/// The node on which the proxy runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    pub metadata: NodeMetadata,
+    pub spec: NodeSpec,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeMetadata {
+    pub deletion_timestamp: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    #[serde(deserialize_with = "null_is_default")]
+    pub taints: Vec<Taint>,
+}
+
+impl Node {
+    /// Whether load balancers may send traffic there, as upstream's `ProxyHealthServer`: not when it is on its way out.
+    pub fn is_eligible(&self) -> bool {
+        self.metadata.deletion_timestamp.is_none() && !self.spec.taints.iter().any(|it| it.key == taint::TO_BE_DELETED)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -22,14 +54,22 @@ pub struct Metadata {
 
 /// The only labels that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(from = "BTreeMap<String, String>")]
 pub struct Labels {
-    #[serde(rename = "service.kubernetes.io/service-proxy-name")]
     pub service_proxy_name: Option<String>,
-    #[serde(rename = "service.kubernetes.io/headless")]
     pub headless: Option<String>,
-    #[serde(rename = "kubernetes.io/service-name")]
     pub service_name: Option<String>,
+}
+
+impl From<BTreeMap<String, String>> for Labels {
+    fn from(mut all: BTreeMap<String, String>) -> Self {
+        let mut take = |name| all.remove(name);
+        Self {
+            service_proxy_name: take(label::SERVICE_PROXY_NAME),
+            headless: take(label::HEADLESS),
+            service_name: take(label::SERVICE_NAME),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

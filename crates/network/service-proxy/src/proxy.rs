@@ -25,7 +25,7 @@ use windlass_dataplane::{Netns, sysctl};
 use crate::endpoints::Slice;
 use crate::health::{ProxyHealth, ServiceHealth, Wanted};
 use crate::metrics::Metrics;
-use crate::object::{EndpointSlice, Service};
+use crate::object::{EndpointSlice, Node, Service};
 use crate::options::Options;
 use crate::plan::{self, NodeView};
 use crate::program::{Program, TABLE, UdpTargets};
@@ -162,6 +162,11 @@ impl ServiceProxy {
         });
         self.shared.metrics.endpoint_changes.inc();
         self.change(|pending| drop(pending.slices.insert(key, reduced)));
+    }
+
+    /// The proxy's own node appeared, changed, or (`None`) went.
+    pub fn node_changed(&self, node: Option<&Node>) {
+        self.shared.health.set_node_eligible(node.is_some_and(Node::is_eligible));
     }
 
     /// All Services and EndpointSlices that there were at the start have been handed in.

@@ -9,10 +9,12 @@
 //! containers still stand on, the runtime tells through [`LayersInUse`].
 
 mod digest;
+mod flights;
 mod import;
 mod manifest;
 mod options;
 mod platform;
+mod progress;
 mod pull;
 mod reference;
 mod registry;

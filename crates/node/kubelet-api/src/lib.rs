@@ -25,7 +25,6 @@ mod session;
 mod spdy;
 mod websocket;
 
-pub use logs::Changes;
 pub use node::{ContainerState, ContainerView, Node, NodeUsage, PodView};
 pub use options::Options;
 pub use server::serve;

@@ -11,7 +11,7 @@ use windlass_api::pod::{HostPort, Options, QosClass, Total, host_ports, requests
 use windlass_api::taint::{Taint, Toleration};
 use windlass_api::well_known::taint;
 
-use crate::node::Pressure;
+use crate::facts::Pressure;
 use crate::pod::qos::class_of;
 use crate::pod::resources::PODS;
 use crate::pod::{PodView, apparmor};

@@ -7,7 +7,7 @@ use windlass_api::k8s::api::core::v1::ContainerStatus;
 use windlass_api::time::Clock;
 use windlass_kubelet_api::{ContainerState, ContainerView, Node, NodeUsage, PodView};
 
-use crate::node::machine;
+use crate::facts::machine;
 use crate::{Handle, Options};
 
 /// What `windlass_kubelet_api` serves.

@@ -15,9 +15,11 @@ use windlass_telemetry::Metrics;
 use windlass_volumes::Volumes;
 
 use crate::cgroups::Cgroups;
+use crate::facts::machine::Machine;
+use crate::facts::{NodeFacts, UserNamespaces};
 use crate::handle::Handle;
-use crate::node::machine::Machine;
-use crate::node::{self, NodeFacts, NodeWriter};
+use crate::images::Images;
+use crate::node::{self, NodeWriter};
 use crate::objects::Objects;
 use crate::options::Options;
 use crate::pod_certificates::{self, PodCertificates};
@@ -26,7 +28,6 @@ use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::static_pods::StaticPods;
 use crate::status::StatusWriter;
-use crate::sync::image::Images;
 use crate::trust_bundles::TrustBundles;
 
 /// What a kubelet works with.
@@ -161,7 +162,7 @@ async fn facts(options: &Options) -> NodeFacts {
         let machine = Machine::read();
         let storage = windlass_tree::file_system(&root).unwrap_or_default();
         let reserved = crate::eviction::resolve(&reserved, &machine, storage);
-        let user_namespaces = node::recall_user_namespaces(&root.join("pods"));
+        let user_namespaces = UserNamespaces::recall(&root.join("pods"));
         NodeFacts::new(machine, storage, max_pods, &reserved, user_namespaces)
     };
     match tokio::task::spawn_blocking(read).await {

@@ -3,7 +3,7 @@
 //! From the API to a process and back:
 //!
 //! 1. `pods` follows the API (and files, `static_pods`), lets new pods in (`admission`) and gives each a worker.
-//! 2. A worker (`sync::worker`) observes what the runtime shows (`observe`), decides (`plan`, pure) and acts through the CRI.
+//! 2. A worker (`sync::worker`, reached by the `registry`) observes what the runtime shows (`observe`), decides (`plan`, pure) and acts through the CRI.
 //! 3. `probe` asks containers how they are; `status` makes the pod's status of all that (pure) and brings it to the API.
 //! 4. `pod_certificates` asks for the certificates that pods mount, and renews them.
 //! 5. `node` keeps the Node object and its lease; `logs` keeps logs small; `eviction` ends pods when the node runs out of something.
@@ -15,8 +15,10 @@ mod admission;
 mod api;
 mod cgroups;
 mod eviction;
+mod facts;
 mod files;
 mod handle;
+mod images;
 mod kubelet;
 mod labels;
 mod logs;
@@ -33,6 +35,7 @@ mod pods;
 mod probe;
 mod registry;
 mod resize;
+mod restart;
 mod shared;
 mod static_pods;
 mod status;

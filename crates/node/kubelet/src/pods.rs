@@ -17,10 +17,11 @@ use crate::admission::{self, Rejection};
 use crate::files;
 use crate::labels;
 use crate::pod::{PodView, apparmor};
+use crate::registry::{Ending, Mailbox};
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
 use crate::status::Eviction;
-use crate::sync::{Ending, Mailbox, Worker};
+use crate::sync::Worker;
 
 /// Starts, feeds and ends the workers.
 pub(crate) struct Pods {

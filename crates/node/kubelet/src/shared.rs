@@ -10,15 +10,15 @@ use windlass_cri::{ImageService, RuntimeService};
 use windlass_volumes::Volumes;
 
 use crate::cgroups::Cgroups;
+use crate::facts::NodeFacts;
+use crate::images::Images;
 use crate::loops::Loops;
 use crate::metrics::Metrics;
-use crate::node::NodeFacts;
 use crate::objects::Objects;
 use crate::options::Options;
 use crate::pod::PodView;
 use crate::pod_certificates::PodCertificates;
 use crate::status::StatusWriter;
-use crate::sync::image::Images;
 
 pub(crate) struct Shared {
     pub(crate) options: Options,

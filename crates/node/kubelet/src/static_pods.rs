@@ -4,21 +4,19 @@
 //! cannot be read is reported and left out; the others run.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use windlass_api::k8s::api::core::v1::{Pod, ResourceRequirements};
 use windlass_api::resource::PODS;
 use windlass_api::well_known::annotation;
 use windlass_api::{ObjectKey, Status};
 use windlass_client::{DeleteOptions, Informer};
+use windlass_tree::{Changes, Told};
 
 use crate::pod::PodView;
 use crate::pods::Pods;
@@ -101,27 +99,6 @@ fn read(directory: &Path, node: &str) -> HashMap<String, Arc<Pod>> {
     pods
 }
 
-/// Watches a directory.
-fn watch(directory: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
-    let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    let moved = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
-    let gone = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
-    let changes = WatchFlags::CLOSE_WRITE | moved | WatchFlags::DELETE | gone;
-    inotify::add_watch(&inotify, directory, changes)?;
-    // SAFETY: an OwnedFd gives the same open descriptor for as long as it lives, and lives in the AsyncFd.
-    let registered = unsafe { AsyncFd::register(inotify) };
-    registered.map_err(std::io::Error::from)
-}
-
-/// Waits for a change. What exactly it was does not matter: everything is read anew.
-async fn changed(watch: &AsyncFd<OwnedFd>) -> std::io::Result<()> {
-    let mut ready = watch.readable().await?;
-    let mut events = [0_u8; 4096];
-    while rustix::io::read(ready.get_inner(), &mut events).is_ok_and(|length| length > 0) {}
-    ready.clear_ready();
-    Ok(())
-}
-
 pub(crate) struct StaticPods {
     shared: Arc<Shared>,
     registry: Arc<Registry>,
@@ -169,7 +146,7 @@ impl StaticPods {
     /// Follows for as long as the directory can be watched.
     async fn follow(&mut self, mirrors: &Notify) -> std::io::Result<()> {
         tokio::fs::create_dir_all(&self.directory).await?;
-        let watch = watch(&self.directory)?;
+        let changes = Changes::of(&self.directory, Told::Finished)?;
         loop {
             self.reconcile().await;
             let wait = match self.mirror().await {
@@ -180,7 +157,8 @@ impl StaticPods {
                 }
             };
             tokio::select! {
-                result = changed(&watch) => {
+                result = changes.wait() => {
+                    // What exactly it was does not matter: everything is read anew.
                     result?;
                     // Who takes the directory away ends its pods; the next one needs a watch of its own.
                     tokio::fs::metadata(&self.directory).await?;

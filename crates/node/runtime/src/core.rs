@@ -10,13 +10,12 @@ use windlass_cri::{Code, Error, ImageSource, PodNetwork, Result};
 use windlass_tree::Meter;
 
 use crate::cgroup::{Cgroup, CgroupError};
-use crate::container::Container;
 use crate::error::During;
 use crate::events::Events;
 use crate::launch::credentials::encode_filter;
 use crate::layout::Layout;
+use crate::record::{Container, Sandbox};
 use crate::registry::Registry;
-use crate::sandbox::Sandbox;
 use crate::spec::seccomp::{self, default_profile};
 use crate::supervisor::client::Client;
 use crate::supervisor::link::Link;

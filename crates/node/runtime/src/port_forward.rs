@@ -13,7 +13,7 @@ use windlass_cri::{Code, Connection, Error, Result};
 
 use crate::core::Core;
 use crate::error::During;
-use crate::sandbox::Sandbox;
+use crate::record::Sandbox;
 use crate::sys::{process, thread};
 
 pub(crate) async fn connect(core: &Core, sandbox: &Sandbox, port: u16) -> Result<Connection> {

@@ -26,8 +26,10 @@ use crate::container::{Container, Phase, exit, stop};
 use crate::core::Core;
 use crate::error::{During, blocking, from_supervisor};
 use crate::layout::SandboxLayout;
+use crate::record::Sandbox;
 use crate::registry::{container_name, sandbox_name};
-use crate::sandbox::{self, Sandbox, shares_pids};
+use crate::sandbox;
+use crate::sandbox_config::shares_pids;
 use crate::store::{self, ContainerFile, SandboxState};
 use crate::supervisor::protocol::{Answer, ContainerRecord, Request};
 

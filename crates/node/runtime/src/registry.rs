@@ -6,8 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use windlass_cri::{Code, ContainerMetadata, Error, Result, SandboxMetadata};
 
-use crate::container::Container;
-use crate::sandbox::Sandbox;
+use crate::record::{Container, Sandbox};
 
 /// Shortest beginning of an ID that stands for the whole, as people type it.
 const PREFIX_CHARS_MIN: usize = 4;

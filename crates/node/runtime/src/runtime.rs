@@ -22,6 +22,7 @@ use crate::launch::credentials::check_privileges;
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::registry::Registry;
+use crate::sandbox_config::shares_pids;
 use crate::supervisor::link::{Link, News};
 use crate::supervisor::protocol::Event;
 use crate::sys::capability;
@@ -189,7 +190,7 @@ fn lost(core: &Arc<Core>) {
         });
     }
     for sandbox in core.registry.sandboxes() {
-        let shares = sandbox::shares_pids(&sandbox.state.lock().config);
+        let shares = shares_pids(&sandbox.state.lock().config);
         if shares {
             init_ended(core, &sandbox.id);
         }

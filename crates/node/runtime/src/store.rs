@@ -3,13 +3,13 @@
 //! The files are not synchronized with the disk: they matter within one boot, and a crash of the machine ends everything that
 //! they describe. A file that cannot be read after that belongs to something that is only to be cleaned up.
 
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use windlass_cri::{ContainerConfig, ContainerUser, SandboxConfig};
+use windlass_tree::{Loss, replace};
 
 use crate::cgroup::devices::DevicePolicy;
 use crate::launch::spec::ContainerLaunch;
@@ -79,15 +79,8 @@ pub(crate) struct Exit {
 pub(crate) fn save(directory: &Path, state: &impl Serialize) -> Result<(), StoreError> {
     let path = directory.join(FILE);
     let text = serde_json::to_vec(state).map_err(|source| StoreError::Encode { path: path.clone(), source })?;
-    let write = || {
-        let fresh = directory.join("state.json.new");
-        // It holds environments of containers, and with them secrets.
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&text)?;
-        std::fs::rename(&fresh, &path)
-    };
-    write().map_err(|source| StoreError::Write { path: path.clone(), source })
+    // It holds environments of containers, and with them secrets.
+    replace(&path, &text, 0o600, Loss::Bearable).map_err(|source| StoreError::Write { path: path.clone(), source })
 }
 
 /// The state in each directory below `parent`, or `None` for what has none that can be read.

@@ -14,9 +14,9 @@ use windlass_apiserver::{
 };
 use windlass_auth::authentication::configuration::OidcFlags;
 use windlass_auth::authorization::WebhookFlags;
-use windlass_kubelet_api::Changes;
 use windlass_pki::SignatureAlgorithm;
 use windlass_telemetry::Metrics;
+use windlass_tree::{Changes, Told};
 use windlass_webhook::Remote;
 
 use crate::error::Failure;
@@ -171,7 +171,7 @@ pub(super) async fn followed(path: PathBuf, take: impl AsyncFn(Option<String>)) 
         _ => Path::new("."),
     };
     loop {
-        let changes = Changes::of(directory);
+        let changes = Changes::of(directory, Told::WritesAndNames);
         // What has happened before that is seen now.
         let text = std::fs::read_to_string(&path);
         if let Err(error) = &text {

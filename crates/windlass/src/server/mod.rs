@@ -12,7 +12,6 @@ mod kubeconfig_text;
 pub(crate) mod node;
 pub(crate) mod open_files;
 mod operator;
-mod pod_network;
 mod services;
 
 use std::sync::Arc;

@@ -12,12 +12,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use windlass_api::fields::FieldSelector;
 use windlass_api::resource::NODES;
+use windlass_api::text::with_causes;
 use windlass_api::time::Clock;
 use windlass_api::well_known::{group, user};
 use windlass_api::{Chance, Condition, ObjectKey, condition};
 use windlass_apiserver::Server;
 use windlass_auth::User;
 use windlass_client::{Client, Informer, Informers, Options as Selection, Recorder};
+use windlass_cni::pod_network;
 use windlass_cri::{Code, Error, ImageRootfs, ImageSource};
 use windlass_http::serve::Limits;
 use windlass_images::{ImageStore, LayersInUse};
@@ -29,7 +31,7 @@ use windlass_telemetry::Metrics;
 use windlass_volumes::Volumes;
 
 use super::keys::Keys;
-use super::{controllers, open_files, pod_network, services};
+use super::{controllers, open_files, services};
 use crate::error::Failure;
 use crate::settings::Settings;
 
@@ -118,7 +120,11 @@ impl Node {
             .await
             .map_err(|error| Failure::during("the image store cannot be opened", error))?;
         let own_network = pod_network::OwnNetwork { node_ip, cluster_cidr: settings.cluster_cidr.into() };
-        let network = Arc::new(pod_network::CniNetwork::new(pod_network::Paths::new(data_dir), Some(own_network)));
+        let network = Arc::new(pod_network::CniNetwork::new(
+            pod_network::Paths::new(data_dir),
+            Some(own_network),
+            open_files::given(),
+        ));
         let runtime = Runtime::open(runtime_options(data_dir, clock)?, Arc::new(images.clone()), network);
         let runtime = Arc::new(runtime.await.map_err(no_runtime)?);
         let layers: Arc<dyn LayersInUse> = Arc::new(Layers(runtime.clone()));
@@ -268,7 +274,7 @@ impl ImageSource for NoImages {
 /// Ends the pods of a server that no longer runs; with `wipe`, every trace of the runtime.
 pub(crate) async fn end(data_dir: &Path, wipe: bool) -> Result<(), Failure> {
     let failed = |error: Error| Failure::during("not all pods could be ended", error);
-    let network = Arc::new(pod_network::CniNetwork::new(pod_network::Paths::new(data_dir), None));
+    let network = Arc::new(pod_network::CniNetwork::new(pod_network::Paths::new(data_dir), None, open_files::given()));
     let options = runtime_options(data_dir, Clock::system())?;
     let runtime = Runtime::open(options, Arc::new(NoImages), network).await.map_err(no_runtime)?;
     if wipe { runtime.wipe().await.map_err(failed) } else { runtime.shutdown_all(STOP_GRACE).await.map_err(failed) }
@@ -276,7 +282,7 @@ pub(crate) async fn end(data_dir: &Path, wipe: bool) -> Result<(), Failure> {
 
 /// Removes what pods and Services left in the node's network and among its cgroups.
 pub(crate) async fn remove_traces(data_dir: &Path) -> Result<(), Failure> {
-    pod_network::remove(&pod_network::Paths::new(data_dir))?;
+    pod_network::remove(&pod_network::Paths::new(data_dir)).map_err(|error| Failure::new(with_causes(&error)))?;
     services::remove_proxy().await?;
     windlass_kubelet::remove_cgroups(CGROUP_ROOT, &data_dir.join("kubelet/pods"))
         .map_err(|error| Failure::during("the cgroups of pods cannot be removed", error))

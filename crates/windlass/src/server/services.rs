@@ -1,24 +1,22 @@
 //! What makes Services work on a node: the service proxy and the cluster's DNS, each fed by informers of its own.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::json;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use windlass_api::resource::{ENDPOINT_SLICES, NAMESPACES, SERVICES};
+use windlass_api::fields::FieldSelector;
+use windlass_api::resource::{ENDPOINT_SLICES, NAMESPACES, NODES, SERVICES};
 use windlass_api::time::Clock;
-use windlass_api::well_known::label::{ENDPOINTSLICE_MANAGED_BY, SERVICE_NAME};
-use windlass_api::well_known::namespace::KUBE_SYSTEM;
-use windlass_api::{ObjectKey, Status};
+use windlass_api::well_known::group;
 use windlass_apiserver::Server;
 use windlass_auth::User;
-use windlass_client::{Client, Informers, OBJECT};
+use windlass_auth::rbac::bootstrap::DNS;
+use windlass_client::{Informers, Options as Selection};
 use windlass_dataplane::Netns;
-use windlass_dns::Dns;
+use windlass_dns::{Dns, Registration};
 use windlass_service_proxy::health::{ProxyHealth, serve_proxy_health};
 use windlass_service_proxy::{LocalTraffic, ServiceProxy};
 
@@ -26,12 +24,7 @@ use super::controllers;
 use crate::error::Failure;
 use crate::settings::Settings;
 
-/// The Service under which pods find the cluster's DNS, by the name that everybody looks for.
-const DNS_SERVICE: &str = "kube-dns";
 const RESOLV_CONF_BYTES_MAX: u64 = 1 << 20;
-const MANAGER: &str = "windlass";
-/// A registration that failed is tried again after this time.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The address of the cluster's DNS: the tenth of the Services' range.
 pub(crate) fn dns_address(settings: &Settings) -> Ipv4Addr {
@@ -75,6 +68,12 @@ pub(crate) fn start_proxy(
     slices.subscribe(move |change| {
         let slice = change.new.as_ref().and_then(|object| object.decode().ok());
         target.endpoint_slice_changed(change.object().key.clone(), slice.as_ref());
+    });
+    let fields = FieldSelector::equal("metadata.name", settings.node_name.clone());
+    let node = informers.selected(&NODES, "", Selection { fields, ..Selection::default() });
+    let target = proxy.clone();
+    node.subscribe(move |change| {
+        target.node_changed(change.new.as_ref().and_then(|object| object.decode().ok()).as_ref());
     });
     tokio::spawn(async move {
         services.synced().await;
@@ -122,7 +121,8 @@ pub(crate) async fn start_dns(
         ..windlass_dns::Options::new(settings.cluster_domain.clone())
     };
     let dns = Arc::new(Dns::new(&options, clock, server.metrics()));
-    let client = controllers::client(server, User::new("system:windlass", &["system:masters"]), "windlass");
+    let client =
+        controllers::client(server, User::new(DNS, &[group::SERVICE_ACCOUNTS, group::AUTHENTICATED]), "coredns");
     let informers = Informers::new(client.clone());
     feed(&dns, &informers);
     let registration = Registration { client, service_ip, sockets, node: settings.node_name.clone() };
@@ -153,59 +153,6 @@ fn feed(dns: &Arc<Dns>, informers: &Informers) {
     informers.of(&NAMESPACES).subscribe(move |change| {
         target.namespace_changed(&change.object().key.name, change.new.is_some());
     });
-}
-
-/// The DNS Service and where this node answers for it.
-struct Registration {
-    client: Client,
-    service_ip: Ipv4Addr,
-    /// UDP and TCP.
-    sockets: [SocketAddr; 2],
-    node: String,
-}
-
-impl Registration {
-    async fn keep_trying(&self) {
-        while let Err(error) = self.register().await {
-            tracing::warn!(%error, "the cluster's DNS cannot be announced and will be tried again");
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    async fn register(&self) -> Result<(), Status> {
-        let service = json!({
-            "metadata": {"name": DNS_SERVICE, "namespace": KUBE_SYSTEM,
-                "labels": {"k8s-app": DNS_SERVICE, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}},
-            "spec": {"clusterIP": self.service_ip, "ports": [
-                {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]},
-        });
-        match self.client.get(&SERVICES, &ObjectKey::new(KUBE_SYSTEM, DNS_SERVICE)).await {
-            Ok(_) => {}
-            Err(status) if status.is_not_found() => {
-                self.client.create(&SERVICES, KUBE_SYSTEM, &service).await?;
-            }
-            Err(status) => return Err(status),
-        }
-        let name = format!("{DNS_SERVICE}-{}", self.node);
-        let [udp, tcp] = self.sockets;
-        let ports = json!([
-            {"name": "dns", "port": udp.port(), "protocol": "UDP"},
-            {"name": "dns-tcp", "port": tcp.port(), "protocol": "TCP"}]);
-        let endpoints = json!([{"addresses": [udp.ip()], "conditions": {"ready": true}, "nodeName": self.node}]);
-        let slice = json!({
-            "metadata": {"name": name, "namespace": KUBE_SYSTEM,
-                "labels": {SERVICE_NAME: DNS_SERVICE, ENDPOINTSLICE_MANAGED_BY: MANAGER}},
-            "addressType": "IPv4", "endpoints": endpoints, "ports": ports,
-        });
-        match self.client.create(&ENDPOINT_SLICES, KUBE_SYSTEM, &slice).await {
-            Err(status) if status.is_already_exists() => {
-                let patch = json!({"endpoints": endpoints, "ports": ports});
-                let key = ObjectKey::new(KUBE_SYSTEM, name);
-                self.client.patch(&ENDPOINT_SLICES, &key, OBJECT, &patch).await.map(drop)
-            }
-            result => result.map(drop),
-        }
-    }
 }
 
 /// Removes what the service proxy has programmed.

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use windlass_eventually::until_blocking;
 
 /// A small disk of its own for the cluster's data, so that it can be filled.
 const DISK_SIZE: &str = "size=1g";
@@ -282,16 +284,11 @@ impl Kubectl<'_> {
 
     /// Asks until the answer is right.
     pub(crate) fn until(&self, args: &[&str], right: impl Fn(&str) -> bool) -> String {
-        let since = Instant::now();
-        loop {
+        until_blocking(&format!("kubectl {args:?}"), PATIENCE, || {
             let output = self.command(args).stdin(Stdio::null()).output().unwrap();
             let answer = text(&output).trim_end().to_owned();
-            if output.status.success() && right(&answer) {
-                return answer;
-            }
-            assert!(since.elapsed() < PATIENCE, "kubectl {args:?} never answered as it should; at last: {answer}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            if output.status.success() && right(&answer) { Ok(answer) } else { Err(answer) }
+        })
     }
 
     /// Forwards a port for as long as `work` runs, which gets the local one.

@@ -6,7 +6,9 @@
 //! - [`qos`]: the quality-of-service class
 //! - [`ports`]: the node's ports
 //! - [`extended`]: the names of resources that are not Kubernetes' own
+//! - [`disruption`]: the condition of a pod that is sent away
 
+pub mod disruption;
 pub mod extended;
 pub mod ports;
 pub mod qos;
@@ -16,6 +18,7 @@ pub mod tree;
 pub mod typed;
 pub mod view;
 
+pub use disruption::{DISRUPTION_TARGET, disruption_target};
 pub use ports::{HostPort, host_ports};
 pub use qos::{QosClass, qos_class};
 pub use resources::{Options, limits, requests};

@@ -1,7 +1,9 @@
 //! The types of `request`, `namespaceObject` and `variables`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::RwLock;
 
 use crate::types::{Object, Type};
 
@@ -33,7 +35,7 @@ pub(super) struct Variables(RwLock<BTreeMap<String, Type>>);
 
 impl Variables {
     pub(super) fn add(&self, name: &str, of: Type) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), of);
+        self.0.write().insert(name.to_owned(), of);
     }
 }
 
@@ -43,7 +45,7 @@ impl Object for Variables {
     }
 
     fn field(&self, name: &str) -> Option<Type> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.0.read().get(name).cloned()
     }
 }
 

@@ -91,10 +91,6 @@ impl Timestamp {
         self.seconds
     }
 
-    pub fn subsecond_nanos(&self) -> u32 {
-        self.nanos
-    }
-
     /// Whether this is the first instant of the year 1.
     pub(crate) fn is_zero(&self) -> bool {
         self.seconds == MIN_SECONDS && self.nanos == 0

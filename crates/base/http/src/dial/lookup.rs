@@ -5,7 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use super::error::DialError;
+use crate::dial_error::DialError;
 
 /// Of more addresses than these nobody tries all.
 const ADDRESSES_MAX: usize = 16;

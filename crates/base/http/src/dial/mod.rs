@@ -3,7 +3,6 @@
 //! Nothing here retries: who dials knows what a failure means to it, and [`DialError::is_transient`] says whether the same may succeed in a
 //! second.
 
-mod error;
 mod http;
 mod lookup;
 mod roots;
@@ -11,7 +10,7 @@ mod stream;
 mod tcp;
 mod tls;
 
-pub use error::{DialError, go_words};
+pub use crate::dial_error::{DialError, go_words};
 pub use http::{Driver, http1, http2};
 pub use roots::{roots_of, system_roots};
 pub use stream::Stream;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 
-use super::error::DialError;
 use super::join;
 use super::lookup::lookup;
+use crate::dial_error::DialError;
 
 /// How long one address may take before the next is tried beside it (RFC 8305).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(300);

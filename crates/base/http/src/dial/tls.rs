@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::error::DialError;
+use crate::dial_error::DialError;
 
 /// Speaks TLS on a connection with `host`, a name or an address, which the server's certificate must be for.
 pub async fn tls(

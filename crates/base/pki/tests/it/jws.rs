@@ -1,5 +1,7 @@
 //! Tokens of other issuers, with keys of each algorithm, and what only looks like one.
 
+#![expect(clippy::disallowed_methods, reason = "keys and signatures are made of the kernel's random numbers")]
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p521::ecdsa::signature::Signer;

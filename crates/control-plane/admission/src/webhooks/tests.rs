@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status};
 use windlass_auth::User;
@@ -40,7 +41,7 @@ fn cluster(table: &'static str, webhooks: Vec<Value>, answers: Vec<Value>) -> Fa
     Fake {
         revision: 1,
         objects: [(table, vec![configuration]), ("namespaces", vec![namespace])].into(),
-        answers: std::sync::Mutex::new(answers.collect()),
+        answers: Mutex::new(answers.collect()),
         ..Fake::default()
     }
 }
@@ -95,7 +96,7 @@ async fn outcome(table: &'static str, more: &Value, answer: Value) -> Result<Val
 async fn the_question() {
     let cluster = cluster(VALIDATING, vec![webhook("w.x.io", &json!({}))], vec![allow()]);
     create(&chain(&Metrics::default()), &cluster, false).await.unwrap();
-    let questions = cluster.questions.lock().unwrap();
+    let questions = cluster.questions.lock();
     let [(_, question)] = questions.as_slice() else { panic!("{questions:?}") };
     let resource = json!({"group": "", "version": "v1", "resource": "configmaps"});
     let kind = json!({"group": "", "version": "v1", "kind": "ConfigMap"});
@@ -137,7 +138,7 @@ async fn dry_runs() {
     let cluster = cluster(VALIDATING, vec![webhook("w.x.io", &effects)], vec![allow()]);
     let refused = create(&chain(&Metrics::default()), &cluster, true).await.unwrap_err();
     assert_eq!((refused.code, &*refused.message), (400, "admission webhook \"w.x.io\" does not support dry run"));
-    assert!(cluster.questions.lock().unwrap().is_empty());
+    assert!(cluster.questions.lock().is_empty());
 }
 
 #[tokio::test]
@@ -150,10 +151,10 @@ async fn changes_and_a_second_round() {
     let metrics = Metrics::default();
     let object = create(&chain(&metrics), &cluster, false).await.unwrap();
     assert_eq!(object["data"], json!({"a": "1", "b": "2"}));
-    let questions = cluster.questions.lock().unwrap();
+    let questions = cluster.questions.lock();
     let seen: Vec<&Value> = questions.iter().map(|(_, question)| &question["request"]["object"]["data"]).collect();
     assert_eq!(seen, [&json!({}), &json!({"a": "1"}), &json!({"a": "1", "b": "2"})]);
-    let annotations = cluster.annotations.lock().unwrap();
+    let annotations = cluster.annotations.lock();
     let mutated = r#"{"configuration":"conf","mutated":true,"webhook":"b.x.io"}"#;
     assert_eq!(annotations["mutation.webhook.admission.k8s.io/round_0_index_1"], mutated);
     let text = String::from_utf8(metrics.text().1).unwrap();

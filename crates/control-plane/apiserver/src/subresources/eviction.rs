@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use windlass_api::labels::Selector;
+use windlass_api::pod::disruption_target;
 use windlass_api::status::Cause;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status, Timestamp, condition, time};
 use windlass_client::{DeleteOptions, PatchType, Request, Verb};
@@ -89,9 +90,8 @@ async fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result
 /// The pod, which says why it goes: those who count failures look at this.
 fn evicted(pod: &Value, now: Timestamp) -> Value {
     let mut pod = pod.clone();
-    let target = json!({
-        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-        "message": "Eviction API: evicting", "lastProbeTime": null});
+    let mut target = json!(disruption_target("EvictionByEvictionAPI", "Eviction API: evicting", 0));
+    put(&mut target, "lastProbeTime", Value::Null);
     let status = child(&mut pod, "status");
     let mut conditions = condition::list(status).to_vec();
     condition::set(&mut conditions, target, now);

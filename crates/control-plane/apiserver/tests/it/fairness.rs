@@ -1,9 +1,10 @@
 //! Priority and fairness, seen from outside.
 
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
 
 use http::{Method, Response, StatusCode};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_apiserver::FlowSchemas;
 use windlass_apiserver::http::REQUEST_TIMEOUT;
@@ -88,7 +89,7 @@ async fn one_too_many_is_turned_away() {
     let (wait, (came, comes)) = (Mutex::new(wait), mpsc::channel());
     let hook = WebhookServer::start(true, move |_, asked| {
         came.send(()).unwrap();
-        wait.lock().unwrap().recv().unwrap();
+        wait.lock().recv().unwrap();
         json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
             "response": {"uid": asked["request"]["uid"], "allowed": true}})
     })

@@ -38,11 +38,11 @@ async fn what_is_hindered_is_made_later() {
     assert!(cluster.lacks(&SERVICES, &kubernetes).await);
     let keeper = tokio::spawn(first_objects(&cluster, "192.0.2.1").keep());
     cluster.delete(&SERVICES, &ObjectKey::new(namespace::DEFAULT, "mine")).await;
-    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
-    assert_eq!(cluster.get(&SERVICES, &kubernetes).await["spec"]["clusterIP"], "10.96.0.1");
+    let has_address = |service: &Value| service["spec"]["clusterIP"] == "10.96.0.1";
+    let made = cluster.until(&SERVICES, &kubernetes, "it is made as soon as it can be", has_address).await;
     cluster.delete(&SERVICES, &kubernetes).await;
-    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
-    assert!(!cluster.lacks(&SERVICES, &kubernetes).await, "and what somebody deletes is made anew");
+    let is_another = |service: &Value| has_address(service) && service["metadata"]["uid"] != made["metadata"]["uid"];
+    cluster.until(&SERVICES, &kubernetes, "what somebody deletes is made anew", is_another).await;
     keeper.abort();
 }
 

@@ -1,10 +1,11 @@
 //! Webhooks of admission and conversion: asked over HTTPS, believed within bounds.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{Method, StatusCode};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::ObjectKey;
 use windlass_api::resource::CUSTOM_RESOURCE_DEFINITIONS;
@@ -121,7 +122,7 @@ async fn services_and_connections() {
     let asked: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = asked.clone();
     let hook = WebhookServer::start(true, move |_, asked| {
-        seen.lock().unwrap().push(asked["request"].clone());
+        seen.lock().push(asked["request"].clone());
         review(asked, json!({"allowed": false}))
     })
     .await;
@@ -140,7 +141,7 @@ async fn services_and_connections() {
     let attach = "/api/v1/namespaces/default/pods/p/attach?stdin=true&container=c";
     let refused = server.send(Method::POST, attach, &[], "").await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
-    let asked = asked.lock().unwrap();
+    let asked = asked.lock();
     let [connect] = asked.as_slice() else { panic!("{asked:?}") };
     let options = json!({"kind": "PodAttachOptions", "apiVersion": "v1", "stdin": true, "stdout": true, "stderr": true, "container": "c"});
     assert_eq!((&connect["operation"], &connect["object"]), (&json!("CONNECT"), &options));

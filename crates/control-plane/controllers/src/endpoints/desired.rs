@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use windlass_api::Meta;
 use windlass_api::labels::Selector;
+use windlass_api::pod::is_sidecar;
 
 use crate::pods::{Container, Pod};
 
@@ -157,7 +158,7 @@ pub(super) fn target_port(pod: &Pod, target_port: &Value, service_port: i32, pro
             Some(if number == 0 { service_port } else { number })
         }
         Value::String(name) => {
-            let sidecars = pod.spec.init_containers.iter().filter(|container| container.restart_policy == "Always");
+            let sidecars = pod.spec.init_containers.iter().filter(|container| is_sidecar(*container));
             let containers = pod.spec.containers.iter().chain(sidecars);
             let named = |container: &Container| {
                 let mut ports = container.ports.iter();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use windlass_api::labels::Selector;
+use windlass_api::pod::is_sidecar;
 use windlass_api::time::{parse_rfc3339, rfc3339};
 use windlass_api::{Condition, Meta, Timestamp, condition};
 
@@ -240,9 +241,8 @@ pub(super) fn finished_at(pod: &Pod) -> Option<Timestamp> {
 
 /// When the last container ended, if all have. Init containers count only when they run beside the others.
 fn of_containers(pod: &Pod) -> Option<Timestamp> {
-    let is_sidecar =
-        |name: &str| pod.spec.init_containers.iter().any(|init| init.name == name && init.restart_policy == "Always");
-    let sidecars = pod.status.init_container_statuses.iter().filter(|status| is_sidecar(&status.name));
+    let of_sidecar = |name: &str| pod.spec.init_containers.iter().any(|init| init.name == name && is_sidecar(init));
+    let sidecars = pod.status.init_container_statuses.iter().filter(|status| of_sidecar(&status.name));
     let ends = pod
         .status
         .container_statuses

@@ -124,7 +124,7 @@ impl Controller {
         let key = pod.metadata.key();
         self.tell(pod, format!("Marking for deletion Pod {key}"));
         let message = "Taint manager: deleting due to NoExecute taint";
-        let why = disruption_target(pod, "DeletionByTaintManager", message, self.clock.now_rfc3339());
+        let why = disruption_target(pod, "DeletionByTaintManager", message, self.clock.now());
         set_condition(&self.client, pod, json!({}), why).await?;
         delete(&self.client, &PODS, &key, &DeleteOptions::of_uid(pod.metadata.uid.clone())).await
     }

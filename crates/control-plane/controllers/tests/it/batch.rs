@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use windlass_api::resource::{CRON_JOBS, JOBS, PODS, RESOURCE_QUOTAS};
 use windlass_testing::knob;
 
-use crate::scene::{Scene, condition, events, name};
+use crate::scene::{Scene, Told, condition, name, until_events};
 
 fn job(more: Value, seconds: &str, exit_code: &str) -> Value {
     let mut spec = json!({"template": {
@@ -79,11 +80,15 @@ async fn a_job_whose_pods_are_refused_is_tried_again_more_and_more_slowly() {
     let mut spec = job(json!({}), "1", "0");
     spec["template"]["spec"]["serviceAccountName"] = json!("missing");
     scene.create(&JOBS, "j", spec).await;
-    // After 0, 1, 3 and 7 seconds; the next would come after 15.
-    tokio::time::sleep(Duration::from_secs(12)).await;
-    let told = events(&scene, "Job", "j").await;
-    let failures: u64 = told.iter().filter(|(reason, ..)| reason == "FailedCreate").map(|(.., count)| count).sum();
-    assert_eq!(failures, 4, "{told:#?}");
+    let begun = Instant::now();
+    // After 0, 1, 3, 7 and 15 seconds.
+    for (failures, seconds) in [(4, 7), (5, 15)] {
+        let count = |told: &[Told]| -> u64 {
+            told.iter().filter(|(reason, ..)| reason == "FailedCreate").map(|(.., count)| count).sum()
+        };
+        until_events(&scene, "Job", "j", "another failure", |told| count(told) >= failures).await;
+        assert_eq!(begun.elapsed().as_secs(), seconds, "failure {failures}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use windlass_api::resource::{DEPLOYMENTS, NODES, PODS};
 use windlass_client::OBJECT;
 use windlass_testing::Kubelet;
 
-use crate::scene::{Scene, condition, events, is_going, is_ready, name, workload};
+use crate::scene::{Scene, condition, is_going, is_ready, name, until_events, workload};
 
 fn taints(node: &Value) -> Vec<String> {
     let all = node["spec"]["taints"].as_array().into_iter().flatten();
@@ -30,14 +30,12 @@ async fn a_node_that_comes_and_goes_is_told_of_and_has_its_ttl() {
     scene.cluster.until(&NODES, &key, "its ttl", ttl).await;
     drop(scene.kubelets.pop());
     scene.cluster.delete(&NODES, &key).await;
-    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-    let told = events(&scene, "Node", "n0").await;
-    for (reason, message) in [
+    let expected = [
         ("RegisteredNode", "Node n0 event: Registered Node n0 in Controller"),
         ("RemovingNode", "Node n0 event: Removing Node n0 from Controller"),
-    ] {
-        assert!(told.contains(&(reason.to_owned(), message.to_owned(), 1)), "{told:#?}");
-    }
+    ]
+    .map(|(reason, message)| (reason.to_owned(), message.to_owned(), 1));
+    until_events(&scene, "Node", "n0", "both", |told| expected.iter().all(|event| told.contains(event))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,12 +80,7 @@ async fn the_pods_of_a_node_that_is_deleted_are_collected() {
 #[tokio::test(start_paused = true)]
 async fn a_taint_evicts_who_does_not_tolerate_it_and_later_who_does_for_a_time() {
     let scene = Scene::with_nodes(1).await;
-    scene
-        .cluster
-        .until(&windlass_api::resource::SERVICE_ACCOUNTS, &crate::scene::key("default"), "the account", |account| {
-            !account.is_null()
-        })
-        .await;
+    scene.until_account().await;
     for (name, tolerations) in [
         ("stays", json!([{"key": "mine", "operator": "Exists"}])),
         ("a-while", json!([{"key": "mine", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 100}])),

@@ -1,7 +1,7 @@
 //! A cluster with everything that a scenario needs, and words for what is asked of it again and again.
 
 use serde_json::{Value, json};
-use windlass_api::resource::{EVENTS, PODS};
+use windlass_api::resource::{EVENTS, PODS, SERVICE_ACCOUNTS};
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::{DeleteOptions, OBJECT, Propagation};
 use windlass_testing::{Cluster, Kubelet, Running};
@@ -46,6 +46,11 @@ impl Scene {
         is: impl Fn(&Value) -> bool,
     ) -> Value {
         self.cluster.until(resource, &key(name), what, is).await
+    }
+
+    /// Waits for the service account that pods have unless they name another.
+    pub(crate) async fn until_account(&self) {
+        self.until(&SERVICE_ACCOUNTS, "default", "the account", Value::is_object).await;
     }
 
     pub(crate) async fn until_gone(&self, resource: &GroupVersionResource, name: &str) {
@@ -101,10 +106,25 @@ pub(crate) fn image_of(pod: &Value) -> &str {
     pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
 }
 
-/// The events about an object: reason, message and how often.
-pub(crate) async fn events(scene: &Scene, kind: &str, name: &str) -> Vec<(String, String, u64)> {
-    let all = scene.cluster.list(&EVENTS, "").await.into_iter();
-    let about = all.filter(|event| event["involvedObject"]["kind"] == kind && event["involvedObject"]["name"] == name);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    about.map(|e| (text(&e["reason"]), text(&e["message"]), e["count"].as_u64().unwrap_or(1))).collect()
+/// An event: reason, message and how often.
+pub(crate) type Told = (String, String, u64);
+
+/// Waits until the events about an object are as wanted; returns them.
+pub(crate) async fn until_events(
+    scene: &Scene,
+    kind: &str,
+    name: &str,
+    what: &str,
+    are: impl Fn(&[Told]) -> bool,
+) -> Vec<Told> {
+    let about = |all: &[Value]| -> Vec<Told> {
+        let is_about = |event: &&Value| {
+            let object = &event["involvedObject"];
+            object["kind"] == kind && object["name"] == name
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let told = |e: &Value| (text(&e["reason"]), text(&e["message"]), e["count"].as_u64().unwrap_or(1));
+        all.iter().filter(is_about).map(told).collect()
+    };
+    about(&scene.cluster.until_all(&EVENTS, "", what, |all| are(&about(all))).await)
 }

@@ -8,7 +8,7 @@ use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::{DeleteOptions, OBJECT, Propagation};
 use windlass_testing::knob;
 
-use crate::scene::{Scene, events, image, image_of, is_ready, name, template, workload};
+use crate::scene::{Scene, image, image_of, is_ready, name, template, until_events, workload};
 
 async fn available(scene: &Scene, deployment: &str, count: usize) -> Value {
     let is = |object: &Value| {
@@ -25,12 +25,7 @@ async fn available(scene: &Scene, deployment: &str, count: usize) -> Value {
 async fn a_replica_set_adopts_releases_and_replaces() {
     let scene = Scene::with_nodes(1).await;
     let loose = json!({"metadata": {"name": "loose", "labels": {"app": "web"}}, "spec": template("web")["spec"]});
-    scene
-        .cluster
-        .until(&windlass_api::resource::SERVICE_ACCOUNTS, &crate::scene::key("default"), "the account", |account| {
-            !account.is_null()
-        })
-        .await;
+    scene.until_account().await;
     scene.cluster.create(&PODS, "default", loose).await;
     scene.create(&REPLICA_SETS, "web", workload("web", 2)).await;
     let pods = scene.until_pods("two pods", |pods| pods.len() == 2 && pods.iter().all(|pod| is_ready(pod))).await;
@@ -206,10 +201,9 @@ async fn what_a_stateful_set_says_and_writes() {
     scene.create(&STATEFUL_SETS, "db", spec).await;
     let pods = scene.until_pods("a pod", |pods| pods.len() == 1).await;
     assert_eq!(pods[0]["metadata"]["generateName"], "db-");
-    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     scene.patch(&STATEFUL_SETS, "db", json!({"spec": {"replicas": 0}})).await;
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-    let mut told = events(&scene, "StatefulSet", "db").await;
+    scene.until_pods("none", |pods| pods.is_empty()).await;
+    let mut told = until_events(&scene, "StatefulSet", "db", "all three", |told| told.len() >= 3).await;
     told.sort();
     let messages: Vec<&str> = told.iter().map(|(_, message, _)| message.as_str()).collect();
     let expected = [

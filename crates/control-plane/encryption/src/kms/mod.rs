@@ -7,6 +7,7 @@
 //! Source: upstream apiserver `pkg/server/options/encryptionconfig/config.go`; KEP-3299.
 
 mod client;
+#[expect(clippy::disallowed_methods, reason = "seeds and nonces are the kernel's random numbers")]
 mod envelope;
 pub(crate) mod messages;
 

@@ -2,36 +2,10 @@
 //!
 //! Source of the wording: `pkg/scheduler/framework/types.go`, `FitError`.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use smallvec::{SmallVec, smallvec};
-
 use crate::cache::NodeId;
-
-/// Why a plugin refuses a pod, or a node for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rejection {
-    pub reasons: SmallVec<[Cow<'static, str>; 1]>,
-    /// Whether other pods' going could change it.
-    pub preemption_may_help: bool,
-}
-
-impl Rejection {
-    /// Other pods are in the way.
-    pub(crate) fn unschedulable(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { reasons: smallvec![reason.into()], preemption_may_help: true }
-    }
-
-    /// Whatever other pods do, it does not fit.
-    pub(crate) fn unresolvable(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { reasons: smallvec![reason.into()], preemption_may_help: false }
-    }
-
-    pub(crate) fn message(&self) -> String {
-        self.reasons.join(", ")
-    }
-}
+use crate::rejection::Rejection;
 
 /// Plugins of a profile, by their place in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,6 +78,8 @@ pub(crate) fn fit_message<'a>(
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
 
     #[test]

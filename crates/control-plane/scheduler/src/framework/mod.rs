@@ -8,7 +8,8 @@ mod event;
 mod plugin;
 mod profile;
 
-pub(crate) use diagnosis::{Diagnosis, PluginSet, Rejection, fit_message};
+pub(crate) use crate::rejection::Rejection;
+pub(crate) use diagnosis::{Diagnosis, PluginSet, fit_message};
 pub(crate) use event::Event;
 pub(crate) use plugin::{
     Bind, Filter, MAX_SCORE, Plugin, PostBind, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered,

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use windlass_api::Status;
 
-use super::diagnosis::{Diagnosis, Rejection};
+use super::diagnosis::Diagnosis;
 use super::event::Event;
 use crate::cache::{Cluster, Nominator};
 use crate::cache::{NodeId, NodeInfo};
 use crate::object::Pod;
+use crate::rejection::Rejection;
 
 /// Scores are from 0 to this, after normalization.
 pub(crate) const MAX_SCORE: i64 = 100;

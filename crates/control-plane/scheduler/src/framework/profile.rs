@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::diagnosis::{Diagnosis, Rejection};
+use super::diagnosis::Diagnosis;
 use super::plugin::{
     Bind, Permit, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore, PreparedFilter,
     QueueSort, Reserve,
 };
 use crate::cache::{Cluster, NodeInfo, Nominator};
 use crate::object::Pod;
+use crate::rejection::Rejection;
 
 /// The plugins of one scheduler name.
 #[derive(Clone)]

@@ -9,11 +9,11 @@ use windlass_api::node_selector::NodeSelector;
 use windlass_api::pod::resources::{CPU, MEMORY, has_pod_level_requests};
 use windlass_api::pod::{self, AnyPod, HostPort, Options, host_ports};
 use windlass_api::taint::Toleration;
-use windlass_api::{ObjectKey, OwnerReference, Timestamp, time};
+use windlass_api::{Condition, ObjectKey, OwnerReference, Timestamp, time};
 use windlass_client::ObjectReference;
 
 use super::affinity::{self, PodAffinity};
-use super::pod_raw::{Condition, Container, PreferredTerm, RawPod};
+use super::pod_raw::{Container, PreferredTerm, RawPod};
 use super::resources::MISSING;
 use super::spread::SpreadConstraint;
 use super::volume::Volume;
@@ -24,6 +24,7 @@ use super::{Labels, Resources};
 pub(crate) struct Pod {
     pub key: ObjectKey,
     pub uid: String,
+    pub generation: i64,
     /// Empty until it is bound.
     pub node_name: String,
     pub(crate) scheduler_name: String,
@@ -55,7 +56,6 @@ pub(crate) struct Scored {
 /// What a pod that waits for a node asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wishes {
-    pub generation: i64,
     pub gates: Vec<String>,
     pub node_selector: Labels,
     pub node_affinity: Option<NodeSelector>,
@@ -90,15 +90,14 @@ impl Pod {
         let images = if bound { Vec::new() } else { images.map(with_tag).collect() };
         let volumes = std::mem::take(&mut spec.volumes);
         let preempted = status.conditions.iter().any(|condition| {
-            condition.kind == "DisruptionTarget"
-                && condition.status == "True"
+            condition.kind == pod::DISRUPTION_TARGET
+                && condition.is_true()
                 && condition.reason == "PreemptionByScheduler"
         });
         let wishes = (!bound).then(|| {
             let (node_affinity, preferred_nodes) =
                 node_affinity.map_or((None, Vec::new()), |affinity| (affinity.required, affinity.preferred));
             Box::new(Wishes {
-                generation: metadata.generation,
                 gates: spec.scheduling_gates.into_iter().map(|gate| gate.name).collect(),
                 node_selector: spec.node_selector,
                 node_affinity,
@@ -116,6 +115,7 @@ impl Pod {
             volumes: volumes.into_iter().filter_map(|volume| volume.parse(&metadata.name)).collect(),
             key: ObjectKey::new(metadata.namespace, metadata.name),
             uid: metadata.uid,
+            generation: metadata.generation,
             node_name: spec.node_name,
             scheduler_name: spec.scheduler_name,
             labels: Arc::new(labels),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use windlass_api::node_selector::{NodeSelector, Term};
 use windlass_api::taint::Toleration;
-use windlass_api::{OwnerReference, Quantity};
+use windlass_api::{Condition, OwnerReference, Quantity};
 
 use super::Labels;
 use super::affinity::RawAffinity;
@@ -121,17 +121,6 @@ pub(crate) struct Status {
     pub init_container_statuses: Vec<ContainerStatus>,
     pub allocated_resources: Option<Amounts>,
     pub resources: Option<Requirements>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Condition {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub status: String,
-    pub reason: String,
-    pub message: String,
-    pub observed_generation: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -7,8 +7,8 @@ use windlass_api::ObjectKey;
 
 use super::Storage;
 use super::objects::{Claim, Volume};
-use crate::framework::Rejection;
 use crate::object::Node;
+use crate::rejection::Rejection;
 
 /// What is to be done before the pod can be bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

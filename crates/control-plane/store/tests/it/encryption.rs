@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tempfile::tempdir;
 use windlass_store::{CommitError, Encryption, OpenError, Options, Store};
 
@@ -22,26 +23,26 @@ impl Keys {
     }
 
     fn set(&self, keys: &[u8]) {
-        *self.0.lock().unwrap() = keys.to_vec();
+        *self.0.lock() = keys.to_vec();
     }
 }
 
 impl Encryption for Keys {
     fn check(&self, table: &str) -> Result<(), String> {
-        if table == "secrets" && self.0.lock().unwrap().is_empty() { Err("no key".to_owned()) } else { Ok(()) }
+        if table == "secrets" && self.0.lock().is_empty() { Err("no key".to_owned()) } else { Ok(()) }
     }
 
     fn seal(&self, table: &str, _key: &str, value: &[u8]) -> Result<Option<Vec<u8>>, String> {
         if table != "secrets" {
             return Ok(None);
         }
-        let first = *self.0.lock().unwrap().first().ok_or("no key")?;
+        let first = *self.0.lock().first().ok_or("no key")?;
         Ok(Some([first; LONGER].into_iter().chain(value.iter().map(|byte| byte ^ first)).collect()))
     }
 
     fn open(&self, _table: &str, _key: &str, sealed: &[u8]) -> Result<Vec<u8>, String> {
         let ([key, ..], text) = sealed.split_first_chunk::<LONGER>().ok_or("too short")?;
-        if !self.0.lock().unwrap().contains(key) {
+        if !self.0.lock().contains(key) {
             return Err(format!("key {key} is unknown"));
         }
         Ok(text.iter().map(|byte| byte ^ key).collect())

@@ -5,14 +5,14 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
-use windlass_tree::Links;
+use windlass_tree::{Links, Loss, replace};
 
 const KIND: &str = "cniCacheV1";
 /// A configuration and a result of the longest, and the rest.
@@ -69,19 +69,15 @@ impl Cache {
 
     /// Puts a complete file in place, so that a crash leaves the old one or the new one.
     pub(super) fn store(&self, entry: &CachedAttachment) -> io::Result<()> {
-        let path = self.path(entry);
-        let fresh = path.with_extension("new~");
-        let bytes = serde_json::to_vec(entry)?;
-        let open = || fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh);
-        let mut file = match open() {
+        let (path, bytes) = (self.path(entry), serde_json::to_vec(entry)?);
+        let store = || replace(&path, &bytes, 0o600, Loss::Bearable);
+        match store() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
-                open()?
+                store()
             }
-            file => file?,
-        };
-        io::Write::write_all(&mut file, &bytes)?;
-        fs::rename(&fresh, &path)
+            stored => stored,
+        }
     }
 
     pub(super) fn remove(&self, entry: &CachedAttachment) -> io::Result<()> {

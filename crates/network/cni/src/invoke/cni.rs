@@ -23,12 +23,6 @@ pub struct Cni {
     running: RwLock<()>,
 }
 
-#[derive(Deserialize)]
-struct VersionResult {
-    #[serde(rename = "supportedVersions", default)]
-    supported_versions: Vec<Version>,
-}
-
 impl Cni {
     pub fn new(options: Options) -> Self {
         let cache = Cache::new(&options.cache_dir);
@@ -142,17 +136,6 @@ impl Cni {
             Some(first) => Err(InvokeError::Collection { count, source: Box::new(first) }),
             None => Ok(()),
         }
-    }
-
-    /// The versions that a plugin speaks.
-    pub async fn plugin_versions(&self, kind: &str) -> Result<Vec<Version>, InvokeError> {
-        let object = Map::from_iter([("type".to_owned(), Value::String(kind.to_owned()))]);
-        let plugin = PluginConfig { kind: kind.to_owned(), capabilities: Default::default(), object };
-        let stdin = format!(r#"{{"cniVersion":"{}"}}"#, Version::CURRENT).into_bytes();
-        let output = self.run("VERSION", &plugin, stdin, &Attachment::default()).await?;
-        let result = |source| InvokeError::Result { kind: kind.to_owned(), source };
-        let result: VersionResult = serde_json::from_slice(&output).map_err(result)?;
-        Ok(result.supported_versions)
     }
 
     /// What is attached, according to the cache.

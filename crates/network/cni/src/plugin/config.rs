@@ -156,7 +156,7 @@ mod tests {
         let text = options().conflist("windlass");
         let network = NetworkConfig::from_list(text.as_bytes()).unwrap();
         assert_eq!((network.cni_version, network.plugins[0].kind.as_str()), (Version::V1_1_0, TYPE));
-        assert!(network.has_capability("portMappings"));
+        assert_eq!(network.plugins[0].capabilities.get("portMappings"), Some(&true));
         let mut object = network.plugins[0].object.clone();
         object.insert("name".into(), "windlass".into());
         object.insert("cniVersion".into(), "0.4.0".into());

@@ -133,11 +133,6 @@ impl Table {
         set.wanted.get(&key)
     }
 
-    /// How many elements are wanted in a set.
-    pub fn elements_count(&self, set: &str) -> usize {
-        self.sets.get(set).map_or(0, |set| set.wanted.len())
-    }
-
     /// Whether anything waits to be applied.
     pub fn has_changes(&self) -> bool {
         !self.known || !self.changed_chains.is_empty() || self.sets.values().any(|set| !set.kernel_differs.is_empty())

@@ -96,13 +96,6 @@ impl Requests {
         self.builder.end();
     }
 
-    pub fn set_link_alias(&mut self, link: u32, alias: &str) {
-        self.begin(libc::RTM_NEWLINK, 0, format!("name link {link}"), &[]);
-        self.builder.fixed(&link_header(link, 0));
-        self.builder.string(libc::IFLA_IFALIAS, alias);
-        self.builder.end();
-    }
-
     /// Removes a link and, if it is half of a veth pair, its peer. One that is not there is fine.
     pub fn delete_link(&mut self, name: &str) {
         self.begin(libc::RTM_DELLINK, 0, format!("delete link {name}"), ALREADY_GONE);

@@ -8,7 +8,7 @@ use windlass_dataplane::nftables::{Family, Nftables};
 use windlass_dataplane::route::Rtnetlink;
 use windlass_eventually::until_true;
 use windlass_service_proxy::health::serve_proxy_health;
-use windlass_service_proxy::object::Service;
+use windlass_service_proxy::object::{Node, Service};
 use windlass_service_proxy::service_route;
 
 use super::cluster::{Cluster, NODE, new_proxy, node_ports, options, slice, web_spec};
@@ -118,9 +118,16 @@ fn health_checks_of_services_and_of_the_proxy() {
     });
     let answer = get("192.0.2.1:10256", "/healthz").unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"nodeEligible\":true"), "{answer}");
-    cluster.proxy.health().set_node_eligible(false);
-    assert!(get("192.0.2.1:10256", "/healthz").unwrap().starts_with("HTTP/1.1 503"));
-    assert!(get("192.0.2.1:10256", "/livez").unwrap().starts_with("HTTP/1.1 200"));
+    let removed = json!({"spec": {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}});
+    let deleted = json!({"metadata": {"deletionTimestamp": "2026-11-21T06:00:00Z"}});
+    for node in [Some(removed), Some(deleted), None] {
+        let node: Option<Node> = node.map(|node| serde_json::from_value(node).unwrap());
+        cluster.proxy.node_changed(node.as_ref());
+        assert!(get("192.0.2.1:10256", "/healthz").unwrap().starts_with("HTTP/1.1 503"), "{node:?}");
+        assert!(get("192.0.2.1:10256", "/livez").unwrap().starts_with("HTTP/1.1 200"), "{node:?}");
+        cluster.proxy.node_changed(Some(&Node::default()));
+        assert!(get("192.0.2.1:10256", "/healthz").unwrap().starts_with("HTTP/1.1 200"), "a node that stays");
+    }
     assert!(get("192.0.2.1:10256", "/").unwrap().starts_with("HTTP/1.1 404"));
     server.abort();
 }

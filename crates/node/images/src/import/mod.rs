@@ -14,14 +14,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use tokio::io::AsyncRead;
 use windlass_cri::ProgressSink;
 
 use self::archive::Archive;
 pub use self::error::ImportError;
 use crate::digest::Digest;
 use crate::manifest::{CONFIG_BYTES_MAX, ImageConfig};
-use crate::pull::{ImageError, Progress};
+use crate::progress::Progress;
+use crate::pull::ImageError;
 use crate::store::{Core, ImageRecord, ImageStore, LayerSource};
 
 /// An image that an archive brought.
@@ -54,18 +54,6 @@ impl ImageStore {
     pub async fn import(&self, path: &Path, progress: Option<ProgressSink>) -> Result<Vec<Imported>, ImportError> {
         let (core, path) = (self.core.clone(), path.to_owned());
         let file = blocking(move || source::open(&core, &path)).await?;
-        self.import_file(file, progress).await
-    }
-
-    /// Like [`ImageStore::import`], from a stream, which is read to its end.
-    pub async fn import_stream(
-        &self,
-        stream: impl AsyncRead + Send + Unpin + 'static,
-        progress: Option<ProgressSink>,
-    ) -> Result<Vec<Imported>, ImportError> {
-        let core = self.core.clone();
-        let bridge = tokio_util::io::SyncIoBridge::new(stream);
-        let file = blocking(move || source::spool(&core, bridge)).await?;
         self.import_file(file, progress).await
     }
 

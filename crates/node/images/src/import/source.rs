@@ -26,7 +26,7 @@ pub(super) fn open(core: &Core, path: &Path) -> Result<File, ImportError> {
 }
 
 /// Writes a stream, decompressed, to a file that is gone when it is closed.
-pub(super) fn spool(core: &Core, stream: impl Read) -> Result<File, ImportError> {
+fn spool(core: &Core, stream: impl Read) -> Result<File, ImportError> {
     let path = core.scratch.fresh("archive");
     let mut file = File::options().read(true).write(true).create_new(true).open(&path).map_err(ImportError::Spool)?;
     std::fs::remove_file(&path).map_err(ImportError::Spool)?;

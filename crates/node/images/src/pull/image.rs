@@ -9,9 +9,9 @@ use windlass_api::io::is_full;
 use windlass_api::text::with_causes;
 use windlass_cri::{AuthConfig, Code, Error, ProgressSink};
 
-use super::Progress;
 use crate::digest::Digest;
 use crate::manifest::{CONFIG_BYTES_MAX, Descriptor, Document, ImageConfig, Manifest, ManifestError};
+use crate::progress::Progress;
 use crate::reference::{Reference, ReferenceError};
 use crate::registry::{RegistryError, Repository};
 use crate::store::{Core, ImageRecord, LayerError, LayerSource};

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 
-use super::durable::{self, Sync};
+use windlass_tree::{Loss, replace};
+
 use crate::digest::Digest;
 
 pub(crate) struct Blobs {
@@ -27,7 +28,7 @@ impl Blobs {
 
     /// `bytes` have been verified.
     pub(crate) fn write(&self, digest: &Digest, bytes: &[u8]) -> io::Result<()> {
-        durable::write(&self.path(digest), bytes, Sync::No)
+        replace(&self.path(digest), bytes, 0o644, Loss::Bearable)
     }
 
     /// Removes everything else.

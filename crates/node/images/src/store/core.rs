@@ -19,8 +19,8 @@ use super::blobs::Blobs;
 use super::durable::Scratch;
 use super::index::Index;
 use crate::digest::Digest;
+use crate::flights::Flights;
 use crate::options::Options;
-use crate::pull::Flights;
 use crate::reference::ReferenceError;
 use crate::registry::{Registries, Transport};
 

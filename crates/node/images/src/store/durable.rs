@@ -1,40 +1,12 @@
-//! Files that are whole or not there.
+//! Directories that are whole or not there.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
-
-/// Whether the bytes must be on disk when the call returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sync {
-    /// They survive a crash of this process.
-    No,
-    /// They survive a loss of power.
-    Yes,
-}
-
-/// Replaces `path` with `bytes`: a reader sees the old or the new file, never a part.
-pub(crate) fn write(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    if sync == Sync::Yes {
-        file.sync_all()?;
-    }
-    std::fs::rename(&beside, path)?;
-    if sync == Sync::Yes
-        && let Some(directory) = path.parent()
-    {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(())
-}
 
 /// The place for what is not complete yet or not wanted any more. Whatever is in it when a store opens is removed.
 #[derive(Debug)]
@@ -128,16 +100,6 @@ impl Drop for TemporaryDirectory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn replaced_as_a_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        write(&path, b"one", Sync::No).unwrap();
-        write(&path, b"two", Sync::Yes).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"two");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
 
     #[test]
     fn temporary_directories() {

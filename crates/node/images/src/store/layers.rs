@@ -19,7 +19,7 @@ use super::index::LayerRecord;
 use super::persist::blocking;
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
-use crate::pull::{Counted, Progress};
+use crate::progress::{Counted, Progress};
 use crate::registry::{BlobStream, RegistryError, Repository};
 use crate::unpack::{self, ExtractError, FixupError, UnpackError, Unpacked};
 use windlass_api::io::is_full;

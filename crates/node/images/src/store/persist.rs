@@ -9,8 +9,9 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
+use windlass_tree::{Loss, replace};
+
 use super::core::Core;
-use super::durable::{self, Sync};
 use super::index::Index;
 
 const DURABLE: &str = "index.json";
@@ -46,7 +47,7 @@ impl Core {
         let written = blocking(move || {
             let _writing = core.writing.lock();
             let bytes = core.state.lock().index.to_json();
-            durable::write(&core.options.root.join(UNTIL_RESTART), &bytes, Sync::No)
+            replace(&core.options.root.join(UNTIL_RESTART), &bytes, 0o644, Loss::Bearable)
         })
         .await;
         self.unsynced.notify_one();
@@ -71,7 +72,7 @@ impl Core {
             state.index.mark_synced(&layers);
             state.index.to_json()
         };
-        durable::write(&self.options.root.join(DURABLE), &bytes, Sync::Yes)
+        replace(&self.options.root.join(DURABLE), &bytes, 0o644, Loss::Unbearable)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::fs::{CWD, FileType, Mode};
 use serde_json::json;
 use windlass_cri::{ImageService, ImageSource, ImageSpec, PullProgress};
 use windlass_images::{Digest, ImportError};
@@ -17,21 +18,24 @@ fn sample(text: &str) -> Image {
 const ARCH: &str = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
 
 #[tokio::test]
-async fn an_oci_archive_plain_compressed_and_as_a_stream() {
+async fn an_oci_archive_plain_compressed_and_out_of_a_pipe() {
     let image = sample("one");
     let plain = image.oci_archive(Some("registry.k8s.io/sample:1.0"));
     let zstd = zstd::encode_all(&plain[..], 1).unwrap();
     for (how, bytes) in [("plain", plain.clone()), ("gzip", gzip(&plain)), ("zstd", zstd)] {
-        for stream in [false, true] {
+        for is_pipe in [false, true] {
             let dir = directory();
             let store = store(&dir).await;
-            let imported = if stream {
-                store.import_stream(std::io::Cursor::new(bytes.clone()), None).await
-            } else {
-                let path = dir.path().join("image");
-                std::fs::write(&path, &bytes).unwrap();
-                store.import(&path, None).await
-            };
+            let path = dir.path().join("image");
+            if is_pipe {
+                rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+            }
+            let (writes, bytes) = (path.clone(), bytes.clone());
+            let writer = std::thread::spawn(move || std::fs::write(writes, bytes).unwrap());
+            if !is_pipe {
+                writer.join().unwrap();
+            }
+            let imported = store.import(&path, None).await;
             let imported = imported.unwrap_or_else(|error| panic!("{how}: {error:?}"));
             assert_eq!(imported[0].references, ["registry.k8s.io/sample:1.0"]);
             let rootfs = store.rootfs("registry.k8s.io/sample:1.0").await.unwrap();

@@ -2,12 +2,10 @@
 
 mod entry;
 mod file;
-mod follow;
 mod instance;
 mod options;
 mod read;
 
-pub use follow::Changes;
 pub(crate) use instance::{InstanceError, instance};
 pub(crate) use options::LogOptions;
 pub(crate) use read::read;

@@ -11,10 +11,10 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::sync::mpsc;
 use windlass_cri::{ContainerEvent, ContainerEventKind, ContainerState, RuntimeService};
+use windlass_tree::{Changes, Told};
 
 use super::entry::Entry;
 use super::file::{self, Start, start};
-use super::follow::Changes;
 use super::options::LogOptions;
 
 const CHUNK_BYTES: usize = 64 << 10;
@@ -209,7 +209,7 @@ struct Watching {
 impl Watching {
     async fn begin(runtime: &dyn RuntimeService, id: &str, path: &Path) -> Result<Self, Stop> {
         let events = runtime.events();
-        let changes = Changes::of(path.parent().unwrap_or(path))?;
+        let changes = Changes::of(path.parent().unwrap_or(path), Told::WritesAndNames)?;
         Ok(Self { changes, events, running: is_running(runtime, id).await })
     }
 
@@ -217,7 +217,7 @@ impl Watching {
     async fn changed(&mut self, runtime: &dyn RuntimeService, id: &str) -> Result<(), Stop> {
         loop {
             tokio::select! {
-                changed = self.changes.wait() => return changed.map_err(Stop::Failed),
+                changed = self.changes.wait() => return changed.map(drop).map_err(Stop::Failed),
                 event = self.events.next() => match event {
                     Some(event) if event.container_id == id => {
                         let ended =

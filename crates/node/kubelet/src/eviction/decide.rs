@@ -8,7 +8,7 @@ use windlass_api::Quantity;
 
 use super::reserve::amount;
 use super::signals::{Left, Observations};
-use crate::node::Pressure;
+use crate::facts::Pressure;
 use crate::options::{EvictionOptions, Signal, Threshold};
 
 /// What is remembered from one look to the next.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::Instant;
 use windlass_api::k8s::api::core::v1::{Pod, PodCondition};
+use windlass_api::pod::disruption_target;
 use windlass_client::{EventType, ObjectReference};
 use windlass_cri::{SandboxFilter, SandboxStats};
 use windlass_tree::Meter;
@@ -20,10 +21,10 @@ use super::signals;
 use crate::labels;
 use crate::options::Signal;
 use crate::pod::PodView;
+use crate::registry::Ending;
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
 use crate::status::{EVICTED, Eviction};
-use crate::sync::Ending;
 
 /// Images are looked after so often.
 const IMAGES_EVERY: Duration = Duration::from_secs(300);
@@ -179,14 +180,7 @@ async fn evict_one(shared: &Arc<Shared>, registry: &Registry, meter: &Meter, rec
         return None;
     };
     let message = rank::message(pod, usage, reclaim);
-    let disruption = PodCondition {
-        type_: "DisruptionTarget".to_owned(),
-        status: "True".to_owned(),
-        reason: Some("TerminationByKubelet".to_owned()),
-        message: Some(message.clone()),
-        observed_generation: Some(pod.generation()).filter(|generation| *generation > 0),
-        ..PodCondition::default()
-    };
+    let disruption = disruption_target("TerminationByKubelet", &message, pod.generation());
     let order = Order { signal: decide::name(reclaim.signal), message, grace_seconds: reclaim.grace_seconds };
     order.carry_out(shared, registry, pod, vec![disruption])
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use windlass_api::Quantity;
 use windlass_tree::FileSystem;
 
-use crate::node::machine::Machine;
+use crate::facts::machine::Machine;
 use crate::options::{Options, Signal, Threshold, ThresholdValue};
 
 /// What is kept back, thresholds not yet in bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::node::machine;
+use crate::facts::machine;
 use crate::options::{Options, Signal};
 
 /// Of a signal: what there is in all, and what is left.

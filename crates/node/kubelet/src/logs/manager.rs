@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use windlass_cri::{ContainerEventKind, ContainerFilter, ContainerState};
+use windlass_tree::{Change, Changes, Told};
 
 use super::rotate::Log;
-use super::watch::{Change, Watch};
 use crate::shared::Shared;
 
 /// From one look at what was written to the next.
@@ -33,7 +33,7 @@ struct Manager {
     /// The logs of running containers, by the containers' IDs.
     logs: HashMap<String, PathBuf>,
     /// `None` where the kernel has none left to give: pods without a user namespace share root's number of them.
-    watch: Option<Watch>,
+    watch: Option<Changes>,
     /// Not every log is watched.
     is_blind: bool,
     compressing: Arc<Mutex<HashSet<PathBuf>>>,
@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         // Negative: the node's administrator rotates logs.
         return std::future::pending().await;
     };
-    let watch = Watch::new().inspect_err(
+    let watch = Changes::none().inspect_err(
         |error| tracing::warn!(%error, "writes to logs cannot be watched: they are looked at now and then"),
     );
     let mut events = shared.runtime.events();
@@ -89,7 +89,7 @@ impl Manager {
         tokio::time::sleep_until(after).await;
         let changed = async {
             match &self.watch {
-                Some(watch) => watch.changed().await.unwrap_or(Change::Unknown),
+                Some(watch) => watch.wait().await.unwrap_or(Change::Unknown),
                 None => std::future::pending().await,
             }
         };
@@ -122,7 +122,7 @@ impl Manager {
         let was_blind = std::mem::replace(&mut self.is_blind, false);
         for directory in directories {
             // One that is gone needs none.
-            if let Err(error) = watch.add(directory)
+            if let Err(error) = watch.add(directory, Told::Writes)
                 && error.kind() != io::ErrorKind::NotFound
             {
                 self.is_blind = true;
@@ -137,7 +137,7 @@ impl Manager {
     async fn look(&self, change: Change) {
         let is_due = |path: &Path| match &change {
             Change::Unknown => true,
-            Change::Written(directories) => path.parent().is_some_and(|directory| directories.contains(directory)),
+            Change::In(directories) => path.parent().is_some_and(|directory| directories.contains(directory)),
         };
         let due = self.logs.iter().filter(|(_, path)| is_due(path));
         let due: Vec<(String, PathBuf)> = due.map(|(id, path)| (id.clone(), path.clone())).collect();

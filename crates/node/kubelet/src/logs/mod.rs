@@ -15,7 +15,6 @@
 mod manager;
 mod plan;
 mod rotate;
-mod watch;
 
 pub(crate) use manager::run;
 pub(crate) use rotate::remove;

@@ -13,7 +13,7 @@ use windlass_api::k8s::api::core::v1::{
 use windlass_api::pod::AnyList;
 use windlass_cri::{Image, RuntimeStatus};
 
-use super::facts::Pressure;
+use crate::facts::Pressure;
 use crate::pod::resources::texts;
 use crate::status::time;
 

@@ -12,9 +12,10 @@ use windlass_api::k8s::api::core::v1::{Container, Pod};
 
 use super::backoff::BackOff;
 use crate::observe::{ContainerView, Observed, State};
-use crate::pod::{ContainerKind, PodView, is_sidecar, restart};
+use crate::pod::{ContainerKind, PodView, is_sidecar};
 use crate::probe::Verdicts;
 use crate::resize;
+use crate::restart;
 
 pub(crate) struct Input<'a> {
     pub(crate) pod: &'a Pod,

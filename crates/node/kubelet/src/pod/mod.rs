@@ -1,7 +1,6 @@
 //! What the kubelet reads from a pod's specification. Pure: no I/O, no clock.
 //!
 //! - [`view`]: names, containers of all three kinds, and what defaulting would have filled in
-//! - [`restart`]: whether a container that has ended is started again
 //! - [`resources`]: requests and limits of containers as cgroups count them
 //! - [`apparmor`]: profiles that containers ask for
 //! - [`qos`]: what follows from the quality-of-service class
@@ -11,7 +10,6 @@
 pub(crate) mod apparmor;
 pub(crate) mod qos;
 pub(crate) mod resources;
-pub(crate) mod restart;
 mod view;
 
 pub(crate) use view::{ContainerKind, PodView, PullPolicy, phase};

@@ -18,8 +18,8 @@ use windlass_volumes::Credentials;
 use windlass_volumes::plan::CertificateSource;
 
 use super::{Context, PodCertificates};
+use crate::registry::Mailbox;
 use crate::registry::{Entry, Registry};
-use crate::sync::Mailbox;
 
 const NODE: &str = "n0";
 const SIGNER: &str = "example.com/signer";

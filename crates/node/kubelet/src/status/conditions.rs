@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use windlass_api::condition;
 use windlass_api::k8s::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
+use windlass_api::pod::DISRUPTION_TARGET;
 
 use crate::observe::Observed;
 use crate::plan::sandbox_need;
 use crate::pod::{PodView, is_sidecar, phase};
 use crate::resize::{IN_PROGRESS, PENDING};
 
-pub(crate) const DISRUPTION_TARGET: &str = "DisruptionTarget";
 const OWN: [&str; 8] = [
     "PodScheduled",
     "Ready",

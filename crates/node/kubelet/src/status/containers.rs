@@ -8,7 +8,8 @@ use windlass_api::k8s::api::core::v1::{
 use super::input::StatusInput;
 use super::time;
 use crate::observe::{ContainerView, State};
-use crate::pod::{ContainerKind, PodView, is_sidecar, restart};
+use crate::pod::{ContainerKind, PodView, is_sidecar};
+use crate::restart;
 
 pub(super) const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 /// A container that the kubelet cannot find any more is taken to have been killed.

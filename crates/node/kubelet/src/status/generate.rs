@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use windlass_api::k8s::api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus};
-use windlass_api::pod::{Options, requests};
+use windlass_api::pod::{DISRUPTION_TARGET, Options, requests};
 
 use super::input::StatusInput;
 use super::{conditions, containers, phase as phases, time};
@@ -18,7 +18,7 @@ pub(crate) fn generate(input: &StatusInput<'_>) -> PodStatus {
     let all: Vec<ContainerStatus> = init.iter().chain(&apps).cloned().collect();
     let (phase, reason, message) = phase_and_reason(input, &all);
     let mut extra = input.resize.to_vec();
-    extra.extend(conditions::find(old, conditions::DISRUPTION_TARGET).cloned());
+    extra.extend(conditions::find(old, DISRUPTION_TARGET).cloned());
     extra.extend(input.eviction.iter().flat_map(|eviction| eviction.conditions.clone()));
     let some = |list: Vec<ContainerStatus>| (!list.is_empty()).then_some(list);
     let mut status = PodStatus {

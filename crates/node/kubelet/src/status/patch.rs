@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value, json};
 use windlass_api::k8s::api::core::v1::PodStatus;
+use windlass_api::pod::DISRUPTION_TARGET;
 
-use super::conditions::{DISRUPTION_TARGET, is_own};
+use super::conditions::is_own;
 
 /// Lists that are merged by a key, and must be replaced as a whole.
 const REPLACED: [&str; 2] = ["podIPs", "hostIPs"];

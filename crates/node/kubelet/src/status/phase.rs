@@ -2,7 +2,8 @@
 
 use windlass_api::k8s::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 
-use crate::pod::{PodView, is_sidecar, phase, restart};
+use crate::pod::{PodView, is_sidecar, phase};
+use crate::restart;
 
 /// How a container counts.
 enum Counts<'a> {

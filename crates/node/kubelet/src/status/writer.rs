@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use windlass_api::k8s::api::core::v1::{Pod, PodStatus};
+use windlass_api::pod::DISRUPTION_TARGET;
 use windlass_api::resource::PODS;
 use windlass_api::{ObjectKey, Status};
 use windlass_client::{Client, DeleteOptions, Informer, Outcome, PatchType, STATUS, WorkQueue};
 
-use super::conditions::{self, DISRUPTION_TARGET};
-use super::patch;
+use super::{conditions, patch};
 use crate::pod::{PodView, phase};
 
 /// Writes at the same time.

@@ -22,13 +22,12 @@ use windlass_cri::UserNamespace;
 use windlass_volumes::SetUp;
 
 use super::kill::{self, KillOrder};
-use super::mailbox::{Ending, Mail, Mailbox};
-use super::record::Record;
 use super::start::{self, StartFailure, Starting};
 use crate::observe::{Observed, Observer, State};
 use crate::plan::{self, BackOff, Input, Plan, SandboxPlan, Wait, container_hash};
 use crate::pod::{ContainerKind, PodView, phase};
 use crate::probe::{Kind, ProbeContext, Probers};
+use crate::registry::{Ending, Mail, Mailbox, Record};
 use crate::registry::{Entry, Registry};
 use crate::shared::Shared;
 use crate::status::{self, EVICTED, Eviction, StatusInput, Wanted};

@@ -12,19 +12,17 @@ use futures::future::BoxFuture;
 use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
-use windlass_api::resource::{EVENTS, NAMESPACES, PODS, SERVICE_ACCOUNTS};
+use windlass_api::resource::{EVENTS, PODS};
 use windlass_api::time::Clock;
 use windlass_api::{Chance, GroupVersionResource, ObjectKey};
-use windlass_apiserver::direct::Direct;
-use windlass_apiserver::{Authentication, Authorization, Server, Tokens};
 use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, Informers, Recorder};
 pub(crate) use windlass_eventually::until;
 use windlass_kubelet::{Context, EvictionOptions, Kubelet, Options};
-use windlass_pki::{PrivateKey, TokenSigner};
 use windlass_runtime::Runtime;
 use windlass_store::Store;
 use windlass_telemetry::Metrics;
+use windlass_testing::Cluster as ControlPlane;
 use windlass_volumes::Volumes;
 
 use crate::images::{Images, NoNetwork};
@@ -37,7 +35,7 @@ pub(crate) const IMAGE: &str = "test.invalid/busybox:1";
 pub(crate) struct Cluster {
     pub(crate) admin: Client,
     pub(crate) directory: PathBuf,
-    server: Arc<Server>,
+    control_plane: ControlPlane,
     runtime: Option<Arc<Runtime>>,
     images: Arc<Images>,
     kubelet: Option<Kubelet>,
@@ -88,39 +86,9 @@ impl Cluster {
             encryption: Arc::new(windlass_store::Plaintext),
         })
         .unwrap();
-        let server = Server::new(windlass_apiserver::Options {
-            store,
-            clock: Clock::system(),
-            chance: Chance::system(),
-            resources: windlass_resources::all(),
-            admission: windlass_admission::plugins::default_chain(Chance::system(), Default::default()),
-            tokens: Tokens::new(TokenSigner::new(PrivateKey::generate().unwrap()), Vec::new(), "https://issuer"),
-            authentication: Authentication::new("https://issuer", &Metrics::default(), Clock::system()),
-            authorization: Authorization::default(),
-            auditor: None,
-            metrics: Metrics::default(),
-            service_cidr: "10.96.0.0/16".parse().unwrap(),
-            node_ports: 30000..=32767,
-            advertised_address: "127.0.0.1:6443".to_owned(),
-            kubelets: None,
-            front_proxy: None,
-            outgoing_max: 1000,
-        });
-        let bootstrap = windlass_apiserver::ApiServer {
-            address: "192.0.2.10".parse().unwrap(),
-            port: 6443,
-            client_ca_pem: String::new(),
-            front_proxy_ca_pem: String::new(),
-        };
-        windlass_apiserver::FirstObjects::new(&server, &bootstrap)
-            .provide()
-            .await
-            .expect("the API server's first objects");
-        let admin = client(&server, User::new("admin", &["system:masters"]));
-        for namespace in ["default", "kube-node-lease"] {
-            let _ = admin.create(&NAMESPACES, "", &json!({"metadata": {"name": namespace}})).await;
-        }
-        let _ = admin.create(&SERVICE_ACCOUNTS, "default", &json!({"metadata": {"name": "default"}})).await;
+        let control_plane = ControlPlane::on_real_time(store, "127.0.0.1:6443");
+        control_plane.begin().await;
+        let control_plane = control_plane.with_default_account().await;
         std::fs::create_dir_all(directory.join("images")).unwrap();
         let images = Arc::new(Images::build(&directory.join("images")));
         let cgroup = format!("windlass-kubeletit-{}-{number}-node", std::process::id());
@@ -133,9 +101,9 @@ impl Cluster {
             ..Options::new(NODE, vec!["192.0.2.10".parse().unwrap()], directory)
         };
         let mut cluster = Self {
-            admin,
+            admin: control_plane.admin.clone(),
             directory: directory.to_owned(),
-            server,
+            control_plane,
             runtime: None,
             images,
             kubelet: None,
@@ -154,8 +122,8 @@ impl Cluster {
         let runtime = Arc::new(runtime);
         self.runtime = Some(runtime.clone());
         let options = self.options.clone();
-        let client =
-            client(&self.server, User::new(format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]));
+        let user = User::new(format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]);
+        let client = self.control_plane.client(user, "test");
         let context = Context {
             informers: Arc::new(Informers::new(client.clone())),
             recorder: Recorder::start(client.clone(), Clock::system(), "kubelet", NODE),
@@ -338,10 +306,6 @@ fn remove_tree(directory: &Path) -> std::io::Result<()> {
         }
     }
     std::fs::remove_dir(directory)
-}
-
-fn client(server: &Arc<Server>, user: User) -> Client {
-    Client::new(Arc::new(Direct::new(server.clone(), user, "test")))
 }
 
 pub(crate) fn text(value: &Value) -> String {

@@ -18,8 +18,9 @@ use crate::error::{During, blocking};
 use crate::launch::credentials::encode_filter;
 use crate::launch::spec::{ContainerLaunch, MountPropagation, MountSource};
 use crate::overlay::{self, Overlay};
+use crate::record::Sandbox;
 use crate::registry::container_name;
-use crate::sandbox::{Sandbox, files, has_own_ipc, has_own_network};
+use crate::sandbox_config::{has_own_ipc, has_own_network, hostname};
 use crate::spec::mounts::{CgroupView, MountContext};
 use crate::spec::seccomp::{compile::compile, oci};
 use crate::spec::user::UserFiles;
@@ -162,7 +163,7 @@ impl Decide<'_> {
             config: &config,
             image: &image.config,
             user,
-            hostname: &files::hostname(self.sandbox_config),
+            hostname: &hostname(self.sandbox_config),
             devices,
             mounts: self.mount_context(&config),
             cgroup: cgroup.plan(),

@@ -9,7 +9,6 @@ pub(crate) mod create;
 pub(crate) mod exec;
 pub(crate) mod exit;
 mod plan;
-mod record;
 pub(crate) mod remove;
 pub(crate) mod start;
 pub(crate) mod status;
@@ -25,7 +24,7 @@ use crate::core::Core;
 use crate::error::blocking;
 use crate::store;
 
-pub(crate) use record::{Container, Phase};
+pub(crate) use crate::record::{Container, Phase};
 
 impl Container {
     /// Removes the directory with the state file; nobody writes it again. Blocks.

@@ -10,7 +10,7 @@ use super::{Container, Phase, exit};
 use crate::core::Core;
 use crate::error::{During, blocking, from_supervisor};
 use crate::overlay;
-use crate::sandbox::Sandbox;
+use crate::record::Sandbox;
 use crate::store::Exit;
 use crate::supervisor::protocol::{Answer, Request};
 

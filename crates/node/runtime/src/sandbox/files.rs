@@ -6,9 +6,9 @@ use std::path::Path;
 
 use windlass_cri::{DnsConfig, SandboxConfig};
 
-use super::has_own_ipc;
 use crate::layout::SandboxLayout;
 use crate::overlay::on_node;
+use crate::sandbox_config::{has_own_ipc, hostname};
 use crate::sys::mount::{self, Attributes};
 
 /// Size of a pod's /dev/shm, as of every container runtime.
@@ -24,16 +24,6 @@ pub(crate) enum FileError {
     Shm { path: std::path::PathBuf, source: io::Error },
     #[error("a search list or option of the DNS configuration contains a line break")]
     Dns,
-}
-
-/// The node's own name.
-pub(crate) fn node_hostname() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
-}
-
-/// The name that containers of a sandbox have.
-pub(crate) fn hostname(config: &SandboxConfig) -> String {
-    if config.hostname.is_empty() { node_hostname() } else { config.hostname.clone() }
 }
 
 /// Makes the files. Blocks.

@@ -6,20 +6,20 @@
 
 pub(crate) mod files;
 mod namespaces;
-mod record;
 pub(crate) mod remove;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stop;
 mod sysctls;
 
+pub(crate) use crate::record::Sandbox;
 pub(crate) use namespaces::{are_pinned, unpin};
-pub(crate) use record::Sandbox;
-use windlass_cri::{NamespaceMode, NetworkRequest, Result, SandboxConfig};
+use windlass_cri::{NetworkRequest, Result};
 
 use crate::core::Core;
 use crate::error::blocking;
 use crate::launch::spec::{NamespacePlan, PidNamespace};
+use crate::sandbox_config::{has_own_ipc, has_own_network};
 use crate::store::{self, SandboxState};
 
 impl Sandbox {
@@ -87,16 +87,4 @@ impl Sandbox {
             own_cgroup: false,
         }
     }
-}
-
-pub(crate) fn has_own_network(config: &SandboxConfig) -> bool {
-    config.namespaces.network != NamespaceMode::Node
-}
-
-pub(crate) fn has_own_ipc(config: &SandboxConfig) -> bool {
-    config.namespaces.ipc != NamespaceMode::Node
-}
-
-pub(crate) fn shares_pids(config: &SandboxConfig) -> bool {
-    config.namespaces.pid == NamespaceMode::Pod
 }

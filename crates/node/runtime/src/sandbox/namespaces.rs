@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use nix::sched::{CloneFlags, unshare};
 use windlass_cri::{IdMapping, Result, SandboxConfig, UserNamespace};
 
-use super::{Sandbox, has_own_ipc, has_own_network, sysctls};
+use super::{Sandbox, sysctls};
 use crate::core::Core;
 use crate::error::{During, from_supervisor};
 use crate::launch::spec::{NamespacePlan, UserNamespaceLaunch};
 use crate::layout::SandboxLayout;
+use crate::sandbox_config::{has_own_ipc, has_own_network, hostname};
 use crate::supervisor::protocol::Request;
 use crate::sys::{mount, process, thread};
 
@@ -48,7 +49,7 @@ fn make_and_pin(config: &SandboxConfig, layout: &SandboxLayout) -> io::Result<()
     flags.set(CloneFlags::CLONE_NEWIPC, has_own_ipc(config));
     unshare(flags)?;
     if has_own_network(config) {
-        nix::unistd::sethostname(super::files::hostname(config))?;
+        nix::unistd::sethostname(hostname(config))?;
         pin("net", layout)?;
         pin("uts", layout)?;
     }
@@ -89,7 +90,7 @@ async fn pin_with_user_namespace(
         gid_map: map_lines(&user.gids),
         own_network: has_own_network(config),
         own_ipc: has_own_ipc(config),
-        hostname: has_own_network(config).then(|| super::files::hostname(config)),
+        hostname: has_own_network(config).then(|| hostname(config)),
     };
     let request = Request::PinUserNamespaces(Box::new(launch));
     core.supervisor().await?.order(request).await.map_err(|error| from_supervisor("make the user namespace", &error))

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use windlass_cri::{Code, ContainerEventKind, Error, Result, SandboxConfig};
 
-use super::{Sandbox, files, has_own_network, namespaces, remove, shares_pids};
+use super::{Sandbox, files, namespaces, remove};
 use crate::cgroup::Cgroup;
 use crate::core::Core;
 use crate::error::{blocking, from_supervisor};
 use crate::launch::spec::InitLaunch;
 use crate::layout::SandboxLayout;
 use crate::registry::sandbox_name;
+use crate::sandbox_config::{has_own_network, shares_pids};
 use crate::store::SandboxState;
 use crate::supervisor::protocol::Request;
 use crate::sys::random;

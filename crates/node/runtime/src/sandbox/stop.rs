@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use windlass_cri::{ContainerEventKind, Result};
 
-use super::{Sandbox, namespaces, shares_pids};
+use super::{Sandbox, namespaces};
 use crate::container;
 use crate::core::Core;
 use crate::error::{blocking, from_supervisor};
+use crate::sandbox_config::shares_pids;
 use crate::supervisor::protocol::Request;
 
 pub(crate) async fn stop(core: &Arc<Core>, sandbox: &Arc<Sandbox>) -> Result<()> {

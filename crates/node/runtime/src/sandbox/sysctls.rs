@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use windlass_cri::SandboxConfig;
 
-use super::has_own_network;
+use crate::sandbox_config::{has_own_ipc, has_own_network};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SysctlError {
@@ -49,11 +49,11 @@ fn check(name: &str, config: &SandboxConfig) -> Result<(), SysctlError> {
     }
     let namespaced = match parts[0] {
         "net" => has_own_network(config),
-        "fs" => name.starts_with("fs.mqueue.") && super::has_own_ipc(config),
+        "fs" => name.starts_with("fs.mqueue.") && has_own_ipc(config),
         "kernel" => {
             let ipc = ["shm", "msg"].iter().any(|prefix| parts[1].starts_with(prefix)) || parts[1] == "sem";
             let uts = matches!(parts[1], "hostname" | "domainname");
-            (ipc && super::has_own_ipc(config)) || (uts && has_own_network(config))
+            (ipc && has_own_ipc(config)) || (uts && has_own_network(config))
         }
         _ => false,
     };

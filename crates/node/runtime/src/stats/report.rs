@@ -9,7 +9,7 @@ use crate::cgroup::usage::Usage;
 use crate::container::Container;
 use crate::core::Core;
 use crate::error::During;
-use crate::sandbox::Sandbox;
+use crate::record::Sandbox;
 
 pub(crate) async fn container_stats(core: &Arc<Core>, container: &Arc<Container>) -> Result<ContainerStats> {
     let cgroup = container.cgroup(core);

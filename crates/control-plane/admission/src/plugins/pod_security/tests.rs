@@ -61,7 +61,7 @@ async fn told(
         reinvocation: Reinvocation::default(),
     };
     let refusal = plugin.validate(&review, cluster).await.err();
-    (refusal, std::mem::take(&mut cluster.warnings.lock().unwrap()))
+    (refusal, std::mem::take(&mut *cluster.warnings.lock()))
 }
 
 const PODS: (&str, &str, &str) = ("", "pods", "");

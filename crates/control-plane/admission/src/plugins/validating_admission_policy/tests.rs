@@ -207,8 +207,8 @@ async fn bindings_say_what_is_done() {
     let warning = "Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': no";
     let warned = cluster(vec![policy(spec())], vec![binding(&["Warn", "Audit"], json!({}))]);
     assert!(refusal(&warned).await.is_none());
-    assert_eq!(*warned.warnings.lock().unwrap(), [warning]);
-    let annotations = warned.annotations.lock().unwrap().clone();
+    assert_eq!(*warned.warnings.lock(), [warning]);
+    let annotations = warned.annotations.lock().clone();
     let keys: Vec<&str> = annotations.keys().map(String::as_str).collect();
     assert_eq!(keys, ["p/a", "validation.policy.admission.k8s.io/validation_failure"]);
     assert_eq!(annotations["p/a"], "value of 1");

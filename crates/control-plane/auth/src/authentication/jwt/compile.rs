@@ -6,7 +6,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{names, url};
 use windlass_cel::access::{CLAIMS, claims_env, user_env};
 use windlass_cel::{Env, Type};
-use windlass_http::dial::roots_of;
+use windlass_pki::{Certificate, pem_blocks};
 
 use super::settings::{
     ClaimMappings, ClaimValidationRule, IssuerSettings, JwtAuthenticator, PrefixedClaim, UserValidationRule,
@@ -67,8 +67,8 @@ fn issuer(settings: &IssuerSettings, own_issuer: &str, errors: &mut Errors, path
         check_url(&settings.discovery_url, errors, &path);
     }
     audiences(settings, errors, path);
-    let authority = settings.certificate_authority.as_bytes();
-    if roots_of(authority).is_none() {
+    let authority = &settings.certificate_authority;
+    if !authority.is_empty() && !has_certificate(authority) {
         let detail = "data does not contain any valid RSA or ECDSA certificates";
         errors.push(Error::invalid(&path.child("certificateAuthority"), "<omitted>", detail));
     }
@@ -81,6 +81,11 @@ fn issuer(settings: &IssuerSettings, own_issuer: &str, errors: &mut Errors, path
         };
         errors.push(Error::invalid(&path.child("egressSelectorType"), egress, detail));
     }
+}
+
+fn has_certificate(pem: &str) -> bool {
+    let is_one = |label: &str, der: Vec<u8>| label == "CERTIFICATE" && Certificate::parse(der.into()).is_ok();
+    pem_blocks(pem).into_iter().any(|block| is_one(&block.label, block.contents))
 }
 
 fn check_url(written: &str, errors: &mut Errors, path: &Path<'_>) {

@@ -1,4 +1,10 @@
 //! What the rest of the kubelet knows of the node.
+//!
+//! - [`machine`]: reading the machine, once and again
+//! - [`user_namespaces`]: ranges of user IDs for pods that have their own
+
+pub(crate) mod machine;
+mod user_namespaces;
 
 use std::collections::BTreeMap;
 
@@ -9,8 +15,8 @@ use windlass_api::k8s::api::core::v1::Node;
 use windlass_cri::RuntimeStatus;
 use windlass_tree::FileSystem;
 
-use super::machine::Machine;
-use super::user_namespaces::UserNamespaces;
+use self::machine::Machine;
+pub(crate) use self::user_namespaces::UserNamespaces;
 
 /// Which pressures the node is under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

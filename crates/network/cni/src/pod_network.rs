@@ -3,6 +3,7 @@
 //! Whatever configuration stands first in the node's CNI directory is used. A node without another CNI gets our own plugin's as soon as
 //! the cluster has given it a range of pod addresses.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,11 +12,11 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use serde_json::{Map, json};
 use windlass_api::text::with_causes;
-use windlass_cni::plugin::{self, PluginOptions};
-use windlass_cni::{Attachment, Cni, Options};
 use windlass_cri::{Code, Error, NetworkRequest, PodNetwork, Protocol};
+use windlass_tree::{Loss, replace};
 
-use crate::error::Failure;
+use crate::plugin::{self, PluginOptions};
+use crate::{Attachment, Cni, CniError, Options};
 
 /// The interface of a pod.
 const INTERFACE: &str = "eth0";
@@ -24,14 +25,27 @@ const NETWORK: &str = "windlass";
 const CONFIGURATION: &str = "10-windlass.conflist";
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Why our own network is not set up, or not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum PodNetworkError {
+    #[error("the pod network cannot be set up")]
+    Prepare(#[source] CniError),
+    #[error("{path} cannot be written")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{path} cannot be read")]
+    Read { path: PathBuf, source: serde_json::Error },
+    #[error("the pod network cannot be removed")]
+    Remove(#[source] CniError),
+}
+
 /// Where the CNI's things are.
 #[derive(Clone, Debug)]
-pub(crate) struct Paths {
+pub struct Paths {
     directory: PathBuf,
 }
 
 impl Paths {
-    pub(crate) fn new(data_dir: &Path) -> Self {
+    pub fn new(data_dir: &Path) -> Self {
         Self { directory: data_dir.join("cni") }
     }
 
@@ -42,21 +56,21 @@ impl Paths {
 
 /// What our own plugin has to know beside the node's range.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OwnNetwork {
+pub struct OwnNetwork {
     pub node_ip: Ipv4Addr,
     pub cluster_cidr: IpNet,
 }
 
 /// Sandboxes join and leave the network that the configuration directory describes.
-pub(crate) struct CniNetwork {
+pub struct CniNetwork {
     cni: Cni,
     paths: Paths,
     own: Option<OwnNetwork>,
 }
 
 impl CniNetwork {
-    /// Without `own` no range is taken in: whoever only ends sandboxes needs none.
-    pub(crate) fn new(paths: Paths, own: Option<OwnNetwork>) -> Self {
+    /// Without `own` no range is taken in: whoever only ends sandboxes needs none. Plugins may open `open_files` files.
+    pub fn new(paths: Paths, own: Option<OwnNetwork>, open_files: u64) -> Self {
         let bin_dirs = vec![paths.directory.join("bin"), PathBuf::from("/opt/cni/bin")];
         Self {
             cni: Cni::new(Options {
@@ -64,7 +78,7 @@ impl CniNetwork {
                 bin_dirs,
                 cache_dir: paths.directory.join("cache"),
                 timeout: PLUGIN_TIMEOUT,
-                open_files: Some(super::open_files::given()),
+                open_files: Some(open_files),
                 builtin: true,
             }),
             paths,
@@ -74,29 +88,27 @@ impl CniNetwork {
 }
 
 /// Prepares the node and writes our plugin's configuration; from then on sandboxes can join.
-fn configure(paths: &Paths, options: &PluginOptions) -> Result<(), Failure> {
-    plugin::prepare_node(options).map_err(|error| Failure::during("the pod network cannot be set up", error))?;
+fn configure(paths: &Paths, options: &PluginOptions) -> Result<(), PodNetworkError> {
+    plugin::prepare_node(options).map_err(PodNetworkError::Prepare)?;
     let directory = paths.configurations();
     let file = directory.join(CONFIGURATION);
-    let failed = |error| Failure::during(format!("{} cannot be written", file.display()), error);
+    let failed = |source| PodNetworkError::Write { path: file.clone(), source };
     std::fs::create_dir_all(&directory).map_err(failed)?;
     let text = options.conflist(NETWORK);
     if std::fs::read_to_string(&file).is_ok_and(|present| present == text) {
         return Ok(());
     }
-    // Readers see the old or the new, never a part.
-    let new = directory.join(format!(".{CONFIGURATION}.new"));
-    std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &file)).map_err(failed)
+    replace(&file, text.as_bytes(), 0o644, Loss::Bearable).map_err(failed)
 }
 
 /// Removes what our plugin has made on the node, if it was ever configured.
-pub(crate) fn remove(paths: &Paths) -> Result<(), Failure> {
+pub fn remove(paths: &Paths) -> Result<(), PodNetworkError> {
     let file = paths.configurations().join(CONFIGURATION);
     let Ok(text) = std::fs::read(&file) else { return Ok(()) };
-    let unreadable = |error| Failure::during(format!("{} cannot be read", file.display()), error);
+    let unreadable = |source| PodNetworkError::Read { path: file.clone(), source };
     let list: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
     let options = serde_json::from_value(list["plugins"][0].clone()).map_err(unreadable)?;
-    plugin::remove_node(&options).map_err(|error| Failure::during("the pod network cannot be removed", error))
+    plugin::remove_node(&options).map_err(PodNetworkError::Remove)
 }
 
 /// What CNI plugins are told about a sandbox, as every CRI runtime does.
@@ -172,8 +184,7 @@ impl PodNetwork for CniNetwork {
         };
         // On a thread of its own, for it waits for the kernel and the disk.
         let done = tokio::task::spawn_blocking(move || configure(&paths, &options)).await;
-        done.map_err(|error| Error::internal(error.to_string()))?
-            .map_err(|failure| Error::internal(failure.to_string()))
+        done.map_err(|error| Error::internal(error.to_string()))?.map_err(|error| Error::internal(with_causes(&error)))
     }
 
     async fn ready(&self) -> Result<(), Error> {
@@ -183,5 +194,38 @@ impl PodNetwork for CniNetwork {
         };
         let network = self.cni.load().map_err(|error| not_ready(&error))?;
         self.cni.status(&network).await.map_err(|error| not_ready(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_cri::{PortMapping, SandboxMetadata};
+
+    use super::*;
+
+    #[test]
+    fn what_plugins_are_told() {
+        let mapping = |host_port, container_port| PortMapping { host_port, container_port, ..PortMapping::default() };
+        let metadata = SandboxMetadata { name: "web".into(), namespace: "n".into(), uid: "u".into(), attempt: 0 };
+        let netns = PathBuf::from("/ns");
+        let port_mappings = vec![mapping(0, 80), mapping(8080, 80)];
+        let request = NetworkRequest { sandbox_id: "s".into(), metadata, netns: netns.clone(), port_mappings };
+        let told = attachment(&request);
+        assert_eq!((told.netns, &*told.container_id, &*told.if_name), (Some(netns), "s", "eth0"));
+        assert!(told.args.contains(&("K8S_POD_NAME".to_owned(), "web".to_owned())), "{:?}", told.args);
+        let ports = &told.capabilities["portMappings"];
+        assert_eq!(*ports, json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": ""}]));
+        let none = attachment(&NetworkRequest { port_mappings: vec![mapping(0, 80)], ..request });
+        assert!(none.capabilities.is_empty(), "no port of the node's");
+    }
+
+    #[test]
+    fn what_was_never_set_up_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::new(directory.path());
+        remove(&paths).unwrap();
+        std::fs::create_dir_all(paths.configurations()).unwrap();
+        std::fs::write(paths.configurations().join(CONFIGURATION), "{").unwrap();
+        assert!(matches!(remove(&paths), Err(PodNetworkError::Read { .. })), "and what is no configuration is said");
     }
 }

@@ -1,4 +1,10 @@
 //! Which pods this node has, and how to reach their workers.
+//!
+//! - [`mailbox`]: what a worker is told from outside
+//! - [`record`]: what others see of it
+
+mod mailbox;
+mod record;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use windlass_api::k8s::api::core::v1::Pod;
 
+pub(crate) use self::mailbox::{Ending, Mail, Mailbox};
+pub(crate) use self::record::Record;
 use crate::pod::PodView;
-use crate::sync::{Mailbox, Record};
 
 /// One pod: its worker's mailbox, and what the worker last saw and wanted.
 #[derive(Clone)]

@@ -2,8 +2,8 @@
 
 use windlass_api::k8s::api::core::v1::{Container, ContainerRestartRule, Pod};
 
-use super::view::PodView;
 use crate::observe::{ContainerView, Observed, State};
+use crate::pod::PodView;
 
 /// What a rule of a container asks for.
 const RESTART: &str = "Restart";

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use windlass_cri::{AuthConfig, Error, ProgressSink, Result};
 
-use super::Progress;
 use crate::digest::Digest;
+use crate::progress::Progress;
 
 #[derive(Default)]
 pub(crate) struct Flights {

@@ -10,7 +10,7 @@ pub(crate) struct Sandbox {
     /// Held for writing by whoever changes the sandbox as a whole, for reading by whoever makes or starts a container in it.
     pub(crate) operation: tokio::sync::RwLock<()>,
     /// Orders writers of the state file: the last one writes the newest state. False when the file is to be no more.
-    pub(super) kept: Mutex<bool>,
+    pub(crate) kept: Mutex<bool>,
 }
 
 impl Sandbox {

@@ -43,7 +43,7 @@ pub(crate) struct Container {
     /// Tells everybody who waits how it ended.
     pub(crate) ended: watch::Sender<Option<Exit>>,
     /// Orders writers of the state file: the last one writes the newest state. False when the file is to be no more.
-    pub(super) kept: Mutex<bool>,
+    pub(crate) kept: Mutex<bool>,
 }
 
 impl Container {
