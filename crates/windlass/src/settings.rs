@@ -243,6 +243,38 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The flags as they are set, by the names of `windlass server --help`, for `/flagz`. What a file holds is not shown, only where it is.
+    pub(crate) fn flags(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &Option<PathBuf>| path.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+        let number = |number: Option<String>| number.unwrap_or_default();
+        let disabled: Vec<&str> = self.disable.iter().map(|component| component.name()).collect();
+        vec![
+            ("data-dir", self.data_dir.display().to_string()),
+            ("disable", format!("[{}]", disabled.join(","))),
+            ("node-name", self.node_name.clone()),
+            ("node-ip", self.node_ip.map(|ip| ip.to_string()).unwrap_or_default()),
+            ("https-port", self.https_port.to_string()),
+            ("cluster-cidr", self.cluster_cidr.to_string()),
+            ("cluster-domain", self.cluster_domain.clone()),
+            ("allow-service-external-ips", self.allow_service_external_ips.to_string()),
+            ("max-pods", number(self.max_pods.map(|max| max.to_string()))),
+            ("pod-max-pids", number(self.pod_max_pids.map(|max| max.to_string()))),
+            ("container-log-max-files", number(self.container_log_max_files.map(|max| max.to_string()))),
+            ("write-kubeconfig", path(&self.write_kubeconfig)),
+            ("log-level", self.log_level.clone()),
+            ("authentication-config", path(&self.authentication.config)),
+            ("authentication-token-webhook-config-file", path(&self.authentication.token_webhook_config_file)),
+            ("oidc-issuer-url", self.authentication.oidc.issuer_url.clone().unwrap_or_default()),
+            ("authorization-config", path(&self.authorization.config)),
+            ("authorization-mode", self.authorization.mode.clone().unwrap_or_default().join(",")),
+            ("audit-policy-file", path(&self.audit.policy_file)),
+            ("audit-log-path", path(&self.audit.log.path)),
+            ("audit-webhook-config-file", path(&self.audit.webhook.config_file)),
+            ("encryption-provider-config", path(&self.encryption.provider_config)),
+            ("encryption-provider-config-automatic-reload", self.encryption.is_followed().to_string()),
+        ]
+    }
+
     /// Refuses what could only fail later.
     fn check(&self) -> Result<(), Failure> {
         for (flag, name) in [("--node-name", &self.node_name), ("--cluster-domain", &self.cluster_domain)] {

@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use windlass_machinery::configuration::{ConfigurationError, Nanos, decode};
+use windlass_machinery::configuration::Nanos;
 
-use crate::validation;
-
-const KIND: &str = "EncryptionConfiguration";
 /// How long a key management service may take, unless the configuration says otherwise.
 const KMS_TIMEOUT: Nanos = Nanos(3_000_000_000);
 
@@ -78,23 +75,5 @@ impl KmsConfiguration {
 
     pub(crate) fn patience(&self) -> Duration {
         self.timeout().into()
-    }
-}
-
-impl EncryptionConfiguration {
-    /// Reads a configuration from YAML or JSON and validates it. `is_followed` says that the file is read again while the server runs.
-    pub fn parse(text: &str, is_followed: bool) -> Result<Self, ConfigurationError> {
-        let mut read: Self = decode(text, KIND)?;
-        let providers = read.resources.iter_mut().flat_map(|rule| &mut rule.providers);
-        for kms in providers.filter_map(|provider| provider.kms.as_mut()) {
-            if kms.api_version.is_empty() {
-                kms.api_version = "v1".to_owned();
-            }
-            if kms.api_version == "v1" && kms.cache_size.is_none() {
-                kms.cache_size = Some(1000);
-            }
-        }
-        let errors = validation::validate(&read, is_followed);
-        if errors.is_empty() { Ok(read) } else { Err(ConfigurationError::Invalid(errors)) }
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use windlass_api::time::Clock;
 use windlass_telemetry::{Counter, CounterFamily, GaugeFamily, HistogramFamily, Metrics, exponential};
 
-use crate::kms::hash;
+use crate::key_hash::hash;
 
 /// Keys of services whose figures are kept; the oldest give way.
 const KEYS_MAX: usize = 100;

@@ -15,6 +15,7 @@ mod configuration;
 mod figures;
 #[expect(clippy::disallowed_methods, reason = "the cluster's own key is the kernel's random numbers")]
 mod key_files;
+mod key_hash;
 #[expect(clippy::disallowed_methods, reason = "nonces are the kernel's random numbers")]
 mod key_ring;
 mod kms;

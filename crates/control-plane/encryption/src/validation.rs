@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::time::format_duration;
 use windlass_api::url;
+use windlass_machinery::configuration::{ConfigurationError, decode};
 
 use crate::configuration::{
     EncryptionConfiguration, Key, KmsConfiguration, ProviderConfiguration, ResourceConfiguration,
@@ -16,10 +17,29 @@ use crate::configuration::{
 use crate::key_ring::Algorithm;
 use crate::rules::Pattern;
 
+const KIND: &str = "EncryptionConfiguration";
 /// What stands for a key in a message.
 const REDACTED: &str = "REDACTED";
 
-pub(crate) fn validate(configuration: &EncryptionConfiguration, is_followed: bool) -> Errors {
+impl EncryptionConfiguration {
+    /// Reads a configuration from YAML or JSON and validates it. `is_followed` says that the file is read again while the server runs.
+    pub fn parse(text: &str, is_followed: bool) -> Result<Self, ConfigurationError> {
+        let mut read: Self = decode(text, KIND)?;
+        let providers = read.resources.iter_mut().flat_map(|rule| &mut rule.providers);
+        for kms in providers.filter_map(|provider| provider.kms.as_mut()) {
+            if kms.api_version.is_empty() {
+                kms.api_version = "v1".to_owned();
+            }
+            if kms.api_version == "v1" && kms.cache_size.is_none() {
+                kms.cache_size = Some(1000);
+            }
+        }
+        let errors = validate(&read, is_followed);
+        if errors.is_empty() { Ok(read) } else { Err(ConfigurationError::Invalid(errors)) }
+    }
+}
+
+fn validate(configuration: &EncryptionConfiguration, is_followed: bool) -> Errors {
     let mut errors = Errors::new();
     let root = Path::new("resources");
     if configuration.resources.is_empty() {

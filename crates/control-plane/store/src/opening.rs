@@ -11,11 +11,11 @@ use windlass_api::time::Clock;
 
 use crate::committer::{self, Committer};
 use crate::encryption::Encryption;
-use crate::engine::{self, Disk, Engine, Home, OpenError, Sizes, SystemDisk};
+use crate::engine::{self, Disk, Engine, Home, Loaded, OpenError, Sizes, SystemDisk};
 use crate::expiry;
 use crate::health::Health;
 use crate::store::Store;
-use crate::tables::{Loaded, Tables};
+use crate::tables::Tables;
 
 /// What happened longer ago may be forgotten. (kube-apiserver compacts etcd every five minutes to where it was five minutes before,
 /// so that between five and ten minutes are kept.)

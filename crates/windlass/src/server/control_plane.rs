@@ -93,6 +93,7 @@ impl ControlPlane {
             // Beside the quarter of the open files that is for clients, half as many go on to somebody else.
             outgoing_max: Limits::of_open_files(super::open_files::max()).connections_max / 2,
         });
+        settings.flags().into_iter().for_each(|(name, value)| server.flags().set(name, value));
         let bootstrapped = Arc::new(AtomicBool::new(false));
         let done = bootstrapped.clone();
         let is_done = move || done.load(Ordering::Acquire).then_some(()).ok_or_else(|| "not finished".to_owned());

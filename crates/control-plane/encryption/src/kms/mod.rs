@@ -24,7 +24,6 @@ use tokio::task::JoinHandle;
 use windlass_api::text::{aggregate, quoted};
 use windlass_api::time::{Clock, rfc3339};
 use windlass_api::{Chance, Timestamp};
-use windlass_machinery::digest;
 use windlass_machinery::names::new_uid;
 
 use self::client::Client;
@@ -32,6 +31,7 @@ use self::envelope::{HKDF_SEED, Seed};
 use self::messages::{DecryptRequest, EncryptRequest, EncryptedObject, StatusResponse};
 use crate::configuration::KmsConfiguration;
 use crate::figures::{Direction, Figures};
+use crate::key_hash::hash;
 
 const VERSIONS: [&str; 2] = ["v2", "v2beta1"];
 /// How often a service is asked that is well, and one that is not.
@@ -340,9 +340,4 @@ async fn keep(service: Weak<Kms>) {
         let Some(service) = service.upgrade() else { return };
         service.probe().await;
     }
-}
-
-/// How messages and metrics show the ID of a key.
-pub(crate) fn hash(key_id: &str) -> String {
-    if key_id.is_empty() { String::new() } else { format!("sha256:{}", digest::hex(key_id.as_bytes())) }
 }

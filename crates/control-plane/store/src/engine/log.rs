@@ -11,9 +11,9 @@ use super::home::Home;
 use super::recovery;
 use super::segment::{MakeError, Segment, WriteError};
 use super::snapshot::{self, Snapshots};
-use super::{Engine, EngineError, OpenError, Rewrite};
+use super::{Engine, EngineError, Loaded, OpenError, Rewrite};
 use crate::health::Failure;
-use crate::tables::{Loaded, Tables};
+use crate::tables::Tables;
 
 pub(super) struct LogEngine {
     home: Arc<Home>,

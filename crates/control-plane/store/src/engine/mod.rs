@@ -44,6 +44,7 @@ mod damage;
 mod disk;
 mod frame;
 mod home;
+mod loaded;
 mod log;
 mod recovery;
 mod segment;
@@ -52,15 +53,16 @@ mod tail;
 
 pub use damage::{Lost, OpenError};
 pub use disk::{Disk, DiskFile, SystemDisk};
-pub(crate) use frame::{FRAME_MAX, Found, Record};
+pub(crate) use frame::{FRAME_MAX, Record};
 pub(crate) use home::Home;
 pub use home::Sizes;
+pub(crate) use loaded::Loaded;
 use log::LogEngine;
 
 use tokio::sync::watch;
 
 use crate::health::Failure;
-use crate::tables::{Loaded, Tables};
+use crate::tables::Tables;
 
 /// What the committer asks of the disk.
 pub(crate) trait Engine: Send {

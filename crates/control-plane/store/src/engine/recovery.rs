@@ -9,8 +9,8 @@ use super::damage::{Lost, OpenError};
 use super::disk::Disk;
 use super::frame::{HEADER, MAGIC, MAGIC_1, Malformed, is_empty, read_records, revision_before, split_frame};
 use super::home::Home;
+use super::loaded::Loaded;
 use super::tail::{self, Tail};
-use crate::tables::Loaded;
 
 /// What was found.
 pub(super) struct Recovered {
