@@ -12,5 +12,6 @@ pub mod body;
 pub mod dial;
 pub mod exchange;
 pub mod header;
+mod interim;
 pub mod pool;
 pub mod serve;
