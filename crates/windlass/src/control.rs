@@ -207,7 +207,7 @@ impl Connection {
         let request = request
             .body(Full::new(Bytes::from(bytes)))
             .map_err(|error| Failure::during("the request cannot be written", error))?;
-        let response = sender.send_request(request).await.map_err(|error| lost(ExchangeError::of(&error)))?;
+        let response = sender.send_request(request).await.map_err(lost)?;
         let code = response.status();
         let bytes = response.into_body().collect().await.map_err(|error| lost(ExchangeError::of(&error)))?.to_bytes();
         if !code.is_success() {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use windlass_regexp::Patterns;
+
 use crate::functions::Registry;
 use crate::library::{self, Mode};
 use crate::types::{LibraryType, Type};
@@ -15,6 +17,8 @@ pub struct Env {
     pub(crate) objects: BTreeMap<String, Type>,
     resolve: Option<fn(&str) -> Option<Type>>,
     pub(crate) sizes: Option<Arc<dyn Sizes>>,
+    /// The constant regular expressions.
+    pub(crate) patterns: Arc<Patterns>,
 }
 
 /// How large the data may be that an expression is estimated for.
@@ -34,7 +38,8 @@ impl Env {
             Mode::New => NEW.clone(),
             Mode::Stored => STORED.clone(),
         };
-        Self { functions, variables: BTreeMap::new(), objects: BTreeMap::new(), resolve: None, sizes: None }
+        let patterns = Patterns::of_expressions();
+        Self { functions, variables: BTreeMap::new(), objects: BTreeMap::new(), resolve: None, sizes: None, patterns }
     }
 
     /// Declares a variable. A dot in its name makes it one that is spelled like a selection.
@@ -71,6 +76,13 @@ impl Env {
     #[must_use]
     pub fn sizes(mut self, sizes: Arc<dyn Sizes>) -> Self {
         self.sizes = Some(sizes);
+        self
+    }
+
+    /// Shares regular expressions, and the budget for them, with other environments of the same definition.
+    #[must_use]
+    pub fn patterns(mut self, patterns: Arc<Patterns>) -> Self {
+        self.patterns = patterns;
         self
     }
 

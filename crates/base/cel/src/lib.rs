@@ -23,7 +23,6 @@ mod kinds;
 mod library;
 mod parse;
 mod program;
-mod regex;
 mod schema;
 mod source;
 mod stack;
@@ -42,3 +41,4 @@ pub use schema::{Kind, ListType, Schema, SchemaSizes, cardinality_max, declare, 
 pub use stack::with_room;
 pub use types::{LibraryType, Object, Type};
 pub use value::{Constructed, Error, Fields, List, Map, Octets, Opaque, Pairs, Text, Timestamp, Value};
+pub use windlass_regexp::Patterns;

@@ -109,6 +109,12 @@ fn certificate(why: &CertificateError, host: &str) -> String {
         CertificateError::Expired | CertificateError::NotValidYet => expired.to_owned(),
         CertificateError::NotValidForNameContext { presented, .. } => not_for(host, presented),
         CertificateError::NotValidForName => not_for(host, &[]),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "x509: certificate specifies an incompatible key usage".to_owned()
+        }
+        CertificateError::BadEncoding => "x509: malformed certificate".to_owned(),
+        CertificateError::UnhandledCriticalExtension => "x509: unhandled critical extension".to_owned(),
+        CertificateError::Other(why) => format!("x509: {why}"),
         other => format!("x509: {other}"),
     }
 }
@@ -176,6 +182,16 @@ mod tests {
             ),
             (invalid(names()), "x", format!("{verify} certificate is valid for a, b, not x")),
             (invalid(names()), "10.0.0.2", format!("{verify} certificate is valid for 10.0.0.1, not 10.0.0.2")),
+            (
+                invalid(CertificateError::InvalidPurpose),
+                "h",
+                format!("{verify} certificate specifies an incompatible key usage"),
+            ),
+            (
+                invalid(CertificateError::Other(rustls::OtherError(std::sync::Arc::new(io::Error::other("why"))))),
+                "h",
+                format!("{verify} why"),
+            ),
             (
                 invalid(CertificateError::NotValidForName),
                 "10.0.0.2",

@@ -23,6 +23,9 @@ pub enum ExchangeError {
     /// What came is no HTTP.
     #[error("net/http: HTTP/1.x transport connection broken: malformed HTTP response")]
     Malformed,
+    /// So many bytes came before the answer's head did.
+    #[error("net/http: server response headers exceeded {0} bytes; aborted")]
+    HeadTooLarge(usize),
     #[error("context canceled")]
     Canceled,
     /// There was no answer in time.

@@ -13,5 +13,6 @@ pub mod dial;
 mod dial_error;
 pub mod exchange;
 pub mod header;
+mod interim;
 pub mod pool;
 pub mod serve;

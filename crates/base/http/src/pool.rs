@@ -25,6 +25,7 @@ use tower_service::Service;
 
 use crate::dial::{self, DialError, Stream};
 use crate::exchange::ExchangeError;
+use crate::interim::{HEAD_BYTES_MAX, bounded};
 
 /// How long a server may take to accept, and to finish its handshake; as Go's default transport.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,9 +37,6 @@ const IDLE: Duration = Duration::from_secs(90);
 /// How often the other end of an HTTP/2 connection is asked whether it is there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
-/// Bytes of an answer's head.
-const HEAD_BYTES_MAX: usize = 256 << 10;
-
 /// The connections to the servers that share a name.
 pub struct Pool<B> {
     client: Client<Connector, B>,
@@ -79,7 +77,7 @@ where
 
     /// Sends a request to the address that its URI names, and returns the head of the answer. No deadline is set here.
     pub async fn send(&self, request: Request<B>) -> Result<Response<Incoming>, ExchangeError> {
-        self.client.request(request).await.map_err(|error| ExchangeError::of(&error))
+        bounded(request, |request| self.client.request(request)).await
     }
 }
 

@@ -110,7 +110,12 @@ pub fn client_config_of(trust: Trust, identity: Option<Arc<Rotating>>) -> Result
         .with_safe_default_protocol_versions()
         .map_err(PkiError::Tls)?;
     let builder = match trust {
-        Trust::Authorities(roots) => builder.with_root_certificates(roots),
+        // Nobody is trusted without authorities, and then it does not matter in which words that is said.
+        Trust::Authorities(roots) if roots.is_empty() => builder.with_root_certificates(roots),
+        Trust::Authorities(roots) => {
+            let verifier = crate::ServerVerifier::new(roots, provider)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
         Trust::Anybody => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(crate::AnyServer::new(provider)))
         }

@@ -16,6 +16,7 @@ mod policy;
 mod sink;
 mod trail;
 mod webhook;
+mod whole_lines;
 
 pub use auditor::Auditor;
 pub use backend::{Backend, Delivery};

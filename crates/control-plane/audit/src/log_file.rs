@@ -4,8 +4,8 @@
 //! when it is compressed. That is how kube-apiserver names them.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -15,6 +15,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use windlass_api::time::Clock;
+
+use crate::whole_lines::WholeLines;
 
 const STAMP: &str = "%Y-%m-%dT%H-%M-%S.%3f";
 const COMPRESSED: &str = ".gz";
@@ -38,7 +40,7 @@ pub struct LogFile {
 
 enum Open {
     Output(io::Stdout),
-    File { path: PathBuf, file: File, bytes: u64, rotation: Option<Rotation> },
+    File { path: PathBuf, file: WholeLines<File>, bytes: u64, rotation: Option<Rotation> },
 }
 
 impl LogFile {
@@ -73,11 +75,15 @@ impl Open {
             }
             Self::File { path, file, bytes, rotation } => {
                 if let Some(rotation) = rotation.filter(|r| *bytes > 0 && *bytes + lines.len() as u64 > r.bytes_max) {
-                    fs::rename(&*path, part_at(path, now))?;
+                    match fs::rename(&*path, part_at(path, now)) {
+                        // It was put aside before, and then there was no room for a new one.
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        result => result?,
+                    }
                     (*file, *bytes) = open(path)?;
                     clean_up_apart(path.clone(), rotation, now);
                 }
-                file.write_all(lines)?;
+                file.append(lines)?;
                 *bytes += lines.len() as u64;
                 Ok(())
             }
@@ -85,10 +91,14 @@ impl Open {
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+fn open(path: &Path) -> io::Result<(WholeLines<File>, u64)> {
+    let file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
     let bytes = file.metadata()?.len();
-    Ok((file, bytes))
+    let mut last = *b"\n";
+    if bytes > 0 {
+        file.read_exact_at(&mut last, bytes - 1)?;
+    }
+    Ok((WholeLines::new(file, last == *b"\n"), bytes))
 }
 
 /// The name's beginning, and its extension with the dot.
@@ -204,6 +214,28 @@ mod tests {
         let again = LogFile::open(&path, Some(ROTATION), Clock::system()).unwrap();
         let Open::File { bytes, .. } = again.open.into_inner() else { panic!("no file") };
         assert_eq!(bytes, 30);
+    }
+
+    #[test]
+    fn a_line_follows_half_a_line_of_another_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        fs::write(&path, "one\nhalf of tw").unwrap();
+        for line in ["three\n", "four\n"] {
+            LogFile::open(&path, None, Clock::system()).unwrap().append(line.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nhalf of tw\nthree\nfour\n");
+    }
+
+    #[test]
+    fn a_part_that_was_put_aside_without_a_successor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let mut open = LogFile::open(&path, Some(ROTATION), Clock::system()).unwrap().open.into_inner();
+        open.append(b"12345678\n", Timestamp::UNIX_EPOCH).unwrap();
+        fs::rename(&path, part_at(&path, Timestamp::UNIX_EPOCH)).unwrap();
+        open.append(b"87654321\n", Timestamp::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "87654321\n");
     }
 
     #[test]

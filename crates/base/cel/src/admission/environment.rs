@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use windlass_regexp::Patterns;
+
 use super::patch;
 use super::types;
 use super::variable;
@@ -23,17 +25,19 @@ pub struct Declarations {
 pub struct Environment {
     /// `None` where there is no `variables` at all.
     variables: Option<Arc<types::Variables>>,
+    /// The constant regular expressions of the policy, or of all webhooks of a configuration.
+    patterns: Arc<Patterns>,
 }
 
 impl Environment {
     /// For the match conditions of a webhook.
-    pub fn of_webhook() -> Self {
-        Self { variables: None }
+    pub fn of_webhook(patterns: Arc<Patterns>) -> Self {
+        Self { variables: None, patterns }
     }
 
     /// For a policy, which has variables of its own.
-    pub fn of_policy() -> Self {
-        Self { variables: Some(Arc::default()) }
+    pub fn of_policy(patterns: Arc<Patterns>) -> Self {
+        Self { variables: Some(Arc::default()), patterns }
     }
 
     /// Adds a variable of the policy; of a type that is not known when its expression does not compile.
@@ -44,6 +48,7 @@ impl Environment {
     /// The names as an expression sees them now.
     pub fn env(&self, mode: Mode, declarations: Declarations) -> Env {
         let mut env = Env::new(mode)
+            .patterns(self.patterns.clone())
             .variable(variable::OBJECT, Type::Dyn)
             .variable(variable::OLD_OBJECT, Type::Dyn)
             .variable(variable::NAMESPACE, types::NAMESPACE.clone())

@@ -1,11 +1,12 @@
 //! What upstream looks at once types are right: literals that will not convert, patterns, and lists of one type each.
 
+use windlass_regexp::PatternError;
+
 use super::{Checked, format};
 use crate::ast::{Entry, Expr, Id, Kind, Literal};
 use crate::env::Env;
 use crate::issues::Collector;
 use crate::parse::Parsed;
-use crate::regex::Pattern;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -57,12 +58,17 @@ impl Validator<'_> {
             ("timestamp", Literal::String(text)) => Value::borrowed(text).to_timestamp().is_ok(),
             ("duration" | "timestamp", Literal::Null) => false,
             ("timestamp", Literal::Int(seconds)) => Value::Int(*seconds).to_timestamp().is_ok(),
-            ("matches", Literal::String(pattern)) => Pattern::compile(pattern).is_ok(),
+            ("matches", Literal::String(pattern)) => self.is_pattern(pattern),
             _ => true,
         };
         if !valid {
             self.report(*id, format!("invalid {function} argument"));
         }
+    }
+
+    /// One that finds no room is none that is wrong: who plans the expression says so.
+    fn is_pattern(&self, pattern: &str) -> bool {
+        matches!(self.env.patterns.get(pattern), Ok(_) | Err(PatternError::OverBudget { .. }))
     }
 
     fn type_of(&self, id: Id, optional: bool) -> Type {

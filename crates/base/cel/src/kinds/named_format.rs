@@ -1,9 +1,11 @@
 //! Formats by name, and what they say of texts.
 
+use std::sync::LazyLock;
+
 use windlass_api::names;
+use windlass_regexp::{Limits, Pattern, PatternError};
 
 use super::url;
-use crate::regex::Pattern;
 use crate::value::Timestamp;
 
 /// A format: its name in expressions, its title, what it says of a text, and how long upstream takes its pattern to be.
@@ -70,13 +72,17 @@ fn is_base64(text: &str) -> bool {
         && body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
 }
 
+static TIME: LazyLock<Result<Pattern, PatternError>> = LazyLock::new(|| {
+    let time = "^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$";
+    Pattern::parse(time, Limits::OF_EXPRESSIONS.each)
+});
+
 fn is_date_time(text: &str) -> bool {
     let lower = text.to_lowercase();
     let mut parts = lower.split('t');
     let (Some(date), Some(time)) = (parts.next(), parts.next()) else { return false };
-    let pattern = "^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$";
     Timestamp::parse_date(date).is_some()
-        && Pattern::compile(pattern).is_ok_and(|pattern| pattern.is_match(time))
+        && TIME.as_ref().is_ok_and(|pattern| pattern.is_match(time) == Ok(true))
         && time[..2] <= *"23"
         && time[3..5] <= *"59"
         && time[6..8] <= *"59"

@@ -1,9 +1,10 @@
 //! Parts of strings, and regular expressions.
 //!
-//! A pattern that is constant is compiled when the call is planned, and does not come here.
+//! A pattern that is constant is read when the call is planned, and does not come here.
+
+use windlass_regexp::{Limits, Pattern, PatternError};
 
 use crate::functions::{Declared, Style, declared, shared};
-use crate::regex::{Pattern, PatternError};
 use crate::value::{Error, Value};
 use crate::work;
 
@@ -57,21 +58,28 @@ fn starts_with<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     on_strings(args, |text, part| text.starts_with(part))
 }
 
-/// What compiling a pattern takes, measured in what [`work`] counts.
+/// What reading and compiling a pattern takes, measured in what [`work`] counts: so much and something for the bytes that it becomes.
 const EFFORT_BASE: usize = 1_000;
-const EFFORT_FACTOR: usize = 10;
+const BYTES_OF_EFFORT: usize = 6;
 
 /// Compiles a pattern that is only known in a run, which can bring up another one each time.
 fn compiled(pattern: &str) -> Result<Result<Pattern, PatternError>, Error> {
-    work::spend(EFFORT_BASE + EFFORT_FACTOR.saturating_mul(Pattern::parts(pattern)))?;
-    Ok(Pattern::compile(pattern))
+    work::spend(EFFORT_BASE + Pattern::weight_min(pattern) / BYTES_OF_EFFORT)?;
+    let pattern = Pattern::parse(pattern, Limits::OF_EXPRESSIONS.each);
+    let weight = match &pattern {
+        Ok(pattern) => pattern.weight(),
+        Err(error) if error.is_of_size() => Limits::OF_EXPRESSIONS.each,
+        Err(_) => 0,
+    };
+    work::spend(weight / BYTES_OF_EFFORT)?;
+    Ok(pattern)
 }
 
 fn matches<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     match args {
         [Value::String(text), Value::String(pattern)] => {
             let pattern = compiled(pattern.as_str())?.map_err(Error::Pattern)?;
-            Ok(Value::Bool(pattern.is_match(text.as_str())))
+            Ok(Value::Bool(pattern.is_match(text.as_str())?))
         }
         [Value::String(_), _] => Err(Error::NoSuchOverload),
         _ => Err(Error::NoOverload("matches".to_owned())),
@@ -92,7 +100,7 @@ fn find<'a>(args: &[Value<'a>]) -> Outcome<'a> {
 
 /// Returns the first match of a pattern.
 fn found<'a>(pattern: &Pattern, text: &str) -> Outcome<'a> {
-    Ok(Value::string(pattern.find(text)))
+    Ok(Value::string(pattern.find(text)?))
 }
 
 fn find_all<'a>(args: &[Value<'a>]) -> Outcome<'a> {
@@ -109,7 +117,7 @@ fn all_found<'a>(pattern: &Pattern, text: &str, limit: &[Value<'a>]) -> Outcome<
         [Value::Int(limit)] => usize::try_from(*limit).ok(),
         _ => None,
     };
-    Ok(Value::list(pattern.find_all(text, limit).into_iter().map(Value::string).collect()))
+    Ok(Value::list(pattern.find_all(text, limit)?.into_iter().map(Value::string).collect()))
 }
 
 /// Carries out `matches`, `find` or `findAll` with a pattern that is compiled already.
@@ -118,7 +126,7 @@ pub(crate) fn with_compiled<'a>(function: &str, pattern: &Pattern, args: &[Value
         return Err(Error::NoSuchOverload);
     };
     match function {
-        "matches" => Ok(Value::Bool(pattern.is_match(text.as_str()))),
+        "matches" => Ok(Value::Bool(pattern.is_match(text.as_str())?)),
         "find" => found(pattern, text.as_str()),
         _ => all_found(pattern, text.as_str(), limit),
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use windlass_regexp::Pattern;
+
 use crate::cost::CostRule;
 use crate::functions::{Overload, Run};
-use crate::regex::Pattern;
 use crate::value::{List, Map, Octets, Pairs, Text, Value};
 
 #[derive(Debug)]

@@ -16,7 +16,6 @@ use crate::check::{Checked, Reference};
 use crate::cost::{Budget, CostRule};
 use crate::env::Env;
 use crate::functions::{Function, Overload, Style};
-use crate::regex::Pattern;
 use crate::types::Type;
 use crate::value::{Error, Pairs, Value};
 
@@ -140,8 +139,7 @@ impl<'a> Planner<'a> {
         if matches!(name, "matches" | "find" | "findAll")
             && let Some(Node::Constant(Value::String(pattern))) = args.get(1)
         {
-            let pattern = Pattern::compile(pattern.as_str()).map_err(Error::Pattern)?;
-            target = Target::Pattern(pattern);
+            target = Target::Pattern(self.env.patterns.get(pattern.as_str()).map_err(Error::Pattern)?);
         }
         stops |= matches!(target, Target::Pattern(_) | Target::Dispatch(_));
         let takes = match (&target, args.first()) {

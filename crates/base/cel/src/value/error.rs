@@ -35,8 +35,8 @@ pub enum Error {
     Conversion { from: String, to: String },
     #[error("optional.none() dereference")]
     EmptyOptional,
-    #[error("error parsing regexp: {0}")]
-    Pattern(crate::regex::PatternError),
+    #[error(transparent)]
+    Pattern(#[from] windlass_regexp::PatternError),
     /// The data is not as its schema says.
     #[error("{0}")]
     Data(String),

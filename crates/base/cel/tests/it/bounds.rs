@@ -130,6 +130,24 @@ fn little_cost_makes_no_large_text() {
     assert!(untyped(&format!("{a}.replace('a', 'bb').size()")).is_ok());
 }
 
+/// 150 of these took half a minute and gigabytes to compile, before anybody ran them.
+#[test]
+fn constant_patterns_have_a_common_budget() {
+    let patterns = windlass_cel::Patterns::of_expressions();
+    let env = |()| Env::new(Mode::New).variable("self", Type::String).patterns(patterns.clone());
+    let planned = |text: &str| env(()).compile(text).map_err(|issues| issues.to_string()).map(|e| e.program());
+    let results: Vec<_> = (0..150).map(|n| planned(&format!(r"self.matches('\\pL{{90}}{n}')")).unwrap()).collect();
+    assert_eq!(results.iter().filter(|program| program.is_ok()).count(), 6);
+    let error = results[149].as_ref().unwrap_err().to_string();
+    assert_eq!(error, r"regular expressions of this definition are too large together: `\pL{90}149`");
+    // The same is not charged again, in whatever it stands.
+    assert!(planned(r"self.find('\\pL{90}0') == ''").unwrap().is_ok());
+    let error = planned(r"self.matches('\\pL{900}')").unwrap_err();
+    assert!(error.contains("invalid matches argument"), "{error}");
+    let error = planned(r"self.find('\\pL{900}') == ''").unwrap().unwrap_err().to_string();
+    assert_eq!(error, r"error parsing regexp: expression too large: `\pL{900}`");
+}
+
 #[test]
 fn runs_stop_at_the_budget() {
     let env = Env::new(Mode::New).variable("self", Type::Dyn);

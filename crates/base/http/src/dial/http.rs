@@ -4,13 +4,16 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body::Body;
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::task::JoinHandle;
 
 use super::Stream;
 use crate::exchange::ExchangeError;
+use crate::interim::{HEAD_BYTES_MAX, bounded};
 
 /// How often the other end is asked whether it is there, and how long it may take to say so; client-go's figures.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -43,14 +46,25 @@ impl Drop for Driver {
     }
 }
 
+/// The way to send requests in HTTP/1.1, one after the other.
+#[derive(Debug)]
+pub struct Sender<B>(http1::SendRequest<B>);
+
+impl<B: Body + 'static> Sender<B> {
+    /// Sends a request, and returns the head of the answer.
+    pub async fn send_request(&mut self, request: Request<B>) -> Result<Response<Incoming>, ExchangeError> {
+        bounded(request, |request| self.0.send_request(request)).await
+    }
+}
+
 /// Speaks HTTP/1.1, which may be upgraded.
-pub async fn http1<B>(stream: Stream) -> Result<(http1::SendRequest<B>, Driver), ExchangeError>
+pub async fn http1<B>(stream: Stream) -> Result<(Sender<B>, Driver), ExchangeError>
 where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let handshake = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|error| ExchangeError::of(&error))?;
-    Ok((sender, Driver::spawn(connection.with_upgrades())))
+    Ok((Sender(sender), Driver::spawn(connection.with_upgrades())))
 }
 
 /// Speaks HTTP/2, and notices when the other end has gone without a word.

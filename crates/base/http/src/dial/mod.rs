@@ -11,7 +11,7 @@ mod tcp;
 mod tls;
 
 pub use crate::dial_error::{DialError, go_words};
-pub use http::{Driver, http1, http2};
+pub use http::{Driver, Sender, http1, http2};
 pub use roots::{roots_of, system_roots};
 pub use stream::Stream;
 pub use tcp::tcp;

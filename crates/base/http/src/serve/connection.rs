@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::activity::{Activity, Tracked};
+use super::host;
 use super::options::{Limits, Timers};
 use super::places::Place;
 use super::service::Service;
@@ -109,7 +111,10 @@ pub(super) async fn serve_connection<S: Service>(shared: Arc<Shared<S>>, accepte
         let is_headers_only = request.method() == http::Method::HEAD;
         // Boxed, for hyper and tokio move it several times before it runs.
         Box::pin(async move {
-            let response = service.answer(client, request).await;
+            let response = match host::refusal(&request) {
+                Some(refusal) => refusal.map(Either::Right),
+                None => service.answer(client, request).await.map(Either::Left),
+            };
             Ok::<_, Infallible>(response.map(|body| Tracked { body, is_headers_only, _under_way: under_way }))
         })
     });

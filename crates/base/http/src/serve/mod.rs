@@ -12,6 +12,7 @@
 
 mod activity;
 mod connection;
+mod host;
 mod listener;
 mod options;
 mod places;

@@ -182,6 +182,28 @@ async fn lengths_that_contradict_each_other_are_refused() {
 }
 
 #[tokio::test]
+async fn there_is_one_host() {
+    let world = World::new(Timers::default()).await;
+    let answer = async |version: &str, hosts: &str| {
+        let mut stream = world.tls("http/1.1").await;
+        let request = format!("GET /a {version}\r\n{hosts}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let said = String::from_utf8(until_the_end(stream).await).unwrap();
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    };
+    let bad = |why: &str| (format!("HTTP/1.1 400 Bad Request{why}"), format!("400 Bad Request{why}"));
+    assert_eq!(answer("HTTP/1.1", "").await, bad(": missing required Host header"));
+    assert_eq!(answer("HTTP/1.1", "Host: a\r\nHost: b\r\n").await, bad(""));
+    assert_eq!(answer("HTTP/1.0", "Host: a\r\nhost: a\r\n").await.1, bad("").1);
+    assert_eq!(answer("HTTP/1.1", "Host: a/b\r\n").await, bad(": malformed Host header"));
+    for hosts in ["Host: a\r\n", "Host:\r\n", "Host: [::1%25eth0]:6443\r\n"] {
+        assert_eq!(answer("HTTP/1.1", hosts).await, ("HTTP/1.1 200 OK".to_owned(), "/a".to_owned()), "{hosts}");
+    }
+    assert_eq!(answer("HTTP/1.0", "").await, ("HTTP/1.0 200 OK".to_owned(), "/a".to_owned()));
+}
+
+#[tokio::test]
 async fn at_the_end_requests_finish() {
     let mut world = World::new(Timers { drain: PATIENCE, ..Timers::default() }).await;
     let mut waiting = http2(&world).await;

@@ -42,5 +42,5 @@ mod tests;
 
 pub use correlation::item_key;
 pub use findings::error;
-pub use pattern::Pattern;
 pub use schema::Structural;
+pub use windlass_regexp::Patterns;

@@ -1,6 +1,9 @@
 //! Reading a schema's JSON. A tree that the definition's validation accepted is read whole; of any other, what makes sense.
 
+use std::sync::Arc;
+
 use serde_json::Value;
+use windlass_regexp::Patterns;
 
 use super::formats::Format;
 use super::kind::Kind;
@@ -10,11 +13,18 @@ use super::schema::{ListType, Logic, NumberRules, Rules, SizeRules, Structural, 
 impl Structural {
     /// Reads the `openAPIV3Schema` of a version of a CustomResourceDefinition (v1).
     pub fn read(schema: &Value) -> Self {
+        Self::read_within(schema, &Patterns::of_schemas())
+    }
+
+    /// Reads a schema, or a node of one, whose regular expressions are among others.
+    pub fn read_within(schema: &Value, patterns: &Arc<Patterns>) -> Self {
         let is_true = |field: &str| schema.get(field) == Some(&Value::Bool(true));
-        let node =
-            |field: &str| schema.get(field).filter(|node| node.is_object()).map(|node| Box::new(Self::read(node)));
+        let node = |field: &str| {
+            schema.get(field).filter(|node| node.is_object()).map(|node| Box::new(Self::read_within(node, patterns)))
+        };
         let kind = if is_true("x-kubernetes-int-or-string") { Kind::IntOrString } else { kind(schema) };
-        let (properties, additional, items) = (properties(schema), node("additionalProperties"), node("items"));
+        let (properties, additional, items) =
+            (properties(schema, patterns), node("additionalProperties"), node("items"));
         let list = list_type(schema).map(Box::new);
         let is_embedded = is_true("x-kubernetes-embedded-resource");
         let below = || properties.iter().map(|(_, node)| node).chain(additional.as_deref()).chain(items.as_deref());
@@ -30,7 +40,7 @@ impl Structural {
             items,
             default: schema.get("default").filter(|default| !default.is_null()).cloned().map(Box::new),
             list,
-            rules: rules(schema, kind).map(Box::new),
+            rules: rules(schema, kind, patterns).map(Box::new),
         }
     }
 }
@@ -47,9 +57,10 @@ fn kind(schema: &Value) -> Kind {
     }
 }
 
-fn properties(schema: &Value) -> Box<[(Box<str>, Structural)]> {
+fn properties(schema: &Value, patterns: &Arc<Patterns>) -> Box<[(Box<str>, Structural)]> {
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-    let mut read: Vec<_> = properties.map(|(name, node)| (name.as_str().into(), Structural::read(node))).collect();
+    let mut read: Vec<_> =
+        properties.map(|(name, node)| (name.as_str().into(), Structural::read_within(node, patterns))).collect();
     read.sort_unstable_by(|(a, _): &(Box<str>, _), (b, _)| a.cmp(b));
     read.into()
 }
@@ -62,13 +73,13 @@ fn list_type(schema: &Value) -> Option<ListType> {
     }
 }
 
-fn rules(schema: &Value, kind: Kind) -> Option<Rules> {
+fn rules(schema: &Value, kind: Kind, patterns: &Arc<Patterns>) -> Option<Rules> {
     let rules = Rules {
         format: Format::read(schema, kind).map(Box::new),
-        text: text_rules(schema).map(Box::new),
+        text: text_rules(schema, patterns).map(Box::new),
         number: number_rules(schema).map(Box::new),
         size: size_rules(schema).map(Box::new),
-        logic: logic(schema).map(Box::new),
+        logic: logic(schema, patterns).map(Box::new),
         allowed: schema.get("enum").and_then(Value::as_array).cloned().unwrap_or_default().into(),
         required: words(schema, "required"),
     };
@@ -82,11 +93,12 @@ fn rules(schema: &Value, kind: Kind) -> Option<Rules> {
     says_something.then_some(rules)
 }
 
-fn text_rules(schema: &Value) -> Option<TextRules> {
+fn text_rules(schema: &Value, patterns: &Arc<Patterns>) -> Option<TextRules> {
+    let pattern = schema.get("pattern").and_then(Value::as_str);
     let rules = TextRules {
         max_length: count(schema, "maxLength"),
         min_length: count(schema, "minLength"),
-        pattern: schema.get("pattern").and_then(Value::as_str).filter(|source| !source.is_empty()).map(Pattern::new),
+        pattern: pattern.filter(|source| !source.is_empty()).map(|source| Pattern::new(source, patterns)),
     };
     (rules.max_length.is_some() || rules.min_length.is_some() || rules.pattern.is_some()).then_some(rules)
 }
@@ -116,15 +128,21 @@ fn size_rules(schema: &Value) -> Option<SizeRules> {
     (rules.unique_items || counts.iter().any(Option::is_some)).then_some(rules)
 }
 
-fn logic(schema: &Value) -> Option<Logic> {
+fn logic(schema: &Value, patterns: &Arc<Patterns>) -> Option<Logic> {
     let branches = |field: &str| -> Box<[Structural]> {
-        schema.get(field).and_then(Value::as_array).into_iter().flatten().map(Structural::read).collect()
+        schema
+            .get(field)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|node| Structural::read_within(node, patterns))
+            .collect()
     };
     let logic = Logic {
         all_of: branches("allOf"),
         any_of: branches("anyOf"),
         one_of: branches("oneOf"),
-        not: schema.get("not").filter(|node| node.is_object()).map(Structural::read),
+        not: schema.get("not").filter(|node| node.is_object()).map(|node| Structural::read_within(node, patterns)),
     };
     let is_some =
         logic.not.is_some() || !logic.all_of.is_empty() || !logic.any_of.is_empty() || !logic.one_of.is_empty();

@@ -1,9 +1,11 @@
 //! Match conditions: expressions all of which must be true for a webhook or a policy to be asked.
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 use windlass_api::text::aggregate;
 use windlass_cel::admission::{Declarations, Environment, compile_expression};
-use windlass_cel::{Mode, Type};
+use windlass_cel::{Mode, Patterns, Type};
 use windlass_machinery::tree::{items, text};
 
 use super::evaluate::{MATCH_CONDITIONS_BUDGET, Written, evaluate};
@@ -19,10 +21,10 @@ pub struct MatchConditions {
 }
 
 impl MatchConditions {
-    /// Reads an entry of `webhooks`.
-    pub fn of_webhook(webhook: &Json) -> Self {
+    /// Reads an entry of `webhooks`, whose regular expressions are charged with those of the others.
+    pub fn of_webhook(webhook: &Json, patterns: &Arc<Patterns>) -> Self {
         let declarations = Declarations { params: false, authorizer: true };
-        Self::compile(webhook, &Environment::of_webhook(), declarations)
+        Self::compile(webhook, &Environment::of_webhook(patterns.clone()), declarations)
     }
 
     /// Reads the `matchConditions` and the `failurePolicy` of a webhook, or of a policy's specification.

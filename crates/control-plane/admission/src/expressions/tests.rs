@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionKind, GroupVersionResource};
 use windlass_auth::User;
+use windlass_cel::Patterns;
 
 use super::{Inputs, MatchConditions, Variables, Versioned};
 use crate::fake::Fake;
@@ -44,7 +45,9 @@ fn evaluated(policy: Option<&str>, conditions: &[&str]) -> Result<bool, String> 
         conditions.iter().map(|expression| json!({"name": "c", "expression": expression})).collect();
     let webhook = json!({"matchConditions": conditions, "failurePolicy": policy});
     let cluster = Fake { verbs: vec!["get"], ..Fake::default() };
-    with_inputs(&cluster, |inputs| MatchConditions::of_webhook(&webhook).evaluate(inputs, &Variables::default()))
+    with_inputs(&cluster, |inputs| {
+        MatchConditions::of_webhook(&webhook, &Patterns::of_expressions()).evaluate(inputs, &Variables::default())
+    })
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn variables_are_evaluated_when_they_are_named() {
     ]);
     let told = |variables: &Value, expression: &str| {
         let spec = json!({"variables": variables, "matchConditions": [{"name": "c", "expression": expression}]});
-        let mut environment = Environment::of_policy();
+        let mut environment = Environment::of_policy(Patterns::of_expressions());
         let declarations = Declarations { params: true, authorizer: true };
         let variables = Variables::compile(&spec, &mut environment, declarations);
         let conditions = MatchConditions::compile(&spec, &environment, declarations);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use windlass_api::GroupVersionKind;
 use windlass_cel::admission::{Declarations, Environment, compile_expression};
-use windlass_cel::{Mode, Type};
+use windlass_cel::{Mode, Patterns, Type};
 use windlass_machinery::tree::text;
 
 use crate::expressions::{MatchConditions, Variables, Written};
@@ -33,7 +33,7 @@ impl<E> Policy<E> {
         let spec = &object["spec"];
         let params = param_kind(spec);
         let declarations = Declarations { params: params.is_some(), authorizer: true };
-        let mut environment = Environment::of_policy();
+        let mut environment = Environment::of_policy(Patterns::of_expressions());
         let variables = Variables::compile(spec, &mut environment, declarations);
         Self {
             name: text(&object["metadata"], "name").to_owned(),

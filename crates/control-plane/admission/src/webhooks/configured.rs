@@ -1,9 +1,11 @@
 //! Webhooks as their configurations describe them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use windlass_api::Status;
+use windlass_cel::Patterns;
 use windlass_machinery::tree::{items, number, text};
 use windlass_webhook::{ClientConfig, ConfigError};
 
@@ -17,7 +19,9 @@ pub(super) type Configurations = Followed<Vec<Webhook>>;
 pub(super) fn configurations(table: &'static str) -> Configurations {
     Followed::new(table, |configuration| {
         let name = text(&configuration["metadata"], "name");
-        items(configuration, "webhooks").enumerate().map(|(index, hook)| Webhook::read(name, index, hook)).collect()
+        let patterns = Patterns::of_expressions();
+        let hooks = items(configuration, "webhooks").enumerate();
+        hooks.map(|(index, hook)| Webhook::read(name, index, hook, &patterns)).collect()
     })
 }
 
@@ -43,7 +47,7 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    fn read(configuration: &str, index: usize, hook: &Value) -> Self {
+    fn read(configuration: &str, index: usize, hook: &Value, patterns: &Arc<Patterns>) -> Self {
         let name = text(hook, "name");
         let seconds = u64::try_from(number(hook, "timeoutSeconds")).ok().filter(|seconds| *seconds > 0);
         Self {
@@ -60,7 +64,7 @@ impl Webhook {
                 .collect(),
             is_reinvoked: text(hook, "reinvocationPolicy") == "IfNeeded",
             matcher: Matcher::of_webhook(hook),
-            conditions: MatchConditions::of_webhook(hook),
+            conditions: MatchConditions::of_webhook(hook, patterns),
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) async fn upgrade(
     let sent = sender.send_request(Request::from_parts(parts, body));
     let answer = match tokio::time::timeout(HANDSHAKE_TIMEOUT, sent).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Ok(refused(StatusCode::SERVICE_UNAVAILABLE, &ExchangeError::of(&error))),
+        Ok(Err(error)) => return Ok(refused(StatusCode::SERVICE_UNAVAILABLE, &error)),
         Err(_) => return Ok(refused(StatusCode::SERVICE_UNAVAILABLE, &ExchangeError::Deadline)),
     };
     match answer.status() {

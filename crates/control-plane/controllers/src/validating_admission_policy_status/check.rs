@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use windlass_api::GroupVersionKind;
-use windlass_cel::Env;
 use windlass_cel::admission::{Declarations, Environment, KnownTypes};
+use windlass_cel::{Env, Patterns};
 use windlass_machinery::tree::{items, text};
 
 /// Bytes of all warnings together: a status has to fit into an object.
@@ -45,7 +45,7 @@ pub(super) fn warnings(spec: &Value, checked: &[Checked]) -> Vec<Value> {
 
 /// What expressions may name, the policy's variables included. One that is wrong may be of any type.
 fn env(spec: &Value, declarations: Declarations, types: &KnownTypes) -> Env {
-    let mut environment = Environment::of_policy();
+    let mut environment = Environment::of_policy(Patterns::of_expressions());
     for variable in items(spec, "variables") {
         let compiled = environment.typed_env(declarations, types).compile(text(variable, "expression"));
         environment.add(text(variable, "name"), compiled.as_ref().ok().map(|expression| expression.output_type()));

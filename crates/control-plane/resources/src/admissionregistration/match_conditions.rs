@@ -3,11 +3,12 @@
 //! Source: upstream `pkg/apis/admissionregistration/validation/validation.go`.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
-use windlass_cel::{Mode, Type};
+use windlass_cel::{Mode, Patterns, Type};
 use windlass_machinery::tree::{items, text};
 
 use super::expression_validation::validate_expression;
@@ -39,12 +40,13 @@ pub(super) fn validate(
     path: &Path<'_>,
     declarations: Declarations,
     known: &Known<'_>,
+    patterns: &Arc<Patterns>,
 ) {
     let count = items(owner, "matchConditions").count();
     if count > MOST {
         errors.push(Error::too_many(path, count, MOST));
     }
-    let environment = Environment::of_webhook();
+    let environment = Environment::of_webhook(patterns.clone());
     let mut seen = BTreeSet::new();
     for (index, condition) in items(owner, "matchConditions").enumerate() {
         let path = path.index(index);

@@ -22,7 +22,7 @@ pub(super) fn validate_policy(errors: &mut Errors, object: &Value, old: Option<&
     let update = Update::of(object, old);
     let path = Path::new("spec");
     update.validate_common(errors, &path, true);
-    let mut environment = Environment::of_policy();
+    let mut environment = Environment::of_policy(update.patterns.clone());
     update.validate_variables(errors, &path, &mut environment, &Known::default());
     // Upstream holds JSON patches against apply configurations, too.
     let before = update.old.into_iter().flat_map(|old| items(old, "mutations"));

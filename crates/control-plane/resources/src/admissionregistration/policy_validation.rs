@@ -2,6 +2,8 @@
 //!
 //! Source: upstream `pkg/apis/admissionregistration/validation/validation.go`.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
@@ -13,17 +15,21 @@ use super::match_resources::{validate_match_resources, validate_mutable_operatio
 use super::param_validation::{validate_param_kind, validate_param_ref};
 use crate::rules::{at, complain, supported};
 use windlass_cel::admission::{Declarations, Environment};
-use windlass_cel::is_identifier;
+use windlass_cel::{Patterns, is_identifier};
 
 /// A policy that is validated, and the one that it replaces.
 pub(super) struct Update<'a> {
     pub spec: &'a Value,
     pub old: Option<&'a Value>,
+    /// Those of all its expressions.
+    pub patterns: Arc<Patterns>,
 }
 
 impl<'a> Update<'a> {
     pub(super) fn of(object: &'a Value, old: Option<&'a Value>) -> Self {
-        Self { spec: &object["spec"], old: old.map(|old| &old["spec"]) }
+        let (spec, old) = (&object["spec"], old.map(|old| &old["spec"]));
+        let patterns = if old == Some(spec) { Patterns::accepted() } else { Patterns::of_expressions() };
+        Self { spec, old, patterns }
     }
 
     /// The expressions in a field of the old policy's lists.
@@ -71,7 +77,7 @@ impl<'a> Update<'a> {
         if self.changes_conditions() {
             let known = self.known("matchConditions", "expression");
             let path = path.child("matchConditions");
-            match_conditions::validate(errors, self.spec, &path, self.declarations(), &known);
+            match_conditions::validate(errors, self.spec, &path, self.declarations(), &known, &self.patterns);
         }
     }
 

@@ -30,7 +30,9 @@ pub(super) fn validate_policy(errors: &mut Errors, object: &Value, old: Option<&
     };
     update.validate_common(errors, &path, false);
     let has_variables = items(update.spec, "variables").next().is_some();
-    let mut environment = if has_variables { Environment::of_policy() } else { Environment::of_webhook() };
+    let patterns = update.patterns.clone();
+    let mut environment =
+        if has_variables { Environment::of_policy(patterns) } else { Environment::of_webhook(patterns) };
     update.validate_variables(errors, &path, &mut environment, &validations.expressions);
     let mut has_any = false;
     let list_path = path.child("validations");

@@ -3,10 +3,12 @@
 //! Source: upstream `pkg/apis/admissionregistration/validation/validation.go`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_cel::Patterns;
 use windlass_machinery::tree::{items, text};
 
 use super::match_conditions::{self, Known};
@@ -58,10 +60,11 @@ impl<'a> Demands<'a> {
 
 pub(super) fn validate_webhooks(errors: &mut Errors, object: &Value, demands: &Demands<'_>) {
     let path = Path::new("webhooks");
+    let patterns = Patterns::of_expressions();
     let mut seen = BTreeSet::new();
     for (index, hook) in items(object, "webhooks").enumerate() {
         let path = path.index(index);
-        validate_webhook(errors, hook, &path, demands);
+        validate_webhook(errors, hook, &path, demands, &patterns);
         validate_versions(errors, hook, &path.child("admissionReviewVersions"), demands);
         let name = text(hook, "name");
         if demands.unique_names && !name.is_empty() && !seen.insert(name) {
@@ -70,7 +73,13 @@ pub(super) fn validate_webhooks(errors: &mut Errors, object: &Value, demands: &D
     }
 }
 
-fn validate_webhook(errors: &mut Errors, hook: &Value, path: &Path<'_>, demands: &Demands<'_>) {
+fn validate_webhook(
+    errors: &mut Errors,
+    hook: &Value,
+    path: &Path<'_>,
+    demands: &Demands<'_>,
+    patterns: &Arc<Patterns>,
+) {
     validate_name(errors, hook, path);
     let rules = path.child("rules");
     for (index, rule) in items(hook, "rules").enumerate() {
@@ -105,7 +114,7 @@ fn validate_webhook(errors: &mut Errors, hook: &Value, path: &Path<'_>, demands:
     webhook_client::validate(errors, &hook["clientConfig"], false, &path.child("clientConfig"));
     if let Some(known) = &demands.known_conditions {
         let declarations = Declarations { params: false, authorizer: true };
-        match_conditions::validate(errors, hook, &path.child("matchConditions"), declarations, known);
+        match_conditions::validate(errors, hook, &path.child("matchConditions"), declarations, known, patterns);
     }
 }
 

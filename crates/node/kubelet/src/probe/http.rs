@@ -152,7 +152,7 @@ async fn once(request: &Get, timeout: Duration) -> Result<(StatusCode, Option<St
 
 async fn exchange(stream: Stream, request: &Get) -> Result<(StatusCode, Option<String>, String), HttpError> {
     let failed = |cause: String| HttpError::Failed { url: request.url(), cause };
-    let broken = |error: hyper::Error| failed(ExchangeError::of(&error).to_string());
+    let broken = |error: ExchangeError| failed(error.to_string());
     // The connection lives as long as the exchange, so that nothing is left behind when a probe is given up.
     let (mut sender, _driver) = dial::http1(stream).await.map_err(|error| failed(error.to_string()))?;
     let mut builder = Request::get(&request.path).header(CONNECTION, "close");

@@ -57,7 +57,7 @@ pub(super) async fn forward(
     permit: impl Send + Sync + 'static,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
-    let broken = |error: hyper::Error| unreachable(&target, &ExchangeError::of(&error));
+    let broken = |error: ExchangeError| unreachable(&target, &error);
     let stream = connect(server, &target).await?;
     let (mut sender, driver) = dial::http1(stream).await.map_err(|error| unreachable(&target, &error))?;
     driver.detach();

@@ -2,11 +2,15 @@
 //!
 //! Source: upstream `apiserver/schema/defaulting/validation.go`, `apiserver/schema/pruning/algorithm.go`.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::structural::Structural;
+use windlass_regexp::Patterns;
 
 use super::super::schema::{Additional, EMBEDDED, META_FIELDS, PRESERVES, Schema};
+use super::demands::Budgets;
 use crate::custom::rules::{BUDGET, Rules};
 
 /// Where a default stands.
@@ -20,9 +24,15 @@ struct Place {
 
 /// Judges the defaults of a schema. There are none below `additionalProperties` that matter. An update may keep unknown fields of
 /// defaults that it had (`must_be_pruned` is false).
-pub(super) fn validate(errors: &mut Errors, schema: Schema<'_>, must_be_pruned: bool, path: &Path<'_>) {
+pub(super) fn validate(
+    errors: &mut Errors,
+    schema: Schema<'_>,
+    must_be_pruned: bool,
+    budgets: &Budgets,
+    path: &Path<'_>,
+) {
     let has_any = schema.any(&|schema| schema.at("default").is_some());
-    let rules = if has_any { Rules::read(schema.0, true) } else { None };
+    let rules = if has_any { Rules::read(schema.0, true, &budgets.rules) } else { None };
     let mut budget = BUDGET;
     visit(Visited { schema, place: Place::RESOURCE, rules: rules.as_ref() }, path, &mut |default, node, path| {
         let Visited { schema, place, rules } = node;
@@ -34,11 +44,11 @@ pub(super) fn validate(errors: &mut Errors, schema: Schema<'_>, must_be_pruned: 
         if must_be_pruned && !place.is_pruned(default, schema) {
             errors.push_with(|| Error::invalid(&path, default.clone(), "must not have unknown fields"));
         }
-        if !validate_value(errors, default, schema, &path) {
+        if !validate_value(errors, default, schema, &budgets.schemas, &path) {
             return;
         }
         // Rules below what expressions cannot have are not part of the whole.
-        let own = if rules.is_none() { Rules::read(schema.0, place.is_resource) } else { None };
+        let own = if rules.is_none() { Rules::read(schema.0, place.is_resource, &budgets.rules) } else { None };
         if let Some(rules) = rules.or(own.as_ref()) {
             validate_rules(errors, default, rules, &mut budget, &path);
         }
@@ -103,8 +113,14 @@ impl Place {
 
 /// Judges whether a default is a value of its schema, and returns that. A default within the metadata of a resource is held against the
 /// schema alone.
-fn validate_value(errors: &mut Errors, default: &Value, schema: Schema<'_>, path: &Path<'_>) -> bool {
-    let structural = Structural::read(schema.0);
+fn validate_value(
+    errors: &mut Errors,
+    default: &Value,
+    schema: Schema<'_>,
+    patterns: &Arc<Patterns>,
+    path: &Path<'_>,
+) -> bool {
+    let structural = Structural::read_within(schema.0, patterns);
     let mut found = structural.validate_embedded(default);
     if found.is_empty() {
         found = structural.validate_values(default);

@@ -227,6 +227,53 @@ mod tests {
         assert!(errors.is_full() && errors.len() < 20_000, "{} errors", errors.len());
     }
 
+    /// Ten kilobytes of such patterns took half a minute and gigabytes.
+    #[test]
+    fn patterns_of_all_versions_have_a_budget() {
+        let schema = |numbers: std::ops::Range<usize>| {
+            let property = |number| json!({"type": "string", "pattern": format!(r"\pL{{100}}{number}")});
+            let properties: serde_json::Map<String, Value> =
+                numbers.map(|number| (format!("p{number}"), property(number))).collect();
+            json!({"type": "object", "properties": properties})
+        };
+        let fine = definition(schema(0..4));
+        assert_eq!(validate_create(&fine).to_vec(), []);
+        let mut two = fine.clone();
+        let version =
+            json!({"name": "v2", "served": true, "storage": false, "schema": {"openAPIV3Schema": schema(2..8)}});
+        two["spec"]["versions"].as_array_mut().unwrap().push(version);
+        let errors: Vec<String> = validate_create(&two).iter().map(ToString::to_string).collect();
+        let field = |number| format!("spec.versions[1].schema.openAPIV3Schema.properties[p{number}].pattern");
+        let expected = [5, 6, 7].map(|number| {
+            let pattern = format!(r"\pL{{100}}{number}");
+            let why = "regular expressions of this definition are too large together";
+            format!("{}: Invalid value: {pattern:?}: {why}: `{pattern}`", field(number))
+        });
+        assert_eq!(errors, expected);
+        // Who has it already may keep it, and may not add to it.
+        assert_eq!(validate_update(&two, &two).to_vec(), []);
+        let one =
+            definition(json!({"type": "object", "properties": {"p": {"type": "string", "pattern": r"\pL{999}"}}}));
+        let error = validate_create(&one).to_vec().remove(0);
+        assert_eq!(error.detail, r"error parsing regexp: expression too large: `\pL{999}`");
+        assert_eq!(validate_update(&one, &one).to_vec(), []);
+        assert_eq!(validate_update(&one, &fine).len(), 1);
+    }
+
+    #[test]
+    fn patterns_of_rules_have_a_budget() {
+        let rules: Vec<Value> =
+            (0..150).map(|number| json!({"rule": format!(r"self.matches('\\pL{{90}}{number}')")})).collect();
+        let node = json!({"type": "string", "maxLength": 10, "x-kubernetes-validations": rules});
+        let large = definition(json!({"type": "object", "properties": {"p": node}}));
+        let errors = validate_create(&large).to_vec();
+        assert_eq!(errors.len(), 144);
+        let why = "program instantiation failed: regular expressions of this definition are too large together";
+        assert!(errors[0].detail.ends_with(&format!(r"{why}: `\pL{{90}}6`")), "{}", errors[0].detail);
+        assert_eq!(errors[0].field, "spec.validation.openAPIV3Schema.properties[p].x-kubernetes-validations[6].rule");
+        assert_eq!(validate_update(&large, &large).to_vec(), []);
+    }
+
     #[test]
     fn deep_definitions() {
         let mut schema = json!({"type": "string", "x-kubernetes-validations": [{"rule": "", "fieldPath": ".a"}]});

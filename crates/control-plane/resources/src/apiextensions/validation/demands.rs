@@ -2,9 +2,10 @@
 //! an update only those that the old one followed ([`super::ratcheting`]).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::Value;
-use windlass_cel::Mode;
+use windlass_cel::{Mode, Patterns};
 use windlass_machinery::tree::text;
 
 use crate::custom::rules::Modes;
@@ -37,6 +38,27 @@ pub(super) struct Demands<'a> {
     pub(super) had_messages: HashSet<&'a str>,
     /// The versions whose schema is what it was.
     pub(super) unchanged_schemas: HashSet<&'a str>,
+    pub(super) budgets: Budgets,
+}
+
+/// The regular expressions of all versions of a definition, which are charged to one budget.
+#[derive(Clone, Debug)]
+pub(super) struct Budgets {
+    /// Each `pattern`.
+    pub(super) schemas: Arc<Patterns>,
+    /// Those that are constant in rules and messages.
+    pub(super) rules: Arc<Patterns>,
+}
+
+impl Budgets {
+    pub(super) fn new() -> Self {
+        Self { schemas: Patterns::of_schemas(), rules: Patterns::of_expressions() }
+    }
+
+    /// For a schema that was accepted already, when there were no budgets.
+    pub(super) fn accepted() -> Self {
+        Self { schemas: Patterns::accepted(), rules: Patterns::accepted() }
+    }
 }
 
 impl Demands<'_> {
@@ -56,6 +78,7 @@ impl Demands<'_> {
             had_rules: HashSet::new(),
             had_messages: HashSet::new(),
             unchanged_schemas: HashSet::new(),
+            budgets: Budgets::new(),
         }
     }
 

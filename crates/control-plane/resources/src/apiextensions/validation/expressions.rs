@@ -1,7 +1,10 @@
 //! The rules in `x-kubernetes-validations`: their form, whether their expressions compile, and what they may cost.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
+use windlass_cel::Patterns;
 use windlass_machinery::tree::{items, text};
 
 use crate::rules::at;
@@ -74,6 +77,7 @@ fn has_line_break(text: &str) -> bool {
 /// What the expressions of a schema are held against.
 pub(super) struct Expressions<'d> {
     pub(super) demands: &'d Demands<'d>,
+    pub(super) patterns: Arc<Patterns>,
     pub(super) errors: Errors,
     pub(super) costs: Costs,
 }
@@ -108,7 +112,7 @@ impl Expressions<'_> {
     /// Compiles a rule and its message; whether the rule uses the old value, which one that does not compile never does.
     fn validate_rule(&mut self, rule: &Value, types: &Types, context: Context<'_>, path: &Path<'_>) -> bool {
         let rule_path = path.child("rule");
-        let compiled = match compile(rule, types, self.demands.modes(rule)) {
+        let compiled = match compile(rule, types, self.demands.modes(rule), &self.patterns) {
             None => return false,
             Some(Err(detail)) => {
                 self.errors.push_with(|| go_form::invalid(&rule_path, &go_form::rule(rule), &detail));

@@ -7,7 +7,7 @@ use windlass_api::field::{Error, Errors, Path};
 use std::sync::Arc;
 
 use super::super::schema::{Additional, EMBEDDED, META_FIELDS, PRESERVES, Schema, VALIDATIONS};
-use super::demands::Demands;
+use super::demands::{Budgets, Demands};
 use super::expressions::Expressions;
 use super::rule_context::Context;
 use super::rule_costs::Costs;
@@ -21,12 +21,18 @@ pub(super) fn validate(
     schema: Schema<'_>,
     (judges_expressions, is_unchanged): (bool, bool),
     demands: &Demands<'_>,
+    budgets: &Budgets,
     path: &Path<'_>,
 ) {
     let has_rules = judges_expressions && schema.any(&|node| node.at(VALIDATIONS).is_some());
     let shape = has_rules.then(|| Arc::new(Shape::read(schema.0, true)));
     let context = shape.as_ref().map(|shape| Context::root(shape, schema));
-    let expressions = Expressions { demands, errors: Errors::new(), costs: Costs::new(is_unchanged) };
+    let expressions = Expressions {
+        demands,
+        patterns: budgets.rules.clone(),
+        errors: Errors::new(),
+        costs: Costs::new(is_unchanged),
+    };
     let mut walk = Walk { demands, errors: Errors::new(), expressions };
     walk.node(schema, path, Place { context, is_root: true, ..Place::default() });
     errors.extend(walk.errors);

@@ -9,7 +9,7 @@ use windlass_machinery::tree::{items, text};
 
 use super::super::layout::{Layout, Part};
 use super::super::schema::{Schema, VALIDATIONS};
-use super::demands::Demands;
+use super::demands::{Budgets, Demands};
 use super::{conversion, defaults, structural, topology, versions};
 use crate::custom::condition::ESTABLISHED;
 
@@ -38,6 +38,7 @@ pub(super) fn demands_after<'a>(old_definition: &'a Value, new: &Layout<'a>) -> 
         had_rules: expressions(&old, "rule"),
         had_messages: expressions(&old, "messageExpression"),
         unchanged_schemas: unchanged_schemas(&old, new),
+        budgets: Budgets::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use windlass_api::field::{Error, Errors, Path};
 
 use super::super::go_form;
 use super::super::schema::Schema;
-use super::demands::Demands;
+use super::demands::{Budgets, Demands};
 use super::{defaults, open_api, structural};
 
 /// What a schema may say at its root when the status is a subresource: everything that still holds when the status is judged
@@ -57,17 +57,18 @@ pub(super) fn validate(
         found.push(Error::forbidden(&path.child("nullable"), "nullable cannot be true at the root"));
     }
     let conversion_error = demands.structural.then(|| schema.conversion_error()).flatten();
+    let is_unchanged = demands.unchanged_schemas.contains(version);
+    let budgets = if is_unchanged { Budgets::accepted() } else { demands.budgets.clone() };
     let mut judges_expressions = false;
     if demands.structural && conversion_error.is_none() {
         let before = found.len();
-        structural::validate(&mut found, schema, &path);
+        structural::validate(&mut found, schema, &budgets.schemas, &path);
         if found.len() == before {
-            defaults::validate(&mut found, schema, demands.pruned_defaults, &path);
+            defaults::validate(&mut found, schema, demands.pruned_defaults, &budgets, &path);
         }
         judges_expressions = found.len() == before;
     }
-    let is_unchanged = demands.unchanged_schemas.contains(version);
-    open_api::validate(&mut found, schema, (judges_expressions, is_unchanged), demands, &path);
+    open_api::validate(&mut found, schema, (judges_expressions, is_unchanged), demands, &budgets, &path);
     // Mostly the nodes' own rules have said it better.
     if let Some(problem) = conversion_error.filter(|_| found.is_empty()) {
         found.push(Error::invalid(&path, "", problem));

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
+use windlass_regexp::{PatternError, Patterns};
 
 use super::super::schema::{
     Additional, EMBEDDED, INT_OR_STRING, LIST_MAP_KEYS, LIST_TYPE, MAP_TYPE, PRESERVES, Schema, VALIDATIONS,
@@ -20,9 +21,9 @@ enum Level {
 }
 
 /// Adds what keeps a schema from being structural, sorted by its text.
-pub(super) fn validate(errors: &mut Errors, schema: Schema<'_>, path: &Path<'_>) {
+pub(super) fn validate(errors: &mut Errors, schema: Schema<'_>, patterns: &Patterns, path: &Path<'_>) {
     let mut found = Errors::new();
-    validate_node(&mut found, schema, Level::Root, path);
+    validate_node(&mut found, patterns, schema, Level::Root, path);
     // Only what the root itself nests is held against the structure.
     validate_junctors(&mut found, schema, Some(schema), path, path);
     let mut found: Vec<Error> = found.into_iter().collect();
@@ -34,14 +35,14 @@ pub(super) fn validate(errors: &mut Errors, schema: Schema<'_>, path: &Path<'_>)
 pub(super) fn is_structural(schema: Schema<'_>) -> bool {
     let mut errors = Errors::new();
     if schema.conversion_error().is_none() {
-        validate(&mut errors, schema, &Path::new(""));
+        validate(&mut errors, schema, &Patterns::accepted(), &Path::new(""));
     }
     schema.conversion_error().is_none() && errors.is_empty()
 }
 
-fn validate_node(errors: &mut Errors, schema: Schema<'_>, level: Level, path: &Path<'_>) {
+fn validate_node(errors: &mut Errors, patterns: &Patterns, schema: Schema<'_>, level: Level, path: &Path<'_>) {
     match schema.items() {
-        Some(items) => validate_node(errors, items, Level::Item, &path.child("items")),
+        Some(items) => validate_node(errors, patterns, items, Level::Item, &path.child("items")),
         None if schema.kind() == "array" => {
             errors.push_with(|| Error::required(&path.child("items"), "must be specified"));
         }
@@ -49,7 +50,7 @@ fn validate_node(errors: &mut Errors, schema: Schema<'_>, level: Level, path: &P
     }
     let properties = path.child("properties");
     for (name, property) in schema.properties() {
-        validate_node(errors, property, Level::Field, &properties.key(name));
+        validate_node(errors, patterns, property, Level::Field, &properties.key(name));
     }
     if let Some(additional) = schema.additional_properties() {
         let path = path.child("additionalProperties");
@@ -60,11 +61,11 @@ fn validate_node(errors: &mut Errors, schema: Schema<'_>, level: Level, path: &P
             errors.push_with(|| Error::forbidden(&path, "must not be used if x-kubernetes-embedded-resource is set"));
         }
         if let Additional::Schema(additional) = additional {
-            validate_node(errors, additional, Level::Field, &path);
+            validate_node(errors, patterns, additional, Level::Field, &path);
         }
     }
     validate_extensions(errors, schema, path);
-    validate_values(errors, schema, skipped(schema), path);
+    validate_values(errors, patterns, schema, skipped(schema), path);
     validate_type(errors, schema, level, path);
     validate_metadata(errors, schema, level, path);
 }
@@ -158,7 +159,7 @@ fn skipped(schema: Schema<'_>) -> Skipped {
 }
 
 /// What narrows the values of a node.
-fn validate_values(errors: &mut Errors, schema: Schema<'_>, skipped: Skipped, path: &Path<'_>) {
+fn validate_values(errors: &mut Errors, patterns: &Patterns, schema: Schema<'_>, skipped: Skipped, path: &Path<'_>) {
     for field in ["anyOf", "allOf", "oneOf"] {
         if field == "anyOf" && matches!(skipped, Skipped::AnyOf | Skipped::Both) {
             continue;
@@ -167,28 +168,37 @@ fn validate_values(errors: &mut Errors, schema: Schema<'_>, skipped: Skipped, pa
         for (index, nested) in schema.list(field).enumerate() {
             let is_first = field == "allOf" && index == 0 && matches!(skipped, Skipped::FirstAnyOf | Skipped::Both);
             let skipped = if is_first { Skipped::AnyOf } else { Skipped::Nothing };
-            validate_nested(errors, nested, skipped, &path.index(index));
+            validate_nested(errors, patterns, nested, skipped, &path.index(index));
         }
     }
     if let Some(not) = schema.child("not") {
-        validate_nested(errors, not, Skipped::Nothing, &path.child("not"));
+        validate_nested(errors, patterns, not, Skipped::Nothing, &path.child("not"));
     }
     let written = schema.text("pattern");
-    if let Some(problem) = pattern::problem(written) {
-        let detail = format!("must be a valid regular expression, but isn't: {problem}");
+    if let Some(detail) = pattern_problem(written, patterns) {
         errors.push_with(|| Error::invalid(&path.child("pattern"), written, detail));
     }
 }
 
+/// What is wrong with a pattern: by Go's rules, or because it takes more memory than we have for the patterns of a definition. Some that Go
+/// takes are too large for that.
+fn pattern_problem(pattern: &str, patterns: &Patterns) -> Option<String> {
+    if let Some(problem) = pattern::problem(pattern) {
+        return Some(format!("must be a valid regular expression, but isn't: {problem}"));
+    }
+    let error = patterns.get(pattern).err().filter(PatternError::is_of_size)?;
+    Some(error.to_string())
+}
+
 /// A schema inside of `allOf`, `anyOf`, `oneOf` or `not`.
-fn validate_nested(errors: &mut Errors, schema: Schema<'_>, skipped: Skipped, path: &Path<'_>) {
-    validate_values(errors, schema, skipped, path);
+fn validate_nested(errors: &mut Errors, patterns: &Patterns, schema: Schema<'_>, skipped: Skipped, path: &Path<'_>) {
+    validate_values(errors, patterns, schema, skipped, path);
     if let Some(items) = schema.items() {
-        validate_nested(errors, items, Skipped::Nothing, &path.child("items"));
+        validate_nested(errors, patterns, items, Skipped::Nothing, &path.child("items"));
     }
     let properties = path.child("properties");
     for (name, property) in schema.properties() {
-        validate_nested(errors, property, Skipped::Nothing, &properties.key(name));
+        validate_nested(errors, patterns, property, Skipped::Nothing, &properties.key(name));
     }
     let is_narrowing = !matches!(schema.additional_properties(), None | Some(Additional::Bool(false)));
     let forbidden = [

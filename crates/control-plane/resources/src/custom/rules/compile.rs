@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use windlass_cel::{Env, Expression, Mode, Program, Schema, SchemaSizes, Sizes, Type, cardinality_max, declare};
+use windlass_cel::{
+    Env, Expression, Mode, Patterns, Program, Schema, SchemaSizes, Sizes, Type, cardinality_max, declare,
+};
 use windlass_machinery::tree::text;
 
 use super::shape::Shape;
@@ -70,9 +72,13 @@ impl Types {
         cardinality_max(&*self.shape)
     }
 
-    fn env(&self, mode: Mode, is_old_optional: bool) -> Env {
+    fn env(&self, mode: Mode, is_old_optional: bool, patterns: &Arc<Patterns>) -> Env {
         let old = if is_old_optional { Type::optional(self.own.clone()) } else { self.own.clone() };
-        Env::new(mode).variable(SELF, self.own.clone()).variable(OLD_SELF, old).sizes(self.sizes.clone())
+        Env::new(mode)
+            .patterns(patterns.clone())
+            .variable(SELF, self.own.clone())
+            .variable(OLD_SELF, old)
+            .sizes(self.sizes.clone())
     }
 }
 
@@ -94,15 +100,20 @@ impl Message {
 }
 
 /// Compiles an entry of `x-kubernetes-validations`; `None` if it has no rule.
-pub(crate) fn compile(rule: &Value, types: &Types, modes: Modes) -> Option<Result<Compiled, String>> {
+pub(crate) fn compile(
+    rule: &Value,
+    types: &Types,
+    modes: Modes,
+    patterns: &Arc<Patterns>,
+) -> Option<Result<Compiled, String>> {
     let source = text(rule, "rule");
     if source.trim().is_empty() {
         return None;
     }
     let is_old_optional = is_old_optional(rule);
-    Some(compile_rule(source, &types.env(modes.rule, is_old_optional)).map(|compiled| {
+    Some(compile_rule(source, &types.env(modes.rule, is_old_optional, patterns)).map(|compiled| {
         let source = text(rule, "messageExpression");
-        let compile = || compile_message(source, &types.env(modes.message, is_old_optional));
+        let compile = || compile_message(source, &types.env(modes.message, is_old_optional, patterns));
         Compiled { message: (!source.is_empty()).then(compile), ..compiled }
     }))
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use windlass_api::field::{Error, ErrorType, Errors};
+use windlass_cel::Patterns;
 use windlass_machinery::tree::{items, text};
 
 use super::compile::is_old_optional;
@@ -31,7 +32,7 @@ pub(in super::super) struct ResourceRules {
 impl ResourceRules {
     /// Reads an `openAPIV3Schema`; `None` if it has no rules.
     pub(in super::super) fn read(schema: &Value) -> Option<Self> {
-        let rules = Rules::read(schema, true)?;
+        let rules = Rules::read(schema, true, &Patterns::of_expressions())?;
         let has_type = |rules: &Rules| rules.properties.iter().any(|(name, _)| is_type(name));
         let reads_types = has_type(&rules) || items(schema, "x-kubernetes-validations").any(may_read_types);
         Some(Self { rules, reads_types, has_forgiven: AtomicBool::new(false) })

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use windlass_cel::Patterns;
 use windlass_machinery::decode;
 use windlass_machinery::tree::items;
 
@@ -252,7 +253,7 @@ mod any {
     }
 
     fn evaluate(schema: &Value, object: &Value, old: &Value) {
-        let Some(rules) = Rules::read(schema, true) else { return };
+        let Some(rules) = Rules::read(schema, true, &Patterns::of_expressions()) else { return };
         let mut budget = BUDGET;
         rules.validate(&Path::new("x"), object, Some(old), &mut budget);
         rules.validate(&Path::new("x"), object, None, &mut budget);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use windlass_api::field::ErrorType;
-use windlass_cel::Program;
+use windlass_cel::{Patterns, Program};
 use windlass_machinery::tree::{items, text};
 
 use super::compile::{Modes, Types, compile, is_old_optional};
@@ -44,11 +44,11 @@ pub(super) struct Rule {
 
 impl Rules {
     /// Reads an `openAPIV3Schema`, or a node of one; `None` if it has no rules.
-    pub(crate) fn read(schema: &Value, is_resource: bool) -> Option<Self> {
+    pub(crate) fn read(schema: &Value, is_resource: bool, patterns: &Arc<Patterns>) -> Option<Self> {
         if !has_rules(schema) {
             return None;
         }
-        build(schema, &Arc::new(Shape::read(schema, is_resource)))
+        build(schema, &Arc::new(Shape::read(schema, is_resource)), patterns)
     }
 
     pub(crate) fn property(&self, name: &str) -> Option<&Self> {
@@ -69,11 +69,11 @@ fn has_rules(schema: &Value) -> bool {
         || properties.is_some_and(|properties| properties.values().any(has_rules))
 }
 
-fn build(schema: &Value, shape: &Arc<Shape>) -> Option<Rules> {
-    let below = |field: &str, shape: Option<&Arc<Shape>>| build(schema.get(field)?, shape?).map(Box::new);
+fn build(schema: &Value, shape: &Arc<Shape>, patterns: &Arc<Patterns>) -> Option<Rules> {
+    let below = |field: &str, shape: Option<&Arc<Shape>>| build(schema.get(field)?, shape?, patterns).map(Box::new);
     let property = |(name, property): (&String, &Value)| {
         let shape = shape.field(name)?;
-        let rules = build(property, shape)?;
+        let rules = build(property, shape, patterns)?;
         // What expressions cannot have is left out, with all below it.
         Types::of(shape).map(|_| (Box::from(name.as_str()), rules))
     };
@@ -82,7 +82,7 @@ fn build(schema: &Value, shape: &Arc<Shape>) -> Option<Rules> {
     properties.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let has_own = items(schema, "x-kubernetes-validations").next().is_some();
     let types = if has_own { Types::of(shape) } else { None };
-    let rules: Box<[Rule]> = types.iter().flat_map(|types| own(schema, types)).collect();
+    let rules: Box<[Rule]> = types.iter().flat_map(|types| own(schema, types, patterns)).collect();
     let all = Rules {
         shape: shape.clone(),
         sees_old: rules.iter().any(|rule| rule.uses_old_self),
@@ -97,9 +97,9 @@ fn build(schema: &Value, shape: &Arc<Shape>) -> Option<Rules> {
 }
 
 /// The rules of a node itself. They were accepted before, whatever is new since.
-fn own<'a>(schema: &'a Value, types: &'a Types) -> impl Iterator<Item = Rule> {
+fn own<'a>(schema: &'a Value, types: &'a Types, patterns: &'a Arc<Patterns>) -> impl Iterator<Item = Rule> {
     items(schema, "x-kubernetes-validations").filter_map(move |rule| {
-        let compiled = compile(rule, types, Modes::STORED)?;
+        let compiled = compile(rule, types, Modes::STORED, patterns)?;
         let (source, message) = (text(rule, "rule").trim(), text(rule, "message"));
         let field = Some(text(rule, "fieldPath")).filter(|path| !path.is_empty());
         let mut made = Rule {

@@ -12,8 +12,8 @@ const POSIX: [&str; 14] = [
 pub(super) struct Classes;
 
 impl Classes {
-    /// Reads a class in brackets: its length and what to write.
-    pub(super) fn bracketed(text: &str) -> Result<(usize, String), PatternError> {
+    /// Reads a class in brackets: its length and what to write. No `:]` begins after `last_colon`.
+    pub(super) fn bracketed(text: &str, last_colon: usize) -> Result<(usize, String), PatternError> {
         let mut out = String::from("[");
         let mut at = 1;
         if text[at..].starts_with('^') {
@@ -31,7 +31,9 @@ impl Classes {
                 return Ok((at + 1, out));
             }
             first = false;
-            if let Some((length, class)) = posix(rest)? {
+            if at < last_colon
+                && let Some((length, class)) = posix(rest)?
+            {
                 out.push_str(&class);
                 at += length;
                 continue;

@@ -1,5 +1,7 @@
 //! Reads a pattern as Go does and writes it for the `regex` crate.
 
+use std::collections::HashSet;
+
 use super::PatternError;
 use super::class::Classes;
 use super::escape::{escaped_character, write_literal, wrong};
@@ -9,7 +11,8 @@ const REPEAT_MAX: u32 = 1000;
 const DEPTH_MAX: usize = 250;
 
 pub(super) fn translate(pattern: &str) -> Result<String, PatternError> {
-    let mut translator = Translator { pattern, at: 0, out: String::with_capacity(pattern.len() + 16) };
+    let out = String::with_capacity(pattern.len() + 16);
+    let mut translator = Translator { pattern, at: 0, out, names: HashSet::new(), last_colon: pattern.rfind(":]") };
     translator.run()?;
     Ok(translator.out)
 }
@@ -18,6 +21,10 @@ struct Translator<'a> {
     pattern: &'a str,
     at: usize,
     out: String,
+    /// Of groups.
+    names: HashSet<&'a str>,
+    /// Where the last `:]` stands, so that nobody looks for one in vain again and again.
+    last_colon: Option<usize>,
 }
 
 impl<'a> Translator<'a> {
@@ -73,7 +80,10 @@ impl<'a> Translator<'a> {
                     }
                 },
                 '[' => {
-                    let (length, class) = Classes::bracketed(self.rest())?;
+                    let (length, class) = {
+                        let last_colon = self.last_colon.and_then(|last| last.checked_sub(self.at));
+                        Classes::bracketed(self.rest(), last_colon.unwrap_or(0))?
+                    };
                     self.at += length;
                     self.out.push_str(&class);
                     operand = true;
@@ -121,11 +131,13 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// What follows `(`; returns whether a group was opened, as opposed to flags that were set.
+    /// What follows `(`; returns whether a group was opened, as opposed to flags that were set. Nobody asks for what groups matched, and
+    /// to remember it would take memory for each of them at each state.
     fn group(&mut self) -> Result<bool, PatternError> {
         let rest = self.rest();
         if !rest.starts_with("(?") {
-            self.push('(');
+            self.out.push_str("(?:");
+            self.at += 1;
             return Ok(true);
         }
         if rest.starts_with("(?P<") || rest.starts_with("(?<") {
@@ -154,16 +166,14 @@ impl<'a> Translator<'a> {
     fn named_group(&mut self) -> Result<(), PatternError> {
         let rest = self.rest();
         let Some(end) = rest.find('>') else { return wrong("invalid named capture", rest) };
-        let name = rest[..end].trim_start_matches("(?P<").trim_start_matches("(?<");
+        let name = &rest[rest.find('<').map_or(0, |open| open + 1)..end];
         if name.is_empty() || !name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()) {
             return wrong("invalid named capture", &rest[..=end]);
         }
-        let defined = format!("(?P<{name}>");
-        if self.out.contains(&defined) {
+        if !self.names.insert(name) {
             return wrong("duplicate capture group name", name);
         }
-        // Names that begin with a digit are none for the crate, and nobody asks for the groups.
-        self.out.push_str(if name.starts_with(|c: char| c.is_ascii_digit()) { "(" } else { &defined });
+        self.out.push_str("(?:");
         self.at += end + 1;
         Ok(())
     }
@@ -204,7 +214,11 @@ impl<'a> Translator<'a> {
 
 /// Reads `{2}`, `{2,}` or `{2,3}`: its length, and how often.
 fn counts(text: &str) -> Option<(usize, u32, Option<u32>)> {
-    let end = text.find('}')?;
+    // Whatever else stands between braces is none, and is not looked at again by each brace before it.
+    let end = 1 + text[1..].bytes().position(|byte| !byte.is_ascii_digit() && byte != b',')?;
+    if !text[end..].starts_with('}') {
+        return None;
+    }
     let number = |digits: &str| {
         let fits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         let leading_zero = digits.len() > 1 && digits.starts_with('0');

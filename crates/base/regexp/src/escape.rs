@@ -3,7 +3,7 @@
 use super::PatternError;
 
 pub(super) fn wrong<T>(what: &'static str, part: &str) -> Result<T, PatternError> {
-    Err(PatternError { what, part: part.to_owned() })
+    Err(PatternError::Invalid { what, part: part.to_owned() })
 }
 
 pub(super) fn write_literal(out: &mut String, c: char) {
