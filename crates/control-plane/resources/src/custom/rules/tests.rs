@@ -154,6 +154,19 @@ fn upstream_says_the_same() {
     );
 }
 
+/// A definition that was stored before there was a budget is served: its rules within it are held, the others are errors of its objects.
+#[test]
+fn rules_beyond_the_budget_are_errors_of_objects() {
+    let rule = |number| json!({"rule": format!(r"self.name.matches('^\\pL{{90}}{number}$') || self.name == 'tom'")});
+    let rules: Vec<Value> = (0..20).map(rule).collect();
+    let name = json!({"type": "string"});
+    let schema = json!({"type": "object", "properties": {"name": name}, "x-kubernetes-validations": rules});
+    let (errors, _) = judged(&json!({"schema": schema, "object": {"name": "tom"}}));
+    assert_eq!(errors.len(), 14, "six have room");
+    let why = "rule compile error: program instantiation failed: regular expressions of this definition are too large together";
+    assert!(errors.iter().all(|error| error.contains(why)), "{}", errors[0]);
+}
+
 mod any {
     use proptest::prelude::*;
 
