@@ -8,13 +8,15 @@ use std::path::Path;
 use crate::process::root;
 
 /// Who may know whom within a neighbourhood, for these are parts of one component.
-const SIBLINGS: [(&str, &str); 33] = [
+const SIBLINGS: [(&str, &str); 35] = [
     // The language that everybody speaks lies at the bottom; a client speaks HTTP.
     ("base/cel", "base/api"),
+    ("base/cel", "base/regexp"),
     ("base/client", "base/api"),
     ("base/client", "base/http"),
     ("base/http", "base/api"),
     ("base/machinery", "base/api"),
+    ("base/machinery", "base/regexp"),
     ("base/pki", "base/tree"),
     // The API server is made of store, kinds, auth and admission.
     ("control-plane/apiserver", "control-plane/store"),

@@ -70,10 +70,8 @@ impl Structural {
     fn lacks(&self, value: &Value, except: &[&str]) -> bool {
         match value {
             Value::Object(map) => {
-                let is_absent = |(name, schema): &(&Box<str>, &Self)| {
-                    !except.contains(&&***name) && schema.default.is_some() && !map.contains_key(&***name)
-                };
-                self.properties.iter().any(|(name, schema)| is_absent(&(name, schema)))
+                let is_absent = |name: &str| !except.contains(&name) && !map.contains_key(name);
+                self.properties.iter().any(|(name, schema)| schema.default.is_some() && is_absent(name))
                     || map
                         .iter()
                         .filter(|(name, _)| !except.contains(&name.as_str()))

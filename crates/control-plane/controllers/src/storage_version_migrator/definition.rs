@@ -74,7 +74,7 @@ async fn tell(
     clock: Clock,
     news: impl Fn(&Value) -> News,
 ) -> Result<(), Status> {
-    let key = ObjectKey::new("", &resource.to_string());
+    let key = ObjectKey::new("", resource.to_string());
     let mut attempt = 1;
     loop {
         let definition: Value = match client.get(&CUSTOM_RESOURCE_DEFINITIONS, &key).await {
