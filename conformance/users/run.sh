@@ -9,7 +9,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "${USERS_OUT:-$here/out}")
 program=$(realpath -m "${WINDLASS:-$here/../../target/debug/windlass}")
-export GOFLAGS=-buildvcs=false CGO_ENABLED=0 KUBECTL=${KUBECTL:-$here/../out/bin/kubectl} SERVER_IP=10.88.0.2
+export GOFLAGS=-buildvcs=false KUBECTL=${KUBECTL:-$here/../out/bin/kubectl} SERVER_IP=10.88.0.2
 ns=windlass-users-$$ seconds_max=900 server=
 [ -x "$program" ] || { echo "run.sh: there is no $program" >&2; exit 2; }
 [ -x "$KUBECTL" ] || nice -n 8 "$here/../build.sh" "$here/../out" kubectl || exit 2
