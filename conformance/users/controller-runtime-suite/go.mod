@@ -3,6 +3,7 @@ module windlass.test/users/controller-runtime-suite
 go 1.26.0
 
 require (
+	github.com/google/gofuzz v1.2.0
 	github.com/onsi/ginkgo/v2 v2.27.4
 	github.com/onsi/gomega v1.39.0
 	sigs.k8s.io/controller-runtime v0.25.2

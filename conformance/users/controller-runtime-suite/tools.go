@@ -4,6 +4,7 @@
 package tools
 
 import (
+	_ "github.com/google/gofuzz"
 	_ "github.com/onsi/ginkgo/v2"
 	_ "github.com/onsi/gomega"
 	_ "sigs.k8s.io/controller-runtime/pkg/envtest"

@@ -115,15 +115,17 @@ func (r *reconciler) farewell(ctx context.Context, fleet *Fleet) error {
 	return r.Update(ctx, fleet)
 }
 
-// setup makes the manager run all of it.
-func setup(ctx context.Context, manager ctrl.Manager) error {
+// serve makes the manager answer webhooks.
+func serve(ctx context.Context, manager ctrl.Manager) error {
 	index := func(object client.Object) []string { return []string{object.(*Fleet).Spec.Image} }
 	if err := manager.GetFieldIndexer().IndexField(ctx, &Fleet{}, byImage, index); err != nil {
 		return err
 	}
 	all := hooks{manager.GetClient()}
-	if err := ctrl.NewWebhookManagedBy(manager, &Fleet{}).WithDefaulter(all).WithValidator(all).Complete(); err != nil {
-		return err
-	}
-	return ctrl.NewControllerManagedBy(manager).For(&Fleet{}).Owns(&apps.Deployment{}).Complete(&reconciler{manager.GetClient()})
+	return ctrl.NewWebhookManagedBy(manager, &Fleet{}).WithDefaulter(all).WithValidator(all).Complete()
+}
+
+// reconcile makes the manager build fleets.
+func reconcile(manager ctrl.Manager, name string) error {
+	return ctrl.NewControllerManagedBy(manager).Named(name).For(&Fleet{}).Owns(&apps.Deployment{}).Complete(&reconciler{manager.GetClient()})
 }

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -19,7 +20,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -30,6 +30,8 @@ var (
 	environment *envtest.Environment
 	api         client.WithWatch
 	scheme      = runtime.NewScheme()
+	// hooksManager answers webhooks all the time; first reconciles, until another takes over.
+	hooksManager, first *running
 )
 
 func TestMain(m *testing.M) {
@@ -50,56 +52,73 @@ func TestMain(m *testing.M) {
 	if api, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme}); err != nil {
 		panic(err)
 	}
-	stop, stopped, err := start("first", true)
-	if err != nil {
+	hooksManager, first = start("hooks", false), start("first", true)
+	<-first.Elected()
+	started := func(context.Context) (bool, error) {
+		return hooksManager.GetWebhookServer().StartedChecker()(nil) == nil, nil
+	}
+	if err := wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, 10*time.Second, true, started); err != nil {
 		panic(err)
 	}
 	code := m.Run()
-	stop()
-	<-stopped
+	// As long as there is who says farewell to them.
+	gone := func(ctx context.Context) (bool, error) {
+		left := &FleetList{}
+		err := errors.Join(api.DeleteAllOf(ctx, &Fleet{}, client.InNamespace("default")), api.List(ctx, left))
+		return err == nil && len(left.Items) == 0, err
+	}
+	if err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, 10*time.Second, true, gone); err != nil {
+		panic(err)
+	}
+	first.end()
+	hooksManager.end()
 	if err := environment.Stop(); err != nil {
 		panic(err)
 	}
 	os.Exit(code)
 }
 
-// start runs a manager, which serves webhooks when it is the first, and waits until it has been elected, or stands by.
-func start(name string, serves bool) (context.CancelFunc, <-chan struct{}, error) {
+// running is a manager, as a process of its own would have it.
+type running struct {
+	ctrl.Manager
+	cancel  context.CancelFunc
+	stopped chan struct{}
+}
+
+func (r *running) end() {
+	r.cancel()
+	<-r.stopped
+}
+
+// start runs a manager that serves webhooks, or one that reconciles while it is the leader.
+func start(name string, leads bool) *running {
 	options := ctrl.Options{
-		Scheme: scheme, Metrics: server.Options{BindAddress: "0"},
-		LeaderElection: true, LeaderElectionID: "fleet", LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
-		RetryPeriod: new(200 * time.Millisecond), Controller: config.Controller{SkipNameValidation: new(true)},
+		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, LeaderElection: leads, LeaderElectionID: "fleet",
+		LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true, RetryPeriod: new(200 * time.Millisecond),
 	}
 	serving := environment.WebhookInstallOptions
 	options.WebhookServer = webhook.NewServer(webhook.Options{Host: serving.LocalServingHost, Port: serving.LocalServingPort, CertDir: serving.LocalServingCertDir})
 	manager, err := ctrl.NewManager(environment.Config, options)
 	if err != nil {
-		return nil, nil, err
+		panic(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if serves {
-		err = setup(ctx, manager)
+	if leads {
+		err = reconcile(manager, name)
 	} else {
-		err = ctrl.NewControllerManagedBy(manager).Named(name).For(&Fleet{}).Owns(&apps.Deployment{}).Complete(&reconciler{manager.GetClient()})
+		err = serve(ctx, manager)
 	}
 	if err != nil {
-		cancel()
-		return nil, nil, err
+		panic(err)
 	}
-	stopped := make(chan struct{})
+	made := &running{manager, cancel, make(chan struct{})}
 	go func() {
-		defer close(stopped)
+		defer close(made.stopped)
 		if err := manager.Start(ctx); err != nil {
 			panic(fmt.Sprintf("%s: %v", name, err))
 		}
 	}()
-	if !serves {
-		return cancel, stopped, nil
-	}
-	<-manager.Elected()
-	return cancel, stopped, wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
-		return manager.GetWebhookServer().StartedChecker()(nil) == nil, nil
-	})
+	return made
 }
 
 func eventually(t *testing.T, what string, condition func(context.Context) (bool, error)) {
@@ -241,21 +260,33 @@ func TestTheOtherVersion(t *testing.T) {
 }
 
 func TestAnotherManagerTakesOver(t *testing.T) {
-	lease := &coordination.Lease{}
-	key := client.ObjectKey{Namespace: "default", Name: "fleet"}
-	if err := api.Get(t.Context(), key, lease); err != nil {
-		t.Fatal(err)
+	lease := func() *coordination.LeaseSpec {
+		t.Helper()
+		found := &coordination.Lease{}
+		if err := api.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "fleet"}, found); err != nil {
+			t.Fatal(err)
+		}
+		return &found.Spec
 	}
-	holder := *lease.Spec.HolderIdentity
-	stop, stopped, err := start("second", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { stop(); <-stopped }()
-	// Somebody takes the lease away from the first: it ends, as it has to, and is not part of this test; so the second is asked only to stand by.
-	eventually(t, "the lease is renewed by its holder", func(ctx context.Context) (bool, error) {
-		now := &coordination.Lease{}
-		err := api.Get(ctx, key, now)
-		return err == nil && *now.Spec.HolderIdentity == holder && now.Spec.RenewTime.After(lease.Spec.RenewTime.Time), err
+	before := lease()
+	second := start("second", true)
+	eventually(t, "the first renews its lease", func(context.Context) (bool, error) {
+		return lease().RenewTime.After(before.RenewTime.Time), nil
 	})
+	select {
+	case <-second.Elected():
+		t.Fatal("two leaders")
+	default:
+	}
+	first.end()
+	first = second
+	select {
+	case <-second.Elected():
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody leads")
+	}
+	if after := lease(); *after.HolderIdentity == *before.HolderIdentity || *after.LeaseTransitions <= *before.LeaseTransitions {
+		t.Fatalf("the lease is %+v, and was %+v", after, before)
+	}
+	built(t, create(t, "heir", 1))
 }
