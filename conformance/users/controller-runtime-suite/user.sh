@@ -1,12 +1,13 @@
 #!/bin/bash
 # controller-runtime's own tests, as its module has them, against an external control plane (USE_EXISTING_CLUSTER). As in envtest nothing but the
-# API server runs: what the tests write nobody else changes. Those of the cache come first, since they count what there is.
-#   user.sh build OUT | try OUT [PACKAGE …]; FOCUS and SKIP are ginkgo's
+# API server runs: what the tests write nobody else changes. Those of the cache come first, since they count what there is,
+# those of webhooks last, since their configurations stay.
+#   user.sh build OUT | try OUT; PACKAGES says which ones, FOCUS and SKIP are ginkgo's
 set -euo pipefail
 cd "$(dirname "$0")"
 what=$1 out=$2; shift 2
 module=sigs.k8s.io/controller-runtime
-packages=("$@"); [ $# -gt 0 ] || packages=(cache manager controller webhook client)
+read -ra packages <<<"${PACKAGES:-}"; [ ${#packages[@]} -gt 0 ] || packages=(cache manager controller client webhook)
 case $what in
   build)
     for package in "${packages[@]}"; do go test -c -vet=off -o "$out/${package//\//-}.test" $module/pkg/$package; done;;
