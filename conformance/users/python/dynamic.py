@@ -163,10 +163,13 @@ class Dynamic(unittest.TestCase):
         rafts.create(body={"apiVersion": f"{GROUP}/v1", "kind": "Raft", "metadata": {"name": "r"}, "spec": {"size": 1}}, namespace="python")
         self.assertTrue(pathlib.Path(self.cache).stat().st_size)
         self.assertEqual(DynamicClient(self.api, cache_file=self.cache).resources.get(short_names=["raf"]).kind, "Raft")
+        before = self.definitions.get(name=f"rafts.{GROUP}").metadata.resourceVersion
         self.definitions.delete(name=f"rafts.{GROUP}")
-        for event in self.definitions.watch(name=f"rafts.{GROUP}", timeout=30):
+        for event in self.definitions.watch(name=f"rafts.{GROUP}", resource_version=before, timeout=30):
             if event["type"] == "DELETED":
                 break
+        else:
+            self.fail("the definition stays")
         self.dynamic.resources.invalidate_cache()
         with self.assertRaises(ResourceNotFoundError):
             self.dynamic.resources.get(api_version=f"{GROUP}/v1", kind="Raft")
