@@ -8,6 +8,7 @@ mod options;
 mod sample;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use crate::{conformance, fuzz, process, simulate};
@@ -18,12 +19,13 @@ pub(crate) use options::USAGE;
 /// What a part does.
 type Part = fn(&Options) -> Result<(), String>;
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("apparmor", confining),
     ("conformance", serial_conformance),
     ("fuzz", fuzzing),
     ("store", store_seeds),
     ("simulation", simulation_seeds),
+    ("users", users),
     ("churn", churning),
 ];
 
@@ -74,6 +76,16 @@ fn simulation_seeds(options: &Options) -> Result<(), String> {
 
 fn churning(options: &Options) -> Result<(), String> {
     churn::run(&program(options)?, options.churn)
+}
+
+/// Operators, clients and definitions of others, built from package registries.
+fn users(options: &Options) -> Result<(), String> {
+    let mut command = Command::new(process::root().join("conformance/users/run.sh"));
+    match command.env("WINDLASS", program(options)?).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("conformance/users/run.sh failed: {status}")),
+        Err(error) => Err(format!("conformance/users/run.sh cannot be run: {error}")),
+    }
 }
 
 /// The binary that is tried: the one that was named, or one that is built.

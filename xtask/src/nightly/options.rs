@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::simulate::is_range;
 
 pub(crate) const USAGE: &str = "\
-cargo xtask nightly [PART…] [OPTIONS]  what the gate has no time for: apparmor, conformance, fuzz, store, simulation, churn
+cargo xtask nightly [PART…] [OPTIONS]  what the gate has no time for: apparmor, conformance, fuzz, store, simulation, users, churn
     --churn 60m      how long objects come and go, in minutes or seconds (90s)
     --seconds 60     how long each target is fuzzed
     --seeds A..B     seeds of the store's crash tests (0..10000) and of the simulation (300..3000)

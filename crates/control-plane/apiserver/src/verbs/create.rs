@@ -6,6 +6,7 @@ use serde_json::Value;
 use windlass_admission::{Charge, ChargedQuota};
 use windlass_api::Status;
 use windlass_api::meta::PartialObject;
+use windlass_api::status::Reason;
 use windlass_machinery::names;
 use windlass_machinery::tree::{child, put, text};
 use windlass_resources::{Moment, life};
@@ -55,6 +56,7 @@ async fn store_new(
             allocation::write(call.storage, served, None, &mut object)?;
             return Ok(Outcome::draft(served, object).created());
         }
+        refuse_version(&object)?;
         let mut new = object.clone();
         let taken = allocation::write(call.storage, served, None, &mut new)?;
         let template = call.storage.to_stored(served, new).await?;
@@ -82,6 +84,15 @@ async fn store_new(
         }
     }
     unreachable!("the loop ends by returning")
+}
+
+/// Refuses an object that has been stored before. The store of upstream does it, after everybody else has spoken, and a dry run does not come there.
+fn refuse_version(object: &Value) -> Result<(), Status> {
+    if text(&object["metadata"], "resourceVersion").parse().is_ok_and(|version: u64| version > 0) {
+        let text = "resourceVersion should not be set on objects to be created";
+        return Err(Status::new(500, Reason::Unknown, text));
+    }
+    Ok(())
 }
 
 /// The writes of the quotas that are charged.

@@ -248,6 +248,9 @@ async fn dry_runs_change_nothing() {
         read(server.send(Method::POST, &format!("{MAPS}?dryRun=All"), JSON, r#"{"metadata":{"name":"d"}}"#).await)
             .await;
     assert_eq!((code, made["metadata"]["name"].as_str()), (StatusCode::CREATED, Some("d")));
+    let read_before = r#"{"metadata":{"name":"d","resourceVersion":"5"}}"#;
+    let (code, made) = read(server.send(Method::POST, &format!("{MAPS}?dryRun=All"), JSON, read_before).await).await;
+    assert_eq!((code, &made["metadata"]["resourceVersion"]), (StatusCode::CREATED, &json!("5")), "no store refuses it");
     assert_eq!(server.get(&format!("{MAPS}/d")).await.0, StatusCode::NOT_FOUND);
     server.create(MAPS, &json!({"metadata": {"name": "d"}})).await;
     server.send(Method::DELETE, &format!("{MAPS}/d?dryRun=All"), &[], "").await;

@@ -3,7 +3,6 @@
 use serde_json::Value;
 use windlass_api::Status;
 use windlass_api::field::Errors;
-use windlass_api::status::Reason;
 use windlass_machinery::tree::{child, put, remove, text};
 
 use super::{
@@ -51,17 +50,7 @@ pub async fn create<C: Checkpoints>(write: Write<'_>, mut object: Value, checkpo
     write.invalid_unless_empty(&object, &errors)?;
     resource.strategy.warnings(&object, None).into_iter().for_each(|text| checkpoints.warn(text));
     checkpoints.review(&mut object, None).await?;
-    refuse_version(&object)?;
     Ok(object)
-}
-
-/// Refuses an object that has been stored before. The store of upstream does it, after everybody else has spoken.
-fn refuse_version(object: &Value) -> Result<(), Status> {
-    if text(&object["metadata"], "resourceVersion").parse().is_ok_and(|version: u64| version > 0) {
-        let text = "resourceVersion should not be set on objects to be created";
-        return Err(Status::new(500, Reason::Unknown, text));
-    }
-    Ok(())
 }
 
 /// Puts the object into the namespace of the request. One of a cluster-scoped kind loses the namespace that it names; many
