@@ -6,11 +6,15 @@ use windlass_api::{GroupVersionKind, Status};
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
 use windlass_machinery::schema::{Schema, TypeRef};
-use windlass_machinery::tree::text;
+use windlass_machinery::tree::{text, weight};
 use windlass_machinery::{decode, go, go_json, protobuf, yaml};
+use windlass_resources::life::{RECEIVED_WEIGHT_MAX, TOO_MANY_VALUES};
 
 use crate::context::Context;
 use crate::registry::Served;
+
+/// The values of a body whose tree takes as much as an object may.
+const VALUES_MAX: usize = RECEIVED_WEIGHT_MAX / 64;
 
 /// A body as a tree, whatever its encoding, that is held against no schema.
 pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
@@ -24,6 +28,41 @@ pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
         }
         Encoding::Protobuf => Err(Status::unsupported_media_type("application/json, application/yaml")),
     }
+}
+
+/// Refuses a text of too many values before anything is made of it: as trees they would take hundreds of times their bytes. What is not text
+/// is weighed when it has been read ([`bound_tree`]).
+pub(crate) fn bound_values(body: &Body) -> Result<(), Status> {
+    let values = match body.encoding {
+        Encoding::Json => json_values(&body.bytes),
+        // Each value has a line of its own, or stands in brackets.
+        Encoding::Yaml => body.bytes.iter().filter(|byte| b"\n,{[".contains(byte)).count(),
+        Encoding::Protobuf => 0,
+    };
+    if values > VALUES_MAX { Err(Status::too_large(TOO_MANY_VALUES)) } else { Ok(()) }
+}
+
+/// About how many values a JSON text has: what separates or begins them, outside of strings.
+fn json_values(text: &[u8]) -> usize {
+    let (mut values, mut is_string, mut is_escaped) = (0, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_string,
+            b'"' => is_string = !is_string,
+            b',' | b'{' | b'[' if !is_string => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
+/// The same of a tree that is to be read as an object.
+fn bound_tree(tree: &Value) -> Result<(), Status> {
+    if weight(tree, RECEIVED_WEIGHT_MAX) < RECEIVED_WEIGHT_MAX {
+        return Ok(());
+    }
+    Err(Status::too_large(TOO_MANY_VALUES))
 }
 
 /// What a body is read as.
@@ -72,6 +111,7 @@ pub(crate) fn decode_body(
                 return Err(unrecognized(&why));
             }
             let said = (text(&value, "kind").to_owned(), text(&value, "apiVersion").to_owned());
+            bound_tree(&value)?;
             let mut decoded = decode::from_value(schema, id, value).map_err(|error| refuse(&error))?;
             let duplicates = duplicates.into_iter().map(Problem::DuplicateKey);
             decoded.problems.splice(0..0, duplicates);
@@ -83,6 +123,7 @@ pub(crate) fn decode_body(
         Encoding::Protobuf => {
             let envelope = protobuf::open_envelope(&body.bytes).map_err(|error| refuse(&error))?;
             let tree = protobuf::decode(schema, id, envelope.raw).map_err(|error| refuse(&error))?;
+            bound_tree(&tree)?;
             let decoded = decode::from_value(schema, id, tree).map_err(|error| refuse(&error))?;
             (envelope.kind.to_owned(), envelope.api_version.to_owned(), decoded)
         }

@@ -1,5 +1,5 @@
-//! Turns for large bodies: reading, defaulting and validating one takes many times its memory, so that few are worked on at once, and of one
-//! user fewer still.
+//! Turns for large bodies and long answers: reading, defaulting and validating a large body takes many times its memory, and to encode an object takes
+//! a while, so that few are worked on at once, and of one user fewer still.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};

@@ -39,6 +39,8 @@ pub struct Frontend {
     pub(super) metrics: RequestMetrics,
     pub(super) bodies: Bodies,
     pub(super) computing: Computing,
+    /// The same for the pieces of long lists, which wait for no webhook.
+    pub(super) encoding: Arc<Computing>,
     pub(super) request_timeout: Duration,
     /// Names for requests, which are no secrets.
     chance: Chance,
@@ -71,6 +73,7 @@ impl Frontend {
             metrics: RequestMetrics::new(metrics),
             bodies: Bodies::default(),
             computing: Computing::default(),
+            encoding: Arc::default(),
             request_timeout,
         }
     }

@@ -1,30 +1,42 @@
 //! A long list, encoded as the client takes it.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body, Frame};
+use futures::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use windlass_store::Item;
 
+use super::computing::Computing;
+use super::response::{Body, SyncStream};
 use crate::list_pieces::ListPieces;
 
 /// About as much is encoded at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
-pub(super) struct PiecesBody {
+struct Sent {
     pieces: ListPieces,
     items: std::vec::IntoIter<Arc<Item>>,
     is_over: bool,
 }
 
-impl PiecesBody {
-    pub(super) fn new(pieces: ListPieces, items: Vec<Arc<Item>>) -> Self {
-        Self { pieces, items: items.into_iter(), is_over: false }
-    }
+/// A user's lists are encoded a few at a time: who asks for many of them waits for himself.
+pub(super) fn pieces_body(pieces: ListPieces, items: Vec<Arc<Item>>, computing: Arc<Computing>, user: String) -> Body {
+    let sent = Sent { pieces, items: items.into_iter(), is_over: false };
+    let frames = stream::unfold((sent, computing, user), |(mut sent, computing, user)| async move {
+        if sent.is_over {
+            return None;
+        }
+        let turn = computing.turn(&user).await;
+        let chunk = sent.chunk();
+        drop(turn);
+        Some((Ok::<_, Infallible>(Frame::data(chunk.into())), (sent, computing, user)))
+    });
+    BodyExt::boxed(StreamBody::new(SyncStream(Box::pin(frames))))
+}
 
+impl Sent {
     fn chunk(&mut self) -> Vec<u8> {
         let mut chunk = std::mem::take(&mut self.pieces.head);
         while chunk.len() < CHUNK_BYTES {
@@ -47,21 +59,5 @@ impl PiecesBody {
             }
         }
         chunk
-    }
-}
-
-impl Body for PiecesBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Poll::Ready((!self.is_over).then(|| Ok(Frame::data(self.chunk().into()))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.is_over
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream;
@@ -13,8 +14,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use windlass_api::time::Clock;
 use windlass_api::{Status, Timestamp};
 
+use super::computing::Computing;
 use super::list_body::ListBody;
-use super::pieces_body::PiecesBody;
+use super::pieces_body::pieces_body;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::list_pieces::ListPieces;
@@ -61,7 +63,13 @@ pub(crate) fn finish(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-pub(crate) fn success(clock: Clock, outcome: Outcome, format: Format) -> Result<Response<Body>, Status> {
+/// `encoding` gives the user the turns in which long lists are encoded.
+pub(super) fn success(
+    clock: Clock,
+    outcome: Outcome,
+    format: Format,
+    (encoding, user): (&Arc<Computing>, &str),
+) -> Result<Response<Body>, Status> {
     let now = clock.now();
     let response = match outcome {
         Outcome::Object { payload, created } => {
@@ -75,7 +83,7 @@ pub(crate) fn success(clock: Clock, outcome: Outcome, format: Format) -> Result<
                     ListBody::new(head, prefix.unwrap_or_default(), listed.items).boxed()
                 }
                 None => match ListPieces::of(format, &listed, now)? {
-                    Some(pieces) => PiecesBody::new(pieces, listed.items).boxed(),
+                    Some(pieces) => pieces_body(pieces, listed.items, encoding.clone(), user.to_owned()),
                     None => full(format.list(&listed, now)?),
                 },
             };

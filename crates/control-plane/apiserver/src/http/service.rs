@@ -36,6 +36,7 @@ use crate::aggregation::Remote;
 use crate::aggregation::forwarding::Asked as Forwarded;
 use crate::apart::apart;
 use crate::auditing::{UntilEnd, record_failure, record_outcome};
+use crate::body::bound_values;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::fairness::width;
@@ -287,6 +288,7 @@ impl Frontend {
         };
         if let Some(body) = body.take_if(|_| !verb.is_read_only()) {
             call.body.bytes = self.read_body(asked, body).await?;
+            bound_values(&call.body)?;
         }
         if matches!(verb, Verb::Delete | Verb::DeleteCollection) && call.body.bytes.is_empty() {
             let options = query.delete_options()?;
@@ -314,7 +316,7 @@ impl Frontend {
         if let Some(trail) = &context.trail {
             record_outcome(trail, &outcome, format, self.server.clock().now());
         }
-        success(self.server.clock(), outcome, format)
+        success(self.server.clock(), outcome, format, (&self.encoding, &context.user.name))
     }
 
     /// Hands on what another server serves, after asking whether the user may want it. It takes no seat: how long that server takes is

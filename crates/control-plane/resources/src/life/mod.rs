@@ -84,12 +84,15 @@ pub trait Checkpoints: Sync {
 
 /// What an object may weigh ([`weight`]) that comes from a client, and one that defaults and admission have added to. Every step takes
 /// many times its memory.
-const RECEIVED_WEIGHT_MAX: usize = 16 << 20;
+pub const RECEIVED_WEIGHT_MAX: usize = 16 << 20;
 const COMPLETED_WEIGHT_MAX: usize = 32 << 20;
+
+/// The words of the refusal.
+pub const TOO_MANY_VALUES: &str = "the object has too many values";
 
 /// Refuses an object of too many values.
 fn bound(object: &Value, max: usize) -> Result<(), Status> {
-    if weight(object, max) < max { Ok(()) } else { Err(Status::too_large("the object has too many values")) }
+    if weight(object, max) < max { Ok(()) } else { Err(Status::too_large(TOO_MANY_VALUES)) }
 }
 
 impl Write<'_> {
