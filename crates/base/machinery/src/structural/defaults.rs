@@ -9,6 +9,8 @@ use crate::tree::weight;
 
 /// Fields of the object itself that the server answers for, not the schema.
 const SERVERS_OWN: [&str; 3] = ["apiVersion", "kind", "metadata"];
+/// The same, of kinds whose status is written by itself: it is taken off other writes, after defaults have been set.
+const SERVERS_OWN_AND_STATUS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
 /// What the defaults of one object may weigh together ([`weight`]).
 const DEFAULTS_WEIGHT_MAX: usize = 16 << 20;
@@ -62,9 +64,9 @@ impl Structural {
         self.default_fields(object, &SERVERS_OWN, &mut Budget { left: DEFAULTS_WEIGHT_MAX });
     }
 
-    /// Whether defaults have been left out because they are too large together.
-    pub fn lacks_defaults(&self, object: &Value) -> bool {
-        self.lacks(object, &SERVERS_OWN)
+    /// Whether defaults have been left out because they are too large together; a status that has a subresource is not looked at.
+    pub fn lacks_defaults(&self, object: &Value, has_status: bool) -> bool {
+        self.lacks(object, if has_status { &SERVERS_OWN_AND_STATUS } else { &SERVERS_OWN })
     }
 
     fn lacks(&self, value: &Value, except: &[&str]) -> bool {

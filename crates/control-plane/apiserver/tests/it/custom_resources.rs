@@ -467,6 +467,23 @@ async fn defaults_have_a_bound() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
+/// As Gateway API has it: what is created has no status, so none is stored, and who reads it gets the default.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_has_its_default_when_it_is_read() {
+    let server = TestServer::start().await;
+    let mut definition = cats(&json!({"subresources": {"status": {}}}));
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"] =
+        json!({"mood": "unknown"});
+    define(&server, &definition).await;
+    assert_eq!(server.create(CATS, &cat("tom")).await["status"]["mood"], "unknown");
+    let tom = format!("{CATS}/tom");
+    assert_eq!(server.get(&tom).await.1["status"]["mood"], "unknown");
+    assert_eq!(server.get(CATS).await.1["items"][0]["status"]["mood"], "unknown");
+    let change = r#"{"spec":{"lives":8}}"#;
+    assert_eq!(server.send(Method::PATCH, &tom, MERGE, change).await.status(), StatusCode::OK);
+    assert_eq!(server.get(&tom).await.1["status"]["mood"], "unknown");
+}
+
 /// Custom resources have no routes: the verb alone decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn methods_that_no_route_refuses() {

@@ -86,25 +86,31 @@ fn resource(definition: &Definition, version: &Version, bytes: &Bytes) -> Resour
             scale: version.subresources.scale.clone(),
             has_status,
             is_terminating,
-            revision: has_one_form(definition, bytes).then(|| definition.revision()),
+            revision: has_one_form(definition, bytes, has_status).then(|| definition.revision()),
         }),
     }
 }
 
-/// Whether objects are the same in all versions.
-fn has_one_form(definition: &Definition, bytes: &Bytes) -> bool {
+/// Whether objects are read as they are stored, in all versions. A status that has a default is not: nothing is created with one, and who reads
+/// what has none gets the default.
+fn has_one_form(definition: &Definition, bytes: &Bytes, has_status: bool) -> bool {
     if definition.spec.conversion.webhook().is_some() {
         return false;
     }
-    if definition.spec.versions.len() == 1 {
+    if definition.spec.versions.len() == 1 && !has_status {
         return true;
     }
     let read: Result<Schemas<'_>, _> = serde_json::from_slice(bytes);
     read.is_ok_and(|read| {
         let mut schemas = read.spec.versions.iter().map(|version| version.schema.map(RawValue::get));
         let first = schemas.next();
-        schemas.all(|schema| Some(schema) == first)
+        schemas.all(|schema| Some(schema) == first) && !(has_status && first.flatten().is_some_and(defaults_status))
     })
+}
+
+fn defaults_status(schema: &str) -> bool {
+    serde_json::from_str::<StatusDefault<'_>>(schema)
+        .is_ok_and(|read| read.openapi.is_some_and(|root| root.properties.status.default.is_some()))
 }
 
 /// The texts of a definition's schemas.
@@ -124,6 +130,31 @@ struct SchemasSpec<'a> {
 struct VersionSchema<'a> {
     #[serde(borrow, default)]
     schema: Option<&'a RawValue>,
+}
+
+/// Of a schema only what the default of the status is.
+#[derive(Deserialize)]
+struct StatusDefault<'a> {
+    #[serde(borrow, rename = "openAPIV3Schema")]
+    openapi: Option<StatusRoot<'a>>,
+}
+
+#[derive(Deserialize)]
+struct StatusRoot<'a> {
+    #[serde(borrow)]
+    properties: StatusProperties<'a>,
+}
+
+#[derive(Deserialize)]
+struct StatusProperties<'a> {
+    #[serde(borrow)]
+    status: StatusSchema<'a>,
+}
+
+#[derive(Deserialize)]
+struct StatusSchema<'a> {
+    #[serde(borrow, default)]
+    default: Option<&'a RawValue>,
 }
 
 fn table(columns: &[PrinterColumn]) -> Vec<Column> {

@@ -72,7 +72,7 @@ impl Strategy for CustomResource {
 
     fn validate(&self, object: &Value) -> Errors {
         let structural = &self.schema.compiled().structural;
-        if structural.lacks_defaults(object) {
+        if structural.lacks_defaults(object, self.has_status) {
             return too_many_defaults();
         }
         let mut errors = structural.validate_values(object);
@@ -92,7 +92,8 @@ impl Strategy for CustomResource {
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
         let structural = &self.schema.compiled().structural;
         // Whoever removes a finalizer shall not be held up by a definition that was changed.
-        if structural.lacks_defaults(object) && !structural.lacks_defaults(old) {
+        let lacks_defaults = |object| structural.lacks_defaults(object, self.has_status);
+        if lacks_defaults(object) && !lacks_defaults(old) {
             return too_many_defaults();
         }
         let mut errors = structural.validate_values_update(object, old);
