@@ -15,6 +15,9 @@ const SERVERS_OWN_AND_STATUS: [&str; 4] = ["apiVersion", "kind", "metadata", "st
 /// What the defaults of one object may weigh together ([`weight`]).
 const DEFAULTS_WEIGHT_MAX: usize = 16 << 20;
 
+/// What an object weighs at least whose defaults had no room: no single one is larger than a definition.
+const FULL_WEIGHT_MIN: usize = DEFAULTS_WEIGHT_MAX / 2;
+
 /// What defaults may still weigh.
 struct Budget {
     left: usize,
@@ -64,9 +67,11 @@ impl Structural {
         self.default_fields(object, &SERVERS_OWN, &mut Budget { left: DEFAULTS_WEIGHT_MAX });
     }
 
-    /// Whether defaults have been left out because they are too large together; a status that has a subresource is not looked at.
+    /// Whether defaults have been left out because they are too large together; a status that has a subresource is not looked at. What a
+    /// small object lacks, somebody has taken off.
     pub fn lacks_defaults(&self, object: &Value, has_status: bool) -> bool {
-        self.lacks(object, if has_status { &SERVERS_OWN_AND_STATUS } else { &SERVERS_OWN })
+        let is_large = weight(object, FULL_WEIGHT_MIN) == FULL_WEIGHT_MIN;
+        is_large && self.lacks(object, if has_status { &SERVERS_OWN_AND_STATUS } else { &SERVERS_OWN })
     }
 
     fn lacks(&self, value: &Value, except: &[&str]) -> bool {

@@ -58,7 +58,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Some((Ok(Frame::data(Bytes::from_static(b"x"))), ()))
         });
-        let endless = StreamBody::new(crate::http::response::SyncStream(Box::pin(endless)));
+        let endless = StreamBody::new(crate::http::sync_stream::SyncStream(Box::pin(endless)));
         let deadline = Instant::now() + Duration::from_millis(2500);
         let all = Ending::new(BodyExt::boxed(endless), deadline).collect().await.unwrap().to_bytes();
         assert_eq!((&*all, Instant::now()), (&b"xx"[..], deadline));

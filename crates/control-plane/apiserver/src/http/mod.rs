@@ -18,6 +18,7 @@ pub(crate) mod query;
 pub(crate) mod relay;
 pub(crate) mod response;
 mod service;
+pub(crate) mod sync_stream;
 
 pub use connection::{Listener, PeerUser, serve};
 pub use frontend::{Frontend, REQUEST_TIMEOUT};

@@ -3,13 +3,15 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::stream;
 use http_body::Frame;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use windlass_store::Item;
 
 use super::computing::Computing;
-use super::response::{Body, SyncStream};
+use super::sync_stream::SyncStream;
 use crate::list_pieces::ListPieces;
 
 /// About as much is encoded at once.
@@ -22,7 +24,12 @@ struct Sent {
 }
 
 /// A user's lists are encoded a few at a time: who asks for many of them waits for himself.
-pub(super) fn pieces_body(pieces: ListPieces, items: Vec<Arc<Item>>, computing: Arc<Computing>, user: String) -> Body {
+pub(super) fn pieces_body(
+    pieces: ListPieces,
+    items: Vec<Arc<Item>>,
+    computing: Arc<Computing>,
+    user: String,
+) -> BoxBody<Bytes, Infallible> {
     let sent = Sent { pieces, items: items.into_iter(), is_over: false };
     let frames = stream::unfold((sent, computing, user), |(mut sent, computing, user)| async move {
         if sent.is_over {

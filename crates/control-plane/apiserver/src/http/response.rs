@@ -17,6 +17,7 @@ use windlass_api::{Status, Timestamp};
 use super::computing::Computing;
 use super::list_body::ListBody;
 use super::pieces_body::pieces_body;
+use super::sync_stream::SyncStream;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::list_pieces::ListPieces;
@@ -159,22 +160,5 @@ impl Watched {
         let is_first = std::mem::take(&mut self.is_first);
         let encoded = format.change(&self.watcher.served, &change, is_first, now);
         encoded.unwrap_or_else(|status| format.error_frame(&status))
-    }
-}
-
-/// A stream that is only ever polled by the one task that owns the response.
-pub(crate) struct SyncStream<S>(pub S);
-
-// SAFETY: `Stream`'s one method takes `Pin<&mut Self>`, so a shared reference to the stream cannot be used for anything.
-unsafe impl<S> Sync for SyncStream<S> {}
-
-impl<S: futures::Stream + Unpin> futures::Stream for SyncStream<S> {
-    type Item = S::Item;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<S::Item>> {
-        std::pin::Pin::new(&mut self.0).poll_next(context)
     }
 }
