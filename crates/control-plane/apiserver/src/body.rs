@@ -6,9 +6,9 @@ use windlass_api::{GroupVersionKind, Status};
 use windlass_client::{Body, Encoding, Options};
 use windlass_machinery::decode::{Decoded, Problem};
 use windlass_machinery::schema::{Schema, TypeRef};
-use windlass_machinery::tree::{text, weight};
+use windlass_machinery::tree::text;
 use windlass_machinery::{decode, go, go_json, protobuf, yaml};
-use windlass_resources::life::{RECEIVED_WEIGHT_MAX, TOO_MANY_VALUES};
+use windlass_resources::life::{RECEIVED_WEIGHT_MAX, TOO_MANY_VALUES, bound};
 
 use crate::context::Context;
 use crate::registry::Served;
@@ -31,7 +31,7 @@ pub(crate) fn body_tree(body: &Body) -> Result<Value, Status> {
 }
 
 /// Refuses a text of too many values before anything is made of it: as trees they would take hundreds of times their bytes. What is not text
-/// is weighed when it has been read ([`bound_tree`]).
+/// is weighed when it has been read ([`bound`]).
 pub(crate) fn bound_values(body: &Body) -> Result<(), Status> {
     let values = match body.encoding {
         Encoding::Json => json_values(&body.bytes),
@@ -55,14 +55,6 @@ fn json_values(text: &[u8]) -> usize {
         }
     }
     values
-}
-
-/// The same of a tree that is to be read as an object.
-fn bound_tree(tree: &Value) -> Result<(), Status> {
-    if weight(tree, RECEIVED_WEIGHT_MAX) < RECEIVED_WEIGHT_MAX {
-        return Ok(());
-    }
-    Err(Status::too_large(TOO_MANY_VALUES))
 }
 
 /// What a body is read as.
@@ -111,7 +103,7 @@ pub(crate) fn decode_body(
                 return Err(unrecognized(&why));
             }
             let said = (text(&value, "kind").to_owned(), text(&value, "apiVersion").to_owned());
-            bound_tree(&value)?;
+            bound(&value, RECEIVED_WEIGHT_MAX)?;
             let mut decoded = decode::from_value(schema, id, value).map_err(|error| refuse(&error))?;
             let duplicates = duplicates.into_iter().map(Problem::DuplicateKey);
             decoded.problems.splice(0..0, duplicates);
@@ -123,7 +115,7 @@ pub(crate) fn decode_body(
         Encoding::Protobuf => {
             let envelope = protobuf::open_envelope(&body.bytes).map_err(|error| refuse(&error))?;
             let tree = protobuf::decode(schema, id, envelope.raw).map_err(|error| refuse(&error))?;
-            bound_tree(&tree)?;
+            bound(&tree, RECEIVED_WEIGHT_MAX)?;
             let decoded = decode::from_value(schema, id, tree).map_err(|error| refuse(&error))?;
             (envelope.kind.to_owned(), envelope.api_version.to_owned(), decoded)
         }

@@ -158,10 +158,9 @@ impl Encryption for AtRest {
         let mut failed = Vec::new();
         for provider in rules.of(table).unwrap_or_default() {
             let prefix = provider.prefix();
-            if prefix.is_empty() {
-                continue;
-            }
-            let Some(rest) = sealed.strip_prefix(prefix.as_bytes()) else { continue };
+            // Identity has none, and has written nothing that begins with one.
+            let rest = sealed.strip_prefix(prefix.as_bytes()).filter(|_| !prefix.is_empty());
+            let Some(rest) = rest else { continue };
             let started = Instant::now();
             let opened = provider.open(&associated, rest);
             self.figures.transformed(Direction::FromStorage, table, prefix, started.elapsed(), &opened);

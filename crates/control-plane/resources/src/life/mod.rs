@@ -90,8 +90,8 @@ const COMPLETED_WEIGHT_MAX: usize = 32 << 20;
 /// The words of the refusal.
 pub const TOO_MANY_VALUES: &str = "the object has too many values";
 
-/// Refuses an object of too many values.
-fn bound(object: &Value, max: usize) -> Result<(), Status> {
+/// Refuses an object that weighs more than it may.
+pub fn bound(object: &Value, max: usize) -> Result<(), Status> {
     if weight(object, max) < max { Ok(()) } else { Err(Status::too_large(TOO_MANY_VALUES)) }
 }
 
