@@ -1,13 +1,15 @@
 #!/bin/bash
 # Windlass and upstream Kubernetes side by side: the same client program, the same machine, one after the other.
-#   run.sh [PHASES]      default cm,list,get,watch,sched,deploy,pod; then the store alone beside etcd alone, both syncing each commit
+#   run.sh [PHASES]      default cm,list,get,watch,custom,webhook,policy,sched,deploy,pod,crds; then the store alone beside etcd alone,
+#                        both syncing each commit
 # Builds what it needs (upstream from its Go modules: 25 minutes the first time) into $BENCH_OUT (default bench/out). Needs root, Go,
 # and the packages that peer/peer.sh names. Prints a table with the budgets; the raw lines stay in $BENCH_OUT/*.jsonl.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "${BENCH_OUT:-$here/out}")
-phases=${1:-cm,list,get,watch,sched,deploy,pod}
-program=${WINDLASS:-$here/../target/release/windlass}
+phases=${1:-cm,list,get,watch,custom,webhook,policy,sched,deploy,pod,crds}
+built=${CARGO_TARGET_DIR:-$here/../target}/release
+program=${WINDLASS:-$built/windlass}
 pause=${PAUSE_IMAGE:-$here/../conformance/out/images/pause_3.10.2.tar}
 export PEER_DIR=${PEER_DIR:-$out/peer} PEER_NS=bench-peer
 mkdir -p "$out"
@@ -43,7 +45,7 @@ windlass() {
   setsid $enter "$program" server --data-dir "$data" --log-level warn >"$out/windlass.log" 2>&1 </dev/null &
   wait $measuring
   pid=$($enter "$program" status | sed -n 's/.*process \([0-9]*\),.*/\1/p')
-  idle windlass server="$pid" supervisor="$(pgrep -f "supervisor --root $data/runtime")"
+  idle windlass server="$pid" supervisor="$(pgrep -f "supervisor .*--root $data/runtime")"
   [ ! -f "$pause" ] || $enter "$program" image import "$pause" >/dev/null
   $enter "$PEER_DIR/bin/bench" -kubeconfig "$KUBECONFIG" -phases "$phases" -label windlass -pids "server=$pid"
   $enter "$program" down --wipe >/dev/null
@@ -73,7 +75,7 @@ upstream() {
 
 store() {
   (cd "$here/.." && cargo build -q --release --package windlass-store --example load)
-  rm -rf "$out/store" && "$here/../target/release/examples/load" "$out/store" && rm -rf "$out/store"
+  rm -rf "$out/store" && "$built/examples/load" "$out/store" && rm -rf "$out/store"
 }
 
 etcd() {
