@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use windlass_api::names;
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
 use crate::kinds::authorizer::{Attributes, Authorizer, Check, Decision, ResourceAttributes, Subject, Target};
-use crate::value::{Error, Value};
+use crate::value::Value;
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -19,7 +19,7 @@ use super::openapi_merge::merge;
 use super::routes::{Remote, Routes};
 use super::transport::Transport;
 use crate::endpoints;
-use crate::http::path::decode;
+use crate::message::path::decode;
 use crate::outgoing::Outgoing;
 use crate::storage::Storage;
 
@@ -30,13 +30,13 @@ pub(crate) const API_SERVICES: &str = "apiservices.apiregistration.k8s.io";
 const SHARE: usize = 4;
 
 pub(crate) struct Aggregation {
-    pub(super) storage: Arc<Storage>,
+    pub(crate) storage: Arc<Storage>,
     table: Arc<Table>,
     routes: ArcSwap<Routes>,
     /// Who we are to aggregated servers.
     identity: Option<Arc<Rotating>>,
     /// Requests to aggregated servers at once.
-    pub(super) requests: Arc<Outgoing>,
+    pub(crate) requests: Arc<Outgoing>,
     requests_max: usize,
     /// What the servers have said of themselves, by the names of their APIServices.
     documents: RwLock<HashMap<String, Documents>>,
@@ -119,7 +119,7 @@ impl Aggregation {
     }
 
     /// Where a Service is answered.
-    pub(super) fn endpoint(&self, service: &ServiceReference) -> Result<(String, u16), Status> {
+    pub(crate) fn endpoint(&self, service: &ServiceReference) -> Result<(String, u16), Status> {
         endpoints::of_port(&self.storage, &service.namespace, &service.name, service.port)
     }
 
@@ -129,7 +129,7 @@ impl Aggregation {
     }
 
     /// Takes down what a server says, unless its APIService has gone meanwhile.
-    pub(super) fn put_documents(&self, remote: &Remote, change: impl FnOnce(&mut Documents)) {
+    pub(crate) fn put_documents(&self, remote: &Remote, change: impl FnOnce(&mut Documents)) {
         let routes = self.routes();
         if routes.remote(&remote.name).is_none_or(|now| now.uid != remote.uid) {
             return;
@@ -171,7 +171,7 @@ impl Aggregation {
         self.is_registered.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_registered(&self) {
+    pub(crate) fn set_registered(&self) {
         self.is_registered.store(true, Ordering::Release);
     }
 }

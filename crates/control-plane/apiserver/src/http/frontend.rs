@@ -13,12 +13,12 @@ use windlass_machinery::names::new_uid;
 use windlass_telemetry::Metrics;
 
 use super::bodies::Bodies;
-use super::computing::Computing;
 use super::metrics::{Labels, RequestMetrics, UnderWay};
-use super::query::{Query, Selectors};
-use super::response::{Body, words};
 use crate::auditing::UntilEnd;
 use crate::context::Context;
+use crate::message::computing::Computing;
+use crate::message::query::{Query, Selectors};
+use crate::message::response::{Body, words};
 use crate::server::Server;
 
 /// A request that is no watch, log or session has to end by then, its body included: kube-apiserver's default of `--request-timeout`.

@@ -19,19 +19,14 @@ use windlass_auth::{Attributes, User};
 use windlass_client::{Body as RequestBody, Encoding, PatchType, Verb};
 use windlass_flow_control::Width;
 use windlass_http::body::{self, BodyError};
-use windlass_resources::{Resource, Verbs};
+use windlass_resources::{Resource, Subresource};
 
-use super::connect;
 use super::connection::ClientAddress;
 use super::custom_route::{self, Route};
 use super::frontend::{AUDIT_ID, Asked, Frontend, with_class};
 use super::identity::{self, Peer};
 use super::impersonation;
 use super::metrics::{Labels, UnderWay};
-use super::negotiation;
-use super::path::{self, ResourcePath};
-use super::query::{Query, Selectors};
-use super::response::{Body, failure, success, with_warnings};
 use crate::aggregation::Remote;
 use crate::aggregation::forwarding::Asked as Forwarded;
 use crate::apart::apart;
@@ -40,6 +35,10 @@ use crate::body::bound_values;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::fairness::width;
+use crate::message::negotiation;
+use crate::message::path::{self, ResourcePath};
+use crate::message::query::{Query, Selectors};
+use crate::message::response::{Body, failure, success, with_warnings};
 use crate::pages::{self, PageRequest};
 use crate::registry::Served;
 use crate::server::check_verb;
@@ -177,7 +176,7 @@ impl Frontend {
                 }
                 None => Err(Status::internal("the body has gone")),
             },
-            Some(target) if connect::is_connection(&target) => match body.take() {
+            Some(target) if target.subresource().is_some_and(Subresource::is_connection) => match body.take() {
                 Some(body) => Box::pin(self.connect(&asked, &target, Request::from_parts(parts, body))).await,
                 None => Err(Status::internal("the body has gone")),
             },
@@ -436,7 +435,7 @@ fn builtin_verb(
     if let Some(served) = served.filter(|served| is_routed && leads_somewhere(served, found, name)) {
         warn_of_deprecation(context, &served.resource);
     }
-    let format = match served.is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
+    let format = match served.is_some_and(|served| served.resource.verbs.question().is_some()) {
         true => negotiation::accept_whole(&request.headers, query)?,
         false => accepted?,
     };

@@ -12,7 +12,7 @@ use super::PageRequest;
 use super::groups::Groups;
 use super::version_document::verbs;
 use crate::aggregation::api_service::{Listed, ListedGroup};
-use crate::http::response::Body;
+use crate::message::response::Body;
 use crate::registry::{Registry, Served};
 
 type Answer = Result<Response<Body>, Status>;

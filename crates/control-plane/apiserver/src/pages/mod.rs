@@ -31,8 +31,8 @@ use crate::apart::apart;
 use crate::encode::Format;
 use crate::fairness::Fairness;
 use crate::gate::Gate;
-use crate::http::response::{Body, finish, full, plain, words};
-use crate::http::{negotiation, query::Query};
+use crate::message::response::{Body, finish, full, plain, words};
+use crate::message::{negotiation, query::Query};
 
 use documents::Documents;
 pub use flagz::Flags;

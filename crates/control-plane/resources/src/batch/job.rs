@@ -10,7 +10,7 @@ use super::status::validate_status;
 use super::validation::{is_indexed, spec_warnings, validate_job_spec, validate_job_update};
 use crate::apps::validation::{name_warning, parse_selector, shown_selector};
 use crate::columns::{self, count};
-use crate::core::pod_spec::set_template_defaults;
+use crate::pod_spec::set_template_defaults;
 use crate::rules::{at, is_true, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 
