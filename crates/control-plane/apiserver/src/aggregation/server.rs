@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
@@ -40,6 +40,8 @@ pub(crate) struct Aggregation {
     requests_max: usize,
     /// What the servers have said of themselves, by the names of their APIServices.
     documents: RwLock<HashMap<String, Documents>>,
+    /// Counts what they have said.
+    said: AtomicU64,
     /// Whether the APIServices of built-in group versions have been made.
     is_registered: AtomicBool,
 }
@@ -62,6 +64,7 @@ impl Aggregation {
             requests: Outgoing::new(requests_max),
             requests_max,
             documents: RwLock::default(),
+            said: AtomicU64::new(0),
             is_registered: AtomicBool::new(false),
             storage,
         })
@@ -128,6 +131,11 @@ impl Aggregation {
         self.documents.read().get(&remote.name).filter(|known| known.uid == remote.uid).cloned().unwrap_or_default()
     }
 
+    /// Differs whenever the routes, or what is known of the servers, do.
+    pub(crate) fn version(&self) -> (u64, u64) {
+        (self.routes().revision, self.said.load(Ordering::Acquire))
+    }
+
     /// Takes down what a server says, unless its APIService has gone meanwhile.
     pub(crate) fn put_documents(&self, remote: &Remote, change: impl FnOnce(&mut Documents)) {
         let routes = self.routes();
@@ -140,6 +148,7 @@ impl Aggregation {
             *known = Documents { uid: remote.uid.clone(), ..Documents::default() };
         }
         change(known);
+        self.said.fetch_add(1, Ordering::Release);
     }
 
     /// Adds the servers' documents to that of this server, the group with the highest priority first.
