@@ -80,11 +80,14 @@ impl Frontend {
 
     /// What a request is called where people follow it from one program to the next: as its client says, or as nothing else.
     pub(super) fn audit_id(&self, headers: &HeaderMap) -> HeaderValue {
-        match headers.get(AUDIT_ID).filter(|id| !id.is_empty()) {
+        let mut id = match headers.get(AUDIT_ID).filter(|id| !id.is_empty()) {
             Some(id) => id.clone(),
             None => HeaderValue::try_from(new_uid(&self.chance))
                 .expect("hexadecimal digits and hyphens may stand in a header"),
-        }
+        };
+        // It is no secret, but no other answer has it: HTTP/2 need not keep it in its table of headers.
+        id.set_sensitive(true);
+        id
     }
 
     /// Where a request belongs, if it takes a seat.

@@ -81,7 +81,7 @@ impl Frontend {
         let labels = Labels::new(request.method(), target.as_ref(), &query, &self.server.registry());
         let started = Instant::now();
         let audit_id = self.audit_id(request.headers());
-        let what = format!("{} {}", request.method(), request.uri().path());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let remote = self.server.aggregation.serving(request.uri().path());
         let (mut parts, body) = request.into_parts();
         if remote.is_some() || self.server.auditor.is_some() {
@@ -96,7 +96,7 @@ impl Frontend {
         let mut response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
-                tracing::error!(request = what, "a request panicked");
+                tracing::error!(%method, path = uri.path(), "a request panicked");
                 let text = "This request caused apiserver to panic. Look in the logs for details.";
                 let status = Status::new(500, windlass_api::status::Reason::InternalError, text);
                 if let Some(trail) = &recorded.trail {
@@ -203,8 +203,8 @@ impl Frontend {
         recorded: &mut Recorded,
     ) -> Result<Context, Status> {
         let gate = &self.server.gate;
-        let received = self.server.clock().now();
-        let method = request.method.as_str().to_ascii_lowercase();
+        let received = self.server.auditor.as_ref().map(|_| self.server.clock().now());
+        let method = if target.is_none() { request.method.as_str().to_ascii_lowercase() } else { String::new() };
         let wanted = |user| match target {
             Some(target) => target.attributes(user, target.verb(&request.method, query.is_watch()), selectors),
             None => Attributes { path: request.uri.path(), ..Attributes::of(user, &method) },
