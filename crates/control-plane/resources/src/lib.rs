@@ -46,7 +46,7 @@ mod webhook_client;
 pub use admissionregistration::VIRTUAL_RESOURCES;
 pub use resource::{
     Grants, Moment, Question, Reads, Resource, ScalePaths, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy,
-    Subresource, Verbs, WARNINGS_MAX,
+    Subresource, Verbs, WARNINGS_MAX, not_a_known_field,
 };
 pub use rules::requirement_values;
 

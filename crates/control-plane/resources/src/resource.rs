@@ -219,6 +219,11 @@ pub struct Moment {
     pub now: Timestamp,
 }
 
+/// What is said of a field selector where a kind has no fields to select by but those of all.
+pub fn not_a_known_field(field: &str) -> String {
+    format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+}
+
 /// Where a kind differs from others. Objects are canonical trees of the kind's schema; every method has a default that does
 /// nothing special. [`life`](crate::life) says in which order they are called, and where admission stands between them.
 pub trait Strategy: Send + Sync + 'static {
@@ -250,6 +255,11 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// How a refusal begins of a deletion that means another object, where upstream asks before the store does.
     fn precondition_words(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What is said of a field selector with another field than there are to select by, where upstream has words of the kind's own.
+    fn unselectable(&self, _field: &str) -> Option<String> {
         None
     }
 

@@ -40,6 +40,10 @@ pub(crate) fn resource() -> Resource {
 struct Job;
 
 impl Strategy for Job {
+    fn unselectable(&self, field: &str) -> Option<String> {
+        Some(format!("field label {field:?} not supported for Job"))
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         let spec = child(object, "spec");
         set_job_spec_defaults(spec);
