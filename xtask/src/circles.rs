@@ -12,10 +12,6 @@ use crate::sources::{self, Source, read, uses, without_tests};
 
 type Module = Vec<String>;
 
-/// Crates whose folders still know each other in a circle. Others must not, and one that has none any more goes from here.
-const NOT_YET: [&str; 4] =
-    ["crates/base/cel", "crates/control-plane/apiserver", "crates/control-plane/resources", "crates/windlass"];
-
 /// A crate's files as modules, and what each of them names.
 #[derive(Debug, Default)]
 struct Graph {
@@ -35,18 +31,9 @@ pub(crate) fn check() -> Result<(), String> {
         for circle in circles(&graph) {
             problems.push(format!("{folder}: modules import each other in a circle: {}", circle.join(", ")));
         }
-        let found = circles_of_families(&graph);
-        match (NOT_YET.contains(&member), found.is_empty()) {
-            (true, true) => {
-                problems.push(format!("{folder} has no circles of families any more: it need not be named"));
-            }
-            (false, false) => {
-                for (circle, edges) in found {
-                    let (circle, edges) = (circle.join(", "), edges.join(", "));
-                    problems.push(format!("{folder}: families import each other in a circle: {circle} ({edges})"));
-                }
-            }
-            _ => {}
+        for (circle, edges) in circles_of_families(&graph) {
+            let (circle, edges) = (circle.join(", "), edges.join(", "));
+            problems.push(format!("{folder}: families import each other in a circle: {circle} ({edges})"));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }

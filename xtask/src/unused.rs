@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 use crate::process::root;
 use crate::sources::{self, Source, read, uses, without_tests, words};
 
-/// Packages whose library has another name.
-const RENAMED: [(&str, &str); 1] = [("rustls-webpki", "webpki")];
-
 /// What is there for tests, or for later, although nothing else names it.
 const KEPT: [(&str, &str); 10] = [
     ("PRIORITY_CLASSES", "a name of a resource that tests share"),
@@ -80,8 +77,7 @@ fn manifest(path: &Path) -> Result<toml::Table, String> {
 
 /// Whether a text names a package's library: as the head of a path, or in a `use` or an attribute.
 fn mentions(text: &str, package: &str) -> bool {
-    let renamed = RENAMED.iter().find(|(name, _)| *name == package).map(|(_, library)| (*library).to_owned());
-    let library = renamed.unwrap_or_else(|| package.replace('-', "_"));
+    let library = package.replace('-', "_");
     text.match_indices(&library).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = &text[at + library.len()..];
@@ -220,7 +216,6 @@ mod tests {
         for text in ["use my_serde_json::a;", "serde_json_x::a", "let serde_json = 1", "\"serde_json::a\""] {
             assert!(!mentions(text, "serde-json"), "{text}");
         }
-        assert!(mentions("webpki::anchor()", "rustls-webpki"));
     }
 
     #[test]

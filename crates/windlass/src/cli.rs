@@ -2,7 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{down, image, secrets, up};
+use crate::commands::{down, image, secrets, server, status, up};
+use crate::error::Failure;
 use crate::settings::{DataDir, ServerFlags};
 
 /// A whole Kubernetes in one program.
@@ -27,4 +28,17 @@ pub(crate) enum Command {
     Image(image::Flags),
     /// The keys that Secrets, and what else is configured, are encrypted with on the disk.
     Secrets(secrets::Flags),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Server(flags) => server::run(*flags),
+            Self::Up(flags) => up::run(*flags),
+            Self::Status(directory) => status::run(&directory),
+            Self::Down(flags) => down::run(&flags),
+            Self::Image(flags) => image::run(&flags),
+            Self::Secrets(flags) => secrets::run(&flags),
+        }
+    }
 }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         windlass_runtime::supervisor::main(args);
     }
     match cli::Cli::try_parse() {
-        Ok(cli) => match commands::run(cli.command) {
+        Ok(cli) => match cli.command.run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 error.print();

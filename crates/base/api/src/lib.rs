@@ -1,8 +1,10 @@
-//! The language everybody speaks: names, quantities, selectors, statuses, conditions, schedules, time, chance, and what a pod takes. No I/O.
+//! The language everybody speaks: names, quantities, selectors, statuses, conditions, schedules, time, chance, what is remembered for a while,
+//! and what a pod takes. No I/O.
 
 pub mod chance;
 pub mod condition;
 pub mod cron;
+pub mod expiring;
 pub mod field;
 pub mod fields;
 pub mod gvk;
@@ -25,6 +27,7 @@ pub mod well_known;
 
 pub use chance::Chance;
 pub use condition::Condition;
+pub use expiring::Expiring;
 pub use gvk::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, ObjectKey, version_order};
 pub use jiff::Timestamp;
 pub use k8s_openapi as k8s;

@@ -7,6 +7,7 @@ use windlass_regexp::Patterns;
 
 use crate::functions::Registry;
 use crate::library::{self, Mode};
+use crate::schema::Sizes;
 use crate::types::{LibraryType, Type};
 
 /// An environment: Kubernetes' base environment, and the variables and types that are declared on top of it.
@@ -19,13 +20,6 @@ pub struct Env {
     pub(crate) sizes: Option<Arc<dyn Sizes>>,
     /// The constant regular expressions.
     pub(crate) patterns: Arc<Patterns>,
-}
-
-/// How large the data may be that an expression is estimated for.
-pub trait Sizes: std::fmt::Debug + Send + Sync {
-    /// Returns the greatest size of what stands at a path: a variable's name, then fields, `@items`, `@keys` or `@values`.
-    /// Of a string that is its characters, of lists and maps the elements.
-    fn size_max(&self, path: &[&str]) -> Option<u64>;
 }
 
 static NEW: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(library::registry(Mode::New)));

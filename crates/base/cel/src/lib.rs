@@ -16,6 +16,7 @@ mod ast;
 mod check;
 mod cost;
 mod env;
+mod error;
 mod expression;
 mod functions;
 mod issues;
@@ -31,14 +32,18 @@ mod value;
 mod work;
 
 pub use cost::{PER_CALL_LIMIT, RUNTIME_BUDGET, Range};
-pub use env::{Env, Sizes};
+pub use env::Env;
+pub use error::Error;
 pub use expression::Expression;
 pub use issues::{Issue, Issues};
 pub use kinds::authorizer::{Attributes, Authorizer, Decision, ResourceAttributes, Target};
+pub use kinds::timestamp::Timestamp;
 pub use library::Mode;
 pub use program::{Evaluation, PlanError, Program};
-pub use schema::{Kind, ListType, Schema, SchemaSizes, cardinality_max, declare, escape, is_identifier, unescape};
+pub use schema::{
+    Kind, ListType, Schema, SchemaSizes, Sizes, cardinality_max, declare, escape, is_identifier, unescape,
+};
 pub use stack::with_room;
 pub use types::{LibraryType, Object, Type};
-pub use value::{Constructed, Error, Fields, List, Map, Octets, Opaque, Pairs, Text, Timestamp, Value};
+pub use value::{Constructed, Fields, List, Map, Octets, Opaque, Pairs, Text, Value};
 pub use windlass_regexp::Patterns;

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use crate::value::Error;
+use crate::error::Error;
 
 /// Elements that are looked at and bytes that are made in one run.
 const UNITS_MAX: u64 = 10_000_000;

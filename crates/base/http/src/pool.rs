@@ -5,8 +5,6 @@
 //! Service's name. What a server sends before its body is bounded by hyper; who reads the body bounds that.
 
 use std::error::Error;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,16 +14,15 @@ use futures::future::BoxFuture;
 use http::{Request, Response, Uri};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tower_service::Service;
 
-use crate::dial::{self, DialError, Stream};
+use crate::dial::{self, DialError};
 use crate::exchange::ExchangeError;
 use crate::interim::{HEAD_BYTES_MAX, bounded};
+use crate::kept::Kept;
 
 /// How long a server may take to accept, and to finish its handshake; as Go's default transport.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,58 +111,8 @@ impl Service<Uri> for Connector {
                 }
             };
             let stream = dial::tcp(host, port, DIAL_TIMEOUT).await?;
-            let Some(tls) = tls else { return Ok(Kept { io: TokioIo::new(stream.into()), is_http2: false }) };
-            let stream = dial::tls(tls, &server_name, stream, HANDSHAKE_TIMEOUT).await?;
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            Ok(Kept { io: TokioIo::new(stream.into()), is_http2 })
+            let Some(tls) = tls else { return Ok(Kept::plain(stream)) };
+            Ok(Kept::secured(dial::tls(tls, &server_name, stream, HANDSHAKE_TIMEOUT).await?))
         })
-    }
-}
-
-/// A connection in the form that hyper's client keeps.
-struct Kept {
-    io: TokioIo<Stream>,
-    is_http2: bool,
-}
-
-impl Connection for Kept {
-    fn connected(&self) -> Connected {
-        if self.is_http2 { Connected::new().negotiated_h2() } else { Connected::new() }
-    }
-}
-
-impl Read for Kept {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl Write for Kept {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use windlass_api::Status;
 
 use crate::quota::{Charge, ResourceQuota};
+use crate::read_once::ReadOnce;
 use crate::review::{Cluster, Review};
 
 /// A rule about writes. Most plugins do one of the two steps.
@@ -47,15 +48,17 @@ impl Chain {
     }
 
     async fn admit_once(&self, review: &mut Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
+        let cluster = ReadOnce::new(cluster, review);
         for plugin in &self.plugins {
-            plugin.admit(review, cluster).await?;
+            plugin.admit(review, &cluster).await?;
         }
         Ok(())
     }
 
     pub async fn validate(&self, review: &Review<'_>, cluster: &dyn Cluster) -> Result<(), Status> {
+        let cluster = ReadOnce::new(cluster, review);
         for plugin in &self.plugins {
-            plugin.validate(review, cluster).await?;
+            plugin.validate(review, &cluster).await?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ pub mod matching;
 pub mod plugins;
 mod policies;
 mod quota;
+mod read_once;
 mod reinvocation;
 pub mod request;
 mod review;

@@ -14,8 +14,8 @@ use windlass_api::{GroupVersionKind, Status};
 use windlass_machinery::json::{Template, stored_version};
 use windlass_machinery::names::new_uid;
 use windlass_machinery::tree::{child, put, remove, text};
-use windlass_resources::custom::conversion::{ConversionReview, Deviation, accept};
-use windlass_resources::custom::{Forms, Webhook};
+use windlass_resources::definition::conversion::{ConversionReview, Deviation, accept};
+use windlass_resources::definition::{Forms, Webhook};
 use windlass_store::Item;
 use windlass_webhook::{CallError, ClientConfig};
 

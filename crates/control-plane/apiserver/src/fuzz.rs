@@ -3,8 +3,8 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use windlass_client::Verb;
 
-use crate::http::path::{self, ResourcePath};
-use crate::http::query::Query;
+use crate::message::path::{self, ResourcePath};
+use crate::message::query::Query;
 
 /// Reads a path with a query, and panics when what it means depends on how it is spelt.
 pub fn request(target: &str) {

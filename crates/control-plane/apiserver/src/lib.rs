@@ -5,18 +5,20 @@
 //! There is no handler for a kind; a kind is a value ([`windlass_resources::Resource`]).
 //!
 //! - [`verbs`]: one file for each verb.
-//! - [`http`]: connections, paths, content negotiation, encoding.
+//! - [`http`]: connections, and what a request is for; [`message`]: paths, content negotiation, encoding.
 //! - [`direct`]: the transport for components in the same process.
 
 mod aggregation;
 mod allocation;
 mod apart;
+mod api_services;
 mod auditing;
 mod authentication;
 mod authorization;
 mod body;
 mod bootstrap;
 mod call;
+mod components;
 mod connector;
 mod context;
 mod conversion;
@@ -25,7 +27,6 @@ pub mod direct;
 mod encode;
 mod endpoints;
 mod escalation;
-mod expiring;
 mod fairness;
 mod flow_schemas;
 #[doc(hidden)]
@@ -34,6 +35,7 @@ mod gate;
 pub mod http;
 mod list_pieces;
 mod list_token;
+mod message;
 mod outcome;
 mod outgoing;
 pub mod pages;
@@ -51,10 +53,11 @@ mod tokens;
 mod verbs;
 mod watcher;
 
-pub use aggregation::ApiServices;
+pub use api_services::ApiServices;
 pub use authentication::{Anonymous, Authentication, IssuerAlgorithms, TokenReviewVersion, TokenWebhook};
 pub use authorization::{Authorization, AuthorizationError, OpenRemote};
 pub use bootstrap::FirstObjects;
+pub use components::Components;
 pub use context::Context;
 pub use definitions::Definitions;
 pub use flow_schemas::FlowSchemas;

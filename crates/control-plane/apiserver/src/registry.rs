@@ -12,7 +12,8 @@ use windlass_api::{GroupResource, GroupVersionKind, GroupVersionResource, versio
 use windlass_machinery::json::type_meta_prefix;
 use windlass_machinery::pick::Paths;
 use windlass_resources::Resource;
-use windlass_resources::custom::{self, Definition, Names};
+use windlass_resources::custom;
+use windlass_resources::definition::{Definition, Names};
 use windlass_store::{EventKind, Item, Range, Store, Table, TableState};
 
 /// A resource with what the request path needs at hand.

@@ -5,6 +5,7 @@ use windlass_api::Status;
 use windlass_api::fields::FieldSelector;
 use windlass_api::labels::Selector;
 use windlass_client::Options;
+use windlass_resources::not_a_known_field;
 use windlass_store::{Attributes, Item};
 
 use crate::registry::Served;
@@ -29,12 +30,11 @@ impl Selection {
             if !known {
                 let field = &term.field;
                 let is_plain = served.resource.selectable.is_empty() && !served.resource.is_custom();
-                return Err(Status::bad_request(match is_plain {
-                    true => format!(
-                        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-                    ),
+                let why = served.resource.strategy.unselectable(field).unwrap_or_else(|| match is_plain {
+                    true => not_a_known_field(field),
                     false => format!("field label not supported: {field}"),
-                }));
+                });
+                return Err(Status::bad_request(why));
             }
         }
         let named = options.fields.required_value("metadata.name").map(str::to_owned);

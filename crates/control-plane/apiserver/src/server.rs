@@ -23,6 +23,7 @@ use crate::aggregation::Aggregation;
 use crate::authentication::Authentication;
 use crate::authorization::Authorization;
 use crate::call::Call;
+use crate::components::Components;
 use crate::connector::Connector;
 use crate::context::Context;
 use crate::fairness::Fairness;
@@ -70,6 +71,7 @@ pub struct Server {
     pub(crate) storage: Arc<Storage>,
     pub(crate) gate: Gate,
     pub(crate) pages: Pages,
+    components: Components,
     pub(crate) connector: Connector,
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) aggregation: Arc<Aggregation>,
@@ -94,7 +96,13 @@ impl Server {
         let fairness = Arc::new(Fairness::new(&storage.store, &options.metrics));
         let pages = Pages::new(clock, flags, options.metrics, options.advertised_address, (&aggregation, &fairness));
         // The name that operators know: what keeps the objects.
-        pages.health.add("etcd", Box::new(move || checked.health().map_err(|failure| failure.to_string())));
+        let of_store = || {
+            let store = checked.clone();
+            Box::new(move || store.health().map_err(|failure| failure.to_string()))
+        };
+        pages.health.add("etcd", of_store());
+        let components = Components::default();
+        components.add("etcd-0", of_store());
         Arc::new(Self {
             gate: Gate::new(
                 storage.clone(),
@@ -104,6 +112,7 @@ impl Server {
                 options.authorization,
             ),
             pages,
+            components,
             connector: options.kubelets.map_or_else(Connector::without_kubelets, Connector::new),
             outgoing: Outgoing::new(options.outgoing_max),
             aggregation,
@@ -128,6 +137,11 @@ impl Server {
     /// The checks behind `/healthz` and its kin.
     pub fn health(&self) -> &Health {
         &self.pages.health
+    }
+
+    /// What ComponentStatus objects are about.
+    pub fn components(&self) -> &Components {
+        &self.components
     }
 
     /// What `/flagz` shows.
@@ -171,11 +185,17 @@ impl Server {
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
         match (request.verb, subresource) {
             (_, Some(part)) if part != Subresource::Status => Box::pin(subresources::subresource(call, part)).await,
+            (Verb::Get, _) if served.resource.verbs == Verbs::ReadOnly => self.components.get(call),
+            (Verb::List, _) if served.resource.verbs == Verbs::ReadOnly => {
+                self.components.list(call).map(Outcome::List)
+            }
             (Verb::Get, _) => get::get(call).await,
             (Verb::List, _) => Box::pin(list::list(call)).await.map(Outcome::List),
             (Verb::Watch, _) => Box::pin(watch::watch(call)).await.map(|watcher| Outcome::Watch(Box::new(watcher))),
-            (Verb::Create, _) if served.resource.verbs == Verbs::CreateOnly => Box::pin(reviews::review(call)).await,
-            (Verb::Create, _) => Box::pin(create::create(call)).await,
+            (Verb::Create, _) => match served.resource.verbs.question() {
+                Some(question) => Box::pin(reviews::answer(call, question)).await,
+                None => Box::pin(create::create(call)).await,
+            },
             (Verb::Update, _) => Box::pin(update::update(call)).await,
             (Verb::Patch(patch_type), _) => Box::pin(patch::patch(call, patch_type)).await,
             (Verb::Delete, _) => Box::pin(delete::delete(call)).await,

@@ -20,6 +20,7 @@ mod conditions;
 mod coordination;
 mod core;
 pub mod custom;
+pub mod definition;
 mod discovery;
 mod events;
 pub mod first;
@@ -29,6 +30,7 @@ pub mod life;
 mod metadata;
 mod networking;
 mod node;
+mod pod_spec;
 mod policy;
 mod quantities;
 mod rbac;
@@ -43,8 +45,8 @@ mod webhook_client;
 
 pub use admissionregistration::VIRTUAL_RESOURCES;
 pub use resource::{
-    Grants, Moment, Reads, Resource, ScalePaths, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy,
-    Subresource, Verbs, WARNINGS_MAX,
+    Grants, Moment, Question, Reads, Resource, ScalePaths, SchemaRef, Scope, SelectableField, StatusMetadata, Strategy,
+    Subresource, Verbs, WARNINGS_MAX, not_a_known_field,
 };
 pub use rules::requirement_values;
 

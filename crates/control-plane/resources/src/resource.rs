@@ -12,7 +12,7 @@ use windlass_machinery::{Schema, decode};
 
 use crate::allocation::Allocation;
 use crate::columns::{Column, default_cells, default_columns};
-use crate::custom::{CustomSchema, Forms};
+use crate::definition::{CustomSchema, Forms};
 use crate::first::{Beginnings, First};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +28,29 @@ pub enum Verbs {
     All,
     /// Everything, but nobody deletes a whole collection (Namespace).
     AllButDeleteCollection,
-    /// A question that is answered and not stored (TokenReview, SubjectAccessReview).
-    CreateOnly,
+    /// A question: it is created, answered at once, and not stored.
+    Ask(Question),
     /// Computed, never written (ComponentStatus).
     ReadOnly,
     /// What is left to do with custom resources whose definition is being deleted. Changes are not refused, but nobody is told of them.
     OfTerminating,
+}
+
+/// What the API server is asked by a kind that is created to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Assigns a pod to a node; the old form of the pod's subresource.
+    Binding,
+    /// Whose is a token?
+    Token,
+    /// Who am I?
+    Identity,
+    /// May somebody do something?
+    Access,
+    /// May I do something?
+    OwnAccess,
+    /// What may I do in a namespace?
+    OwnRules,
 }
 
 /// What an update of the status may change of the metadata. The owners it never does.
@@ -66,9 +83,17 @@ impl Verbs {
         match self {
             Self::All => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
             Self::AllButDeleteCollection => &["create", "delete", "get", "list", "patch", "update", "watch"],
-            Self::CreateOnly => &["create"],
+            Self::Ask(_) => &["create"],
             Self::ReadOnly => &["get", "list"],
             Self::OfTerminating => &["delete", "deletecollection", "get", "list", "watch"],
+        }
+    }
+
+    /// The question that the kind is, if it is one.
+    pub fn question(self) -> Option<Question> {
+        match self {
+            Self::Ask(question) => Some(question),
+            _ => None,
         }
     }
 
@@ -194,6 +219,11 @@ pub struct Moment {
     pub now: Timestamp,
 }
 
+/// What is said of a field selector where a kind has no fields to select by but those of all.
+pub fn not_a_known_field(field: &str) -> String {
+    format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+}
+
 /// Where a kind differs from others. Objects are canonical trees of the kind's schema; every method has a default that does
 /// nothing special. [`life`](crate::life) says in which order they are called, and where admission stands between them.
 pub trait Strategy: Send + Sync + 'static {
@@ -225,6 +255,11 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// How a refusal begins of a deletion that means another object, where upstream asks before the store does.
     fn precondition_words(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What is said of a field selector with another field than there are to select by, where upstream has words of the kind's own.
+    fn unselectable(&self, _field: &str) -> Option<String> {
         None
     }
 
@@ -602,6 +637,27 @@ impl std::fmt::Debug for Resource {
 }
 
 impl Subresource {
+    const ALL: [Self; 14] = [
+        Self::Status,
+        Self::Scale,
+        Self::Binding,
+        Self::Eviction,
+        Self::EphemeralContainers,
+        Self::Resize,
+        Self::Log,
+        Self::Exec,
+        Self::Attach,
+        Self::PortForward,
+        Self::Proxy,
+        Self::Token,
+        Self::Finalize,
+        Self::Approval,
+    ];
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|subresource| subresource.name() == name)
+    }
+
     /// The last segment of its path.
     pub fn name(self) -> &'static str {
         match self {
@@ -640,6 +696,16 @@ impl Subresource {
             Self::Token => GroupVersionKind::of("authentication.k8s.io", "v1", "TokenRequest"),
             _ => return None,
         })
+    }
+
+    /// Whether it is a connection to a node, a pod or a Service, and no part of a stored object.
+    pub fn is_connection(self) -> bool {
+        self == Self::Log || self == Self::Proxy || self.is_session()
+    }
+
+    /// Whether it is a session in which both sides speak.
+    pub fn is_session(self) -> bool {
+        matches!(self, Self::Exec | Self::Attach | Self::PortForward)
     }
 
     /// As discovery lists them.

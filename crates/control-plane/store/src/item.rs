@@ -59,6 +59,11 @@ impl Item {
         Self { key: key.into(), revision, created, expires, value, hole, attributes: OnceLock::new() }
     }
 
+    /// An object that is made when it is read, and of no revision.
+    pub fn unstored(key: &str, value: Bytes) -> Self {
+        Self::loaded(key, 0, 0, 0, value, 0)
+    }
+
     /// The same object as it was when `revision` deleted it.
     pub(crate) fn tombstone(&self, revision: u64) -> Self {
         self.at_revision(revision)

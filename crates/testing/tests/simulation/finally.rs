@@ -9,6 +9,7 @@ use windlass_api::resource::{
 };
 use windlass_client::Options;
 
+use crate::custom::{self, COUNTED, WIDGETS};
 use crate::world::{RESOURCES, World, key_of};
 
 /// All objects, by resource.
@@ -35,8 +36,9 @@ pub(crate) async fn problems(world: &World) -> Vec<String> {
     for resource in RESOURCES {
         all.insert(resource.to_string(), world.cluster.list(&resource, "").await);
     }
+    all.insert(WIDGETS.to_string(), custom::widgets(world).await);
+    let mut problems = custom::problems(world, &all).await;
     let now = Now(all);
-    let mut problems = Vec::new();
     let checks = [
         deployments,
         replica_sets,
@@ -295,6 +297,8 @@ fn quotas(now: &Now, problems: &mut Vec<String>) {
         expect(problems, quota, "used pods", &quota["status"]["used"]["pods"], pods.to_string());
         let used = &quota["status"]["used"]["count/deployments.apps"];
         expect(problems, quota, "used deployments", used, deployments.to_string());
+        let widgets = now.all(&WIDGETS).iter().filter(here).count();
+        expect(problems, quota, "used widgets", &quota["status"]["used"][COUNTED], widgets.to_string());
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "the story of a seed is for people to read")]
 
 mod always;
+mod custom;
 mod finally;
 mod seed;
 mod users;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_api::resource::{
-    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, JOBS, NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, RESOURCE_QUOTAS,
-    SERVICES, STATEFUL_SETS,
+    CONFIG_MAPS, CRON_JOBS, CUSTOM_RESOURCE_DEFINITIONS, DAEMON_SETS, DEPLOYMENTS, JOBS, NAMESPACES, NODES,
+    POD_DISRUPTION_BUDGETS, PODS, RESOURCE_QUOTAS, SERVICES, STATEFUL_SETS,
 };
 use windlass_api::well_known::group;
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
@@ -13,6 +13,7 @@ use windlass_auth::User;
 use windlass_client::{Client, DeleteOptions, OBJECT, Propagation};
 use windlass_testing::{Dice, Life, knob};
 
+use crate::custom::{self, COUNTED, WIDGETS};
 use crate::world::{World, key_of};
 
 const NAMESPACES_USED: [&str; 3] = ["default", "red", "blue"];
@@ -62,12 +63,14 @@ impl Users {
             36..43 => self.create_service(world, namespace).await,
             43..46 => self.set_quota(world, namespace).await,
             46..48 => self.create_budget(world, namespace).await,
-            48..60 => self.scale(world).await,
-            60..72 => self.update(world).await,
-            72..76 => self.hold_or_go_on(world).await,
-            76..83 => self.delete(world).await,
-            83..88 => self.delete_pod(world).await,
-            88..90 => self.delete_namespace(world).await,
+            48..58 => self.scale(world).await,
+            58..68 => self.update(world).await,
+            68..71 => self.hold_or_go_on(world).await,
+            71..77 => self.delete(world).await,
+            77..81 => self.delete_pod(world).await,
+            81..83 => self.delete_namespace(world).await,
+            83..86 => self.define_or_take_away(world).await,
+            86..91 => self.create_or_grow_widget(world, namespace).await,
             _ => self.touch_node(world).await,
         }
     }
@@ -147,7 +150,8 @@ impl Users {
     }
 
     async fn set_quota(&mut self, world: &World, namespace: &str) {
-        let hard = json!({"hard": {"pods": self.dice.between(2, 12).to_string(), "count/deployments.apps": "100"}});
+        let hard = json!({"hard": {"pods": self.dice.between(2, 12).to_string(), "count/deployments.apps": "100",
+            COUNTED: "100"}});
         let key = ObjectKey::new(namespace, "limits");
         if world.cluster.lacks(&RESOURCE_QUOTAS, &key).await {
             self.create(world, &RESOURCE_QUOTAS, namespace, json!({"metadata": {"name": "limits"}, "spec": hard}))
@@ -162,6 +166,46 @@ impl Users {
         let spec = json!({"maxUnavailable": 1, "selector": {"matchLabels": {"app": name}}});
         let budget = json!({"metadata": {"name": name}, "spec": spec});
         self.create(world, &POD_DISRUPTION_BUDGETS, namespace, budget).await;
+    }
+
+    async fn define_or_take_away(&mut self, world: &World) {
+        let key = custom::definition_key();
+        if world.cluster.lacks(&CUSTOM_RESOURCE_DEFINITIONS, &key).await {
+            return self.create(world, &CUSTOM_RESOURCE_DEFINITIONS, "", custom::definition()).await;
+        }
+        world.story.tell("user: delete the definition of widgets");
+        self.attempt(async |client: &Client| {
+            client.delete(&CUSTOM_RESOURCE_DEFINITIONS, &key, &DeleteOptions::default()).await.map(drop)
+        })
+        .await;
+    }
+
+    /// Widgets have ConfigMaps of their own, and may have an owner.
+    async fn create_or_grow_widget(&mut self, world: &World, namespace: &str) {
+        let key = ObjectKey::new(namespace, format!("w-{}", self.dice.below(4)));
+        let spec = json!({"size": self.dice.below(5)});
+        if !world.cluster.lacks(&WIDGETS, &key).await {
+            return self.patch(world, &WIDGETS, &key, json!({"spec": spec})).await;
+        }
+        let mut metadata = json!({"name": key.name});
+        let deployments = world.cluster.list(&DEPLOYMENTS, namespace).await;
+        if !deployments.is_empty() && self.dice.happens(0.4) {
+            let owner = &self.dice.pick(&deployments)["metadata"];
+            let reference =
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": owner["name"], "uid": owner["uid"]});
+            metadata["ownerReferences"] = json!([reference]);
+        }
+        self.create(
+            world,
+            &WIDGETS,
+            namespace,
+            json!({"apiVersion": "sim.example.com/v1", "kind": "Widget",
+            "metadata": metadata, "spec": spec}),
+        )
+        .await;
+        if let Ok(widget) = world.cluster.admin.get(&WIDGETS, &key).await {
+            self.create(world, &CONFIG_MAPS, namespace, custom::owned_by(&widget.decode().unwrap())).await;
+        }
     }
 
     async fn scale(&mut self, world: &World) {
@@ -194,7 +238,8 @@ impl Users {
     }
 
     async fn delete(&mut self, world: &World) {
-        let kinds = [DEPLOYMENTS, DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS, SERVICES, RESOURCE_QUOTAS];
+        let kinds =
+            [DEPLOYMENTS, DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS, SERVICES, RESOURCE_QUOTAS, WIDGETS];
         let resource = self.dice.pick(&kinds).clone();
         let Some(key) = self.any(world, &resource).await else { return };
         let policy = *self.dice.pick(&[Propagation::Background, Propagation::Foreground, Propagation::Orphan]);
@@ -267,7 +312,11 @@ impl Users {
 
     /// One of the objects of a resource that users have made.
     async fn any(&mut self, world: &World, resource: &GroupVersionResource) -> Option<ObjectKey> {
-        let mut all: Vec<ObjectKey> = world.cluster.list(resource, "").await.iter().map(key_of).collect();
+        let objects = match *resource == WIDGETS {
+            true => custom::widgets(world).await,
+            false => world.cluster.list(resource, "").await,
+        };
+        let mut all: Vec<ObjectKey> = objects.iter().map(key_of).collect();
         all.retain(|key| NAMESPACES_USED.contains(&key.namespace.as_str()) && key.name != "kubernetes");
         if all.is_empty() { None } else { Some(self.dice.pick(&all).clone()) }
     }

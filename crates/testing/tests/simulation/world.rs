@@ -6,19 +6,20 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::resource::{
-    CONFIG_MAPS, CONTROLLER_REVISIONS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, EVENTS, JOBS,
-    LEASES, NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, RESOURCE_QUOTAS, SERVICE_ACCOUNTS, SERVICES,
-    STATEFUL_SETS,
+    CONFIG_MAPS, CONTROLLER_REVISIONS, CRON_JOBS, CUSTOM_RESOURCE_DEFINITIONS, DAEMON_SETS, DEPLOYMENTS,
+    ENDPOINT_SLICES, ENDPOINTS, EVENTS, JOBS, LEASES, NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS,
+    RESOURCE_QUOTAS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
 };
 use windlass_api::{GroupVersionResource, ObjectKey};
 use windlass_client::{DeleteOptions, Informers, OBJECT};
 use windlass_testing::{Cluster, Component, Dice, Faults, History, Kubelet, Life, Machines, NodeShape, Rates, Story};
 
 /// What is followed and checked.
-pub(crate) const RESOURCES: [GroupVersionResource; 19] = [
+pub(crate) const RESOURCES: [GroupVersionResource; 20] = [
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     CRON_JOBS,
+    CUSTOM_RESOURCE_DEFINITIONS,
     DAEMON_SETS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,

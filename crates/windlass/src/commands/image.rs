@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::control::{Connection, ImageReport, Import, Reference};
+use super::ask;
+use crate::control::{ImageReport, Import, Reference};
 use crate::error::Failure;
 use crate::output::say;
 use crate::settings::DataDir;
@@ -42,31 +41,18 @@ enum Action {
     },
 }
 
-impl Flags {
-    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: &impl Serialize) -> Result<T, Failure> {
-        let data_dir = self.directory.path()?;
-        super::block_on(async {
-            let connection = Connection::open(&data_dir).await?.ok_or_else(|| {
-                Failure::new(format!("no server runs on {}", data_dir.display()))
-                    .hint("`windlass up` starts one; images are kept by the server")
-            })?;
-            connection.ask(method, path, body).await
-        })
-    }
-}
-
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     match &flags.action {
         Action::Import { files } => {
             for file in files {
                 let path = std::path::absolute(file)
                     .map_err(|error| Failure::during(format!("{} cannot be read", file.display()), error))?;
-                let names: Vec<String> = flags.ask(Method::POST, "/images/import", &Import { path })?;
+                let names: Vec<String> = ask(&flags.directory, Method::POST, "/images/import", &Import { path })?;
                 names.iter().for_each(say);
             }
         }
         Action::List => {
-            let images: Vec<ImageReport> = flags.ask(Method::GET, "/images", &())?;
+            let images: Vec<ImageReport> = ask(&flags.directory, Method::GET, "/images", &())?;
             let rows = images.iter().flat_map(|image| {
                 let names: Vec<&str> = match image.names.as_slice() {
                     [] => vec!["<none>"],
@@ -80,13 +66,14 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
             rows.iter().for_each(|(name, id, size)| say(format_args!("{name:width$}  {id:12}  {size}")));
         }
         Action::Pull { reference } => {
-            let id: String = flags.ask(Method::POST, "/images/pull", &Reference { reference: reference.clone() })?;
+            let id: String =
+                ask(&flags.directory, Method::POST, "/images/pull", &Reference { reference: reference.clone() })?;
             say(id);
         }
         Action::Rm { references } => {
             for reference in references {
                 let _: Value =
-                    flags.ask(Method::POST, "/images/remove", &Reference { reference: reference.clone() })?;
+                    ask(&flags.directory, Method::POST, "/images/remove", &Reference { reference: reference.clone() })?;
             }
         }
     }

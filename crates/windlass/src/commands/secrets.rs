@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::Value;
 
-use crate::control::Connection;
+use super::ask;
 use crate::error::Failure;
 use crate::output::say;
 use crate::settings::DataDir;
@@ -25,15 +25,9 @@ enum Action {
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
-    let data_dir = flags.directory.path()?;
     match flags.action {
         Action::Rotate => {
-            super::block_on(async {
-                let connection = Connection::open(&data_dir).await?.ok_or_else(|| {
-                    Failure::new(format!("no server runs on {}", data_dir.display())).hint("`windlass up` starts one")
-                })?;
-                connection.ask::<Value>(Method::POST, "/secrets/rotate", &()).await
-            })?;
+            let _: Value = ask(&flags.directory, Method::POST, "/secrets/rotate", &())?;
             say("everything on the disk is encrypted with its newest key");
         }
     }

@@ -17,7 +17,9 @@ mod services;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use windlass_api::time::Clock;
+use windlass_apiserver::pages::Check;
 use windlass_telemetry::Metrics;
 
 use crate::control;
@@ -50,10 +52,14 @@ pub(crate) async fn run(
 
     let mut background = Vec::new();
     if settings.runs(Component::Controllers) {
-        background.push(controllers::start(server, clock, &control_plane.keys.ca, settings.cluster_cidr));
+        let controllers = controllers::start(server, clock, &control_plane.keys.ca, settings.cluster_cidr);
+        server.components().add("controller-manager", while_it_runs(&controllers));
+        background.push(controllers);
     }
     if settings.runs(Component::Scheduler) {
-        background.push(controllers::start_scheduler(server, clock, &settings.node_name));
+        let scheduler = controllers::start_scheduler(server, clock, &settings.node_name);
+        server.components().add("scheduler", while_it_runs(&scheduler));
+        background.push(scheduler);
     }
     let (stop, stopping) = watch::channel(false);
     let node = if settings.runs(Component::Node) {
@@ -111,4 +117,10 @@ pub(crate) async fn run(
     ended.map(drop).map_err(|failure| {
         Failure::during("the server had to end", failure).hint("start it again: the start tells what is on the disk")
     })
+}
+
+/// A component of this process works for as long as its task runs.
+fn while_it_runs(task: &JoinHandle<()>) -> Check {
+    let task = task.abort_handle();
+    Box::new(move || if task.is_finished() { Err("it has ended; see the log".to_owned()) } else { Ok(()) })
 }

@@ -1,7 +1,8 @@
 //! What runs cost.
 
 use super::{CHECK, LIST_BASE, PATTERN_FACTOR, STRING_FACTOR};
-use crate::value::{Error, Opaque, Value};
+use crate::error::Error;
+use crate::value::{Opaque, Value};
 use crate::work;
 
 /// What may be spent, and what was.

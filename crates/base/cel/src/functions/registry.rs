@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::signature::Signature;
+use crate::error::Error;
 use crate::types::Type;
-use crate::value::{Error, Value};
+use crate::value::Value;
 
 /// What carries out an overload. The values are of the types that it declares, unless it has no guards.
 pub(crate) type Run = for<'a> fn(&[Value<'a>]) -> Result<Value<'a>, Error>;

@@ -1,5 +1,7 @@
 //! What expressions may ask of an authorizer, and the steps on the way to it.
 
+use std::sync::Arc;
+
 use crate::types::LibraryType;
 
 /// What decides what an expression asks.
@@ -54,7 +56,7 @@ pub enum Check<'a> {
     Authorizer(Subject<'a>),
     Path(Subject<'a>, String),
     Group(Subject<'a>, String),
-    Resource(Subject<'a>, ResourceAttributes),
+    Resource(Subject<'a>, Arc<ResourceAttributes>),
     Decision(Decision),
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ip;
-use crate::value::Error;
+use crate::error::Error;
 
 /// An address and how many of its bits the range has in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::value::Error;
+use crate::error::Error;
 
 /// Reads an address as expressions may write it: without a zone, and not IPv4 in IPv6.
 pub(crate) fn parse(text: &str) -> Result<IpAddr, Error> {

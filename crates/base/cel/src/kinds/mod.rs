@@ -6,4 +6,5 @@ pub(crate) mod ip;
 pub(crate) mod named_format;
 pub(crate) mod quantity;
 pub(crate) mod semver;
+pub(crate) mod timestamp;
 pub(crate) mod url;

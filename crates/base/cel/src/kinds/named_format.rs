@@ -6,7 +6,7 @@ use windlass_api::names;
 use windlass_regexp::{Limits, Pattern, PatternError};
 
 use super::url;
-use crate::value::Timestamp;
+use crate::kinds::timestamp::Timestamp;
 
 /// A format: its name in expressions, its title, what it says of a text, and how long upstream takes its pattern to be.
 #[derive(Debug)]

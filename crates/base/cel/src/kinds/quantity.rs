@@ -3,7 +3,7 @@
 use windlass_api::Quantity;
 use windlass_api::quantity::Format;
 
-use crate::value::Error;
+use crate::error::Error;
 
 /// A quantity as upstream keeps it, for what it says of integers depends on how they were written.
 #[derive(Clone, Debug)]

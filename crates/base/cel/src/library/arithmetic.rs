@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
+use crate::error::Error;
 use crate::functions::{Declared, not_bound, shared};
-use crate::schema;
-use crate::value::{Error, Value};
+use crate::value::{self, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 
@@ -161,7 +161,7 @@ pub(crate) fn add<'a>(left: Value<'a>, right: &Value<'a>) -> Outcome<'a> {
         (Value::Duration(a), Value::Duration(b)) => Value::Duration(a.checked_add(*b).ok_or(Error::IntOverflow)?),
         (Value::Duration(duration), Value::Timestamp(at)) => Value::Timestamp(at.plus(duration)?),
         (Value::Timestamp(at), Value::Duration(duration)) => Value::Timestamp(at.plus(*duration)?),
-        (Value::List(a), Value::List(b)) => Value::List(schema::added(a, b)?),
+        (Value::List(a), Value::List(b)) => Value::List(value::added(a, b)?),
         (
             left @ (Value::Null
             | Value::Bool(_)
@@ -243,7 +243,7 @@ fn negate<'a>(args: &[Value<'a>]) -> Outcome<'a> {
 
 fn is_in<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     match args {
-        [value, Value::List(list)] => schema::contains(list, value).map(Value::Bool),
+        [value, Value::List(list)] => value::contains(list, value).map(Value::Bool),
         [key, Value::Map(map)] => match map.find(key) {
             Some(Err(error)) => Err(error),
             found => Ok(Value::Bool(found.is_some())),

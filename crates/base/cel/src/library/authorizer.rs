@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use windlass_api::names;
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
 use crate::kinds::authorizer::{Attributes, Authorizer, Check, Decision, ResourceAttributes, Subject, Target};
-use crate::value::{Error, Value};
+use crate::value::Value;
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 
@@ -20,7 +21,7 @@ impl<'a> Value<'a> {
     }
 
     /// The value of the variable `authorizer.requestResource`.
-    pub fn resource_check(authorizer: &'a dyn Authorizer, resource: ResourceAttributes) -> Self {
+    pub fn resource_check(authorizer: &'a dyn Authorizer, resource: Arc<ResourceAttributes>) -> Self {
         let subject = Subject { authorizer, service_account: None };
         Self::Check(Arc::new(Check::Resource(subject, resource)))
     }
@@ -116,21 +117,21 @@ fn resource<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         return Err(Error::Argument("resource must not be empty".to_owned()));
     }
     let resource = ResourceAttributes { group: group.clone(), resource: resource.to_owned(), ..Default::default() };
-    Ok(checked(Check::Resource(subject.clone(), resource)))
+    Ok(checked(Check::Resource(subject.clone(), Arc::new(resource))))
 }
 
 fn with<'a>(args: &[Value<'a>], set: fn(&mut ResourceAttributes, String)) -> Outcome<'a> {
     let (Check::Resource(subject, resource), text) = check_and_text(args)? else { return Err(Error::NoSuchOverload) };
-    let mut resource = resource.clone();
+    let mut resource = ResourceAttributes::clone(resource);
     set(&mut resource, text.to_owned());
-    Ok(checked(Check::Resource(subject.clone(), resource)))
+    Ok(checked(Check::Resource(subject.clone(), Arc::new(resource))))
 }
 
 fn check<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     let (check, verb) = check_and_text(args)?;
     let (subject, target) = match check {
         Check::Path(subject, path) => (subject, Target::Path(path.clone())),
-        Check::Resource(subject, resource) => (subject, Target::Resource(resource.clone())),
+        Check::Resource(subject, resource) => (subject, Target::Resource(ResourceAttributes::clone(resource))),
         _ => return Err(Error::NoSuchOverload),
     };
     let attributes = Attributes { service_account: subject.service_account.clone(), verb: verb.to_owned(), target };

@@ -1,9 +1,10 @@
 //! Functions of ranges of IP addresses.
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
 use crate::kinds::cidr::Cidr;
 use crate::kinds::ip;
-use crate::value::{Error, Opaque, Value};
+use crate::value::{Opaque, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -1,7 +1,8 @@
 //! Conversions between types, and the types of values.
 
+use crate::error::Error;
 use crate::functions::{Declared, declared, shared};
-use crate::value::{Error, Value};
+use crate::value::Value;
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -2,7 +2,8 @@
 
 use windlass_api::text::quoted;
 
-use crate::value::{Error, List, Map, Value, double_shortest};
+use crate::error::Error;
+use crate::value::{List, Map, Value, double_shortest};
 use crate::work;
 
 /// What a clause asks for.

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
 use crate::kinds::ip::parse;
-use crate::value::{Error, Opaque, Value};
+use crate::value::{Opaque, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -1,7 +1,8 @@
 //! Keys in the paths of JSON patches.
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
-use crate::value::{Error, Value};
+use crate::value::Value;
 
 pub(crate) const FUNCTIONS: &[Declared] =
     &[declared("string_jsonpatch_escapeKey_string", "jsonpatch.escapeKey", "(string) -> string", escape_key)];

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use super::arithmetic::add;
+use crate::error::Error;
 use crate::functions::{Declared, declared};
-use crate::value::{Error, List, Map, Value};
+use crate::value::{List, Map, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -1,8 +1,9 @@
 //! Functions of formats by name: `format.dns1123Label().validate(text)`.
 
+use crate::error::Error;
 use crate::functions::{Declared, Style, declared};
 use crate::kinds::named_format::FORMATS;
-use crate::value::{Error, Opaque, Value};
+use crate::value::{Opaque, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -1,7 +1,8 @@
 //! Optional values.
 
+use crate::error::Error;
 use crate::functions::{Declared, declared, not_bound};
-use crate::value::{Error, Value};
+use crate::value::Value;
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

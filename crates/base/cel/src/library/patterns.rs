@@ -4,8 +4,9 @@
 
 use windlass_regexp::{Limits, Pattern, PatternError};
 
+use crate::error::Error;
 use crate::functions::{Declared, Style, declared, shared};
-use crate::value::{Error, Value};
+use crate::value::Value;
 use crate::work;
 
 type Outcome<'a> = Result<Value<'a>, Error>;

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use windlass_api::Quantity;
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
 use crate::kinds::quantity::{Amount, QuantityValue};
-use crate::value::{Error, Opaque, Value};
+use crate::value::{Opaque, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -1,8 +1,8 @@
 //! Lists as sets.
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
-use crate::schema::contains;
-use crate::value::{Error, List, Value};
+use crate::value::{List, Value, contains};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use crate::error::Error;
 use crate::functions::{Declared, Style, declared, shared};
-use crate::value::{Error, List, Value};
+use crate::value::{List, Value};
 use crate::work;
 
 type Outcome<'a> = Result<Value<'a>, Error>;

@@ -1,8 +1,9 @@
 //! Strings, in characters: cel-go's extension in its version 2.
 
 use super::format_string;
+use crate::error::Error;
 use crate::functions::{Declared, declared};
-use crate::value::{Error, Value};
+use crate::value::Value;
 use crate::work;
 
 type Outcome<'a> = Result<Value<'a>, Error>;

@@ -2,8 +2,9 @@
 
 use jiff::civil::DateTime;
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
-use crate::value::{Error, Value};
+use crate::value::Value;
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

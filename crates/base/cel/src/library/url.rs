@@ -1,8 +1,9 @@
 //! Functions of URLs.
 
+use crate::error::Error;
 use crate::functions::{Declared, declared};
 use crate::kinds::url::{Url, lossy, parse, why_not_a_request_uri};
-use crate::value::{Error, Map, Opaque, Pairs, Value};
+use crate::value::{Map, Opaque, Pairs, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

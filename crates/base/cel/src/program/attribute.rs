@@ -2,7 +2,8 @@
 
 use super::node::{Attribute, Base, Step, StepKey, borrowed};
 use super::run::Machine;
-use crate::value::{Error, List, Map, Value, index_of};
+use crate::error::Error;
+use crate::value::{List, Map, Value, index_of};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

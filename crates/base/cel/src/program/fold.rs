@@ -2,7 +2,8 @@
 
 use super::node::Fold;
 use super::run::{Local, Machine};
-use crate::value::{Error, Value};
+use crate::error::Error;
+use crate::value::Value;
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

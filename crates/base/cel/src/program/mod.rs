@@ -12,8 +12,9 @@ mod run;
 use crate::check::Checked;
 use crate::cost::Budget;
 use crate::env::Env;
+use crate::error::Error;
 use crate::stack::with_room;
-use crate::value::{Error, Value};
+use crate::value::Value;
 use crate::work;
 
 use node::Node;

@@ -15,9 +15,10 @@ use crate::ast::{self, ACCUMULATOR, Comprehension, Expr, Id, Kind, Literal};
 use crate::check::{Checked, Reference};
 use crate::cost::{Budget, CostRule};
 use crate::env::Env;
+use crate::error::Error;
 use crate::functions::{Function, Overload, Style};
 use crate::types::Type;
-use crate::value::{Error, Pairs, Value};
+use crate::value::{Pairs, Value};
 
 /// Returns the root, and how many locals the program has.
 pub(super) fn plan(checked: &Checked, env: &Env) -> Result<(Node, usize), PlanError> {

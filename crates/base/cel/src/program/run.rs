@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::node::{Call, Element, Entry, Equal, Node, Object, Otherwise, Target, borrowed};
 use crate::cost::{Budget, equal_cost, not_equal_cost};
+use crate::error::Error;
 use crate::functions::{Overload, Style};
 use crate::library;
-use crate::value::{Constructed, Error, Map, Pairs, Value};
+use crate::value::{Constructed, Map, Pairs, Value};
 
 type Outcome<'a> = Result<Value<'a>, Error>;
 

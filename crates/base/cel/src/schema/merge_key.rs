@@ -15,7 +15,7 @@ pub enum MergeKey {
 
 impl MergeKey {
     /// Returns the key of a list that merges.
-    pub(super) fn of(schema: &dyn Schema) -> Option<Self> {
+    pub(crate) fn of(schema: &dyn Schema) -> Option<Self> {
         match schema.list_type()? {
             ListType::Atomic => None,
             ListType::Set => Some(Self::Value),

@@ -4,20 +4,16 @@
 //! Types are made of it when an expression names a field, not before. The rules are upstream's: apiserver
 //! `pkg/cel/common/schemas.go` and `valuesunstructured.go`.
 
-mod data;
 mod declare;
 mod escape;
 mod json;
-mod lists;
 mod merge_key;
 mod sizes;
 
 pub use declare::declare;
 pub use escape::{escape, is_identifier, unescape};
-pub use sizes::{SchemaSizes, cardinality_max};
+pub use sizes::{SchemaSizes, Sizes, cardinality_max};
 
-pub(crate) use data::objects_are_equal;
-pub(crate) use lists::{added, contains, lists_are_equal, merging_lists_are_equal};
 pub(crate) use merge_key::MergeKey;
 
 /// The `type` of a schema.

@@ -5,10 +5,16 @@ use std::sync::Arc;
 
 use super::declare::{Step, step};
 use super::{Kind, Schema, escape, unescape};
-use crate::env::Sizes;
 
 /// The largest request, in bytes: what bounds data that has no bound of its own.
 const REQUEST_BYTES_MAX: i64 = 3 * 1024 * 1024;
+
+/// How large the data may be that an expression is estimated for.
+pub trait Sizes: std::fmt::Debug + Send + Sync {
+    /// Returns the greatest size of what stands at a path: a variable's name, then fields, `@items`, `@keys` or `@values`.
+    /// Of a string that is its characters, of lists and maps the elements.
+    fn size_max(&self, path: &[&str]) -> Option<u64>;
+}
 
 /// The schemas of variables.
 #[derive(Clone, Debug, Default)]

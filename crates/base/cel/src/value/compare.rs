@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::{Error, Value};
+use super::Value;
+use crate::error::Error;
 
 impl Value<'_> {
     /// Compares with another value, as `<` and its like do.

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use super::{Error, Octets, Opaque, Text, Timestamp, Value, double_shortest};
+use super::{Octets, Opaque, Text, Value, double_shortest};
+use crate::error::Error;
+use crate::kinds::timestamp::Timestamp;
 
 impl<'a> Value<'a> {
     fn refuse<T>(&self, to: &str) -> Result<T, Error> {

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use super::compare::numbers;
-use super::{Error, List, Map, Opaque, Value};
-use crate::schema;
+use super::{List, Map, Opaque, Value, from_json, merging};
+use crate::error::Error;
 use crate::work;
 
 impl<'a> Value<'a> {
@@ -58,11 +58,11 @@ fn bytes(a: &[u8], b: &[u8]) -> Result<bool, Error> {
 fn lists<'a>(list: &List<'a>, other: &Value<'a>) -> Result<bool, Error> {
     work::spend(1 + list.len())?;
     if let List::Json { items, schema: Some(schema) } = list {
-        return schema::lists_are_equal(items, *schema, other);
+        return merging::lists_are_equal(items, *schema, other);
     }
     let Value::List(other) = other else { return Ok(false) };
     if let List::Merging { key, .. } = list {
-        return schema::merging_lists_are_equal(list, key, other);
+        return merging::merging_lists_are_equal(list, key, other);
     }
     if list.len() != other.len() {
         return Ok(false);
@@ -81,7 +81,7 @@ fn lists<'a>(list: &List<'a>, other: &Value<'a>) -> Result<bool, Error> {
 fn maps<'a>(map: &Map<'a>, other: &Value<'a>) -> Result<bool, Error> {
     work::spend(1 + map.len())?;
     if let Map::Json { object, schema: Some(schema) } = map {
-        return schema::objects_are_equal(object, *schema, other);
+        return from_json::objects_are_equal(object, *schema, other);
     }
     let Value::Map(other) = other else { return Ok(false) };
     if map.len() != other.len() {

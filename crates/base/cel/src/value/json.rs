@@ -3,7 +3,8 @@
 use base64::Engine;
 use serde_json::Value as Json;
 
-use super::{Error, Value};
+use super::Value;
+use crate::error::Error;
 
 /// How many elements a value may have, of lists and maps together, to become JSON: what a request may have in characters.
 const DISPLAYED_ITEMS_MAX: usize = 3 * 1024 * 1024;

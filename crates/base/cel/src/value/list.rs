@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Error, JSON_DEPTH_MAX, Value};
+use super::{JSON_DEPTH_MAX, Value};
+use crate::error::Error;
 use crate::schema::{MergeKey, Schema};
 use crate::work;
 

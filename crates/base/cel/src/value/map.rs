@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Error, JSON_DEPTH_MAX, Text, Value};
+use super::{JSON_DEPTH_MAX, Text, Value};
+use crate::error::Error;
 use crate::schema::Schema;
 
 /// A map.

@@ -4,24 +4,25 @@ mod compare;
 mod convert;
 mod display;
 mod equal;
-mod error;
+mod from_json;
 mod json;
 mod list;
 mod map;
-pub(crate) mod time;
+mod merging;
 
 use std::sync::Arc;
 
-pub use error::Error;
 pub use list::List;
 pub use map::{Fields, Map, Pairs};
-pub use time::Timestamp;
 
 pub(crate) use display::double_shortest;
 pub(crate) use list::index_of;
+pub(crate) use merging::{added, contains};
 
 use crate::kinds::authorizer::Check;
-use crate::kinds::{cidr::Cidr, named_format::NamedFormat, quantity::QuantityValue, semver::Semver, url::Url};
+use crate::kinds::{
+    cidr::Cidr, named_format::NamedFormat, quantity::QuantityValue, semver::Semver, timestamp::Timestamp, url::Url,
+};
 
 /// How deep data can nest that reaches us.
 pub(crate) const JSON_DEPTH_MAX: u32 = 128;

@@ -7,7 +7,7 @@ use windlass_api::{GroupVersionKind, GroupVersionResource};
 use windlass_auth::User;
 use windlass_cel::Patterns;
 
-use super::{Inputs, MatchConditions, Variables, Versioned};
+use super::{Inputs, MatchConditions, Variables, Versioned, Write};
 use crate::fake::Fake;
 use crate::matching::Matched;
 use crate::reinvocation::Reinvocation;
@@ -37,7 +37,7 @@ fn with_inputs<T>(cluster: &Fake, work: impl FnOnce(&Inputs<'_>) -> T) -> T {
     let matched = Matched { resource: Cow::Borrowed(&resource), kind: Cow::Borrowed(&kind) };
     let object = review.object.as_deref().map(Cow::Borrowed);
     let versioned = Versioned { matched, object, old: Some(Cow::Borrowed(&old)) };
-    work(&Inputs::of(&review, &versioned, cluster))
+    work(&Inputs::of(&Write::of(&review, &versioned, cluster)))
 }
 
 fn evaluated(policy: Option<&str>, conditions: &[&str]) -> Result<bool, String> {

@@ -34,6 +34,16 @@ pub(crate) enum Applicable<'h, 'r, E> {
     Fault(Fault<'h, E>),
 }
 
+impl<'h, 'r, E> Applicable<'h, 'r, E> {
+    /// A policy that is evaluated: with parameters, or without any where it needs none.
+    pub(crate) fn invoked(&self) -> Option<&Invocation<'h, 'r, E>> {
+        match self {
+            Self::Invocation(invocation) if !invocation.params.is_empty() => Some(invocation),
+            _ => None,
+        }
+    }
+}
+
 /// Says which policies and bindings are about the write, in their order. A write that none is about allocates nothing.
 pub(crate) async fn applicable<'h, 'r, E>(
     hooks: &'h [Hook<E>],

@@ -7,6 +7,7 @@
 
 mod applicable;
 mod binding;
+mod forms;
 mod namespace;
 mod params;
 mod policy;
@@ -14,6 +15,7 @@ mod source;
 
 pub(crate) use applicable::{Applicable, Fault, Invocation, applicable};
 pub(crate) use binding::{Action, Binding};
+pub(crate) use forms::Forms;
 pub(crate) use namespace::namespace_of;
 pub(crate) use policy::{Policy, compile_written};
 pub(crate) use source::Policies;

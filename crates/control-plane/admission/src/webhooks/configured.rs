@@ -9,7 +9,7 @@ use windlass_cel::Patterns;
 use windlass_machinery::tree::{items, number, text};
 use windlass_webhook::{ClientConfig, ConfigError};
 
-use crate::expressions::{Inputs, MatchConditions, Variables, Versioned};
+use crate::expressions::{Inputs, MatchConditions, Variables, Versioned, Write};
 use crate::matching::{Followed, Matched, Matcher};
 use crate::review::{Cluster, Review};
 
@@ -87,7 +87,7 @@ impl Webhook {
         if self.conditions.is_empty() {
             return Ok(true);
         }
-        let inputs = Inputs::of(review, versioned, cluster);
-        self.conditions.evaluate(&inputs, &Variables::default()).map_err(|why| review.forbidden(why))
+        let write = Write::of(review, versioned, cluster);
+        self.conditions.evaluate(&Inputs::of(&write), &Variables::default()).map_err(|why| review.forbidden(why))
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::http::response::Body as ResponseBody;
+use crate::message::response::Body as ResponseBody;
 
 pub(super) struct Ending {
     body: ResponseBody,
@@ -58,7 +58,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Some((Ok(Frame::data(Bytes::from_static(b"x"))), ()))
         });
-        let endless = StreamBody::new(crate::http::sync_stream::SyncStream(Box::pin(endless)));
+        let endless = StreamBody::new(crate::message::sync_stream::SyncStream(Box::pin(endless)));
         let deadline = Instant::now() + Duration::from_millis(2500);
         let all = Ending::new(BodyExt::boxed(endless), deadline).collect().await.unwrap().to_bytes();
         assert_eq!((&*all, Instant::now()), (&b"xx"[..], deadline));

@@ -15,8 +15,8 @@ use windlass_http::header;
 
 use super::ending::Ending;
 use crate::auditing::UntilEnd;
-use crate::http::relay::{passed_on, remove_hop_by_hop};
-use crate::http::response::{Body, finish, words};
+use crate::message::relay::{passed_on, remove_hop_by_hop};
+use crate::message::response::{Body, finish, words};
 
 /// A request of a user who may make it.
 pub(crate) struct Asked<'a> {

@@ -36,7 +36,7 @@ pub(crate) enum V3 {
 }
 
 /// Where an index says that a group version's document is.
-pub(super) fn path_in_index(index: &[u8], group: &str, version: &str) -> serde_json::Result<Option<Arc<str>>> {
+pub(crate) fn path_in_index(index: &[u8], group: &str, version: &str) -> serde_json::Result<Option<Arc<str>>> {
     #[derive(Deserialize)]
     struct Index {
         #[serde(default)]
@@ -103,7 +103,7 @@ pub(super) fn keep_paths(document: &mut Value, wanted: impl Fn(&str) -> bool) {
 }
 
 /// What of a server's document is about a group version.
-pub(super) fn select(document: &[u8], group: &str, version: &str) -> serde_json::Result<Bytes> {
+pub(crate) fn select(document: &[u8], group: &str, version: &str) -> serde_json::Result<Bytes> {
     let mut document: Map<String, Value> = serde_json::from_slice(document)?;
     const KEPT: [&str; 5] = ["info", "paths", "definitions", "parameters", "securityDefinitions"];
     document.retain(|field, _| KEPT.contains(&field.as_str()));
@@ -114,7 +114,7 @@ pub(super) fn select(document: &[u8], group: &str, version: &str) -> serde_json:
 }
 
 /// Makes a document of version 2 into one of version 3.
-pub(super) fn convert(v2: &[u8]) -> serde_json::Result<Bytes> {
+pub(crate) fn convert(v2: &[u8]) -> serde_json::Result<Bytes> {
     let document: Value = serde_json::from_slice(v2)?;
     let converted = super::openapi_v3::of_v2(document);
     serde_json::to_vec(&converted).map(Bytes::from)

@@ -22,9 +22,9 @@ use super::routes::Remote;
 use super::server::Aggregation;
 use super::transport::{RequestBody, Transport};
 use super::upgrade::upgrade;
-use crate::http::path;
-use crate::http::relay::{held, is_upgrade, remove_hop_by_hop, remove_identity};
-use crate::http::response::Body;
+use crate::message::path;
+use crate::message::relay::{held, is_upgrade, remove_hop_by_hop, remove_identity};
+use crate::message::response::Body;
 use crate::outgoing::Permit;
 
 /// Discovery is cheap everywhere, and clients that ask every server wait for the slowest.
@@ -66,7 +66,7 @@ impl Aggregation {
     }
 
     /// The right to one more request, of all and of those to this server.
-    pub(super) fn permits(&self, transport: &Transport, user: &User) -> Result<(Permit, Permit), Status> {
+    pub(crate) fn permits(&self, transport: &Transport, user: &User) -> Result<(Permit, Permit), Status> {
         Ok((self.requests.take(user)?, transport.requests.take(user)?))
     }
 }

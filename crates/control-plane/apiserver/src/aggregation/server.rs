@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use super::openapi_merge::merge;
 use super::routes::{Remote, Routes};
 use super::transport::Transport;
 use crate::endpoints;
-use crate::http::path::decode;
+use crate::message::path::decode;
 use crate::outgoing::Outgoing;
 use crate::storage::Storage;
 
@@ -30,16 +30,18 @@ pub(crate) const API_SERVICES: &str = "apiservices.apiregistration.k8s.io";
 const SHARE: usize = 4;
 
 pub(crate) struct Aggregation {
-    pub(super) storage: Arc<Storage>,
+    pub(crate) storage: Arc<Storage>,
     table: Arc<Table>,
     routes: ArcSwap<Routes>,
     /// Who we are to aggregated servers.
     identity: Option<Arc<Rotating>>,
     /// Requests to aggregated servers at once.
-    pub(super) requests: Arc<Outgoing>,
+    pub(crate) requests: Arc<Outgoing>,
     requests_max: usize,
     /// What the servers have said of themselves, by the names of their APIServices.
     documents: RwLock<HashMap<String, Documents>>,
+    /// Counts what they have said.
+    said: AtomicU64,
     /// Whether the APIServices of built-in group versions have been made.
     is_registered: AtomicBool,
 }
@@ -62,6 +64,7 @@ impl Aggregation {
             requests: Outgoing::new(requests_max),
             requests_max,
             documents: RwLock::default(),
+            said: AtomicU64::new(0),
             is_registered: AtomicBool::new(false),
             storage,
         })
@@ -119,7 +122,7 @@ impl Aggregation {
     }
 
     /// Where a Service is answered.
-    pub(super) fn endpoint(&self, service: &ServiceReference) -> Result<(String, u16), Status> {
+    pub(crate) fn endpoint(&self, service: &ServiceReference) -> Result<(String, u16), Status> {
         endpoints::of_port(&self.storage, &service.namespace, &service.name, service.port)
     }
 
@@ -128,8 +131,13 @@ impl Aggregation {
         self.documents.read().get(&remote.name).filter(|known| known.uid == remote.uid).cloned().unwrap_or_default()
     }
 
+    /// Differs whenever the routes, or what is known of the servers, do.
+    pub(crate) fn version(&self) -> (u64, u64) {
+        (self.routes().revision, self.said.load(Ordering::Acquire))
+    }
+
     /// Takes down what a server says, unless its APIService has gone meanwhile.
-    pub(super) fn put_documents(&self, remote: &Remote, change: impl FnOnce(&mut Documents)) {
+    pub(crate) fn put_documents(&self, remote: &Remote, change: impl FnOnce(&mut Documents)) {
         let routes = self.routes();
         if routes.remote(&remote.name).is_none_or(|now| now.uid != remote.uid) {
             return;
@@ -140,6 +148,7 @@ impl Aggregation {
             *known = Documents { uid: remote.uid.clone(), ..Documents::default() };
         }
         change(known);
+        self.said.fetch_add(1, Ordering::Release);
     }
 
     /// Adds the servers' documents to that of this server, the group with the highest priority first.
@@ -171,7 +180,7 @@ impl Aggregation {
         self.is_registered.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_registered(&self) {
+    pub(crate) fn set_registered(&self) {
         self.is_registered.store(true, Ordering::Release);
     }
 }

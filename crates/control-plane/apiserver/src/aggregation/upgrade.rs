@@ -14,8 +14,8 @@ use windlass_http::pool::{DIAL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use super::forwarding::{Asked, add_client, hand_back, refused, until};
 use super::headers;
 use super::transport::Transport;
-use crate::http::relay::{held, keep_only_upgrade, remove_identity, tunnel};
-use crate::http::response::Body;
+use crate::message::relay::{held, keep_only_upgrade, remove_identity, tunnel};
+use crate::message::response::Body;
 use crate::outgoing::Permit;
 
 /// Asks the server to speak something else on the connection, and then hands bytes to and fro.

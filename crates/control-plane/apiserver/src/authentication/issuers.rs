@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use windlass_api::Expiring;
 use windlass_api::text::aggregate;
 use windlass_api::time::Clock;
 use windlass_auth::User;
@@ -13,7 +14,6 @@ use windlass_telemetry::{HistogramFamily, Metrics};
 
 use super::provider::Provider;
 use super::{Digest, digest};
-use crate::expiring::Expiring;
 use crate::reloads::hash;
 
 /// How long it is remembered whose a token is; a token that expires meanwhile is accepted as long.

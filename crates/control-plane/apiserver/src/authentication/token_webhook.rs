@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use windlass_api::Chance;
 use windlass_api::text::{null_is_default, with_causes};
+use windlass_api::{Chance, Expiring};
 use windlass_auth::User;
 use windlass_webhook::{Remote, Retry};
 
 use super::{Digest, Found, digest};
-use crate::expiring::Expiring;
 
 const REMEMBERED_MAX: usize = 4096;
 /// How long one attempt may take.

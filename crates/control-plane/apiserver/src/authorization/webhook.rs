@@ -1,14 +1,13 @@
 //! An authorizer that another server is.
 
 use tokio::time::Instant;
-use windlass_api::Chance;
+use windlass_api::{Chance, Expiring};
 use windlass_auth::Attributes;
 use windlass_auth::authorization::{Answer, Review, WebhookAuthorizer};
 use windlass_webhook::{CallError, Remote, Retry};
 
 use super::figures::Figures;
 use super::verdict::{Outcome, Verdict};
-use crate::expiring::Expiring;
 
 /// Answers that are remembered of one webhook.
 const REMEMBERED_MAX: usize = 8192;

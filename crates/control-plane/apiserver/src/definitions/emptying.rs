@@ -8,7 +8,8 @@ use windlass_api::Status;
 use windlass_api::condition::{Condition, FALSE, TRUE};
 use windlass_api::well_known::finalizer;
 use windlass_client::{Request, Verb};
-use windlass_resources::custom::{self, Definition, condition};
+use windlass_resources::custom;
+use windlass_resources::definition::{Definition, condition};
 use windlass_store::{Item, Table};
 
 use super::{RETRY, Writer};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use windlass_resources::custom::Definition;
+use windlass_resources::definition::Definition;
 use windlass_store::Item;
 
 #[derive(Default)]

@@ -20,8 +20,8 @@ use windlass_api::well_known::{finalizer, group};
 use windlass_api::{ObjectKey, Status};
 use windlass_auth::User;
 use windlass_client::{Client, STATUS};
-use windlass_resources::custom::Definition;
-use windlass_resources::custom::naming::{self, Naming, Taken};
+use windlass_resources::definition::Definition;
+use windlass_resources::definition::naming::{self, Naming, Taken};
 use windlass_store::{Event, EventKind, Item, Range, Table, Watch};
 
 use crate::direct::Direct;

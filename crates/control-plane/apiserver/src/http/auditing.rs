@@ -20,8 +20,13 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 impl Frontend {
     /// Begins the trail of a request; `None` when nothing of it is recorded.
-    pub(super) fn trail(&self, asked: &Attributes<'_>, request: &Parts, received: Timestamp) -> Option<Arc<Trail>> {
-        let auditor = self.server.auditor.as_ref()?;
+    pub(super) fn trail(
+        &self,
+        asked: &Attributes<'_>,
+        request: &Parts,
+        received: Option<Timestamp>,
+    ) -> Option<Arc<Trail>> {
+        let (auditor, received) = self.server.auditor.as_ref().zip(received)?;
         let text = |name: &HeaderName| header::first(&request.headers, name).unwrap_or_default();
         let address = request.extensions.get::<ClientAddress>().map(|address| address.0);
         let about = About {

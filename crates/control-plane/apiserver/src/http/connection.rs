@@ -12,7 +12,7 @@ use windlass_http::serve::{self, Limits, Service, Timers};
 
 use super::frontend::Frontend;
 use super::identity::Peer;
-use super::response::Body;
+use crate::message::response::Body;
 
 /// Requests at a time in one HTTP/2 connection, as kube-apiserver allows; Go's clients open another connection for more.
 const STREAMS_MAX: u32 = 100;

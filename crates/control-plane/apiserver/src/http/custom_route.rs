@@ -6,7 +6,7 @@
 use windlass_api::Status;
 use windlass_resources::{Resource, Subresource};
 
-use super::path::ResourcePath;
+use crate::message::path::ResourcePath;
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,12 +13,12 @@ use windlass_machinery::names::new_uid;
 use windlass_telemetry::Metrics;
 
 use super::bodies::Bodies;
-use super::computing::Computing;
 use super::metrics::{Labels, RequestMetrics, UnderWay};
-use super::query::{Query, Selectors};
-use super::response::{Body, words};
 use crate::auditing::UntilEnd;
 use crate::context::Context;
+use crate::message::computing::Computing;
+use crate::message::query::{Query, Selectors};
+use crate::message::response::{Body, words};
 use crate::server::Server;
 
 /// A request that is no watch, log or session has to end by then, its body included: kube-apiserver's default of `--request-timeout`.
@@ -80,11 +80,14 @@ impl Frontend {
 
     /// What a request is called where people follow it from one program to the next: as its client says, or as nothing else.
     pub(super) fn audit_id(&self, headers: &HeaderMap) -> HeaderValue {
-        match headers.get(AUDIT_ID).filter(|id| !id.is_empty()) {
+        let mut id = match headers.get(AUDIT_ID).filter(|id| !id.is_empty()) {
             Some(id) => id.clone(),
             None => HeaderValue::try_from(new_uid(&self.chance))
                 .expect("hexadecimal digits and hyphens may stand in a header"),
-        }
+        };
+        // It is no secret, but no other answer has it: HTTP/2 need not keep it in its table of headers.
+        id.set_sensitive(true);
+        id
     }
 
     /// Where a request belongs, if it takes a seat.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use http::Method;
 use windlass_telemetry::{CounterFamily, DURATION_SECONDS, GaugeFamily, HistogramFamily, Metrics, exponential};
 
-use windlass_resources::Resource;
+use windlass_resources::{Resource, Subresource};
 
-use super::path::ResourcePath;
-use super::query::Query;
+use crate::message::path::ResourcePath;
+use crate::message::query::Query;
 use crate::registry::Registry;
 
 const COMPONENT: &str = "apiserver";
@@ -47,7 +47,7 @@ impl Labels {
             return Self { verb: method_name(method), ..Self::default() };
         };
         let watch = (target.watch || query.flag("watch").unwrap_or(false)) && target.subresource.is_empty();
-        let connects = matches!(&*target.subresource, "exec" | "attach" | "portforward" | "proxy");
+        let connects = target.subresource().is_some_and(|part| part.is_session() || part == Subresource::Proxy);
         let verb = match *method {
             _ if connects => "CONNECT",
             Method::GET if watch => "WATCH",
@@ -212,7 +212,7 @@ fn text(code: u16, digits: &mut [u8; 3]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::path;
+    use crate::message::path;
 
     #[test]
     fn labels() {

@@ -19,19 +19,14 @@ use windlass_auth::{Attributes, User};
 use windlass_client::{Body as RequestBody, Encoding, PatchType, Verb};
 use windlass_flow_control::Width;
 use windlass_http::body::{self, BodyError};
-use windlass_resources::{Resource, Verbs};
+use windlass_resources::{Resource, Subresource};
 
-use super::connect;
 use super::connection::ClientAddress;
 use super::custom_route::{self, Route};
 use super::frontend::{AUDIT_ID, Asked, Frontend, with_class};
 use super::identity::{self, Peer};
 use super::impersonation;
 use super::metrics::{Labels, UnderWay};
-use super::negotiation;
-use super::path::{self, ResourcePath};
-use super::query::{Query, Selectors};
-use super::response::{Body, failure, success, with_warnings};
 use crate::aggregation::Remote;
 use crate::aggregation::forwarding::Asked as Forwarded;
 use crate::apart::apart;
@@ -40,6 +35,10 @@ use crate::body::bound_values;
 use crate::context::Context;
 use crate::encode::Format;
 use crate::fairness::width;
+use crate::message::negotiation;
+use crate::message::path::{self, ResourcePath};
+use crate::message::query::{Query, Selectors};
+use crate::message::response::{Body, failure, success, with_warnings};
 use crate::pages::{self, PageRequest};
 use crate::registry::Served;
 use crate::server::check_verb;
@@ -82,7 +81,7 @@ impl Frontend {
         let labels = Labels::new(request.method(), target.as_ref(), &query, &self.server.registry());
         let started = Instant::now();
         let audit_id = self.audit_id(request.headers());
-        let what = format!("{} {}", request.method(), request.uri().path());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let remote = self.server.aggregation.serving(request.uri().path());
         let (mut parts, body) = request.into_parts();
         if remote.is_some() || self.server.auditor.is_some() {
@@ -97,7 +96,7 @@ impl Frontend {
         let mut response = match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
-                tracing::error!(request = what, "a request panicked");
+                tracing::error!(%method, path = uri.path(), "a request panicked");
                 let text = "This request caused apiserver to panic. Look in the logs for details.";
                 let status = Status::new(500, windlass_api::status::Reason::InternalError, text);
                 if let Some(trail) = &recorded.trail {
@@ -177,7 +176,7 @@ impl Frontend {
                 }
                 None => Err(Status::internal("the body has gone")),
             },
-            Some(target) if connect::is_connection(&target) => match body.take() {
+            Some(target) if target.subresource().is_some_and(Subresource::is_connection) => match body.take() {
                 Some(body) => Box::pin(self.connect(&asked, &target, Request::from_parts(parts, body))).await,
                 None => Err(Status::internal("the body has gone")),
             },
@@ -204,8 +203,8 @@ impl Frontend {
         recorded: &mut Recorded,
     ) -> Result<Context, Status> {
         let gate = &self.server.gate;
-        let received = self.server.clock().now();
-        let method = request.method.as_str().to_ascii_lowercase();
+        let received = self.server.auditor.as_ref().map(|_| self.server.clock().now());
+        let method = if target.is_none() { request.method.as_str().to_ascii_lowercase() } else { String::new() };
         let wanted = |user| match target {
             Some(target) => target.attributes(user, target.verb(&request.method, query.is_watch()), selectors),
             None => Attributes { path: request.uri.path(), ..Attributes::of(user, &method) },
@@ -436,7 +435,7 @@ fn builtin_verb(
     if let Some(served) = served.filter(|served| is_routed && leads_somewhere(served, found, name)) {
         warn_of_deprecation(context, &served.resource);
     }
-    let format = match served.is_some_and(|served| served.resource.verbs == Verbs::CreateOnly) {
+    let format = match served.is_some_and(|served| served.resource.verbs.question().is_some()) {
         true => negotiation::accept_whole(&request.headers, query)?,
         false => accepted?,
     };

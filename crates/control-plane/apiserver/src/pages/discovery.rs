@@ -9,10 +9,11 @@ use windlass_machinery::digest;
 use windlass_resources::{Resource, SchemaRef};
 
 use super::PageRequest;
+use super::documents::Documents;
 use super::groups::Groups;
 use super::version_document::verbs;
 use crate::aggregation::api_service::{Listed, ListedGroup};
-use crate::http::response::Body;
+use crate::message::response::Body;
 use crate::registry::{Registry, Served};
 
 type Answer = Result<Response<Body>, Status>;
@@ -33,18 +34,23 @@ fn aggregated_form(request: &PageRequest<'_>) -> Option<&'static str> {
 }
 
 /// `/api`
-pub(super) fn core_versions(groups: &Groups<'_>, address: &str, request: &PageRequest<'_>) -> Answer {
+pub(super) fn core_versions(
+    groups: &Groups<'_>,
+    documents: &Documents,
+    address: &str,
+    request: &PageRequest<'_>,
+) -> Answer {
     if let Some(form) = aggregated_form(request) {
-        return Ok(aggregated(groups, request, form, |group| group.is_empty()));
+        return Ok(aggregated(groups, documents, request, form, |group| group.is_empty()));
     }
     let tree = json!({"versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]});
     request.document_of_core("APIVersions", tree)
 }
 
 /// `/apis`
-pub(super) fn groups(groups: &Groups<'_>, request: &PageRequest<'_>) -> Answer {
+pub(super) fn groups(groups: &Groups<'_>, documents: &Documents, request: &PageRequest<'_>) -> Answer {
     if let Some(form) = aggregated_form(request) {
-        return Ok(aggregated(groups, request, form, |group| !group.is_empty()));
+        return Ok(aggregated(groups, documents, request, form, |group| !group.is_empty()));
     }
     let named = groups.listed().into_iter().filter(|(name, _)| !name.is_empty());
     let groups: Vec<Value> = named.map(|group| group_tree(&group)).collect();
@@ -145,21 +151,27 @@ fn storage_version_hash(resource: &Resource) -> String {
 
 fn aggregated(
     groups: &Groups<'_>,
+    documents: &Documents,
     request: &PageRequest<'_>,
     form: &str,
     wanted: impl Fn(&str) -> bool,
 ) -> Response<Body> {
-    let items: Vec<Value> = groups.documents(wanted).into_iter().map(aggregated_group).collect();
-    let list = json!({
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": format!("apidiscovery.k8s.io/{form}"),
-        "metadata": {},
-        "items": items,
-    });
-    let text = list.to_string();
-    let tag = digest::hex(text.as_bytes()).to_uppercase();
+    let make = || {
+        let items: Vec<Value> = groups.documents(wanted).into_iter().map(aggregated_group).collect();
+        let list = json!({
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": format!("apidiscovery.k8s.io/{form}"),
+            "metadata": {},
+            "items": items,
+        });
+        Bytes::from(list.to_string())
+    };
+    let (name, version) = (format!("{} {form}", request.path), groups.version());
+    let text = documents.get(&name, &version, make);
+    let tag = documents.get(&format!("{name} tag"), &version, || digest::hex(&text).to_uppercase().into());
+    let tag = String::from_utf8_lossy(&tag);
     let content_type = format!("application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList");
-    request.cached(&content_type, Bytes::from(text), &tag)
+    request.cached(&content_type, text, &tag)
 }
 
 fn aggregated_group((name, versions): ListedGroup<Value>) -> Value {

@@ -12,7 +12,7 @@ use windlass_api::{GroupVersionKind, Status};
 
 use super::PageRequest;
 use super::zpage;
-use crate::http::response::Body;
+use crate::message::response::Body;
 
 /// Flags and their values.
 #[derive(Default)]

@@ -27,6 +27,12 @@ impl<'a> Groups<'a> {
         Self { registry, aggregation }
     }
 
+    /// Differs whenever one of the documents does.
+    pub(super) fn version(&self) -> String {
+        let (routes, said) = self.aggregation.version();
+        format!("{} {routes} {said}", self.registry.definitions_revision)
+    }
+
     /// The groups as their APIServices list them. Those that the server makes itself count although they are not there yet; of a group
     /// version that is built in, somebody may have taken it away.
     pub(super) fn listed(&self) -> Vec<ListedGroup<()>> {

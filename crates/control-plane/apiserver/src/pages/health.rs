@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use parking_lot::RwLock;
 
 use super::PageRequest;
-use crate::http::response::{Body, words};
+use crate::message::response::{Body, words};
 
 /// Says whether something works; the text is for the operator.
 pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;

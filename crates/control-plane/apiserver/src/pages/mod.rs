@@ -31,8 +31,8 @@ use crate::apart::apart;
 use crate::encode::Format;
 use crate::fairness::Fairness;
 use crate::gate::Gate;
-use crate::http::response::{Body, finish, full, plain, words};
-use crate::http::{negotiation, query::Query};
+use crate::message::response::{Body, finish, full, plain, words};
+use crate::message::{negotiation, query::Query};
 
 use documents::Documents;
 pub use flagz::Flags;
@@ -51,7 +51,10 @@ pub(crate) struct Pages {
     advertised_address: String,
     aggregation: Arc<Aggregation>,
     fairness: Arc<Fairness>,
+    /// Of OpenAPI, which take long to make.
     documents: Documents,
+    /// Of discovery.
+    discovery: Documents,
 }
 
 impl Pages {
@@ -75,6 +78,7 @@ impl Pages {
             aggregation,
             fairness,
             documents: Documents::default(),
+            discovery: Documents::default(),
         }
     }
 }
@@ -185,11 +189,11 @@ fn find(
     let registry = &gate.storage.registry();
     let groups = || Groups::new(registry, &pages.aggregation);
     match segments {
-        ["api"] => Some(discovery::core_versions(&groups(), &pages.advertised_address, request)),
+        ["api"] => Some(discovery::core_versions(&groups(), &pages.discovery, &pages.advertised_address, request)),
         ["api", version] => {
             Some(discovery::resources(registry, request, "", version).unwrap_or_else(|| Err(Status::no_such_path())))
         }
-        ["apis"] => Some(discovery::groups(&groups(), request)),
+        ["apis"] => Some(discovery::groups(&groups(), &pages.discovery, request)),
         ["apis", group] => discovery::group(&groups(), request, group),
         ["apis", group, version] => discovery::resources(registry, request, group, version),
         ["openapi", "v2"] => Some(openapi::v2(registry, &pages.aggregation, &pages.documents, request)),

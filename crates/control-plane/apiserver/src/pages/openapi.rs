@@ -16,7 +16,7 @@ use super::documents::Documents;
 use super::{PageRequest, version};
 use crate::aggregation::Aggregation;
 use crate::aggregation::openapi::V3;
-use crate::http::response::Body;
+use crate::message::response::Body;
 use crate::registry::{Registry, Served};
 
 type Answer = Result<Response<Body>, Status>;
@@ -228,11 +228,11 @@ fn paths(resources: &[&Arc<Served>], dialect: Dialect) -> Map<String, Value> {
             false => format!("{root}/{}", resource.plural),
         };
         let writer = PathWriter { resource, dialect };
-        if resource.is_namespaced() && resource.verbs != Verbs::CreateOnly {
+        if resource.is_namespaced() && resource.verbs.question().is_none() {
             paths.insert(format!("{root}/{}", resource.plural), writer.all_namespaces());
         }
         paths.insert(scoped.clone(), writer.collection());
-        if resource.verbs == Verbs::CreateOnly {
+        if resource.verbs.question().is_some() {
             continue;
         }
         paths.insert(format!("{scoped}/{{name}}"), writer.object());
@@ -286,7 +286,7 @@ impl PathWriter<'_> {
     fn collection(&self) -> Value {
         let names: &[&str] = if self.resource.is_namespaced() { &["namespace"] } else { &[] };
         let mut path = json!({"parameters": self.path_parameters(names)});
-        if self.resource.verbs != Verbs::CreateOnly {
+        if self.resource.verbs.question().is_none() {
             let mut get = self.operation("list", "list", "", &list_kind(self.resource), None);
             get["parameters"] = self.query(LIST_PARAMETERS);
             path["get"] = get;

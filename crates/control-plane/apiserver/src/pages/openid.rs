@@ -3,7 +3,7 @@
 use http::{Response, StatusCode};
 use windlass_pki::{discovery_document, jwks};
 
-use crate::http::response::{Body, plain};
+use crate::message::response::{Body, plain};
 use crate::tokens::Tokens;
 
 pub(super) fn configuration(tokens: &Tokens, address: &str) -> Response<Body> {

@@ -13,7 +13,7 @@ use windlass_api::{GroupVersionKind, Status};
 use super::PageRequest;
 use super::version::{EMULATED, LANGUAGE, RELEASE};
 use super::zpage;
-use crate::http::response::Body;
+use crate::message::response::Body;
 
 /// First segments of paths that tell nothing about the server's state.
 const NOT_FOR_DEBUGGING: [&str; 5] = ["/api", "/apis", "/openid", "/openapi", "/.well-known"];

@@ -3,7 +3,7 @@
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::http::response::{Body, plain};
+use crate::message::response::{Body, plain};
 
 /// The API's version; the program's own follows behind the plus sign.
 const MAJOR: &str = "1";

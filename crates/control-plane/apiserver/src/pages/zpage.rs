@@ -9,8 +9,8 @@ use windlass_client::Encoding;
 
 use super::PageRequest;
 use crate::encode::Format;
-use crate::http::negotiation;
-use crate::http::response::{Body, failure, full, plain};
+use crate::message::negotiation;
+use crate::message::response::{Body, failure, full, plain};
 
 /// What the server calls itself on these pages.
 pub(super) const COMPONENT: &str = "apiserver";

@@ -10,8 +10,8 @@ use windlass_api::{GroupVersionResource, Status, field};
 use windlass_resources::Subresource;
 
 use crate::endpoints;
-use crate::http::path::ResourcePath;
-use crate::http::query::Query;
+use crate::message::path::ResourcePath;
+use crate::message::query::Query;
 use crate::storage::{Storage, stored};
 
 /// How the other end is spoken to.

@@ -178,8 +178,9 @@ fn option_errors(options: &Value) -> Errors {
 fn check_preconditions(options: &DeleteOptions, old: &Value, current: &Item, call: &Call<'_>) -> Result<(), Status> {
     let Some(preconditions) = &options.preconditions else { return Ok(()) };
     let GroupVersionKind { group, kind, .. } = &call.served.resource.kind;
+    let group = call.served.resource.strategy.refusing_group(group).to_owned();
     // Upstream puts the kind where the resource should be.
-    let (resource, name) = (GroupResource { group: group.clone(), resource: kind.clone() }, &call.request.name);
+    let (resource, name) = (GroupResource { group: group.into(), resource: kind.clone() }, &call.request.name);
     let uid = text(&old["metadata"], "uid");
     let version = current.revision.to_string();
     if let Some(words) = call.served.resource.strategy.precondition_words() {

@@ -28,6 +28,8 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Outcome, Status> {
     let absent = call.served.table.get(&call.key()).is_none();
     if absent && call.served.resource.creates_on_update && call.subresource.is_none() {
         call.authorize_creation().await?;
+        check_uid(&object, "", call)?;
+        version_of(&object)?;
         return create_object(call, object).await;
     }
     change(call, |_| Ok(object.clone())).await
@@ -146,11 +148,7 @@ fn check_versions(new: &Value, old: &Value, call: &Call<'_>) -> Result<bool, Sta
     let Call { served, request, .. } = call;
     let (metadata, old_metadata) = (&new["metadata"], &old["metadata"]);
     let (group_resource, name) = (served.resource.group_resource(), request.name.as_str());
-    let (uid, old_uid) = (text(metadata, "uid"), text(old_metadata, "uid"));
-    // Of a patch, validation says that it cannot be changed.
-    if request.verb == Verb::Update && !uid.is_empty() && uid != old_uid {
-        return Err(Status::uid_precondition(&group_resource, name, uid, old_uid));
-    }
+    check_uid(new, text(old_metadata, "uid"), call)?;
     let version = text(metadata, "resourceVersion");
     let metadata_path = Path::new("metadata");
     let path = metadata_path.child("resourceVersion");
@@ -162,12 +160,28 @@ fn check_versions(new: &Value, old: &Value, call: &Call<'_>) -> Result<bool, Sta
         }
         return Ok(false);
     }
-    if version.parse::<u64>().is_err() {
-        let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-        return Err(Status::new(500, Reason::Unknown, why));
-    }
-    if version != text(old_metadata, "resourceVersion") {
+    if version_of(new)? != text(old_metadata, "resourceVersion") {
         return Err(call.stale());
     }
     Ok(true)
+}
+
+/// An update of an object with a UID is of no other object, nor does it make one.
+fn check_uid(new: &Value, old_uid: &str, call: &Call<'_>) -> Result<(), Status> {
+    let uid = text(&new["metadata"], "uid");
+    // Of a patch, validation says that it cannot be changed.
+    if call.request.verb != Verb::Update || uid.is_empty() || uid == old_uid {
+        return Ok(());
+    }
+    Err(Status::uid_precondition(&call.served.resource.group_resource(), &call.request.name, uid, old_uid))
+}
+
+/// The version that an object says it has; the error is what Go says of one that is no number.
+fn version_of(object: &Value) -> Result<&str, Status> {
+    let version = text(&object["metadata"], "resourceVersion");
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(Status::new(500, Reason::Unknown, why));
+    }
+    Ok(version)
 }

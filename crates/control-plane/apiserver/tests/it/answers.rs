@@ -211,3 +211,30 @@ async fn long_lists_in_pieces() {
     }
     assert_eq!(list["items"].as_array().unwrap().len(), 6);
 }
+
+/// An update may create an object of some kinds, but not one that it says is another, or of a version that is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_of_what_is_not_there() {
+    let server = TestServer::start().await;
+    let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
+    let put = async |metadata: Value| {
+        let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata});
+        let (code, answer) = read(server.send(Method::PUT, path, JSON, &lease.to_string()).await).await;
+        (code.as_u16(), answer["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let (code, message) = put(json!({"name": "l", "uid": "u"})).await;
+    assert!(code == 409 && message.contains("UID in precondition: u, UID in object meta: "), "{message}");
+    let nonsense = "strconv.ParseUint: parsing \"x\": invalid syntax";
+    assert_eq!(put(json!({"name": "l", "resourceVersion": "x"})).await, (500, nonsense.to_owned()));
+    assert_eq!(server.get(path).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(put(json!({"name": "l"})).await.0, 201);
+    for (path, message) in [
+        ("/apis/batch/v1/jobs?fieldSelector=nope.nope%3Dx", "field label \"nope.nope\" not supported for Job"),
+        (
+            "/apis/networking.k8s.io/v1/ipaddresses?fieldSelector=nope.nope%3Dx",
+            "\"nope.nope\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+        ),
+    ] {
+        assert_eq!(server.get(path).await.1["message"], message);
+    }
+}

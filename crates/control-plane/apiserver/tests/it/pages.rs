@@ -208,3 +208,24 @@ async fn pages_about_the_server_itself() {
     let (_, flags) = read(ask("/flagz", "application/json;as=Flagz;g=config.k8s.io;v=v1beta1").await).await;
     assert_eq!(flags["flags"]["service-node-port-range"], "30000-32767");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn component_statuses() {
+    let server = TestServer::start().await;
+    server.server.components().add("scheduler", Box::new(|| Err("it has ended".to_owned())));
+    let (_, list) = server.get("/api/v1/componentstatuses").await;
+    let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| &item["metadata"]["name"]).collect();
+    assert_eq!(names, ["etcd-0", "scheduler"]);
+    let (_, one) = server.get("/api/v1/componentstatuses/scheduler").await;
+    assert_eq!((one["kind"].as_str(), one["apiVersion"].as_str()), (Some("ComponentStatus"), Some("v1")));
+    let broken = serde_json::json!([{"type": "Healthy", "status": "False", "message": "it has ended"}]);
+    assert_eq!(one["conditions"], broken);
+    assert_eq!(server.get("/api/v1/componentstatuses/none").await.0, StatusCode::NOT_FOUND);
+    let table = "accept: application/json;as=Table;v=v1;g=meta.k8s.io";
+    for path in ["/api/v1/componentstatuses?fieldSelector=metadata.name%3Detcd-0", "/api/v1/componentstatuses/etcd-0"] {
+        let (_, table) = read(server.send(Method::GET, path, &[table], "").await).await;
+        let rows = table["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 1, "{path}");
+        assert_eq!(rows[0]["cells"], serde_json::json!(["etcd-0", "Healthy", "ok", ""]), "{path}");
+    }
+}

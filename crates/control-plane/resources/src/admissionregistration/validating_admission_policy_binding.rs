@@ -83,6 +83,9 @@ fn validate_actions(errors: &mut Errors, spec: &Value) {
         errors.push(Error::invalid(&path, spec["validationActions"].clone(), detail));
     }
     if seen.is_empty() {
-        errors.push(Error::required(&path, "at least one validation action is required"));
+        // Upstream has no words for a list that is not there at all.
+        let detail =
+            if spec["validationActions"].is_array() { "at least one validation action is required" } else { "" };
+        errors.push(Error::required(&path, detail));
     }
 }

@@ -8,7 +8,7 @@ use windlass_api::well_known::finalizer;
 use windlass_machinery::tree::{child, items, put, remove, set, set_text, text};
 
 use crate::{Moment, Resource, Strategy, Subresource};
-use crate::{columns, custom};
+use crate::{columns, definition};
 
 use super::{validation, warnings};
 
@@ -96,7 +96,7 @@ impl Strategy for CustomResourceDefinition {
             put(metadata, "finalizers", finalizers);
         }
         let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
-        let pending = json!({"type": custom::condition::TERMINATING, "status": condition::TRUE, "reason": "InstanceDeletionPending",
+        let pending = json!({"type": definition::condition::TERMINATING, "status": condition::TRUE, "reason": "InstanceDeletionPending",
             "message": message});
         let status = child(object, "status");
         let mut conditions = condition::list(status).to_vec();
@@ -126,7 +126,7 @@ impl Strategy for CustomResourceDefinition {
             Value::from(text(spec, "group")),
             Value::from(text(&spec["names"], "kind")),
             Value::from(short_names.join(",")),
-            Value::from(condition::is_true(conditions, custom::condition::ESTABLISHED)),
+            Value::from(condition::is_true(conditions, definition::condition::ESTABLISHED)),
         ]
     }
 }

@@ -10,9 +10,9 @@ use super::validation::{
     validate_counters, validate_endless, validate_int_or_percent, validate_selector,
 };
 use crate::columns::{self, count};
-use crate::core::pod_spec::set_template_defaults;
-use crate::core::pod_spec::validation::validate_template;
-use crate::core::pod_spec::warnings;
+use crate::pod_spec::set_template_defaults;
+use crate::pod_spec::validation::validate_template;
+use crate::pod_spec::warnings;
 use crate::rules::{immutable, non_negative, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 

@@ -10,8 +10,8 @@ use super::validation::{
     validate_selector,
 };
 use crate::columns::{self, count};
-use crate::core::pod_spec::set_template_defaults;
-use crate::core::pod_spec::warnings;
+use crate::pod_spec::set_template_defaults;
+use crate::pod_spec::warnings;
 use crate::rules::{immutable, non_negative, object_at};
 use crate::{Resource, Strategy, Subresource};
 

@@ -12,9 +12,9 @@ use super::validation::{
     validate_selector,
 };
 use crate::columns::{self, count};
-use crate::core::pod_spec::validation::{validate_claim_spec, validate_template};
-use crate::core::pod_spec::warnings;
-use crate::core::pod_spec::{set_claim_spec_defaults, set_template_defaults};
+use crate::pod_spec::validation::{validate_claim_spec, validate_template};
+use crate::pod_spec::warnings;
+use crate::pod_spec::{set_claim_spec_defaults, set_template_defaults};
 use crate::rules::{at, complain, immutable, immutable_structure, non_negative, object_at, supported};
 use crate::{Resource, Strategy, Subresource};
 

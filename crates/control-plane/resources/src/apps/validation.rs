@@ -9,7 +9,7 @@ use windlass_api::labels::Selector;
 use windlass_api::names;
 use windlass_machinery::tree::{number, text};
 
-use crate::core::pod_spec::validation::validate_template;
+use crate::pod_spec::validation::validate_template;
 use crate::rules::{at, complain, is_empty_selector, label_selector, non_negative, object_at};
 
 /// The selector of a workload in its two roles: as a structure that is valid, and as what has to match the template.

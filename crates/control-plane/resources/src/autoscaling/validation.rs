@@ -9,7 +9,7 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, number, text};
 
-use crate::core::pod_spec::validation::resources::validate_container_name;
+use crate::pod_spec::validation::resources::validate_container_name;
 use crate::rules::{NOT_NEGATIVE, at, complain, non_negative, non_negative_fields, object_at, path_segment, supported};
 
 const LONGEST_PERIOD: i64 = 1800;

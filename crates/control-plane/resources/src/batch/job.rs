@@ -10,7 +10,7 @@ use super::status::validate_status;
 use super::validation::{is_indexed, spec_warnings, validate_job_spec, validate_job_update};
 use crate::apps::validation::{name_warning, parse_selector, shown_selector};
 use crate::columns::{self, count};
-use crate::core::pod_spec::set_template_defaults;
+use crate::pod_spec::set_template_defaults;
 use crate::rules::{at, is_true, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 
@@ -40,6 +40,10 @@ pub(crate) fn resource() -> Resource {
 struct Job;
 
 impl Strategy for Job {
+    fn unselectable(&self, field: &str) -> Option<String> {
+        Some(format!("field label {field:?} not supported for Job"))
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         let spec = child(object, "spec");
         set_job_spec_defaults(spec);

@@ -11,9 +11,9 @@ use windlass_api::names;
 use windlass_machinery::tree::{items, number, text};
 
 use crate::apps::validation::{complain_of_labels, matches_template, parse_selector, shown_selector};
-use crate::core::pod_spec::validation::validate_template;
-use crate::core::pod_spec::warnings;
 use crate::go_form::invalid_structure;
+use crate::pod_spec::validation::validate_template;
+use crate::pod_spec::warnings;
 use crate::rules::{
     at, complain, domain_prefixed_path, immutable, immutable_structure, invalid_whole, is_true, label_selector,
     non_negative, non_negative_fields, object_at, supported,

@@ -13,7 +13,6 @@ pub(crate) mod persistent_volume_claim;
 pub(crate) mod persistent_volume_validation;
 pub(crate) mod pod;
 mod pod_row;
-pub(crate) mod pod_spec;
 pub(crate) mod pod_template;
 mod quota_validation;
 pub(crate) mod replication_controller;

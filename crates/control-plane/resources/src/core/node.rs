@@ -9,8 +9,8 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{child, items, keep, put, remove, text};
 
-use super::pod_spec::validation::resources::validate_quantity;
 use crate::columns::{self, word};
+use crate::pod_spec::validation::resources::validate_quantity;
 use crate::quantities::round_up;
 use crate::rules::{cidr, complain, label_name, map_at, required_of, texts};
 use crate::{Moment, Resource, Strategy, Subresource};

@@ -7,9 +7,9 @@ use windlass_api::{storage_class, time};
 use windlass_machinery::tree::{child, items, keep, put, set, set_text, text};
 
 use super::persistent_volume_validation::{validate_mount_options, validate_volume_spec, validate_volume_update};
-use super::pod_spec::set_source_defaults;
-use super::pod_spec::warnings;
 use crate::columns::{self, word};
+use crate::pod_spec::set_source_defaults;
+use crate::pod_spec::warnings;
 use crate::quantities::round_up;
 use crate::{Moment, Resource, Strategy, Subresource};
 

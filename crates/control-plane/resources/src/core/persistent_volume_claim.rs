@@ -9,11 +9,11 @@ use windlass_api::{Quantity, names, storage_class};
 use windlass_machinery::tree::{child, keep, put, remove, set_text, text};
 
 use super::persistent_volume::{access_modes, or_unset, phase};
-use super::pod_spec::set_claim_spec_defaults;
-use super::pod_spec::validation::resources::validate_quantity;
-use super::pod_spec::validation::validate_claim_spec;
-use super::pod_spec::warnings;
 use crate::columns::{self, word};
+use crate::pod_spec::set_claim_spec_defaults;
+use crate::pod_spec::validation::resources::validate_quantity;
+use crate::pod_spec::validation::validate_claim_spec;
+use crate::pod_spec::warnings;
 use crate::quantities::{quantity, round_up};
 use crate::rules::{at, complain, invalid_whole, map_at, supported};
 use crate::{Moment, Resource, Strategy, Subresource};

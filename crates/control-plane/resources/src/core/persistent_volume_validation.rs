@@ -9,8 +9,8 @@ use windlass_api::quantity::Quantity;
 use windlass_api::well_known::annotation;
 use windlass_machinery::tree::text;
 
-use super::pod_spec::validation::{csi_driver_name, validate_node_selector, validate_source};
 use crate::go_form::invalid_structure;
+use crate::pod_spec::validation::{csi_driver_name, validate_node_selector, validate_source};
 use crate::rules::{IMMUTABLE, at, complain, map_at, no_backsteps, object_at, required, supported, texts};
 
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];

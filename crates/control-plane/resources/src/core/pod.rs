@@ -9,10 +9,10 @@ use windlass_api::time;
 use windlass_machinery::tree::{child, items, keep, put, text};
 
 use super::pod_row;
-use super::pod_spec::validation::{self, Subject};
-use super::pod_spec::warnings;
-use super::pod_spec::{preparation, set_pod_defaults, set_pod_level_resources};
 use crate::columns;
+use crate::pod_spec::validation::{self, Subject};
+use crate::pod_spec::warnings;
+use crate::pod_spec::{preparation, set_pod_defaults, set_pod_level_resources};
 use crate::rules::{non_negative, object_at};
 use crate::{Moment, Resource, Strategy, Subresource};
 

@@ -5,10 +5,10 @@ use serde_json::Value;
 use windlass_api::field::{Errors, Path};
 use windlass_machinery::tree::child;
 
-use super::pod_spec::set_template_defaults;
-use super::pod_spec::validation::validate_template;
-use super::pod_spec::warnings;
 use crate::columns;
+use crate::pod_spec::set_template_defaults;
+use crate::pod_spec::validation::validate_template;
+use crate::pod_spec::warnings;
 use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {

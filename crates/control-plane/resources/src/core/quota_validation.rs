@@ -11,7 +11,7 @@ use windlass_api::names;
 use windlass_api::pod::resources::is_huge_pages;
 use windlass_machinery::tree::{items, text};
 
-use super::pod_spec::validation::resources::{validate_container_name, validate_name, validate_quantity};
+use crate::pod_spec::validation::resources::{validate_container_name, validate_name, validate_quantity};
 use crate::rules::{IMMUTABLE, complain, map_at, object_at, texts};
 
 const QUOTA_NAMES: [&str; 19] = [

@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::tree::{child, number, put, set};
 
-use super::pod_spec::set_template_defaults;
-use super::pod_spec::validation::validate_template;
-use super::pod_spec::warnings;
 use crate::apps::replica_set::validate_replica_status;
 use crate::apps::validation::{complain_of_labels, name_warning, validate_endless};
 use crate::columns::{self, count};
+use crate::pod_spec::set_template_defaults;
+use crate::pod_spec::validation::validate_template;
+use crate::pod_spec::warnings;
 use crate::rules::{map_at, non_negative, object_at};
 use crate::{Resource, Strategy, Subresource};
 

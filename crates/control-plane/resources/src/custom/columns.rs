@@ -8,8 +8,8 @@ use windlass_api::time;
 use windlass_machinery::go;
 use windlass_machinery::structural::json_path::JsonPath;
 
-use super::definition::PrinterColumn;
 use crate::columns::{Column, since};
+use crate::definition::PrinterColumn;
 
 /// What discovery says of a column when its author says nothing.
 fn description(column: &PrinterColumn) -> String {

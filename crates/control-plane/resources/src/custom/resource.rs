@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use windlass_api::{GroupVersionKind, names, version_order};
 
 use super::columns::{age, column};
-use super::conversion::Forms;
-use super::definition::{Definition, Names, PrinterColumn, Version};
-use super::rules::TypeMeta;
-use super::schema::CustomSchema;
 use super::strategy::CustomResource;
 use crate::columns::Column;
+use crate::definition::CustomSchema;
+use crate::definition::Forms;
+use crate::definition::rules::TypeMeta;
+use crate::definition::{Definition, Names, PrinterColumn, Version};
 use crate::resource::{ScalePaths, SchemaRef, SelectableField};
 use crate::{Resource, Scope, StatusMetadata, Subresource, Verbs};
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_machinery::go;
 
-use super::definition::Scale;
+use crate::definition::Scale;
 
 pub(super) fn validate_spec(errors: &mut Errors, scale: &Scale, object: &Value) {
     validate_count(errors, &scale.spec_replicas_path, object);

@@ -10,12 +10,12 @@ use windlass_machinery::schema::TypeRef;
 use windlass_machinery::tree::weight;
 
 use super::columns::cell;
-use super::definition::Scale;
 use super::finalizers;
-use super::rules::TypeMeta;
 use super::scale;
-use super::schema::CustomSchema;
 use crate::columns;
+use crate::definition::CustomSchema;
+use crate::definition::Scale;
+use crate::definition::rules::TypeMeta;
 use crate::resource::content_differs;
 use crate::{Strategy, Subresource};
 

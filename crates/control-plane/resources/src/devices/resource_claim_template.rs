@@ -9,7 +9,7 @@ use super::claim_validation::validate_claim;
 use super::complaints::Complaints;
 use super::defaults::set_claim_spec_defaults;
 use crate::columns;
-use crate::core::pod_spec::validation::validate_template_metadata;
+use crate::pod_spec::validation::validate_template_metadata;
 use crate::rules::immutable_structure;
 use crate::{Resource, Strategy};
 

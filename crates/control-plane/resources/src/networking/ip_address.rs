@@ -7,12 +7,12 @@ use windlass_api::names;
 use windlass_machinery::tree::text;
 
 use crate::columns;
+use crate::resource::not_a_known_field;
 use crate::rules::{at, complain, ip, object_at, required, unchanged};
 use crate::{Resource, Strategy};
 
 pub(crate) fn resource() -> Resource {
     Resource::cluster("networking.k8s.io", "v1", "IPAddress", "ipaddresses")
-        .name_rule(address)
         .short_names(&["ip"])
         .name_rule(address_problems)
         .selectable(&[
@@ -25,18 +25,13 @@ pub(crate) fn resource() -> Resource {
         .strategy(IpAddress)
 }
 
-/// The name is the address, in its canonical form.
-fn address(name: &str) -> Vec<String> {
-    match name.parse::<std::net::IpAddr>() {
-        Ok(ip) if ip.to_string() == name => Vec::new(),
-        Ok(_) => vec!["must be in canonical form".to_owned()],
-        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
-    }
-}
-
 struct IpAddress;
 
 impl Strategy for IpAddress {
+    fn unselectable(&self, field: &str) -> Option<String> {
+        Some(not_a_known_field(field))
+    }
+
     fn validate(&self, object: &Value) -> Errors {
         let (mut errors, spec) = (Errors::new(), Path::new("spec"));
         let path = spec.child("parentRef");

@@ -9,10 +9,10 @@ use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
 use crate::columns::{self, word};
-use crate::core::pod_spec::validation::resources::validate_list_of_limits;
-use crate::core::pod_spec::validation::validate_tolerations;
-use crate::core::pod_spec::warnings;
 use crate::go_form::duplicate_structure;
+use crate::pod_spec::validation::resources::validate_list_of_limits;
+use crate::pod_spec::validation::validate_tolerations;
+use crate::pod_spec::warnings;
 use crate::quantities::round_up;
 use crate::rules::{NameRule, complain, labels, object_at, unchanged};
 use crate::{Resource, Strategy};

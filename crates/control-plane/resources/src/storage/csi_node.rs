@@ -9,7 +9,7 @@ use windlass_api::names;
 use windlass_machinery::tree::{items, remove, text};
 
 use crate::columns::{self, length};
-use crate::core::pod_spec::validation::csi_driver_name;
+use crate::pod_spec::validation::csi_driver_name;
 use crate::rules::{complain, immutable_structure, non_negative_fields, texts};
 use crate::{Resource, Strategy, Subresource};
 

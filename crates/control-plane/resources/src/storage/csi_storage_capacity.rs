@@ -7,7 +7,7 @@ use windlass_api::names;
 use crate::columns::word;
 use windlass_machinery::tree::{items, text};
 
-use crate::core::pod_spec::warnings;
+use crate::pod_spec::warnings;
 use crate::rules::{IMMUTABLE, complain, label_selector};
 use crate::{Resource, Strategy};
 

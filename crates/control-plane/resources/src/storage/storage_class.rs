@@ -9,7 +9,7 @@ use windlass_machinery::tree::{items, set, text};
 
 use super::validation::{validate_driver, validate_parameters};
 use crate::columns::{self, word};
-use crate::core::pod_spec::warnings;
+use crate::pod_spec::warnings;
 use crate::rules::{label_name, supported, texts, unchanged};
 use crate::{Resource, Strategy};
 

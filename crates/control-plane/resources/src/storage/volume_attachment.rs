@@ -8,7 +8,7 @@ use windlass_api::names;
 use crate::columns::{self, word};
 use crate::core::persistent_volume::set_volume_spec_defaults;
 use crate::core::persistent_volume_validation::validate_inline_volume;
-use crate::core::pod_spec::validation::csi_driver_name;
+use crate::pod_spec::validation::csi_driver_name;
 use crate::rules::{at, complain, driver_name, map_at, object_at, unchanged};
 use crate::{Resource, StatusMetadata, Strategy, Subresource};
 

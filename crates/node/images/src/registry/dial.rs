@@ -3,23 +3,20 @@
 //! [`Connector`] is what hyper's client calls for a new connection. How one is made is [`windlass_http::dial`]'s matter.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower_service::Service;
 use windlass_api::text::with_causes;
+use windlass_http::Kept;
 use windlass_http::dial::{self, DialError};
 
 /// Makes connections for hyper's client.
@@ -31,9 +28,9 @@ pub(super) struct Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Stream;
+    type Response = Kept;
     type Error = DialError;
-    type Future = BoxFuture<'static, Result<Stream, DialError>>;
+    type Future = BoxFuture<'static, Result<Kept, DialError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         Poll::Ready(Ok(()))
@@ -46,7 +43,7 @@ impl Service<Uri> for Connector {
 }
 
 impl Connector {
-    async fn connect(&self, uri: Uri) -> Result<Stream, DialError> {
+    async fn connect(&self, uri: Uri) -> Result<Kept, DialError> {
         let is_https = uri.scheme_str() == Some("https");
         let proxy = self.proxy.intercept(&uri);
         let (io, proxied) = match &proxy {
@@ -56,12 +53,12 @@ impl Connector {
             Some(proxy) => (self.tunnel(proxy, uri.clone()).await?, false),
         };
         if !is_https {
-            return Ok(Stream { io: TokioIo::new(Box::new(io)), proxied });
+            let plain = Kept::plain(io);
+            return Ok(if proxied { plain.proxied() } else { plain });
         }
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let secured = dial::tls(self.tls.clone(), host, io, self.dial_timeout).await?;
-        Ok(Stream { io: TokioIo::new(Box::new(secured)), proxied: false })
+        Ok(Kept::secured(dial::tls(self.tls.clone(), host, io, self.dial_timeout).await?))
     }
 
     async fn tcp(&self, uri: &Uri) -> Result<TcpStream, DialError> {
@@ -106,46 +103,6 @@ impl Service<Uri> for ProxyDialer {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.0.clone();
         Box::pin(async move { connector.tcp(&uri).await.map(TokioIo::new) })
-    }
-}
-
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-/// A connection in the form that hyper's client keeps.
-pub(super) struct Stream {
-    io: TokioIo<Box<dyn Io>>,
-    /// Requests on it name the whole address, for a proxy reads them.
-    proxied: bool,
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new().proxy(self.proxied)
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
 

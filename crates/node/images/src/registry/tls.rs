@@ -3,15 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use windlass_http::dial::system_roots;
-use windlass_pki::AnyServer;
+use windlass_pki::{AnyServer, ServerVerifier};
 
 use super::config::Tls;
 use super::error::ConfigError;
@@ -56,22 +53,19 @@ impl Material {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new(provider)))
         } else {
             let mut roots = system_roots().clone();
-            let mut pinned = Vec::new();
             for (path, pem) in &self.authorities {
                 let mut added = 0;
                 for certificate in CertificateDer::pem_slice_iter(pem) {
                     let certificate = certificate.map_err(|_| ConfigError::Certificate(path.clone()))?;
-                    added += usize::from(roots.add(certificate.clone()).is_ok());
-                    pinned.push(certificate);
+                    added += usize::from(roots.add(certificate).is_ok());
                 }
                 if added == 0 {
                     return Err(ConfigError::Certificate(path.clone()));
                 }
             }
-            let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
+            let verifier = ServerVerifier::new(roots, provider)
                 .map_err(|_| ConfigError::Certificate("the set of authorities".to_owned()))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinning { inner, pinned }))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         };
         match &self.identity {
             None => Ok(builder.with_no_client_auth()),
@@ -83,56 +77,5 @@ impl Material {
                 builder.with_client_auth_cert(chain, key).map_err(ConfigError::ClientCertificate)
             }
         }
-    }
-}
-
-/// Verifies as usual, and takes an authority's certificate that the configuration names for a server's own: what
-/// `openssl req -x509` makes, with which many private registries run, is both.
-#[derive(Debug)]
-struct Pinning {
-    inner: Arc<WebPkiServerVerifier>,
-    pinned: Vec<CertificateDer<'static>>,
-}
-
-impl ServerCertVerifier for Pinning {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let result = self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now);
-        // This error comes after the check of the validity, and before that of the name.
-        let Err(rustls::Error::InvalidCertificate(CertificateError::Other(other))) = &result else { return result };
-        let is_authority = matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity));
-        if is_authority && self.pinned.iter().any(|pinned| pinned == certificate) {
-            rustls::client::verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        result
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
     }
 }

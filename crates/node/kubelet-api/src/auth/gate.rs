@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use windlass_api::time::Clock;
 use windlass_api::well_known::group;
-use windlass_api::{GroupVersionResource, Status};
+use windlass_api::{Expiring, GroupVersionResource, Status};
 use windlass_client::Client;
 use windlass_pki::ClientVerifier;
 
 use super::attributes::{subresources, verb};
-use super::cache::Cache;
 use crate::respond::{Body, text};
 
 const TOKEN_REVIEWS: GroupVersionResource = GroupVersionResource::of("authentication.k8s.io", "v1", "tokenreviews");
@@ -25,6 +24,8 @@ const ACCESS_REVIEWS: GroupVersionResource =
 const TOKEN_TTL: Duration = Duration::from_secs(2 * 60);
 const ALLOWED_TTL: Duration = Duration::from_secs(5 * 60);
 const DENIED_TTL: Duration = Duration::from_secs(30);
+/// So many tokens, and so many answers of the authorizer.
+const REMEMBERED_MAX: usize = 1024;
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,13 +70,20 @@ pub(crate) struct Gate {
     verifier: ClientVerifier,
     clock: Clock,
     node: String,
-    tokens: Cache<String, Option<User>>,
-    answers: Cache<Question, bool>,
+    tokens: Expiring<String, Option<User>>,
+    answers: Expiring<Question, bool>,
 }
 
 impl Gate {
     pub(crate) fn new(client: Client, verifier: ClientVerifier, clock: Clock, node: &str) -> Self {
-        Self { client, verifier, clock, node: node.to_owned(), tokens: Cache::default(), answers: Cache::default() }
+        Self {
+            client,
+            verifier,
+            clock,
+            node: node.to_owned(),
+            tokens: Expiring::new(REMEMBERED_MAX),
+            answers: Expiring::new(REMEMBERED_MAX),
+        }
     }
 
     /// Who a client is by its certificate, whose key it has proven to have.
@@ -123,7 +131,7 @@ impl Gate {
         let Some(token) = token.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()) else {
             return Ok(None);
         };
-        if let Some(known) = self.tokens.get(&token.to_owned()) {
+        if let Some(known) = self.tokens.get(token) {
             return Ok(known);
         }
         let review = json!({"spec": {"token": token}});

@@ -4,7 +4,6 @@
 //! the API server says too: everything here is a subresource of the node. Answers are remembered for a while.
 
 mod attributes;
-mod cache;
 mod gate;
 
 pub(crate) use gate::{Gate, User};

@@ -1,8 +1,8 @@
 //! The answers of webhooks: what they may not change stays as it was.
 
 use serde_json::{Value, json};
-use windlass_resources::custom::Webhook;
-use windlass_resources::custom::conversion::{ConversionReview, accept};
+use windlass_resources::definition::Webhook;
+use windlass_resources::definition::conversion::{ConversionReview, accept};
 
 use crate::memory::bounded;
 

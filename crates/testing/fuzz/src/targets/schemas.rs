@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use windlass_machinery::decode;
 use windlass_machinery::schema::TypeRef;
-use windlass_resources::custom::{self, Definition};
+use windlass_resources::custom;
+use windlass_resources::definition::Definition;
 
 use crate::memory::bounded_by;
 use crate::object::{levels, parts};

@@ -24,7 +24,7 @@ use windlass_telemetry::Metrics;
 use self::metrics::Figures;
 use self::mutation::{Failure, Mutation};
 use crate::chain::Plugin;
-use crate::expressions::{Inputs, Versioned};
+use crate::expressions::{Inputs, Versioned, Write};
 use crate::matching::is_exempt_from_policies;
 use crate::policies::{Applicable, Invocation, Policies, Policy, applicable, namespace_of};
 use crate::review::{Cluster, Review};
@@ -118,7 +118,7 @@ impl MutatingAdmissionPolicy {
         let mut has_patched = false;
         for invocation in invocations {
             for params in &invocation.params {
-                let of_write = OfWrite { params: params.as_deref(), namespace: namespace.as_deref(), cluster };
+                let of_write = OfWrite { params: params.as_deref(), namespace: namespace.as_ref(), cluster };
                 has_patched |= self.invoke(invocation, &of_write, review, errors).await?;
             }
         }
@@ -149,7 +149,8 @@ impl MutatingAdmissionPolicy {
                 return Ok(false);
             }
         };
-        match policy.conditions.evaluate(&of_write.inputs(invocation, review, &versioned), &policy.variables) {
+        let write = Write::of(review, &versioned, of_write.cluster);
+        match policy.conditions.evaluate(&of_write.inputs(invocation, &write), &policy.variables) {
             Ok(true) => {}
             Ok(false) => return Ok(false),
             Err(why) => {
@@ -198,7 +199,8 @@ impl MutatingAdmissionPolicy {
         let (matched, cluster) = (&invocation.matched, of_write.cluster);
         let versioned = Versioned::of(review, matched.clone(), cluster).await.map_err(Failure::Server)?;
         let Some(object) = versioned.object.as_deref() else { return Ok(()) };
-        let inputs = of_write.inputs(invocation, review, &versioned).with_namespace(of_write.namespace);
+        let write = Write::of(review, &versioned, cluster);
+        let inputs = of_write.inputs(invocation, &write).with_namespace(of_write.namespace);
         let mut changed = mutation.apply(object, &matched.kind, &inputs, &invocation.policy.variables, cluster)?;
         if *matched.kind != *review.kind {
             let converted = cluster.convert(changed, &matched.kind, review.kind).await;
@@ -227,14 +229,9 @@ struct OfWrite<'a> {
 
 impl<'a> OfWrite<'a> {
     /// What expressions may name; match conditions do not see the namespace.
-    fn inputs(
-        &'a self,
-        invocation: &'a Invocation<'_, '_, Mutations>,
-        review: &'a Review<'_>,
-        versioned: &'a Versioned<'_>,
-    ) -> Inputs<'a> {
+    fn inputs(&'a self, invocation: &'a Invocation<'_, '_, Mutations>, write: &'a Write<'a>) -> Inputs<'a> {
         let kind = invocation.policy.params.as_ref().map(|params| &params.kind);
-        Inputs::of(review, versioned, self.cluster).with_params(self.params.zip(kind))
+        Inputs::of(write).with_params(self.params.zip(kind))
     }
 }
 

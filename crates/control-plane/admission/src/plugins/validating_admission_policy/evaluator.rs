@@ -9,9 +9,8 @@ use windlass_cel::admission::{Declarations, Environment};
 use windlass_cel::{RUNTIME_BUDGET, Type, Value};
 use windlass_machinery::tree::{items, text};
 
-use crate::expressions::{Inputs, OutOfBudget, Scope, Versioned, Written, evaluate};
+use crate::expressions::{Inputs, OutOfBudget, Scope, Write, Written, evaluate};
 use crate::policies::{Policy, compile_written};
-use crate::review::{Cluster, Review};
 
 /// The longest message that an expression makes, in bytes.
 const MESSAGE_BYTES_MAX: usize = 5 * 1024;
@@ -33,14 +32,6 @@ struct Validation {
 struct Annotation {
     key: String,
     value: Written,
-}
-
-/// A write that is validated.
-pub(super) struct Write<'a> {
-    pub review: &'a Review<'a>,
-    pub versioned: &'a Versioned<'a>,
-    pub cluster: &'a dyn Cluster,
-    pub namespace: Option<&'a Json>,
 }
 
 /// What came of one evaluation of a policy.
@@ -109,16 +100,16 @@ fn reason(name: &str) -> Reason {
 }
 
 impl Policy<Evaluator> {
-    /// Evaluates the policy for a write, with parameters.
-    pub(super) fn evaluate(&self, write: &Write<'_>, params: Option<&Json>) -> Outcome {
+    /// Evaluates the policy for a write in a namespace, with parameters.
+    pub(super) fn evaluate(&self, write: &Write<'_>, namespace: Option<&Json>, params: Option<&Json>) -> Outcome {
         let params = params.zip(self.params.as_ref().map(|params| &params.kind));
-        let inputs = || Inputs::of(write.review, write.versioned, write.cluster).with_params(params);
-        match self.conditions.evaluate(&inputs(), &self.variables) {
+        let inputs = Inputs::of(write).with_params(params);
+        match self.conditions.evaluate(&inputs, &self.variables) {
             Ok(true) => {}
             Ok(false) => return Outcome::default(),
             Err(why) => return Outcome::of(self.error(why)),
         }
-        let inputs = inputs().with_namespace(write.namespace);
+        let inputs = inputs.with_namespace(namespace);
         let mut budget = RUNTIME_BUDGET;
         let conditions = match self.group(&inputs, |scope| self.conditions_of(scope, &mut budget)) {
             Ok(conditions) => conditions,
@@ -126,8 +117,15 @@ impl Policy<Evaluator> {
         };
         // Neither messages nor annotations can ask the authorizer.
         let inputs = inputs.with_authorizer(false);
-        let messages = self.group(&inputs, |scope| self.messages(scope, budget));
+        let messages = match self.evaluator.validations.iter().any(|validation| validation.message_expression.is_some())
+        {
+            true => self.group(&inputs, |scope| self.messages(scope, budget)),
+            false => Ok(vec![None; conditions.len()]),
+        };
         let decisions = self.decisions(conditions, &messages);
+        if self.evaluator.annotations.is_empty() {
+            return Outcome { decisions, annotations: Vec::new() };
+        }
         match self.group(&inputs, |scope| self.annotations(scope)) {
             Ok(annotations) => Outcome { decisions, annotations },
             Err(why) => Outcome::of(self.error(why)),

@@ -20,9 +20,8 @@ use self::audit::{Annotations, Failures};
 use self::evaluator::{Decision, Evaluation, Evaluator, Outcome};
 use self::metrics::Figures;
 use crate::chain::Plugin;
-use crate::expressions::Versioned;
 use crate::matching::is_exempt_from_policies;
-use crate::policies::{Action, Applicable, Fault, Invocation, Policies, Policy, applicable, namespace_of};
+use crate::policies::{Action, Applicable, Fault, Forms, Invocation, Policies, Policy, applicable, namespace_of};
 use crate::review::{Cluster, Review};
 
 /// The plugin, with the policies as they were last read.
@@ -74,14 +73,35 @@ impl Plugin for ValidatingAdmissionPolicy {
         if applicable.is_empty() {
             return Ok(());
         }
+        let namespace = match applicable.iter().any(|one| one.invoked().is_some()) {
+            true => namespace_of(review, cluster)?,
+            false => None,
+        };
+        let forms = Forms::of(&applicable, review, cluster).await;
+        let writes = forms.writes(review, cluster);
         let mut decided = Decided::default();
         let mut annotations = Annotations::default();
         for one in applicable {
-            match one {
-                Applicable::Fault(fault) => decided.fault(fault),
-                Applicable::Invocation(invocation) => {
-                    annotations.begin(review, &invocation.policy.name);
-                    self.invoke(&invocation, review, cluster, &mut decided, &mut annotations).await?;
+            let invocation = match one {
+                Applicable::Fault(fault) => {
+                    decided.fault(fault);
+                    continue;
+                }
+                Applicable::Invocation(invocation) => invocation,
+            };
+            annotations.begin(review, &invocation.policy.name);
+            match writes.of(&invocation.matched) {
+                None => {}
+                Some(Err(status)) => {
+                    let why =
+                        format!("failed to configure binding: failed to convert object version: {}", status.message);
+                    decided.fault(Fault { policy: invocation.policy, binding: Some(invocation.binding), why });
+                }
+                Some(Ok(write)) => {
+                    for params in &invocation.params {
+                        let outcome = invocation.policy.evaluate(write, namespace.as_ref(), params.as_deref());
+                        self.settle(&invocation, outcome, review, &mut decided, &mut annotations);
+                    }
                 }
             }
         }
@@ -92,35 +112,6 @@ impl Plugin for ValidatingAdmissionPolicy {
 }
 
 impl ValidatingAdmissionPolicy {
-    async fn invoke(
-        &self,
-        invocation: &Invocation<'_, '_, Evaluator>,
-        review: &Review<'_>,
-        cluster: &dyn Cluster,
-        decided: &mut Decided,
-        annotations: &mut Annotations,
-    ) -> Result<(), Status> {
-        let Invocation { policy, binding, matched, params } = invocation;
-        if params.is_empty() {
-            return Ok(());
-        }
-        let versioned = match Versioned::of(review, matched.clone(), cluster).await {
-            Ok(versioned) => versioned,
-            Err(status) => {
-                let why = format!("failed to configure binding: failed to convert object version: {}", status.message);
-                decided.fault(Fault { policy, binding: Some(binding), why });
-                return Ok(());
-            }
-        };
-        let namespace = namespace_of(review, cluster)?;
-        for params in params {
-            let write = evaluator::Write { review, versioned: &versioned, cluster, namespace: namespace.as_deref() };
-            let outcome = policy.evaluate(&write, params.as_deref());
-            self.settle(invocation, outcome, review, decided, annotations);
-        }
-        Ok(())
-    }
-
     /// Does about a write what the binding says.
     fn settle(
         &self,

@@ -22,9 +22,11 @@ use windlass_http::header;
 use windlass_http::pool::{DIAL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use windlass_pki::client_identity;
 
-use crate::http::path::ResourcePath;
-use crate::http::relay::{held, is_upgrade, keep_only_upgrade, passed_on, remove_hop_by_hop, remove_identity, tunnel};
-use crate::http::response::{Body, full};
+use crate::message::path::ResourcePath;
+use crate::message::relay::{
+    held, is_upgrade, keep_only_upgrade, passed_on, remove_hop_by_hop, remove_identity, tunnel,
+};
+use crate::message::response::{Body, full};
 use crate::server::Server;
 use crate::subresources::target::{Purpose, Security, Target, is_proxyable, not_allowed};
 

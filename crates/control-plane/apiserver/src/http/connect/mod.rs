@@ -12,24 +12,17 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use serde_json::Value;
 use windlass_admission::{Operation, Reinvocation, Review};
-use windlass_api::Status;
+use windlass_api::{GroupVersionKind, Status};
 use windlass_flow_control::Width;
 use windlass_resources::Subresource;
 
 use super::frontend::{Asked, Frontend};
-use super::path::ResourcePath;
-use super::query::{Query, Selectors};
-use super::response::Body;
 use crate::context::Context;
+use crate::message::path::ResourcePath;
+use crate::message::query::{Query, Selectors};
+use crate::message::response::Body;
 use crate::server::check_scope;
 use crate::subresources::target::target;
-
-/// Whether this subresource is a connection.
-pub(super) fn is_connection(found: &ResourcePath) -> bool {
-    const ALL: [Subresource; 5] =
-        [Subresource::Log, Subresource::Exec, Subresource::Attach, Subresource::PortForward, Subresource::Proxy];
-    ALL.iter().any(|subresource| subresource.name() == found.subresource)
-}
 
 impl Frontend {
     /// Authorizes a connection, and makes it.
@@ -47,7 +40,7 @@ impl Frontend {
         }
         self.authorize_connection(context, found, verb).await?;
         // A WebSocket is opened by GET, and yet it does more than reading.
-        if verb == "get" && matches!(&*found.subresource, "exec" | "attach" | "portforward") {
+        if verb == "get" && found.subresource().is_some_and(Subresource::is_session) {
             self.authorize_connection(context, found, "create").await?;
         }
         let selectors = Selectors::default();
@@ -68,7 +61,12 @@ impl Frontend {
         {
             return Ok(redirect);
         }
-        let changed = self.admit_connection(context, found, subresource, query).await?;
+        let kind = subresource.kind(&served.resource.kind);
+        let options = options::of(subresource, &found.rest, query);
+        let changed = match kind.zip(options) {
+            Some((kind, options)) => self.admit_connection(context, found, &kind, options).await?,
+            None => None,
+        };
         let query = changed.as_ref().unwrap_or(query);
         match target(&self.server.storage, found, subresource, query)? {
             Some(target) => {
@@ -76,7 +74,7 @@ impl Frontend {
                 let permit = (self.server.outgoing.take(&context.user)?, asked.until_end.clone());
                 forward::forward(&self.server, target, permit, request).await
             }
-            None => Ok(super::response::plain(http::StatusCode::OK, "text/plain", "")),
+            None => Ok(crate::message::response::plain(http::StatusCode::OK, "text/plain", "")),
         }
     }
 
@@ -85,15 +83,14 @@ impl Frontend {
         &self,
         context: &Context,
         found: &ResourcePath,
-        subresource: Subresource,
-        query: &Query,
+        kind: &GroupVersionKind,
+        options: Value,
     ) -> Result<Option<Query>, Status> {
-        let Some((kind, options)) = options::of(found, subresource, query) else { return Ok(None) };
         let mut object = options.clone();
         let gate = &self.server.gate;
         let mut review = Review {
             operation: Operation::Connect,
-            kind: &kind,
+            kind,
             resource: &found.resource,
             subresource: &found.subresource,
             namespace: &found.namespace,

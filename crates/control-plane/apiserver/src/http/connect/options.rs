@@ -2,25 +2,14 @@
 
 use form_urlencoded::Serializer;
 use serde_json::{Map, Value};
-use windlass_api::GroupVersionKind;
 use windlass_resources::Subresource;
 
-use super::super::path::ResourcePath;
-use super::super::query::Query;
+use crate::message::query::Query;
 
 const FLAGS: [&str; 4] = ["stdin", "stdout", "stderr", "tty"];
 
-/// The kind of a connection and its options; `None` for the log of a pod, which is a reading like any other.
-pub(super) fn of(found: &ResourcePath, subresource: Subresource, query: &Query) -> Option<(GroupVersionKind, Value)> {
-    let kind = match (&*found.resource.resource, subresource) {
-        ("pods", Subresource::Exec) => "PodExecOptions",
-        ("pods", Subresource::Attach) => "PodAttachOptions",
-        ("pods", Subresource::PortForward) => "PodPortForwardOptions",
-        ("pods", Subresource::Proxy) => "PodProxyOptions",
-        ("services", Subresource::Proxy) => "ServiceProxyOptions",
-        ("nodes", Subresource::Proxy) => "NodeProxyOptions",
-        _ => return None,
-    };
+/// The options of a connection; `None` for the log of a pod, which is a reading like any other.
+pub(super) fn of(subresource: Subresource, path: &str, query: &Query) -> Option<Value> {
     let mut options = Map::new();
     match subresource {
         Subresource::Exec | Subresource::Attach => {
@@ -42,11 +31,12 @@ pub(super) fn of(found: &ResourcePath, subresource: Subresource, query: &Query) 
                 options.insert("ports".to_owned(), Value::from(ports));
             }
         }
-        _ => {
-            options.insert("path".to_owned(), Value::from(format!("/{}", found.rest)));
+        Subresource::Proxy => {
+            options.insert("path".to_owned(), Value::from(format!("/{path}")));
         }
+        _ => return None,
     }
-    Some((GroupVersionKind::of("", "v1", kind), Value::Object(options)))
+    Some(Value::Object(options))
 }
 
 /// The query that asks for what the options of a session say.
@@ -71,26 +61,18 @@ pub(super) fn query(options: &Value) -> Query {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::path;
     use super::*;
 
     #[test]
     fn what_admission_sees() {
-        let seen = |path: &str, subresource, text: &str| {
-            let (kind, options) = of(&path::parse(path).unwrap(), subresource, &Query::parse(Some(text)))?;
-            Some((kind.kind.into_owned(), options))
-        };
+        let seen = |subresource, path: &str, text: &str| of(subresource, path, &Query::parse(Some(text)));
         let exec = json!({"stdin": true, "stdout": true, "container": "c", "command": ["sh", "-c"]});
         let text = "stdin=true&stderr=false&container=c&command=sh&command=-c";
-        let pod = "/api/v1/namespaces/n/pods/p";
-        let found = seen(&format!("{pod}/exec"), Subresource::Exec, text);
-        assert_eq!(found, Some(("PodExecOptions".to_owned(), exec.clone())));
-        let same = of(&path::parse(&format!("{pod}/exec")).unwrap(), Subresource::Exec, &query(&exec)).unwrap();
-        assert_eq!(same.1, exec);
-        let ports = seen(&format!("{pod}/portforward"), Subresource::PortForward, "ports=80,443");
-        assert_eq!(ports, Some(("PodPortForwardOptions".to_owned(), json!({"ports": [80, 443]}))));
-        let proxy = seen("/api/v1/namespaces/n/services/s/proxy/a/b", Subresource::Proxy, "");
-        assert_eq!(proxy, Some(("ServiceProxyOptions".to_owned(), json!({"path": "/a/b"}))));
-        assert_eq!(seen(&format!("{pod}/log"), Subresource::Log, ""), None);
+        assert_eq!(seen(Subresource::Exec, "", text), Some(exec.clone()));
+        assert_eq!(of(Subresource::Exec, "", &query(&exec)), Some(exec));
+        let ports = json!({"ports": [80, 443]});
+        assert_eq!(seen(Subresource::PortForward, "", "ports=80,443"), Some(ports));
+        assert_eq!(seen(Subresource::Proxy, "a/b", ""), Some(json!({"path": "/a/b"})));
+        assert_eq!(seen(Subresource::Log, "", ""), None);
     }
 }

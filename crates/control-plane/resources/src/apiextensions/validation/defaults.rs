@@ -11,7 +11,7 @@ use windlass_regexp::Patterns;
 
 use super::super::schema::{Additional, EMBEDDED, META_FIELDS, PRESERVES, Schema};
 use super::demands::Budgets;
-use crate::custom::rules::{BUDGET, Rules};
+use crate::definition::rules::{BUDGET, Rules};
 
 /// Where a default stands.
 #[derive(Clone, Copy)]

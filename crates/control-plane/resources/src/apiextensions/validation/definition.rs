@@ -15,7 +15,8 @@ use super::super::layout::{Layout, Part};
 use super::super::schema::Schema;
 use super::demands::Demands;
 use super::ratcheting::demands_after;
-use super::{approval, conversion, names, schema, versions};
+use super::{conversion, names, schema, versions};
+use crate::definition::approval;
 
 pub(in super::super) fn validate_create(definition: &Value) -> Errors {
     let mut errors = Errors::new();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use windlass_cel::{Mode, Patterns};
 use windlass_machinery::tree::text;
 
-use crate::custom::rules::Modes;
+use crate::definition::rules::Modes;
 
 /// Which rules a definition has to follow.
 #[derive(Clone, Debug)]

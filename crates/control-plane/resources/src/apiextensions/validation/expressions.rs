@@ -14,7 +14,7 @@ use super::super::schema::{Schema, VALIDATIONS};
 use super::demands::Demands;
 use super::rule_context::Context;
 use super::rule_costs::Costs;
-use crate::custom::rules::{Types, compile, field_path};
+use crate::definition::rules::{Types, compile, field_path};
 
 const REASONS: [&str; 4] = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 

@@ -1,12 +1,11 @@
 //! What is wrong with a definition, in upstream's words.
 //!
 //! [`definition`] holds the whole against the rules: of a new one all, of an update those that the old one followed
-//! ([`demands`], [`ratcheting`]). [`names`], [`versions`], [`conversion`] and [`approval`] are its parts, [`schema`] is the
+//! ([`demands`], [`ratcheting`]). [`names`], [`versions`], [`conversion`] and [`approval`](crate::definition::approval) are its parts, [`schema`] is the
 //! largest of them: structural schemas, defaults, and the rules of each node with its lists, maps and expressions.
 //! [`expressions`] compiles those, in a [`rule_context`], and [`rule_costs`] limits them. Errors name fields as upstream's
 //! internal form has them ([`super::layout`]).
 
-pub(crate) mod approval;
 mod conversion;
 mod defaults;
 mod definition;

@@ -12,7 +12,7 @@ use super::expressions::Expressions;
 use super::rule_context::Context;
 use super::rule_costs::Costs;
 use super::{expressions, topology};
-use crate::custom::rules::Shape;
+use crate::definition::rules::Shape;
 
 /// Judges a whole schema. `judges_expressions` says whether it is sound enough for its rules to be compiled, `is_unchanged` whether it
 /// was accepted before.

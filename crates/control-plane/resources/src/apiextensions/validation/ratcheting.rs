@@ -11,7 +11,7 @@ use super::super::layout::{Layout, Part};
 use super::super::schema::{Schema, VALIDATIONS};
 use super::demands::{Budgets, Demands};
 use super::{conversion, defaults, structural, topology, versions};
-use crate::custom::condition::ESTABLISHED;
+use crate::definition::condition::ESTABLISHED;
 
 /// What is demanded of a definition that replaces an old one.
 pub(super) fn demands_after<'a>(old_definition: &'a Value, new: &Layout<'a>) -> Demands<'a> {

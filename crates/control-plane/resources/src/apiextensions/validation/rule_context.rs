@@ -8,7 +8,7 @@ use serde_json::Value;
 use windlass_machinery::tree::items;
 
 use super::super::schema::{Schema, VALIDATIONS};
-use crate::custom::rules::{Shape, Types};
+use crate::definition::rules::{Shape, Types};
 
 /// The context of a node, from those above it.
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use super::super::layout::{Layout, Part};
 use super::super::schema::Schema;
 use super::demands::Demands;
 use super::schema;
-use crate::custom::rules::field_path;
+use crate::definition::rules::field_path;
 
 const COLUMN_TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
 const COLUMN_FORMATS: [&str; 8] = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];

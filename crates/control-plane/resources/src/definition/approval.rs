@@ -72,7 +72,7 @@ pub(crate) fn condition(group: &str, annotations: &BTreeMap<String, String>) -> 
 }
 
 /// An update may leave things as they were.
-pub(super) fn validate(errors: &mut Errors, definition: &Value, old: Option<&Value>) {
+pub(crate) fn validate(errors: &mut Errors, definition: &Value, old: Option<&Value>) {
     let value = annotation(definition);
     let approval = Approval::of(value);
     let before = old.map(|old| Approval::of(annotation(old)));

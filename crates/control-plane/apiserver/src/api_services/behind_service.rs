@@ -4,7 +4,7 @@
 
 use windlass_api::condition::{Condition, FALSE};
 
-use super::api_service::{AVAILABLE, ServiceReference};
+use crate::aggregation::api_service::{AVAILABLE, ServiceReference};
 use crate::endpoints::{Service, Slice};
 
 /// What is wrong with the Service before anybody is asked.

@@ -11,13 +11,13 @@ const AT_ONCE: usize = 8;
 const OF_ONE_USER: usize = 2;
 
 /// The turns of a server.
-pub(super) struct Computing {
+pub(crate) struct Computing {
     all: Arc<Semaphore>,
     by_user: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// A turn; it is over when this is dropped.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     _own: OwnedSemaphorePermit,
     _common: OwnedSemaphorePermit,
     _users: Arc<Semaphore>,
@@ -31,7 +31,7 @@ impl Default for Computing {
 
 impl Computing {
     /// Waits for a turn; `None` never comes, for nobody closes the semaphores.
-    pub(super) async fn turn(&self, user: &str) -> Option<Turn> {
+    pub(crate) async fn turn(&self, user: &str) -> Option<Turn> {
         let users = self.of(user);
         // The user's own first: who waits for himself keeps nobody from the common ones.
         let own = users.clone().acquire_owned().await.ok()?;

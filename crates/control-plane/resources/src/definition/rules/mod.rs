@@ -25,4 +25,4 @@ pub(crate) use run::BUDGET;
 pub(crate) use shape::Shape;
 pub(crate) use tree::Rules;
 
-pub(super) use resource::{ResourceRules, TypeMeta};
+pub(crate) use resource::{ResourceRules, TypeMeta};

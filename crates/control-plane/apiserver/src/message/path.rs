@@ -6,6 +6,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use windlass_api::GroupVersionResource;
 use windlass_auth::{Attributes, User};
+use windlass_resources::Subresource;
 
 use super::query::Selectors;
 use crate::authorization::with_request_info;
@@ -26,6 +27,11 @@ pub(crate) struct ResourcePath {
 }
 
 impl ResourcePath {
+    /// The subresource that is named, if there is one of this name at all.
+    pub(crate) fn subresource(&self) -> Option<Subresource> {
+        Subresource::named(&self.subresource)
+    }
+
     /// What the method means here, as authorization names it; empty for what is no verb. `watch` says that the query asks for one.
     pub(crate) fn verb(&self, method: &Method, watch: bool) -> &'static str {
         match *method {

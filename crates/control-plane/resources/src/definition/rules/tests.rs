@@ -8,7 +8,8 @@ use windlass_machinery::decode;
 use windlass_machinery::tree::items;
 
 use crate::apiextensions::custom_resource_definition;
-use crate::custom::{Definition, resources};
+use crate::custom::resources;
+use crate::definition::Definition;
 
 /// What we say otherwise: reading a date-time that the schema's format lets through, and Go's reader does not, gives another error here, or
 /// none. The list only shrinks.

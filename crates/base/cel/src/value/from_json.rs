@@ -3,8 +3,10 @@
 use base64::Engine;
 use serde_json::{Map as JsonMap, Value as Json};
 
-use super::{Kind, Schema, escape, property_of, unescape};
-use crate::value::{Error, List, Map, Timestamp, Value};
+use crate::error::Error;
+use crate::kinds::timestamp::Timestamp;
+use crate::schema::{Kind, Schema, escape, property_of, unescape};
+use crate::value::{List, Map, Value};
 use crate::work;
 
 impl<'a> Value<'a> {

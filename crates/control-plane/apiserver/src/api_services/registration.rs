@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use windlass_api::{GroupVersionResource, ObjectKey, Status};
 use windlass_client::{Client, DeleteOptions, OBJECT, Outcome, WorkQueue};
-use windlass_resources::custom::Definition;
+use windlass_resources::definition::Definition;
 use windlass_store::Range;
 
-use super::api_service::{AUTOMANAGED, ApiService, Priority, Spec};
 use super::automanaged::{Action, Current, Managed, Situation};
 use super::following::follow;
-use super::priorities::{OF_CUSTOM, of_builtin};
-use super::server::Aggregation;
+use crate::aggregation::api_service::{AUTOMANAGED, ApiService, Priority, Spec};
+use crate::aggregation::priorities::{OF_CUSTOM, of_builtin};
+use crate::aggregation::server::Aggregation;
 use crate::registry::Registry;
 use crate::server::Server;
 

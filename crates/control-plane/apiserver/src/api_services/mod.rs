@@ -1,5 +1,14 @@
-//! What runs beside the server for its APIServices: makes those of the groups that it serves itself, says which of the others can be
-//! asked, and fetches what these say of themselves.
+//! What runs beside the server for its APIServices: makes those of the groups that it serves itself ([`registration`], what to do with
+//! one is [`automanaged`]'s matter), says which of the others can be asked ([`availability`]), and fetches what these say of themselves
+//! ([`documents`]).
+
+mod ask;
+mod automanaged;
+mod availability;
+mod behind_service;
+mod documents;
+mod following;
+mod registration;
 
 use std::sync::Arc;
 
@@ -7,11 +16,11 @@ use windlass_api::well_known::group;
 use windlass_auth::User;
 use windlass_client::Client;
 
-use super::availability::Availability;
-use super::documents::Fetcher;
-use super::registration::Registration;
 use crate::direct::Direct;
 use crate::server::Server;
+use availability::Availability;
+use documents::Fetcher;
+use registration::Registration;
 
 /// Under this name upstream records what it writes to APIServices.
 const MANAGER: &str = "kube-apiserver";

@@ -13,11 +13,11 @@ use windlass_auth::User;
 use windlass_client::{Outcome, WorkQueue};
 
 use super::ask::{Answer, AskError, Question};
-use super::document::{CURRENT, STALE, VersionDiscovery, of_document, of_old_list};
 use super::following::follow;
-use super::openapi::{OpenApi, V2, V3, convert, path_in_index, select};
-use super::routes::Remote;
-use super::server::Aggregation;
+use crate::aggregation::document::{CURRENT, STALE, VersionDiscovery, of_document, of_old_list};
+use crate::aggregation::openapi::{OpenApi, V2, V3, convert, path_in_index, select};
+use crate::aggregation::routes::Remote;
+use crate::aggregation::server::Aggregation;
 use crate::server::Server;
 
 const WORKERS: usize = 4;

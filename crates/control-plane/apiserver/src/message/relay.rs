@@ -14,8 +14,8 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use windlass_http::header;
 
-use super::identity::remove_token_protocol;
 use super::response::{Body, full};
+use super::token::remove_token_protocol;
 
 /// Headers that are about one connection and go no further (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [

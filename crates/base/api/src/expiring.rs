@@ -7,17 +7,19 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub(crate) struct Expiring<K, V> {
+/// A memory of a bounded number of values, each for a time of its own.
+#[derive(Debug)]
+pub struct Expiring<K, V> {
     entries: Mutex<HashMap<K, (V, Instant)>>,
     max: usize,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
-    pub(crate) fn new(max: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         Self { entries: Mutex::default(), max }
     }
 
-    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: std::borrow::Borrow<Q>,
     {
@@ -26,7 +28,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Expiring<K, V> {
     }
 
     /// Remembers a value for a time; one of zero is not remembered. Who would be forgotten first makes room.
-    pub(crate) fn put(&self, key: K, value: V, ttl: Duration) {
+    pub fn put(&self, key: K, value: V, ttl: Duration) {
         if ttl.is_zero() {
             return;
         }

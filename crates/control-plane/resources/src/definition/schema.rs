@@ -9,7 +9,7 @@ use windlass_machinery::structural::Structural;
 use windlass_machinery::structural::json_path::JsonPath;
 use windlass_machinery::{Schema, tree};
 
-use super::definition::Definition;
+use super::Definition;
 use super::rules::ResourceRules;
 
 /// A version's schema in the stored bytes of its definition.
@@ -22,7 +22,7 @@ pub struct CustomSchema {
 }
 
 /// What requests need of a version.
-pub(super) struct Compiled {
+pub(crate) struct Compiled {
     types: Schema,
     id: TypeId,
     pub structural: Structural,
@@ -33,7 +33,7 @@ pub(super) struct Compiled {
 }
 
 impl CustomSchema {
-    pub(super) fn new(definition: &Definition, bytes: &Bytes, version: &str) -> Arc<Self> {
+    pub(crate) fn new(definition: &Definition, bytes: &Bytes, version: &str) -> Arc<Self> {
         let stored = definition.spec.versions.iter().find(|version| version.storage);
         Arc::new(Self {
             definition: bytes.clone(),
@@ -44,7 +44,7 @@ impl CustomSchema {
         })
     }
 
-    pub(super) fn compiled(&self) -> &Compiled {
+    pub(crate) fn compiled(&self) -> &Compiled {
         self.compiled.get_or_init(|| Compiled::new(&self.version()))
     }
 

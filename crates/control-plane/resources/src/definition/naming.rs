@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use windlass_api::condition::{self as conditions, Condition, FALSE, TRUE};
 
-use super::definition::{Definition, Names, condition};
+use super::{Definition, Names, condition};
 
 /// What a definition's status says of its names.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,13 +15,13 @@ use super::tree::Rules;
 
 /// What a resource is; objects are stored without it.
 #[derive(Debug)]
-pub(in super::super) struct TypeMeta {
-    pub(in super::super) api_version: String,
-    pub(in super::super) kind: String,
+pub(crate) struct TypeMeta {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
 }
 
 /// The rules of a version of a custom resource.
-pub(in super::super) struct ResourceRules {
+pub(crate) struct ResourceRules {
     rules: Rules,
     /// Whether a rule may see `apiVersion` or `kind`: objects are copied with them, and otherwise taken as they are.
     reads_types: bool,
@@ -31,7 +31,7 @@ pub(in super::super) struct ResourceRules {
 
 impl ResourceRules {
     /// Reads an `openAPIV3Schema`; `None` if it has no rules.
-    pub(in super::super) fn read(schema: &Value) -> Option<Self> {
+    pub(crate) fn read(schema: &Value) -> Option<Self> {
         let rules = Rules::read(schema, true, &Patterns::of_expressions())?;
         let has_type = |rules: &Rules| rules.properties.iter().any(|(name, _)| is_type(name));
         let reads_types = has_type(&rules) || items(schema, "x-kubernetes-validations").any(may_read_types);
@@ -39,7 +39,7 @@ impl ResourceRules {
     }
 
     /// Adds which rules a new object, or an update, breaks to what else is wrong with it.
-    pub(in super::super) fn validate(&self, types: &TypeMeta, new: &Value, old: Option<&Value>, found: &mut Errors) {
+    pub(crate) fn validate(&self, types: &TypeMeta, new: &Value, old: Option<&Value>, found: &mut Errors) {
         if found.iter().any(|error| is_blocking(error.kind)) || found.omitted() > 0 {
             let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
             let field = "<nil>".to_owned();
@@ -54,7 +54,7 @@ impl ResourceRules {
     }
 
     /// Which rules a valid update breaks in parts that it does not change. [`Self::validate`] was asked of it before.
-    pub(in super::super) fn warnings(&self, types: &TypeMeta, new: &Value, old: &Value) -> Vec<String> {
+    pub(crate) fn warnings(&self, types: &TypeMeta, new: &Value, old: &Value) -> Vec<String> {
         if !self.has_forgiven.load(Ordering::Relaxed) {
             return Vec::new();
         }

@@ -65,7 +65,7 @@ pub(crate) fn finish(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// `encoding` gives the user the turns in which long lists are encoded.
-pub(super) fn success(
+pub(crate) fn success(
     clock: Clock,
     outcome: Outcome,
     format: Format,

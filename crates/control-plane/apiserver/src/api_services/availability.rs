@@ -21,12 +21,12 @@ use windlass_http::dial;
 use windlass_store::{Item, Range};
 use windlass_telemetry::{CounterFamily, GaugeFamily};
 
-use super::api_service::{AVAILABLE, ApiService, ServiceReference};
 use super::ask::{AskError, Question};
 use super::behind_service::problem;
 use super::following::follow;
-use super::routes::Remote;
-use super::server::Aggregation;
+use crate::aggregation::api_service::{AVAILABLE, ApiService, ServiceReference};
+use crate::aggregation::routes::Remote;
+use crate::aggregation::server::Aggregation;
 use crate::endpoints::{Service, Slice, named_slices};
 use crate::server::Server;
 

@@ -12,10 +12,10 @@ use windlass_auth::User;
 use windlass_http::exchange::ExchangeError;
 use windlass_http::{dial, header};
 
-use super::headers;
-use super::routes::Remote;
-use super::server::Aggregation;
-use super::transport::{TransportError, whole};
+use crate::aggregation::headers;
+use crate::aggregation::routes::Remote;
+use crate::aggregation::server::Aggregation;
+use crate::aggregation::transport::{TransportError, whole};
 
 pub(super) struct Question<'a> {
     pub path: &'a str,

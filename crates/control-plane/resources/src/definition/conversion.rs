@@ -12,7 +12,7 @@ use windlass_machinery::go;
 use windlass_machinery::json::type_meta_prefix;
 use windlass_machinery::tree::{put, remove, text};
 
-use super::definition::{Definition, Webhook};
+use super::{Definition, Webhook};
 use crate::rules;
 
 const GROUP: &str = "apiextensions.k8s.io";
@@ -32,7 +32,7 @@ pub struct Forms {
 }
 
 impl Forms {
-    pub(super) fn of(definition: &Definition) -> Self {
+    pub(crate) fn of(definition: &Definition) -> Self {
         let spec = &definition.spec;
         let version = spec.versions.iter().find(|version| version.storage);
         let version = version.map(|version| version.name.as_str()).unwrap_or_default();

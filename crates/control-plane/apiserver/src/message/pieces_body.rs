@@ -24,7 +24,7 @@ struct Sent {
 }
 
 /// A user's lists are encoded a few at a time: who asks for many of them waits for himself.
-pub(super) fn pieces_body(
+pub(crate) fn pieces_body(
     pieces: ListPieces,
     items: Vec<Arc<Item>>,
     computing: Arc<Computing>,

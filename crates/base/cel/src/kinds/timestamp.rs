@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::Error;
+use crate::error::Error;
 
 /// The first second of the year 1.
 const MIN_SECONDS: i64 = -62_135_596_800;

@@ -15,7 +15,7 @@ const CHUNK_BYTES: usize = 128 << 10;
 const TAIL: &[u8] = b"]}";
 
 /// `head`, the objects' stored text with commas between, and the brackets that end the list.
-pub(super) struct ListBody {
+pub(crate) struct ListBody {
     head: Vec<u8>,
     /// `{"kind":…,"apiVersion":…` for each item; empty when the list alone says what it is.
     prefix: Vec<u8>,
@@ -26,7 +26,7 @@ pub(super) struct ListBody {
 
 impl ListBody {
     /// `head` goes up to the bracket that begins the items.
-    pub(super) fn new(head: Vec<u8>, prefix: &[u8], items: Vec<Arc<Item>>) -> Self {
+    pub(crate) fn new(head: Vec<u8>, prefix: &[u8], items: Vec<Arc<Item>>) -> Self {
         let text: usize = items.iter().map(|item| written_len(prefix, &item.value)).sum();
         let left = head.len() + text + items.len().saturating_sub(1) + TAIL.len();
         Self { head, prefix: prefix.to_vec(), items: items.into_iter(), left }

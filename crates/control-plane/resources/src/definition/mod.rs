@@ -1,4 +1,14 @@
-//! What serving a custom resource needs of its definition. The schemas, which make up most of it, are skipped.
+//! A CustomResourceDefinition as the request path reads it. [`Definition`] skips the schemas, which make up most of it.
+//!
+//! [`naming`] decides which names a definition gets. A version's [`schema`] with its [`rules`] is compiled when the first request
+//! needs it: clusters have many definitions, and use few. [`conversion`] is about the forms of one kind, [`approval`] about groups of
+//! the Kubernetes community.
+
+pub(crate) mod approval;
+pub mod conversion;
+pub mod naming;
+pub(crate) mod rules;
+mod schema;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,7 +16,8 @@ use windlass_api::condition::{self as conditions, Condition};
 use windlass_api::meta::Meta;
 use windlass_api::text::null_is_default;
 
-use crate::apiextensions::validation::approval;
+pub use conversion::Forms;
+pub use schema::CustomSchema;
 
 /// The conditions of a definition.
 pub mod condition {

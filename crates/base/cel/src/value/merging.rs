@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::Schema;
-use super::merge_key::MergeKey;
-use crate::value::{Error, List, Value};
+use crate::error::Error;
+use crate::schema::{MergeKey, Schema};
+use crate::value::{List, Value};
 use crate::work;
 
 impl MergeKey {
