@@ -22,8 +22,7 @@ pub(crate) fn definition_key() -> ObjectKey {
 pub(crate) fn definition() -> Value {
     let size = json!({"type": "integer", "minimum": 0, "default": 1});
     let rule = json!({"rule": "self.size >= oldSelf.size", "message": "widgets only grow"});
-    let spec =
-        json!({"type": "object", "properties": {"size": size}, "default": {}, "x-kubernetes-validations": [rule]});
+    let spec = json!({"type": "object", "properties": {"size": size}, "default": {"size": 1}, "x-kubernetes-validations": [rule]});
     let version = json!({"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
         "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}});
     json!({"metadata": {"name": TABLE}, "spec": {"group": "sim.example.com", "scope": "Namespaced",
@@ -50,7 +49,7 @@ pub(crate) async fn problems(world: &World, now: &BTreeMap<String, Vec<Value>>) 
     let mut problems = Vec::new();
     let definitions = now.get(&CUSTOM_RESOURCE_DEFINITIONS.to_string()).map_or(&[][..], Vec::as_slice);
     for definition in definitions {
-        let established = condition::is_true(condition::list(definition), "Established");
+        let established = condition::is_true(condition::list(&definition["status"]), "Established");
         if !established || definition["metadata"]["deletionTimestamp"].is_string() {
             problems.push(format!("definition {}: {}", key_of(definition), definition["status"]));
         }

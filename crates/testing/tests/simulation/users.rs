@@ -40,6 +40,9 @@ impl Users {
         for namespace in ["red", "blue"] {
             self.create(world, &NAMESPACES, "", json!({"metadata": {"name": namespace}})).await;
         }
+        if self.dice.happens(0.6) {
+            self.define_or_take_away(world).await;
+        }
         for _ in 0..self.actions {
             let pause = self.dice.below(PAUSE_MAX_MILLIS);
             // Much comes at once.
@@ -171,13 +174,22 @@ impl Users {
     async fn define_or_take_away(&mut self, world: &World) {
         let key = custom::definition_key();
         if world.cluster.lacks(&CUSTOM_RESOURCE_DEFINITIONS, &key).await {
-            return self.create(world, &CUSTOM_RESOURCE_DEFINITIONS, "", custom::definition()).await;
+            world.story.tell("user: define widgets");
+            let definition = custom::definition();
+            let created = self
+                .attempt(async |client: &Client| {
+                    client.create(&CUSTOM_RESOURCE_DEFINITIONS, "", &definition).await.map(drop)
+                })
+                .await;
+            assert!(!created.is_err_and(|status| status.code == 422), "the definition of widgets is not valid");
+            return;
         }
         world.story.tell("user: delete the definition of widgets");
-        self.attempt(async |client: &Client| {
-            client.delete(&CUSTOM_RESOURCE_DEFINITIONS, &key, &DeleteOptions::default()).await.map(drop)
-        })
-        .await;
+        let _ = self
+            .attempt(async |client: &Client| {
+                client.delete(&CUSTOM_RESOURCE_DEFINITIONS, &key, &DeleteOptions::default()).await.map(drop)
+            })
+            .await;
     }
 
     /// Widgets have ConfigMaps of their own, and may have an owner.
@@ -245,13 +257,14 @@ impl Users {
         let policy = *self.dice.pick(&[Propagation::Background, Propagation::Foreground, Propagation::Orphan]);
         world.story.tell(format_args!("user: delete {} {key}, {policy:?}", resource.resource));
         let options = DeleteOptions::default().propagation(policy);
-        self.attempt(async |client: &Client| client.delete(&resource, &key, &options).await.map(drop)).await;
+        let _ = self.attempt(async |client: &Client| client.delete(&resource, &key, &options).await.map(drop)).await;
     }
 
     async fn delete_pod(&mut self, world: &World) {
         let Some(key) = self.any(world, &PODS).await else { return };
         world.story.tell(format_args!("user: delete pods {key}"));
-        self.attempt(async |client: &Client| client.delete(&PODS, &key, &DeleteOptions::default()).await.map(drop))
+        let _ = self
+            .attempt(async |client: &Client| client.delete(&PODS, &key, &DeleteOptions::default()).await.map(drop))
             .await;
     }
 
@@ -262,10 +275,11 @@ impl Users {
             return self.create(world, &NAMESPACES, "", json!({"metadata": {"name": name}})).await;
         }
         world.story.tell(format_args!("user: delete namespace {name}"));
-        self.attempt(async |client: &Client| {
-            client.delete(&NAMESPACES, &key, &DeleteOptions::default()).await.map(drop)
-        })
-        .await;
+        let _ = self
+            .attempt(async |client: &Client| {
+                client.delete(&NAMESPACES, &key, &DeleteOptions::default()).await.map(drop)
+            })
+            .await;
     }
 
     async fn touch_node(&mut self, world: &mut World) {
@@ -288,10 +302,11 @@ impl Users {
             (false, 0) => {
                 world.story.tell(format_args!("{name}: its Node is deleted, and the machine with it"));
                 world.machines.machine(&name).crash();
-                self.attempt(async |client: &Client| {
-                    client.delete(&NODES, &key, &DeleteOptions::default()).await.map(drop)
-                })
-                .await;
+                let _ = self
+                    .attempt(async |client: &Client| {
+                        client.delete(&NODES, &key, &DeleteOptions::default()).await.map(drop)
+                    })
+                    .await;
             }
             (false, _) => {
                 world.story.tell(format_args!("{name}: the kubelet is back"));
@@ -323,23 +338,24 @@ impl Users {
 
     async fn create(&mut self, world: &World, resource: &GroupVersionResource, namespace: &str, object: Value) {
         world.story.tell(format_args!("user: create {} in {namespace}: {object}", resource.resource));
-        self.attempt(async |client: &Client| client.create(resource, namespace, &object).await.map(drop)).await;
+        let _ = self.attempt(async |client: &Client| client.create(resource, namespace, &object).await.map(drop)).await;
     }
 
     async fn patch(&mut self, world: &World, resource: &GroupVersionResource, key: &ObjectKey, patch: Value) {
         world.story.tell(format_args!("user: patch {} {key}: {patch}", resource.resource));
-        self.attempt(async |client: &Client| client.patch(resource, key, OBJECT, &patch).await.map(drop)).await;
+        let _ = self.attempt(async |client: &Client| client.patch(resource, key, OBJECT, &patch).await.map(drop)).await;
     }
 
     /// Tries again what the network or a busy server made fail; what is refused is refused.
-    async fn attempt(&mut self, request: impl AsyncFn(&Client) -> Result<(), Status>) {
-        for _ in 0..ATTEMPTS {
+    async fn attempt(&mut self, request: impl AsyncFn(&Client) -> Result<(), Status>) -> Result<(), Status> {
+        for _ in 1..ATTEMPTS {
             match request(&self.client).await {
                 Err(status) if status.code >= 429 && status.code != 422 => {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                _ => return,
+                result => return result,
             }
         }
+        request(&self.client).await
     }
 }
