@@ -147,8 +147,13 @@ impl Past {
             "ReplicaSet" => {
                 complain(self.limit(owner, record.at, |spec| spec["replicas"].as_i64().unwrap_or(1)), "replicas")
             }
+            // Those beyond the replicas go one after the other, and may wait long for those before them.
             "StatefulSet" => {
-                complain(self.limit(owner, record.at, |spec| spec["replicas"].as_i64().unwrap_or(1)), "replicas")
+                let limit = self.limit(owner, record.at, |spec| spec["replicas"].as_i64().unwrap_or(1));
+                let ordinal = record.key.name.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<i64>().ok());
+                ordinal
+                    .is_none_or(|ordinal| ordinal >= limit)
+                    .then(|| format!("pod {} is beyond the {limit} replicas of its StatefulSet", record.key))
             }
             "Job" => {
                 let index = |pod: &Value| {

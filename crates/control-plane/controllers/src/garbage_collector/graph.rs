@@ -10,13 +10,16 @@ use tokio::sync::Notify;
 use windlass_api::meta::PartialObject;
 use windlass_api::resource::CUSTOM_RESOURCE_DEFINITIONS;
 use windlass_api::well_known::finalizer;
-use windlass_api::{GroupVersionResource, Meta, ObjectKey, OwnerReference};
+use windlass_api::{Expiring, GroupVersionResource, Meta, ObjectKey, OwnerReference};
 use windlass_client::{ApiResource, Change, Client, Discovered, Informer, Informers, WorkQueue};
 
 const BY_OWNER: &str = "owner";
 /// Resources change when definitions do, which wakes the collector; this is for API servers that are registered and come up later.
 const REDISCOVER: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
+/// Owners that are remembered as gone, and for how long.
+const GONE_MAX: usize = 1000;
+const GONE: Duration = Duration::from_secs(600);
 /// How long a cache may take to fill before its objects are looked at all the same.
 const FILL: Duration = Duration::from_secs(5);
 const API_SERVICES: GroupVersionResource = GroupVersionResource::of("apiregistration.k8s.io", "v1", "apiservices");
@@ -53,11 +56,13 @@ pub(super) struct Graph {
     informers: Arc<Informers>,
     queue: WorkQueue<Node>,
     followed: RwLock<HashMap<GroupVersionResource, Followed>>,
+    /// UIDs of owners that were seen to go: nobody can be asked about them when their kind is no longer served.
+    gone: Expiring<String, ()>,
 }
 
 impl Graph {
     pub(super) fn new(informers: Arc<Informers>, queue: WorkQueue<Node>) -> Self {
-        Self { informers, queue, followed: RwLock::default() }
+        Self { informers, queue, followed: RwLock::default(), gone: Expiring::new(GONE_MAX) }
     }
 
     pub(super) fn enqueue(&self, node: Node) {
@@ -93,6 +98,11 @@ impl Graph {
             .find(|followed| followed.resource.kind == owner.kind && followed.resource.resource.group == group)?;
         let scope = if found.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
         Some((found.resource.resource.clone(), scope))
+    }
+
+    /// Whether an owner was seen to go.
+    pub(super) fn has_gone(&self, uid: &str) -> bool {
+        self.gone.get(uid).is_some()
     }
 
     /// The kind of a resource.
@@ -195,9 +205,11 @@ impl Graph {
         let Ok(object) = change.object().decode::<PartialObject>() else { return };
         let meta = object.metadata;
         if change.new.is_none() {
-            for (dependent, _) in self.dependents(&meta.uid) {
-                self.enqueue(dependent);
+            let dependents = self.dependents(&meta.uid);
+            if !dependents.is_empty() {
+                self.gone.put(meta.uid.clone(), (), GONE);
             }
+            dependents.into_iter().for_each(|(dependent, _)| self.enqueue(dependent));
             // Owners that wait for this one.
             for owner in &meta.owner_references {
                 self.enqueue_owner(owner, &meta.namespace);

@@ -124,6 +124,10 @@ impl Controller {
         let mut owners = Owners::default();
         for reference in &meta.owner_references {
             let Some((resource, scope)) = self.graph.resource_of(reference) else {
+                if self.graph.has_gone(&reference.uid) {
+                    owners.dangling.push(reference.clone());
+                    continue;
+                }
                 // Its kind is not served now, but may be again: never delete for want of knowledge.
                 owners.solid.push(reference.clone());
                 continue;

@@ -57,7 +57,14 @@ async fn what_they_own_goes_with_them() {
         cluster.delete(&CATS, &ObjectKey::new("default", "tom")).await;
         cluster.until(&CONFIG_MAPS, &ObjectKey::new("default", "toy"), "the toy's end", Value::is_null).await;
         cluster.until(&CATS, &ObjectKey::new("default", "kitten"), "the kitten's end", Value::is_null).await;
+        // Their kind may be gone before anybody looks after what they owned.
+        let felix = cluster.create(&CATS, "default", cat("felix")).await;
+        let mut toy = owned(json!({"metadata": {"name": "toy"}}));
+        toy["metadata"]["ownerReferences"][0]["name"] = json!("felix");
+        toy["metadata"]["ownerReferences"][0]["uid"] = felix["metadata"]["uid"].clone();
+        cluster.create(&CONFIG_MAPS, "default", toy).await;
         undefine_cats(cluster).await;
+        cluster.until(&CONFIG_MAPS, &ObjectKey::new("default", "toy"), "the toy's end", Value::is_null).await;
     }
 }
 
