@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use windlass_api::meta::PartialObject;
 use windlass_api::resource::CUSTOM_RESOURCE_DEFINITIONS;
@@ -58,11 +58,13 @@ pub(super) struct Graph {
     followed: RwLock<HashMap<GroupVersionResource, Followed>>,
     /// UIDs of owners that were seen to go: nobody can be asked about them when their kind is no longer served.
     gone: Expiring<String, ()>,
+    /// Objects that have owners of a kind, by group and name, that is not served.
+    waiting: Mutex<HashMap<(String, String), HashSet<Node>>>,
 }
 
 impl Graph {
     pub(super) fn new(informers: Arc<Informers>, queue: WorkQueue<Node>) -> Self {
-        Self { informers, queue, followed: RwLock::default(), gone: Expiring::new(GONE_MAX) }
+        Self { informers, queue, followed: RwLock::default(), gone: Expiring::new(GONE_MAX), waiting: Mutex::default() }
     }
 
     pub(super) fn enqueue(&self, node: Node) {
@@ -91,11 +93,11 @@ impl Graph {
 
     /// The resource that an owner reference is about; `None` when no such kind is served.
     pub(super) fn resource_of(&self, owner: &OwnerReference) -> Option<(GroupVersionResource, Scope)> {
-        let group = owner.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let (group, kind) = kind_of_owner(owner);
         let followed = self.followed();
         let found = followed
             .values()
-            .find(|followed| followed.resource.kind == owner.kind && followed.resource.resource.group == group)?;
+            .find(|followed| followed.resource.kind == kind && followed.resource.resource.group == group)?;
         let scope = if found.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
         Some((found.resource.resource.clone(), scope))
     }
@@ -103,6 +105,27 @@ impl Graph {
     /// Whether an owner was seen to go.
     pub(super) fn has_gone(&self, uid: &str) -> bool {
         self.gone.get(uid).is_some()
+    }
+
+    /// Has an object looked at again when the kind of its owner is served.
+    pub(super) fn wait_for_kind_of(&self, owner: &OwnerReference, node: &Node) {
+        self.waiting.lock().entry(kind_of_owner(owner)).or_default().insert(node.clone());
+    }
+
+    /// An object that has gone waits for nobody.
+    fn wait_no_longer(&self, meta: &Meta, node: &Node) {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_empty() {
+            return;
+        }
+        for kind in meta.owner_references.iter().map(kind_of_owner) {
+            if let Some(nodes) = waiting.get_mut(&kind) {
+                nodes.remove(node);
+                if nodes.is_empty() {
+                    waiting.remove(&kind);
+                }
+            }
+        }
     }
 
     /// The kind of a resource.
@@ -182,6 +205,11 @@ impl Graph {
             });
         }
         counts.store(true, Ordering::Release);
+        for (resource, _) in &new {
+            let kind = self.kind_of(resource).unwrap_or_default();
+            let waiting = self.waiting.lock().remove(&(resource.group.to_string(), kind));
+            waiting.into_iter().flatten().for_each(|node| self.enqueue(node));
+        }
         for (resource, informer) in &new {
             for object in informer.list("") {
                 self.changed(resource, &Change { old: None, new: Some(object) });
@@ -192,19 +220,27 @@ impl Graph {
     /// Follows no longer what is no longer served: kinds whose definition has gone. Those of a server that does not answer stay.
     fn forget_all_but(&self, found: &Discovered) {
         let served: HashSet<&GroupVersionResource> = found.resources.iter().map(|known| &known.resource).collect();
-        self.followed.write().retain(|resource, _| {
+        let mut owners = Vec::new();
+        self.followed.write().retain(|resource, followed| {
             let is_kept = served.contains(resource) || found.stale.contains(&resource.group_version());
             if !is_kept {
+                owners.extend(followed.informer.list(""));
                 self.informers.forget(resource);
             }
             is_kept
         });
+        // Nobody has seen these go. What they own waits until somebody can be asked.
+        for owner in owners.iter().filter_map(|owner| owner.decode::<PartialObject>().ok()) {
+            self.dependents(&owner.metadata.uid).into_iter().for_each(|(dependent, _)| self.enqueue(dependent));
+        }
     }
 
     fn changed(&self, resource: &GroupVersionResource, change: &Change) {
         let Ok(object) = change.object().decode::<PartialObject>() else { return };
         let meta = object.metadata;
+        let node = || Node { resource: resource.clone(), key: change.object().key.clone() };
         if change.new.is_none() {
+            self.wait_no_longer(&meta, &node());
             let dependents = self.dependents(&meta.uid);
             if !dependents.is_empty() {
                 self.gone.put(meta.uid.clone(), (), GONE);
@@ -222,7 +258,6 @@ impl Graph {
                 self.enqueue_owner(owner, &meta.namespace);
             }
         }
-        let node = || Node { resource: resource.clone(), key: change.object().key.clone() };
         if meta.is_deleting() {
             let ours = |f: &String| f == finalizer::FOREGROUND || f == finalizer::ORPHAN;
             if meta.finalizers.iter().any(ours) {
@@ -256,6 +291,12 @@ impl Graph {
             self.enqueue(node);
         }
     }
+}
+
+/// The group and the name of an owner's kind.
+fn kind_of_owner(owner: &OwnerReference) -> (String, String) {
+    let group = owner.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    (group.to_owned(), owner.kind.clone())
 }
 
 /// The owners that an object kept from going and, as it is now, does not.

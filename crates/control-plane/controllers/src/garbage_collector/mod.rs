@@ -104,7 +104,7 @@ impl Controller {
         if meta.owner_references.is_empty() {
             return Ok(Outcome::Done);
         }
-        let owners = self.classify(&meta).await?;
+        let owners = self.classify(&node, &meta).await?;
         self.report_owners_elsewhere(&node, &meta, &owners);
         let has_dependents = !self.graph.dependents(&meta.uid).is_empty();
         match decide(&meta, &owners, has_dependents) {
@@ -120,7 +120,7 @@ impl Controller {
         Ok(Outcome::Done)
     }
 
-    async fn classify(&self, meta: &Meta) -> Result<Owners, Status> {
+    async fn classify(&self, node: &Node, meta: &Meta) -> Result<Owners, Status> {
         let mut owners = Owners::default();
         for reference in &meta.owner_references {
             let Some((resource, scope)) = self.graph.resource_of(reference) else {
@@ -129,6 +129,7 @@ impl Controller {
                     continue;
                 }
                 // Its kind is not served now, but may be again: never delete for want of knowledge.
+                self.graph.wait_for_kind_of(reference, node);
                 owners.solid.push(reference.clone());
                 continue;
             };

@@ -153,3 +153,18 @@ async fn they_are_migrated_to_the_version_that_is_stored_now() {
         &failed["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Failed").unwrap()["message"];
     assert_eq!(message, "resource does not exist in discovery");
 }
+
+/// Nobody can say whether an owner is there whose kind is not; when the kind comes, it turns out that it is not.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_kind_of_its_owner() {
+    let scene = Scene::with_nodes(0).await;
+    let cluster = &scene.cluster;
+    let owner = json!({"apiVersion": "example.com/v1", "kind": "Cat", "name": "tom", "uid": "never"});
+    let toy = json!({"metadata": {"name": "toy", "ownerReferences": [owner]}});
+    let key = ObjectKey::new("default", "toy");
+    cluster.create(&CONFIG_MAPS, "default", toy).await;
+    tokio::time::sleep(std::time::Duration::from_secs(100)).await;
+    assert!(!cluster.lacks(&CONFIG_MAPS, &key).await, "it stays for want of knowledge");
+    define_cats(cluster).await;
+    cluster.until(&CONFIG_MAPS, &key, "the toy's end", Value::is_null).await;
+}
