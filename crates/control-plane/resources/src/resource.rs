@@ -722,3 +722,30 @@ impl Subresource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_connections() {
+        let kind = |own: &'static str, part: Subresource| {
+            let kind = part.kind(&GroupVersionKind::of("", "v1", own))?;
+            (kind.api_version() == "v1").then(|| kind.kind.into_owned())
+        };
+        for (own, part, expected) in [
+            ("Pod", Subresource::Exec, Some("PodExecOptions")),
+            ("Pod", Subresource::Attach, Some("PodAttachOptions")),
+            ("Pod", Subresource::PortForward, Some("PodPortForwardOptions")),
+            ("Pod", Subresource::Proxy, Some("PodProxyOptions")),
+            ("Service", Subresource::Proxy, Some("ServiceProxyOptions")),
+            ("Node", Subresource::Proxy, Some("NodeProxyOptions")),
+            ("Pod", Subresource::Log, None),
+        ] {
+            assert_eq!(kind(own, part).as_deref(), expected, "{own} {part:?}");
+        }
+        for part in Subresource::ALL {
+            assert_eq!(Subresource::named(part.name()), Some(part));
+        }
+    }
+}

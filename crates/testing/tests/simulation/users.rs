@@ -177,7 +177,7 @@ impl Users {
             world.story.tell("user: define widgets");
             let definition = custom::definition();
             let created = self
-                .attempt(async |client: &Client| {
+                .ask(async |client: &Client| {
                     client.create(&CUSTOM_RESOURCE_DEFINITIONS, "", &definition).await.map(drop)
                 })
                 .await;
@@ -185,11 +185,10 @@ impl Users {
             return;
         }
         world.story.tell("user: delete the definition of widgets");
-        let _ = self
-            .attempt(async |client: &Client| {
-                client.delete(&CUSTOM_RESOURCE_DEFINITIONS, &key, &DeleteOptions::default()).await.map(drop)
-            })
-            .await;
+        self.attempt(async |client: &Client| {
+            client.delete(&CUSTOM_RESOURCE_DEFINITIONS, &key, &DeleteOptions::default()).await.map(drop)
+        })
+        .await;
     }
 
     /// Widgets have ConfigMaps of their own, and may have an owner.
@@ -257,14 +256,13 @@ impl Users {
         let policy = *self.dice.pick(&[Propagation::Background, Propagation::Foreground, Propagation::Orphan]);
         world.story.tell(format_args!("user: delete {} {key}, {policy:?}", resource.resource));
         let options = DeleteOptions::default().propagation(policy);
-        let _ = self.attempt(async |client: &Client| client.delete(&resource, &key, &options).await.map(drop)).await;
+        self.attempt(async |client: &Client| client.delete(&resource, &key, &options).await.map(drop)).await;
     }
 
     async fn delete_pod(&mut self, world: &World) {
         let Some(key) = self.any(world, &PODS).await else { return };
         world.story.tell(format_args!("user: delete pods {key}"));
-        let _ = self
-            .attempt(async |client: &Client| client.delete(&PODS, &key, &DeleteOptions::default()).await.map(drop))
+        self.attempt(async |client: &Client| client.delete(&PODS, &key, &DeleteOptions::default()).await.map(drop))
             .await;
     }
 
@@ -275,11 +273,10 @@ impl Users {
             return self.create(world, &NAMESPACES, "", json!({"metadata": {"name": name}})).await;
         }
         world.story.tell(format_args!("user: delete namespace {name}"));
-        let _ = self
-            .attempt(async |client: &Client| {
-                client.delete(&NAMESPACES, &key, &DeleteOptions::default()).await.map(drop)
-            })
-            .await;
+        self.attempt(async |client: &Client| {
+            client.delete(&NAMESPACES, &key, &DeleteOptions::default()).await.map(drop)
+        })
+        .await;
     }
 
     async fn touch_node(&mut self, world: &mut World) {
@@ -302,11 +299,10 @@ impl Users {
             (false, 0) => {
                 world.story.tell(format_args!("{name}: its Node is deleted, and the machine with it"));
                 world.machines.machine(&name).crash();
-                let _ = self
-                    .attempt(async |client: &Client| {
-                        client.delete(&NODES, &key, &DeleteOptions::default()).await.map(drop)
-                    })
-                    .await;
+                self.attempt(async |client: &Client| {
+                    client.delete(&NODES, &key, &DeleteOptions::default()).await.map(drop)
+                })
+                .await;
             }
             (false, _) => {
                 world.story.tell(format_args!("{name}: the kubelet is back"));
@@ -338,16 +334,21 @@ impl Users {
 
     async fn create(&mut self, world: &World, resource: &GroupVersionResource, namespace: &str, object: Value) {
         world.story.tell(format_args!("user: create {} in {namespace}: {object}", resource.resource));
-        let _ = self.attempt(async |client: &Client| client.create(resource, namespace, &object).await.map(drop)).await;
+        self.attempt(async |client: &Client| client.create(resource, namespace, &object).await.map(drop)).await;
     }
 
     async fn patch(&mut self, world: &World, resource: &GroupVersionResource, key: &ObjectKey, patch: Value) {
         world.story.tell(format_args!("user: patch {} {key}: {patch}", resource.resource));
-        let _ = self.attempt(async |client: &Client| client.patch(resource, key, OBJECT, &patch).await.map(drop)).await;
+        self.attempt(async |client: &Client| client.patch(resource, key, OBJECT, &patch).await.map(drop)).await;
     }
 
-    /// Tries again what the network or a busy server made fail; what is refused is refused.
-    async fn attempt(&mut self, request: impl AsyncFn(&Client) -> Result<(), Status>) -> Result<(), Status> {
+    /// Does what can be done; what is refused is refused.
+    async fn attempt(&mut self, request: impl AsyncFn(&Client) -> Result<(), Status>) {
+        let _ = self.ask(request).await;
+    }
+
+    /// Tries again what the network or a busy server made fail.
+    async fn ask(&mut self, request: impl AsyncFn(&Client) -> Result<(), Status>) -> Result<(), Status> {
         for _ in 1..ATTEMPTS {
             match request(&self.client).await {
                 Err(status) if status.code >= 429 && status.code != 422 => {

@@ -93,11 +93,11 @@ impl Graph {
 
     /// The resource that an owner reference is about; `None` when no such kind is served.
     pub(super) fn resource_of(&self, owner: &OwnerReference) -> Option<(GroupVersionResource, Scope)> {
-        let (group, kind) = kind_of_owner(owner);
+        let group = group_of_owner(owner);
         let followed = self.followed();
         let found = followed
             .values()
-            .find(|followed| followed.resource.kind == kind && followed.resource.resource.group == group)?;
+            .find(|followed| followed.resource.kind == owner.kind && followed.resource.resource.group == group)?;
         let scope = if found.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
         Some((found.resource.resource.clone(), scope))
     }
@@ -293,10 +293,13 @@ impl Graph {
     }
 }
 
+fn group_of_owner(owner: &OwnerReference) -> &str {
+    owner.api_version.rsplit_once('/').map_or("", |(group, _)| group)
+}
+
 /// The group and the name of an owner's kind.
 fn kind_of_owner(owner: &OwnerReference) -> (String, String) {
-    let group = owner.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    (group.to_owned(), owner.kind.clone())
+    (group_of_owner(owner).to_owned(), owner.kind.clone())
 }
 
 /// The owners that an object kept from going and, as it is now, does not.
