@@ -3,6 +3,7 @@
 //! This crate reads the command line and the configuration and says which components run with which options. What the
 //! components do is in their own crates.
 
+mod allocator;
 mod cli;
 mod commands;
 mod control;
