@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::Ipv4Net;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use windlass_admission::plugins::PodSecurityConfiguration;
 use windlass_api::Quantity;
@@ -27,7 +29,7 @@ pub(crate) const DATA_DIR: &str = "/var/lib/windlass";
 const CERTS_D: [&str; 2] = ["/etc/containerd/certs.d", "/etc/docker/certs.d"];
 
 /// Flags of `server`; each is a key of the configuration file as well.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct ServerFlags {
     /// Configuration file (YAML); its keys are these flags without the dashes in front, and `images`, which names mirrors.
@@ -92,6 +94,7 @@ pub(crate) struct ServerFlags {
     pub encryption: EncryptionFlags,
     /// Registries, their mirrors and credentials. Only in the file.
     #[arg(skip)]
+    #[serde(skip_serializing)]
     pub images: Option<Registries>,
 }
 
@@ -110,7 +113,7 @@ impl DataDir {
 }
 
 /// What can be left out of a server.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Component {
     Controllers,
@@ -163,30 +166,29 @@ pub(crate) struct Settings {
 impl ServerFlags {
     /// What is set here, and for the rest what `file` says.
     fn or(self, file: Self) -> Result<Self, Failure> {
-        Ok(Self {
-            config: self.config,
-            data_dir: self.data_dir.or(file.data_dir),
-            disable: self.disable.or(file.disable),
-            node_name: self.node_name.or(file.node_name),
-            node_ip: self.node_ip.or(file.node_ip),
-            https_port: self.https_port.or(file.https_port),
-            cluster_cidr: self.cluster_cidr.or(file.cluster_cidr),
-            service_cidr: self.service_cidr.or(file.service_cidr),
-            allow_service_external_ips: self.allow_service_external_ips.or(file.allow_service_external_ips),
-            admission_control_config_file: self.admission_control_config_file.or(file.admission_control_config_file),
-            cluster_domain: self.cluster_domain.or(file.cluster_domain),
-            max_pods: self.max_pods.or(file.max_pods),
-            pod_max_pids: self.pod_max_pids.or(file.pod_max_pids),
-            container_log_max_size: self.container_log_max_size.or(file.container_log_max_size),
-            container_log_max_files: self.container_log_max_files.or(file.container_log_max_files),
-            write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
-            log_level: self.log_level.or(file.log_level),
-            authentication: self.authentication.or(file.authentication),
-            authorization: self.authorization.or(file.authorization),
-            audit: self.audit.or(file.audit)?,
-            encryption: self.encryption.or(file.encryption),
-            images: self.images.or(file.images),
-        })
+        let both = merged(&self, &file)?;
+        Ok(Self { config: self.config, images: file.images, ..both })
+    }
+}
+
+/// What is set in `flags`, and for the rest what `file` says.
+fn merged<T: Serialize + DeserializeOwned>(flags: &T, file: &T) -> Result<T, Failure> {
+    let both = || -> Result<T, serde_json::Error> {
+        let mut both = serde_json::to_value(flags)?;
+        fill(&mut both, serde_json::to_value(file)?);
+        serde_json::from_value(both)
+    };
+    both().map_err(|error| Failure::during("the settings cannot be used", error))
+}
+
+/// Sets what is not set.
+fn fill(settings: &mut Value, others: Value) {
+    match (settings, others) {
+        (Value::Object(settings), Value::Object(others)) => {
+            others.into_iter().for_each(|(key, other)| fill(settings.entry(key).or_insert(Value::Null), other));
+        }
+        (setting @ Value::Null, other) => *setting = other,
+        _ => {}
     }
 }
 

@@ -101,6 +101,7 @@ impl Server {
             Box::new(move || store.health().map_err(|failure| failure.to_string()))
         };
         pages.health.add("etcd", of_store());
+        pages.health.add_to_readiness("etcd-readiness", of_store());
         let components = Components::default();
         components.add("etcd-0", of_store());
         Arc::new(Self {

@@ -150,8 +150,6 @@ impl ControlPlane {
     }
 }
 
-/// Opens the store. A server that was killed lets go of it only when the kernel has cleared it away, so one that is in use is tried for a
-/// while.
 /// The data directory belongs to root alone: it holds keys.
 fn make_data_dir(path: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {

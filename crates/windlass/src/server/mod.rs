@@ -106,6 +106,7 @@ pub(crate) async fn run(
     // Without its store the server is none; pods go on, and the next start tells what is on the disk.
     let end_pods = ended.as_ref().is_ok_and(|end_pods| *end_pods);
     tracing::info!(pods = if end_pods { "end" } else { "go on" }, "shutting down");
+    control_plane.server.health().begin_shutdown();
     stop.send_replace(true);
     if let Some(node) = node {
         node.stop(end_pods).await;

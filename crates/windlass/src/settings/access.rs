@@ -4,13 +4,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::duration::GoDuration;
 use crate::error::Failure;
 
 /// Flags of authentication.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct AuthenticationFlags {
     /// A file with an AuthenticationConfiguration: whose tokens are accepted, and where anonymous requests may go. It is read again when it
@@ -51,7 +51,7 @@ pub(crate) struct AuthenticationFlags {
 }
 
 /// Flags for one issuer of tokens.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct OidcFlags {
     /// The URL of an issuer of OpenID Connect, https alone.
@@ -89,7 +89,7 @@ pub(crate) struct OidcFlags {
 }
 
 /// Flags of authorization.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct AuthorizationFlags {
     /// A file with an AuthorizationConfiguration: which authorizers are asked. It is read again when it changes.
@@ -144,18 +144,6 @@ pub(crate) struct AuthorizationFlags {
 }
 
 impl AuthenticationFlags {
-    /// What is set here, and for the rest what `file` says.
-    pub(crate) fn or(self, file: Self) -> Self {
-        Self {
-            config: self.config.or(file.config),
-            anonymous_auth: self.anonymous_auth.or(file.anonymous_auth),
-            oidc: self.oidc.or(file.oidc),
-            token_webhook_config_file: self.token_webhook_config_file.or(file.token_webhook_config_file),
-            token_webhook_version: self.token_webhook_version.or(file.token_webhook_version),
-            token_webhook_cache_ttl: self.token_webhook_cache_ttl.or(file.token_webhook_cache_ttl),
-        }
-    }
-
     /// Refuses flags that exclude each other; the words are upstream's.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let is_given = self.oidc != OidcFlags::default();
@@ -171,35 +159,7 @@ impl AuthenticationFlags {
     }
 }
 
-impl OidcFlags {
-    fn or(self, file: Self) -> Self {
-        Self {
-            issuer_url: self.issuer_url.or(file.issuer_url),
-            client_id: self.client_id.or(file.client_id),
-            username_claim: self.username_claim.or(file.username_claim),
-            username_prefix: self.username_prefix.or(file.username_prefix),
-            groups_claim: self.groups_claim.or(file.groups_claim),
-            groups_prefix: self.groups_prefix.or(file.groups_prefix),
-            required_claim: self.required_claim.or(file.required_claim),
-            ca_file: self.ca_file.or(file.ca_file),
-            signing_algs: self.signing_algs.or(file.signing_algs),
-        }
-    }
-}
-
 impl AuthorizationFlags {
-    /// What is set here, and for the rest what `file` says.
-    pub(crate) fn or(self, file: Self) -> Self {
-        Self {
-            config: self.config.or(file.config),
-            mode: self.mode.or(file.mode),
-            webhook_config_file: self.webhook_config_file.or(file.webhook_config_file),
-            webhook_version: self.webhook_version.or(file.webhook_version),
-            webhook_cache_authorized_ttl: self.webhook_cache_authorized_ttl.or(file.webhook_cache_authorized_ttl),
-            webhook_cache_unauthorized_ttl: self.webhook_cache_unauthorized_ttl.or(file.webhook_cache_unauthorized_ttl),
-        }
-    }
-
     /// Refuses flags that exclude each other; the words are upstream's.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let has_others = self.mode.is_some()

@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use windlass_machinery::rfc7386;
 
 use super::duration::GoDuration;
-use crate::error::Failure;
 
 /// Flags of the audit log. Without a policy nothing is recorded.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -17,7 +14,6 @@ use crate::error::Failure;
 pub(crate) struct AuditFlags {
     /// A file with an audit Policy: which requests are recorded, and how much of each.
     #[arg(long = "audit-policy-file", env = "WINDLASS_AUDIT_POLICY_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_file: Option<PathBuf>,
     #[command(flatten)]
     pub log: LogFlags,
@@ -30,27 +26,21 @@ pub(crate) struct AuditFlags {
 pub(crate) struct LogFlags {
     /// The file that audit events are appended to; - for standard output.
     #[arg(long = "audit-log-path", env = "WINDLASS_AUDIT_LOG_PATH", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Days that old parts of the log are kept; 0 for ever [default: 366].
     #[arg(long = "audit-log-maxage", env = "WINDLASS_AUDIT_LOG_MAXAGE", value_name = "DAYS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub maxage: Option<u32>,
     /// Old parts of the log that are kept; 0 for any number [default: 100].
     #[arg(long = "audit-log-maxbackup", env = "WINDLASS_AUDIT_LOG_MAXBACKUP", value_name = "NUMBER")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub maxbackup: Option<usize>,
     /// Megabytes at which the log is put aside; 0 for never [default: 100].
     #[arg(long = "audit-log-maxsize", env = "WINDLASS_AUDIT_LOG_MAXSIZE", value_name = "MEGABYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub maxsize: Option<u64>,
     /// Compress parts of the log that are put aside.
     #[arg(long = "audit-log-compress", env = "WINDLASS_AUDIT_LOG_COMPRESS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<bool>,
     /// How events are written: json, or legacy for a line of words [default: json].
     #[arg(long = "audit-log-format", env = "WINDLASS_AUDIT_LOG_FORMAT", value_name = "FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     #[command(flatten)]
     pub delivery: LogDelivery,
@@ -61,7 +51,6 @@ pub(crate) struct LogFlags {
 pub(crate) struct WebhookFlags {
     /// A kubeconfig that names the server that audit events are sent to.
     #[arg(long = "audit-webhook-config-file", env = "WINDLASS_AUDIT_WEBHOOK_CONFIG_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub config_file: Option<PathBuf>,
     /// How long after a failure it is tried again for the first time [default: 10s].
     #[arg(
@@ -69,7 +58,6 @@ pub(crate) struct WebhookFlags {
         env = "WINDLASS_AUDIT_WEBHOOK_INITIAL_BACKOFF",
         value_name = "DURATION"
     )]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_backoff: Option<GoDuration>,
     #[command(flatten)]
     pub delivery: WebhookDelivery,
@@ -125,47 +113,36 @@ macro_rules! delivery {
         pub(crate) struct $name {
             /// When events are delivered: batch, blocking or blocking-strict.
             #[arg(id = concat!($flag, "mode"), long = concat!($flag, "mode"), env = concat!($environment, "MODE"), value_name = "MODE")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             mode: Option<Mode>,
             /// Events that may wait to be delivered in batches; more are lost [default: 10000].
             #[arg(id = concat!($flag, "batch-buffer-size"), long = concat!($flag, "batch-buffer-size"), env = concat!($environment, "BATCH_BUFFER_SIZE"), value_name = "NUMBER")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             batch_buffer_size: Option<usize>,
             /// Events of a batch.
             #[arg(id = concat!($flag, "batch-max-size"), long = concat!($flag, "batch-max-size"), env = concat!($environment, "BATCH_MAX_SIZE"), value_name = "NUMBER")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             batch_max_size: Option<usize>,
             /// How long a batch that is not full waits [default: 30s].
             #[arg(id = concat!($flag, "batch-max-wait"), long = concat!($flag, "batch-max-wait"), env = concat!($environment, "BATCH_MAX_WAIT"), value_name = "DURATION")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             batch_max_wait: Option<GoDuration>,
             /// Whether the number of batches in a second is bounded.
             #[arg(id = concat!($flag, "batch-throttle-enable"), long = concat!($flag, "batch-throttle-enable"), env = concat!($environment, "BATCH_THROTTLE_ENABLE"), value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             batch_throttle_enable: Option<bool>,
             /// Batches in a second [default: 10].
             #[arg(id = concat!($flag, "batch-throttle-qps"), long = concat!($flag, "batch-throttle-qps"), env = concat!($environment, "BATCH_THROTTLE_QPS"), value_name = "NUMBER")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             batch_throttle_qps: Option<f64>,
             /// Batches at once after a while without any [default: 15].
             #[arg(id = concat!($flag, "batch-throttle-burst"), long = concat!($flag, "batch-throttle-burst"), env = concat!($environment, "BATCH_THROTTLE_BURST"), value_name = "NUMBER")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             batch_throttle_burst: Option<u32>,
             /// Whether events that are too large lose their objects.
             #[arg(id = concat!($flag, "truncate-enabled"), long = concat!($flag, "truncate-enabled"), env = concat!($environment, "TRUNCATE_ENABLED"), value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             truncate_enabled: Option<bool>,
             /// Bytes of a batch; a larger one is sent as several [default: 10485760].
             #[arg(id = concat!($flag, "truncate-max-batch-size"), long = concat!($flag, "truncate-max-batch-size"), env = concat!($environment, "TRUNCATE_MAX_BATCH_SIZE"), value_name = "BYTES")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             truncate_max_batch_size: Option<usize>,
             /// Bytes of an event that is not too large [default: 102400].
             #[arg(id = concat!($flag, "truncate-max-event-size"), long = concat!($flag, "truncate-max-event-size"), env = concat!($environment, "TRUNCATE_MAX_EVENT_SIZE"), value_name = "BYTES")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             truncate_max_event_size: Option<usize>,
             /// The version of events: audit.k8s.io/v1.
             #[arg(id = concat!($flag, "version"), long = concat!($flag, "version"), env = concat!($environment, "VERSION"), value_name = "VERSION")]
-            #[serde(skip_serializing_if = "Option::is_none")]
             version: Option<Version>,
         }
 
@@ -191,21 +168,11 @@ macro_rules! delivery {
 delivery!(LogDelivery, "audit-log-", "WINDLASS_AUDIT_LOG_");
 delivery!(WebhookDelivery, "audit-webhook-", "WINDLASS_AUDIT_WEBHOOK_");
 
-impl AuditFlags {
-    /// What is set here, and for the rest what `file` says.
-    pub(super) fn or(self, file: Self) -> Result<Self, Failure> {
-        let tree = |flags: &Self| serde_json::to_value(flags).unwrap_or_else(|_| Value::Object(Map::new()));
-        let mut both = tree(&file);
-        rfc7386::merge(&mut both, &tree(&self));
-        serde_json::from_value(both)
-            .map_err(|error| Failure::during("the settings of the audit log cannot be used", error))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
+    use super::super::merged;
     use super::*;
 
     #[derive(Parser)]
@@ -228,7 +195,7 @@ mod tests {
             "policy-file: p\nlog: {path: /a, maxage: 3, delivery: {mode: batch}}\nwebhook: {initial-backoff: 1m30s}\n",
         )
         .unwrap();
-        let both = flags.or(file).unwrap();
+        let both = merged(&flags, &file).unwrap();
         assert_eq!(both.policy_file.unwrap().to_str(), Some("p"));
         assert_eq!((both.log.path.unwrap().to_str(), both.log.maxage), (Some("-"), Some(3)));
         assert_eq!(both.log.delivery.settings().mode, Some(Mode::BlockingStrict));

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Flags of encryption at rest. Without a configuration Secrets are encrypted with the cluster's own key.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct EncryptionFlags {
     /// A file with an EncryptionConfiguration: how the values of which resources stand on the disk.
@@ -26,16 +26,6 @@ pub(crate) struct EncryptionFlags {
 }
 
 impl EncryptionFlags {
-    /// What is set here, and for the rest what `file` says.
-    pub(crate) fn or(self, file: Self) -> Self {
-        Self {
-            provider_config: self.provider_config.or(file.provider_config),
-            provider_config_automatic_reload: self
-                .provider_config_automatic_reload
-                .or(file.provider_config_automatic_reload),
-        }
-    }
-
     pub(crate) fn is_followed(&self) -> bool {
         self.provider_config_automatic_reload.unwrap_or(false)
     }

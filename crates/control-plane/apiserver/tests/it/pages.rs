@@ -104,6 +104,20 @@ async fn health() {
     let (_, text) = server.get("/readyz?verbose&exclude=broken&exclude=other").await;
     let expected = "warn: some health checks cannot be excluded: no matches for \"other\"\nreadyz check passed\n";
     assert!(text.as_str().unwrap().ends_with(expected), "{text}");
+    for (page, code) in [
+        ("/readyz/etcd-readiness", StatusCode::OK),
+        ("/readyz/shutdown", StatusCode::OK),
+        ("/livez/etcd-readiness", StatusCode::NOT_FOUND),
+        ("/healthz/shutdown", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(server.get(page).await.0, code, "{page}");
+    }
+    // Those who send requests look elsewhere; nobody starts the server again.
+    server.server.health().begin_shutdown();
+    let (code, text) = server.get("/readyz?exclude=broken").await;
+    assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(text.as_str().unwrap().ends_with("[-]shutdown failed: reason withheld\nreadyz check failed\n"), "{text}");
+    assert_eq!(server.get("/livez?exclude=broken").await.0, StatusCode::OK);
     let (_, version) = server.get("/version").await;
     assert_eq!((version["major"].as_str(), version["minor"].as_str()), (Some("1"), Some("37")));
 }
