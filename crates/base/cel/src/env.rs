@@ -18,6 +18,8 @@ pub struct Env {
     pub(crate) objects: BTreeMap<String, Type>,
     resolve: Option<fn(&str) -> Option<Type>>,
     pub(crate) sizes: Option<Arc<dyn Sizes>>,
+    /// Whether there is the macro `cel.bind`.
+    pub(crate) binds: bool,
     /// The constant regular expressions.
     pub(crate) patterns: Arc<Patterns>,
 }
@@ -33,7 +35,15 @@ impl Env {
             Mode::Stored => STORED.clone(),
         };
         let patterns = Patterns::of_expressions();
-        Self { functions, variables: BTreeMap::new(), objects: BTreeMap::new(), resolve: None, sizes: None, patterns }
+        Self {
+            functions,
+            variables: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            resolve: None,
+            sizes: None,
+            binds: false,
+            patterns,
+        }
     }
 
     /// Declares a variable. A dot in its name makes it one that is spelled like a selection.
@@ -63,6 +73,13 @@ impl Env {
         let mut functions = Registry::clone(&self.functions);
         functions.add(library::JSON_PATCH);
         self.functions = Arc::new(functions);
+        self
+    }
+
+    /// Adds the macro `cel.bind(name, value, expression)`.
+    #[must_use]
+    pub fn bindings(mut self) -> Self {
+        self.binds = true;
         self
     }
 

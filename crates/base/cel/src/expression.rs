@@ -23,7 +23,8 @@ impl Env {
     /// Reads and checks an expression.
     pub fn compile(&self, text: &str) -> Result<Expression, Issues> {
         let depth = nesting(text);
-        let checked = with_room(depth, || check(parse(text)?, self)).unwrap_or_else(|| Err(Issues::no_room()))?;
+        let checked =
+            with_room(depth, || check(parse(text, self.binds)?, self)).unwrap_or_else(|| Err(Issues::no_room()))?;
         Ok(Expression { checked, depth, env: self.clone() })
     }
 }

@@ -15,6 +15,7 @@ pub mod admission;
 mod ast;
 mod check;
 mod cost;
+pub mod devices;
 mod env;
 mod error;
 mod expression;

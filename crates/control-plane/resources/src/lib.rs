@@ -23,6 +23,7 @@ pub mod custom;
 pub mod definition;
 mod discovery;
 mod events;
+mod expression_validation;
 pub mod first;
 pub mod flowcontrol;
 mod go_form;

@@ -26,8 +26,8 @@ struct Tree {
 type Rule<T = Tree> = Result<T, Refused>;
 
 /// Reads all of the lexemes, whose last is the end.
-pub(super) fn read(source: &Source, lexemes: &[Lexeme], issues: &mut Collector) -> Rule<(Expr, Vec<u32>)> {
-    let nodes = Nodes { source, issues, offsets: vec![0] };
+pub(super) fn read(source: &Source, lexemes: &[Lexeme], binds: bool, issues: &mut Collector) -> Rule<(Expr, Vec<u32>)> {
+    let nodes = Nodes { source, issues, binds, offsets: vec![0] };
     let mut parser = Parser { lexemes, at: 0, nodes, expressions: 0, relations: 0, sums: 0 };
     let tree = parser.expression()?;
     parser.expect(Token::End)?;

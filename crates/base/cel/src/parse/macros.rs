@@ -50,6 +50,9 @@ pub(super) fn expand(
         ("optMap", 2) => at.opt_map(target, args, false),
         ("optFlatMap", 2) => at.opt_map(target, args, true),
         ("sortBy", 2) => at.sort_by(target, args),
+        ("bind", 3) if at.nodes.binds && matches!(&target.kind, Kind::Ident(name) if name == "cel") => {
+            at.cel_bind(args)
+        }
         _ => return Err((Some(target), args.0.by_ref().collect())),
     })
 }
@@ -237,6 +240,11 @@ impl At<'_, '_> {
             result,
         };
         self.nodes.comprehension(self.offset, fold)
+    }
+
+    fn cel_bind(&mut self, mut args: Arguments) -> Expansion {
+        let name = simple_name(&args.next(), "cel.bind() variable names must be simple identifiers")?;
+        Ok(self.bind(&name, args.next(), args.next()))
     }
 
     fn opt_map(&mut self, target: Expr, mut args: Arguments, flat: bool) -> Expansion {

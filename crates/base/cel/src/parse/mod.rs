@@ -44,11 +44,11 @@ impl Parsed {
     }
 }
 
-/// Reads `text`.
-pub(crate) fn parse(text: &str) -> Result<Parsed, Issues> {
+/// Reads `text`; `binds` says whether there is the macro `cel.bind`.
+pub(crate) fn parse(text: &str, binds: bool) -> Result<Parsed, Issues> {
     let source = Source::new(text);
     let mut issues = Collector::default();
-    let tree = read(&source, &mut issues);
+    let tree = read(&source, binds, &mut issues);
     issues.into_result(&source)?;
     match tree {
         Some((root, offsets)) => Ok(Parsed { root, source, offsets }),
@@ -73,7 +73,7 @@ pub(crate) fn nesting(text: &str) -> usize {
 }
 
 /// Returns the tree and the places of its nodes, or reports why there is none.
-fn read(source: &Source, issues: &mut Collector) -> Option<(Expr, Vec<u32>)> {
+fn read(source: &Source, binds: bool, issues: &mut Collector) -> Option<(Expr, Vec<u32>)> {
     let count = source.characters().len();
     if count > CHARACTERS_MAX {
         let message = format!("expression code point size exceeds limit: size: {count}, limit {CHARACTERS_MAX}");
@@ -81,7 +81,7 @@ fn read(source: &Source, issues: &mut Collector) -> Option<(Expr, Vec<u32>)> {
         return None;
     }
     let lexemes = lex::lex(source, issues);
-    match grammar::read(source, &lexemes, issues) {
+    match grammar::read(source, &lexemes, binds, issues) {
         Ok(tree) => return Some(tree),
         Err(grammar::Refused::Syntax) => diagnosis::report(source, &lexemes, issues),
         Err(grammar::Refused::Bound(message)) => issues.report(Location::NONE, message),

@@ -13,6 +13,8 @@ pub(super) struct TooManyNodes;
 pub(super) struct Nodes<'a> {
     pub(super) source: &'a Source,
     pub(super) issues: &'a mut Collector,
+    /// Whether there is the macro `cel.bind`.
+    pub(super) binds: bool,
     pub(super) offsets: Vec<u32>,
 }
 

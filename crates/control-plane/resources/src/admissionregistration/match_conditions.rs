@@ -11,7 +11,7 @@ use windlass_api::names;
 use windlass_cel::{Mode, Patterns, Type};
 use windlass_machinery::tree::{items, text};
 
-use super::expression_validation::validate_expression;
+use crate::expression_validation::validate_expression;
 use crate::rules::{complain, required};
 use windlass_cel::admission::{Declarations, Environment};
 

@@ -1,7 +1,6 @@
 //! `admissionregistration.k8s.io/v1`: webhooks and policies for writes.
 
 mod defaults;
-mod expression_validation;
 mod match_conditions;
 mod match_resources;
 pub(crate) mod mutating_admission_policy;

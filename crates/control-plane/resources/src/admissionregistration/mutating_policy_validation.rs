@@ -7,9 +7,9 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_cel::Type;
 use windlass_machinery::tree::{items, text};
 
-use super::expression_validation::validate_expression;
 use super::match_conditions::Known;
 use super::policy_validation::Update;
+use crate::expression_validation::validate_expression;
 use crate::rules::{at, required_of};
 use windlass_cel::admission::{Environment, apply_configuration, json_patch};
 

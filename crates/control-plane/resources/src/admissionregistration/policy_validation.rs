@@ -9,10 +9,10 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
 use windlass_machinery::tree::{items, text};
 
-use super::expression_validation::validate_expression;
 use super::match_conditions::{self, Known};
 use super::match_resources::{validate_match_resources, validate_mutable_operations};
 use super::param_validation::{validate_param_kind, validate_param_ref};
+use crate::expression_validation::validate_expression;
 use crate::rules::{at, complain, supported};
 use windlass_cel::admission::{Declarations, Environment};
 use windlass_cel::{Patterns, is_identifier};

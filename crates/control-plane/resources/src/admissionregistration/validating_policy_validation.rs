@@ -10,9 +10,9 @@ use windlass_api::names;
 use windlass_cel::Type;
 use windlass_machinery::tree::{items, text};
 
-use super::expression_validation::{compiled, validate_expression};
 use super::match_conditions::Known;
 use super::policy_validation::Update;
+use crate::expression_validation::{compiled, validate_expression};
 use crate::rules::{at, complain, supported};
 use windlass_cel::admission::{Declarations, Environment, compile_expression};
 

@@ -7,13 +7,15 @@ use windlass_machinery::tree::items;
 
 #[derive(Default)]
 pub(super) struct Complaints {
+    /// Selectors were accepted when they were stored, and are not compiled anew.
+    pub(super) selectors_are_stored: bool,
     pub(super) coded: Errors,
     pub(super) declared: Errors,
 }
 
 impl Complaints {
     pub(super) fn all(self) -> Errors {
-        let Self { mut coded, declared } = self;
+        let Self { mut coded, declared, .. } = self;
         coded.extend(declared);
         coded
     }

@@ -43,9 +43,11 @@ impl Strategy for DeviceClass {
 fn validate(class: &Value, old: Option<&Value>) -> Errors {
     let (mut found, path) = (Complaints::default(), Path::new("spec"));
     let spec = class.get("spec").unwrap_or(&Value::Null);
+    let is_unchanged = |field: &str| old.is_some_and(|old| old["spec"].get(field) == spec.get(field));
+    found.selectors_are_stored = is_unchanged("selectors");
     validate_selectors(&mut found, spec, &path);
     if found.is_within(spec, &path, "config", CONFIGURATIONS_MAX) {
-        let is_new = old.is_none_or(|old| old["spec"].get("config") != spec.get("config"));
+        let is_new = !is_unchanged("config");
         let path = path.child("config");
         for (index, config) in items(spec, "config").enumerate() {
             validate_configuration(&mut found, config, &path.index(index), is_new);

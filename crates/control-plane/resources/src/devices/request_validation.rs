@@ -1,11 +1,16 @@
 //! What is wrong with a request for devices.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
-use windlass_api::field::{Error, Path};
+use windlass_api::field::{Error, Errors, Path};
 use windlass_api::names;
+use windlass_cel::devices::{SELECTOR_COST_MAX, device_env, is_selector};
+use windlass_cel::{Env, Mode};
 use windlass_machinery::tree::{items, number, text};
 
 use super::complaints::Complaints;
+use crate::expression_validation::validate_expression;
 use crate::rules::{complain, label_name, object_at, supported};
 
 const ALTERNATIVES_MAX: usize = 8;
@@ -86,22 +91,37 @@ fn validate_devices(found: &mut Complaints, request: &Value, path: &Path<'_>) {
     }
 }
 
-/// Expressions are there, and not too long.
+/// Expressions are there, not too long, and right. Those that were stored were right then.
 pub(super) fn validate_selectors(found: &mut Complaints, owner: &Value, path: &Path<'_>) {
     if !found.is_within(owner, path, "selectors", SELECTORS_MAX) {
         return;
     }
     let path = path.child("selectors");
     for (index, selector) in items(owner, "selectors").enumerate() {
-        let path = path.index(index);
-        let cel_path = path.child("cel");
+        let cel_path = path.index(index);
+        let cel_path = cel_path.child("cel");
         match object_at(selector, "cel") {
             None => found.coded.push(Error::required(&cel_path, "")),
-            Some(cel) if text(cel, "expression").len() > EXPRESSION_BYTES_MAX => {
-                found.coded.push(Error::too_long(&cel_path.child("expression"), EXPRESSION_BYTES_MAX));
+            Some(_) if found.selectors_are_stored || found.coded.is_full() => {}
+            Some(cel) => {
+                validate_selector(&mut found.coded, text(cel, "expression"), &cel_path.child("expression"));
             }
-            Some(_) => {}
         }
+    }
+}
+
+fn validate_selector(errors: &mut Errors, expression: &str, path: &Path<'_>) {
+    static ENVIRONMENT: LazyLock<Env> = LazyLock::new(|| device_env(Mode::New));
+    if expression.len() > EXPRESSION_BYTES_MAX {
+        return errors.push(Error::too_long(path, EXPRESSION_BYTES_MAX));
+    }
+    let Some(compiled) = validate_expression(errors, path, &ENVIRONMENT, expression, &[]) else { return };
+    let found = compiled.expression.output_type();
+    if !is_selector(found) {
+        let detail = format!("must evaluate to bool or the unknown type, not {}", found.describe());
+        errors.push(Error::invalid(path, expression, detail));
+    } else if compiled.expression.estimate().max > SELECTOR_COST_MAX {
+        errors.push(Error::forbidden(path, "too complex, exceeds cost limit"));
     }
 }
 

@@ -27,20 +27,11 @@ impl Strategy for ResourceClaimTemplate {
     }
 
     fn validate(&self, object: &Value) -> Errors {
-        let (mut found, path) = (Complaints::default(), Path::new("spec"));
-        let spec = object.get("spec").unwrap_or(&Value::Null);
-        validate_template_metadata(
-            &mut found.coded,
-            spec.get("metadata").unwrap_or(&Value::Null),
-            &path.child("metadata"),
-        );
-        let devices = spec.pointer("/spec/devices").unwrap_or(&Value::Null);
-        validate_claim(&mut found, devices, &path.child("spec").child("devices"));
-        found.all()
+        validate(object, false)
     }
 
     fn validate_update(&self, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate(object);
+        let mut errors = validate(object, true);
         let [new, old] = [object, old].map(|template| template.get("spec"));
         immutable_structure(&mut errors, &Path::new("spec"), "resource.v1.ResourceClaimTemplateSpec", new, old);
         errors
@@ -53,4 +44,13 @@ impl Strategy for ResourceClaimTemplate {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![columns::name(object), columns::age(object, now)]
     }
+}
+
+fn validate(object: &Value, selectors_are_stored: bool) -> Errors {
+    let (mut found, path) = (Complaints { selectors_are_stored, ..Complaints::default() }, Path::new("spec"));
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    validate_template_metadata(&mut found.coded, spec.get("metadata").unwrap_or(&Value::Null), &path.child("metadata"));
+    let devices = spec.pointer("/spec/devices").unwrap_or(&Value::Null);
+    validate_claim(&mut found, devices, &path.child("spec").child("devices"));
+    found.all()
 }

@@ -6,7 +6,7 @@ use windlass_cel::{Env, Type};
 use windlass_cel::admission::{CompileError, Compiled, compile_expression};
 
 /// Compiles an expression of one of the types; with none, of any.
-pub(super) fn validate_expression(
+pub(crate) fn validate_expression(
     errors: &mut Errors,
     path: &Path<'_>,
     env: &Env,
@@ -17,7 +17,7 @@ pub(super) fn validate_expression(
 }
 
 /// Takes what was compiled of a text, which errors show.
-pub(super) fn compiled(
+pub(crate) fn compiled(
     errors: &mut Errors,
     path: &Path<'_>,
     result: Result<Compiled, CompileError>,
