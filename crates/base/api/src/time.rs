@@ -85,7 +85,21 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     if !shaped {
         return None;
     }
-    text.parse().ok()
+    text.parse().ok().or_else(|| a_year_earlier(text).map(|_| Timestamp::MAX))
+}
+
+/// Reads an instant and writes it anew, also where it comes after [`Timestamp::MAX`].
+pub fn rewrite_rfc3339(text: &str, write: fn(Timestamp) -> String) -> Option<String> {
+    let at = parse_rfc3339(text)?;
+    if at < Timestamp::MAX {
+        return Some(write(at));
+    }
+    Some(format!("9999{}", write(a_year_earlier(text)?).strip_prefix("9998")?))
+}
+
+/// The year 9999 ends a day later in RFC 3339 than in jiff, and people write its last second for "never".
+fn a_year_earlier(text: &str) -> Option<Timestamp> {
+    format!("9998{}", text.strip_prefix("9999")?).parse().ok()
 }
 
 /// Reads a duration as Go writes it: `1h5m0.5s`, `300ms`, `-2s`; nanoseconds.
@@ -163,6 +177,17 @@ mod tests {
         assert_eq!(rfc3339_micro(at), "2026-11-21T06:20:00.012030Z");
         assert_eq!(rfc3339_nano(at), "2026-11-21T06:20:00.01203Z");
         assert_eq!(rfc3339_nano(parse_rfc3339("2026-11-21T06:20:00Z").unwrap()), "2026-11-21T06:20:00Z");
+        for (text, anew) in [
+            ("9999-12-31T23:59:59.999999Z", Some("9999-12-31T23:59:59Z")),
+            ("9999-12-31T23:00:00+01:00", Some("9999-12-31T22:00:00Z")),
+            ("9999-12-30T10:00:00Z", Some("9999-12-30T10:00:00Z")),
+            ("9999-12-32T00:00:00Z", None),
+            ("9999-02-29T00:00:00Z", None),
+        ] {
+            assert_eq!(rewrite_rfc3339(text, rfc3339).as_deref(), anew, "{text}");
+            assert_eq!(parse_rfc3339(text).is_some(), anew.is_some(), "{text}");
+        }
+        assert_eq!(parse_rfc3339("9999-12-31T23:59:59Z"), Some(Timestamp::MAX));
         assert!(parse_rfc3339("2026-11-21").is_none());
         assert!(parse_rfc3339("2026-11-21 06:20:00Z").is_none());
     }

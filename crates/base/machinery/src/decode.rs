@@ -310,16 +310,14 @@ impl<'s> Seed<'_, 's> {
         let canonical = match scalar {
             Scalar::String | Scalar::Json | Scalar::IntOrString => text,
             Scalar::Quantity => return self.quantity(&text),
-            Scalar::Time | Scalar::MicroTime => match time::parse_rfc3339(&text) {
-                Some(at) if *scalar == Scalar::Time => time::rfc3339(at),
-                Some(at) => match after_seconds(&text) {
-                    Some((rest, part)) => return Err(self.fail(no_time(&text, MICRO_LAYOUT, rest, part))),
-                    None => time::rfc3339_micro(at),
-                },
-                None => {
-                    let layout = if *scalar == Scalar::Time { LAYOUT } else { MICRO_LAYOUT };
-                    return Err(self.fail(no_time(&text, layout, &text, "2006")));
-                }
+            Scalar::Time => match time::rewrite_rfc3339(&text, time::rfc3339) {
+                Some(anew) => anew,
+                None => return Err(self.fail(no_time(&text, LAYOUT, &text, "2006"))),
+            },
+            Scalar::MicroTime => match (time::rewrite_rfc3339(&text, time::rfc3339_micro), after_seconds(&text)) {
+                (Some(anew), None) => anew,
+                (Some(_), Some((rest, part))) => return Err(self.fail(no_time(&text, MICRO_LAYOUT, rest, part))),
+                (None, _) => return Err(self.fail(no_time(&text, MICRO_LAYOUT, &text, "2006"))),
             },
             Scalar::Duration => match time::parse_duration(&text) {
                 Some(nanos) => time::format_duration(nanos),

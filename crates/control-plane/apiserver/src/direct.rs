@@ -2,11 +2,12 @@
 //! and its writes are admitted like anybody's.
 
 use std::net::Ipv4Addr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 use windlass_api::{GroupVersionKind, ObjectKey, Status};
 use windlass_audit::{About, Stage, Trail};
@@ -21,7 +22,7 @@ use crate::auditing::{UntilEnd, record_failure, record_outcome};
 use crate::authorization::{request_attributes, with_request_info};
 use crate::context::Context;
 use crate::encode::Format;
-use crate::outcome::{Outcome, Payload};
+use crate::outcome::{Outcome, Payload, panicked};
 use crate::registry::Served;
 use crate::server::Server;
 use crate::storage;
@@ -70,7 +71,17 @@ impl Direct {
     }
 
     async fn answer(&self, context: &Context, request: Request) -> Result<Outcome, Status> {
-        let outcome = self.server.call(context, request).await;
+        // A request that panics fails; who asked goes on.
+        let answering = AssertUnwindSafe(self.server.call(context, request)).catch_unwind();
+        let Ok(outcome) = answering.await else {
+            tracing::error!(component = &*self.name, "a request of a component panicked");
+            let status = panicked();
+            if let Some(trail) = &context.trail {
+                record_failure(trail, &status);
+                trail.reached(Stage::Panic).await;
+            }
+            return Err(status);
+        };
         if let Some(trail) = &context.trail {
             let (code, is_watch) = match &outcome {
                 Ok(Outcome::Watch(_)) => (200, true),

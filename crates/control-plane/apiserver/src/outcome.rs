@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use windlass_api::GroupVersionKind;
+use windlass_api::status::Reason;
+use windlass_api::{GroupVersionKind, Status};
 use windlass_store::Item;
 
 use crate::registry::Served;
@@ -69,4 +70,10 @@ impl Outcome {
         let status = serde_json::json!({"metadata": {}, "status": "Success", "details": details});
         Self::tree(GroupVersionKind::of("", "v1", "Status"), status)
     }
+}
+
+/// The answer to a request that panicked.
+pub(crate) fn panicked() -> Status {
+    let text = "This request caused apiserver to panic. Look in the logs for details.";
+    Status::new(500, Reason::InternalError, text)
 }

@@ -85,9 +85,7 @@ impl Executor {
         let slow = binding.profile.pre_bind.iter().any(|plugin| plugin.concerns(&binding.attempt.pod));
         self.slow += usize::from(slow);
         self.tasks.spawn(async move {
-            // A binding that panics must not leave its pod hanging.
-            let result = AssertUnwindSafe(write_binding(&binding)).catch_unwind().await;
-            let result = result.unwrap_or_else(|_| Err(Status::internal("binding the pod panicked")));
+            let result = caught(write_binding(&binding)).await;
             Done::Bound { binding: Box::new(binding), result, began, slow }
         });
     }
@@ -146,7 +144,7 @@ impl Executor {
         self.writing.insert(key.clone(), None);
         let client = self.client.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = patch.write(&client).await {
+            if let Err(error) = caught(patch.write(&client)).await {
                 tracing::warn!(pod = %key, %error, "the pod's status cannot be written");
             }
             Done::Patched(key)
@@ -175,6 +173,14 @@ impl Executor {
     }
 }
 
+/// Runs what a task does. Its panic is a failure like others: the task has to say what it has come to, or its pod would hang for ever.
+async fn caught<T>(work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(Status::internal("a task of the scheduler panicked")))
+}
+
 async fn write_binding(binding: &Binding) -> Result<(), Status> {
     let (pod, profile) = (&binding.attempt.pod, &binding.profile);
     for plugin in profile.pre_bind.iter().filter(|plugin| plugin.concerns(pod)) {
@@ -193,7 +199,7 @@ async fn send_away(
     profile: &str,
     now: Timestamp,
 ) -> Option<u64> {
-    match preempt(client, victim, profile, now).await {
+    match caught(preempt(client, victim, profile, now)).await {
         Ok(Some(revision)) => {
             events.record(Occurrence {
                 regarding: victim.reference(),
@@ -211,5 +217,17 @@ async fn send_away(
             tracing::warn!(pod = %victim.key, %error, "the pod cannot be preempted");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure() {
+        let panics = async { Err(std::panic::panic_any("on purpose")) };
+        let failed: Result<(), Status> = caught(panics).await;
+        assert_eq!(failed.unwrap_err().code, 500);
     }
 }

@@ -39,6 +39,7 @@ use crate::message::negotiation;
 use crate::message::path::{self, ResourcePath};
 use crate::message::query::{Query, Selectors};
 use crate::message::response::{Body, failure, success, with_warnings};
+use crate::outcome::panicked;
 use crate::pages::{self, PageRequest};
 use crate::registry::Served;
 use crate::server::check_verb;
@@ -97,8 +98,7 @@ impl Frontend {
             Ok(response) => response,
             Err(_) => {
                 tracing::error!(%method, path = uri.path(), "a request panicked");
-                let text = "This request caused apiserver to panic. Look in the logs for details.";
-                let status = Status::new(500, windlass_api::status::Reason::InternalError, text);
+                let status = panicked();
                 if let Some(trail) = &recorded.trail {
                     record_failure(trail, &status);
                     trail.reached(Stage::Panic).await;

@@ -2,7 +2,7 @@
 //!
 //! Source: upstream `pkg/registry/core/serviceaccount/storage/token.go`.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status, time};
@@ -58,7 +58,11 @@ pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
     let token = tokens.sign(grant)?;
     let status = child(&mut object, "status");
     put(status, "token", token);
-    put(status, "expirationTimestamp", time::rfc3339(now + SignedDuration::from_secs(seconds)));
+    put(
+        status,
+        "expirationTimestamp",
+        time::rfc3339(now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)),
+    );
     let meta = child(&mut object, "metadata");
     put(meta, "name", request.name.as_str());
     put(meta, "namespace", request.namespace.as_str());

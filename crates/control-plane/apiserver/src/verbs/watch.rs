@@ -11,6 +11,8 @@ use crate::watcher::Watcher;
 
 /// Without a limit of its own, a watch ends after half an hour to an hour, so that clients spread over servers again.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1800);
+/// Nobody waits longer than a year.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 pub(crate) async fn watch(call: &Call<'_>) -> Result<Watcher, Status> {
     let Call { storage, served, request, .. } = *call;
@@ -37,7 +39,7 @@ pub(crate) async fn watch(call: &Call<'_>) -> Result<Watcher, Status> {
         _ => current,
     };
     let timeout = match options.timeout_seconds {
-        Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
+        Some(seconds) if seconds > 0 => Duration::from_secs(seconds).min(TIMEOUT_MAX),
         _ => TIMEOUT_MIN + Duration::from_millis(storage.chance.below(1_800_000) as u64),
     };
     let initial = wants_initial.then_some(&*state);

@@ -113,3 +113,50 @@ async fn parts_of_a_pod_are_taken_and_the_rest_stays() {
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(status["message"].as_str().unwrap().contains("existing ephemeral containers \"debug\" may not be removed"));
 }
+
+/// Some give a pod more time to end than there are dates. It can be deleted all the same, in each way.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_the_time_there_is() {
+    let server = TestServer::start().await;
+    server.create(&format!("{NAMESPACE}/serviceaccounts"), &json!({"metadata": {"name": "default"}})).await;
+    let pods = format!("{NAMESPACE}/pods");
+    let create = async |seconds: Option<i64>| {
+        let mut pod = pod("a", &json!({}));
+        pod["spec"]["nodeName"] = json!("n");
+        pod["spec"]["terminationGracePeriodSeconds"] = json!(seconds);
+        server.create(&pods, &pod).await
+    };
+    let delete = async |path: &str| read(server.send(Method::DELETE, path, &[], "").await).await;
+    for seconds in [i64::MAX, 260_000_000_000, i64::MIN] {
+        let is_long = |pod: &Value| {
+            let metadata = &pod["metadata"];
+            let grace = metadata["deletionGracePeriodSeconds"].as_i64();
+            let last = "9999-12-30T22:00:00Z";
+            if seconds < 0 { grace == Some(1) } else { grace == Some(seconds) && metadata["deletionTimestamp"] == last }
+        };
+        let gone = format!("{pods}/a?gracePeriodSeconds=0");
+        create(Some(seconds)).await;
+        let (code, marked) = delete(&format!("{pods}/a")).await;
+        assert!(code == StatusCode::OK && is_long(&marked), "{seconds}: {marked}");
+        assert_eq!(delete(&gone).await.0, StatusCode::OK);
+
+        create(None).await;
+        let (code, marked) = delete(&format!("{pods}/a?gracePeriodSeconds={seconds}")).await;
+        assert!(code == StatusCode::OK && is_long(&marked), "{seconds}: {marked}");
+        assert_eq!(delete(&gone).await.0, StatusCode::OK);
+
+        create(Some(seconds)).await;
+        let eviction = json!({"metadata": {"name": "a"}}).to_string();
+        let response = server.send(Method::POST, &format!("{pods}/a/eviction"), JSON, &eviction).await;
+        assert_eq!(response.status(), StatusCode::CREATED, "{seconds}");
+        assert!(is_long(&server.get(&format!("{pods}/a")).await.1), "{seconds}");
+        assert_eq!(delete(&gone).await.0, StatusCode::OK);
+
+        create(Some(seconds)).await;
+        assert_eq!(delete(&pods).await.0, StatusCode::OK);
+        assert!(is_long(&server.get(&format!("{pods}/a")).await.1), "{seconds}");
+        assert_eq!(delete(&gone).await.0, StatusCode::OK);
+    }
+    let watch = format!("{pods}?watch=1&timeoutSeconds={}", i64::MAX);
+    assert_eq!(server.send(Method::GET, &watch, &[], "").await.status(), StatusCode::OK);
+}

@@ -3,7 +3,7 @@
 //! It stays while it has finalizers, a grace period to wait for, or contents of its own (namespaces); then its `deletionTimestamp` says
 //! that it is going, and the last update that leaves nothing to wait for removes it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use windlass_api::time;
 use windlass_api::well_known::finalizer;
@@ -64,7 +64,8 @@ fn mark(resource: &Resource, object: &mut Value, wished_seconds: Option<i64>, mo
     // A deletion that is under way can be made quicker, not slower.
     let quicker = number(metadata, "deletionGracePeriodSeconds") > grace;
     if !already || quicker {
-        let at = moment.now + SignedDuration::from_secs(grace);
+        // Some ask for longer than there are dates.
+        let at = moment.now.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(Timestamp::MAX);
         put(metadata, "deletionTimestamp", time::rfc3339(at));
         if strategy.waits_for_contents() {
             return;

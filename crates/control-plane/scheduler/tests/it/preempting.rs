@@ -82,3 +82,19 @@ async fn a_victim_that_takes_its_time_is_waited_for() {
     assert_eq!(cluster.node_of("urgent").await, "n1");
     assert!(cluster.get_pod("quick").await["spec"].get("nodeName").is_none());
 }
+
+/// A pod may want more time to end than there are dates. It has to go like others.
+#[tokio::test(start_paused = true)]
+async fn a_victim_with_all_the_time_there_is() {
+    let cluster = Cluster::start().await;
+    class(&cluster, "high", 1000, "PreemptLowerPriority").await;
+    cluster.node("n1", "2", json!({})).await;
+    let _scheduler = cluster.schedule();
+    cluster.pod("slow", "2", json!({"terminationGracePeriodSeconds": i64::MAX})).await;
+    cluster.node_of("slow").await;
+    cluster.pod("urgent", "2", json!({"priorityClassName": "high"})).await;
+    cluster.until_pod("slow", "its going", |pod| pod["metadata"]["deletionTimestamp"].is_string()).await;
+    // The place of another node is taken as soon as it is there.
+    cluster.node("n2", "2", json!({})).await;
+    assert_eq!(cluster.node_of("urgent").await, "n2");
+}

@@ -363,7 +363,8 @@ impl Worker {
     fn deadline_at(&self) -> Option<Timestamp> {
         let seconds = self.pod.pod_spec().active_deadline_seconds?;
         let started = self.record.lock().status.start_time.clone()?;
-        Some(started.0 + Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+        let most = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        Some(started.0.saturating_add(most).unwrap_or(Timestamp::MAX))
     }
 
     fn deadline(&self) -> Option<Next> {
