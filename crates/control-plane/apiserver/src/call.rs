@@ -36,6 +36,8 @@ pub(crate) struct Call<'a> {
     pub served: &'a Arc<Served>,
     /// The subresource that the request names; `None` for the object itself.
     pub subresource: Option<Subresource>,
+    /// The kind of what a subresource is asked with, while that is admitted; `None` for the resource's own.
+    pub asks: Option<&'a GroupVersionKind>,
     pub request: &'a Request,
     /// Admission has had its say, about an object of the subresource.
     pub is_admitted: bool,
@@ -94,13 +96,6 @@ impl<'a> Call<'a> {
             ..Attributes::of(&self.context.user, Verb::Create.name())
         };
         self.gate.authorize(&attributes).await
-    }
-
-    /// Runs admission for an object of another kind that is created through a subresource.
-    pub(crate) async fn admit_creation(&self, kind: &GroupVersionKind, object: &mut Value) -> Result<(), Status> {
-        let mut review = Review { kind, ..self.admission_review(Operation::Create, Some(object), None) };
-        self.gate.admission.admit(&mut review, self.gate).await?;
-        self.gate.admission.validate(&review, self.gate).await
     }
 
     /// Runs mutating admission for the Scale of an object, and takes from it what it is about.
@@ -168,7 +163,7 @@ impl<'a> Call<'a> {
     ) -> Review<'b> {
         Review {
             operation,
-            kind: &self.served.resource.kind,
+            kind: self.asks.unwrap_or(&self.served.resource.kind),
             resource: &self.request.resource,
             subresource: &self.request.subresource,
             namespace: &self.request.namespace,

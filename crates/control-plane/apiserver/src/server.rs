@@ -182,7 +182,7 @@ impl Server {
         let subresource = check_verb(&served, &request)?;
         let (storage, gate) = (&self.storage, &self.gate);
         let (served, request) = (&served, &request);
-        let call = &Call { storage, gate, context, served, subresource, request, is_admitted: false };
+        let call = &Call { storage, gate, context, served, subresource, asks: None, request, is_admitted: false };
         // Boxed: the future of any request is as large as that of the largest, and it is copied before it runs.
         match (request.verb, subresource) {
             (_, Some(part)) if part != Subresource::Status => Box::pin(subresources::subresource(call, part)).await,

@@ -71,7 +71,7 @@ async fn delete_objects(writer: &Writer, definition: &Definition, item: &Item) -
     let context = Context::new(writer.user.clone(), super::MANAGER);
     let (storage, gate) = (&server.storage, &server.gate);
     let (context, served, request) = (&context, &served, &request);
-    let call = Call { storage, gate, context, served, subresource: None, request, is_admitted: false };
+    let call = Call { storage, gate, context, served, subresource: None, asks: None, request, is_admitted: false };
     let deleted = delete_collection(&call).await;
     deleted.map_err(|status| ("InstanceDeletionFailed", format!("could not issue all deletes: {}", status.message)))?;
     if tokio::time::timeout(PATIENCE, until_empty(&served.table)).await.is_err() {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status, Timestamp, condition};
 use windlass_machinery::tree::{child, put, text};
+use windlass_resources::life;
 
 use crate::body::BodyKind;
 use crate::call::Call;
@@ -16,10 +17,10 @@ const BINDING: GroupVersionKind = GroupVersionKind::of("", "v1", "Binding");
 pub(crate) async fn bind(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
     let mut binding = call.body_as(BodyKind::builtin(&BINDING)?)?;
-    call.admit_creation(&BINDING, &mut binding).await?;
+    life::ask(&mut binding, &Call { asks: Some(&BINDING), ..*call }, |binding| validate(binding, &request.name))
+        .await?;
     // What the binding does to the pod, admission is not asked again.
     let call = &Call { is_admitted: true, ..*call };
-    validate(&binding, &request.name)?;
     let resource = GroupResource::of("", "pods/binding");
     let now = call.storage.clock.now();
     change(call, |old| {

@@ -11,7 +11,7 @@ use windlass_api::status::Cause;
 use windlass_api::{GroupVersionKind, GroupVersionResource, Status, Timestamp, condition, time};
 use windlass_client::{DeleteOptions, PatchType, Request, Verb};
 use windlass_machinery::tree::{child, number, put, text};
-use windlass_resources::Subresource;
+use windlass_resources::{Subresource, life};
 
 use crate::body::BodyKind;
 use crate::call::Call;
@@ -27,13 +27,16 @@ const BUDGETS_TABLE: &str = "poddisruptionbudgets.policy";
 pub(super) async fn evict(call: &Call<'_>) -> Result<Outcome, Status> {
     let request = call.request;
     let mut eviction = call.body_as(BodyKind::builtin(&EVICTION)?)?;
-    call.admit_creation(&EVICTION, &mut eviction).await?;
+    life::ask(&mut eviction, &Call { asks: Some(&EVICTION), ..*call }, |eviction| {
+        let said = text(&eviction["metadata"], "name");
+        if said.is_empty() || said == request.name {
+            return Ok(());
+        }
+        Err(Status::bad_request("name in URL does not match name in Eviction object"))
+    })
+    .await?;
     // What the eviction does to the pod, admission is not asked again.
     let call = &Call { is_admitted: true, ..*call };
-    let said = text(&eviction["metadata"], "name");
-    if !said.is_empty() && said != request.name {
-        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
-    }
     let options: DeleteOptions = match eviction.get("deleteOptions") {
         None | Some(Value::Null) => DeleteOptions::default(),
         Some(options) => serde_json::from_value(options.clone()).map_err(|e| Status::bad_request(e.to_string()))?,

@@ -8,8 +8,8 @@ use windlass_api::field::{Error, Errors, Path};
 use windlass_api::{GroupResource, GroupVersionKind, Status, time};
 use windlass_auth::authentication::{Bound, Grant};
 use windlass_machinery::names;
-use windlass_machinery::tree::{child, items, number, put, set, text};
-use windlass_resources::life::check_namespace;
+use windlass_machinery::tree::{child, items, number, put, remove, set, text};
+use windlass_resources::life::{self, check_namespace};
 
 use crate::body::BodyKind;
 use crate::call::Call;
@@ -25,27 +25,16 @@ pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
     let (request, tokens) = (call.request, &call.gate.tokens);
     let mut object = call.body_as(BodyKind::builtin(&TOKEN_REQUEST)?)?;
     check_namespace(&object, &request.namespace)?;
-    let said = text(&object["metadata"], "name");
-    if !said.is_empty() && said != request.name {
-        let detail = "must match the service account name if specified";
-        let errors = Error::invalid(&Path::new("metadata").child("name"), said, detail).into();
-        return Err(Status::invalid("authentication.k8s.io", "TokenRequest", &request.name, &errors));
-    }
-    call.admit_creation(&TOKEN_REQUEST, &mut object).await?;
-    let account = tree(call.served, &*call.stored()?)?;
-    let spec = child(&mut object, "spec");
-    set(spec, "expirationSeconds", SECONDS_DEFAULT);
-    if items(spec, "audiences").next().is_none() {
-        put(spec, "audiences", vec![Value::from(tokens.issuer())]);
-    }
-    validate(spec)?;
-    let seconds = number(spec, "expirationSeconds");
+    set(child(&mut object, "spec"), "expirationSeconds", SECONDS_DEFAULT);
     let now = call.storage.clock.now();
+    life::ask(&mut object, &Call { asks: Some(&TOKEN_REQUEST), ..*call }, |object| prepare(call, object, now)).await?;
+    let spec = child(&mut object, "spec").clone();
+    let seconds = number(&spec, "expirationSeconds");
     let mut grant = Grant {
         issuer: tokens.issuer(),
-        audiences: items(spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect(),
+        audiences: items(&spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect(),
         namespace: &request.namespace,
-        account: Bound { name: request.name.clone(), uid: text(&account["metadata"], "uid").to_owned() },
+        account: Bound { name: request.name.clone(), uid: text(&object["metadata"], "uid").to_owned() },
         pod: None,
         node: None,
         secret: None,
@@ -63,11 +52,44 @@ pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
         "expirationTimestamp",
         time::rfc3339(now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)),
     );
-    let meta = child(&mut object, "metadata");
-    put(meta, "name", request.name.as_str());
-    put(meta, "namespace", request.namespace.as_str());
-    put(meta, "creationTimestamp", time::rfc3339(now));
     Ok(Outcome::tree(TOKEN_REQUEST, object).created())
+}
+
+/// Says for which account a token is asked, and refuses a request that is about another one, or wrong.
+fn prepare(call: &Call<'_>, object: &mut Value, now: Timestamp) -> Result<(), Status> {
+    let request = call.request;
+    let metadata = &object["metadata"];
+    let said = |field: &str, wanted: &str| {
+        let said = text(metadata, field);
+        if said.is_empty() || said == wanted {
+            return Ok(());
+        }
+        let detail = format!("must match the service account {field} if specified");
+        let errors = Error::invalid(&Path::new("metadata").child(field), said, detail).into();
+        Err(Status::invalid("authentication.k8s.io", "TokenRequest", &request.name, &errors))
+    };
+    said("name", &request.name)?;
+    said("namespace", &request.namespace)?;
+    let account = tree(call.served, &*call.stored()?)?;
+    let uid = text(&account["metadata"], "uid");
+    let wanted = text(metadata, "uid");
+    if !wanted.is_empty() && wanted != uid {
+        let resource = GroupResource::of("authentication.k8s.io", "TokenRequest");
+        let why =
+            format!("the UID in the token request ({wanted}) does not match the UID of the service account ({uid})");
+        return Err(Status::conflict(&resource, &request.name, why));
+    }
+    let metadata = child(object, "metadata");
+    put(metadata, "name", request.name.as_str());
+    put(metadata, "namespace", request.namespace.as_str());
+    put(metadata, "uid", uid);
+    put(metadata, "creationTimestamp", time::rfc3339(now));
+    drop(remove(object, "status"));
+    let spec = child(object, "spec");
+    if items(spec, "audiences").next().is_none() {
+        put(spec, "audiences", vec![Value::from(call.gate.tokens.issuer())]);
+    }
+    validate(spec)
 }
 
 /// Ties the token to the object that the request names: it must be there, and a pod must run as this account.

@@ -255,3 +255,34 @@ async fn who_writes_a_binding_can_read_its_parameters() {
     let (code, status) = create(&server, &path, &binding(json!(null))).await;
     assert_eq!(code, StatusCode::CREATED, "{status}");
 }
+
+/// What a subresource is asked with and nobody stores: it is validated before validating admission, which sees what the server has filled in.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_for_tokens_are_whole() {
+    let server = TestServer::start().await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let account = server.create(accounts, &json!({"metadata": {"name": "robot"}})).await;
+    let expression = "object.spec.expirationSeconds == 3600 && object.spec.audiences.size() == 1 \
+                      && object.metadata.name == 'robot' && has(object.metadata.uid)";
+    let validations = json!([{"expression": expression, "message": "not as it should be"}]);
+    validate(&server, "tokens", json!({"validations": validations}), "/v1/serviceaccounts/token", json!({})).await;
+    let path = format!("{accounts}/robot/token");
+    let (code, token) = create(&server, &path, &json!({"spec": {}})).await;
+    assert_eq!(code, StatusCode::CREATED, "{token}");
+    assert_eq!(token["metadata"]["uid"], account["metadata"]["uid"]);
+    let (code, status) = create(&server, &path, &json!({"spec": {"expirationSeconds": 700}})).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(status["message"].as_str().unwrap().ends_with("denied request: not as it should be"), "{status}");
+    let (_, status) = create(&server, &path, &json!({"spec": {"expirationSeconds": 1}})).await;
+    assert!(
+        status["message"].as_str().unwrap().contains("may not specify a duration less than 10 minutes"),
+        "{status}"
+    );
+    let other = json!({"metadata": {"uid": "7"}, "spec": {}});
+    let (code, status) = create(&server, &path, &other).await;
+    assert_eq!(code, StatusCode::CONFLICT);
+    assert!(
+        status["message"].as_str().unwrap().contains("the UID in the token request (7) does not match"),
+        "{status}"
+    );
+}

@@ -17,14 +17,18 @@
 //! A deletion has no body and few steps: [`delete()`] marks the object, or says that it goes now, and so does the update that lets go of
 //! it last ([`is_released`]).
 //!
+//! What subresources create and nobody stores is asked ([`ask()`]): it is admitted, prepared and validated in the same order.
+//!
 //! This module is pure: it knows the kind and its strategy, and what needs the rest of the cluster (steps 3, 4, 5, 7 and 8) comes in as
 //! [`Checkpoints`]. The verbs of the API server run it, and so does the golden corpus that replays upstream's answers.
 //! Source: apiserver `endpoints/handlers/{create,update,patch}.go`, `registry/generic/registry/store.go`, `registry/rest/`.
 
+mod ask;
 mod create;
 mod delete;
 mod update;
 
+pub use ask::ask;
 pub use create::{check_namespace, create};
 pub use delete::{Dependents, Wishes, delete, is_released};
 pub use update::{takes_whole_object, update};
