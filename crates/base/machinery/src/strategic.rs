@@ -29,6 +29,9 @@ pub enum PatchError {
     RetainKeys,
     #[error("lists of the patch for {0} hold items that are not objects")]
     Items(String),
+    /// Items that name one another's keys again and again merge their lists each time.
+    #[error("the patch merges too many items")]
+    TooMuch,
     /// An order of what is no list, or one that is none itself.
     #[error("expected a []interface {{}}, but received a {0}")]
     NoList(&'static str),
@@ -38,7 +41,20 @@ pub enum PatchError {
 pub fn apply(schema: &Schema, id: TypeId, object: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let patch = patch.as_object().ok_or(PatchError::NotAnObject)?;
     let Value::Object(map) = object else { return Err(PatchError::NotAnObject) };
-    merge_object(Some((schema, id)), map, patch)
+    merge_object(Some((schema, id)), map, patch, &mut Work(ITEMS_MAX))
+}
+
+/// So many items of lists a patch may merge or sort. The largest object has fewer, and a patch that merges each list once needs no more.
+const ITEMS_MAX: usize = 500_000;
+
+/// How many may still be.
+struct Work(usize);
+
+impl Work {
+    fn take(&mut self, items: usize) -> Result<(), PatchError> {
+        self.0 = self.0.checked_sub(items).ok_or(PatchError::TooMuch)?;
+        Ok(())
+    }
 }
 
 /// The structure of an object, where it has one; an object in a free-form place has none.
@@ -59,6 +75,7 @@ fn merge_object(
     structure: Structure<'_>,
     object: &mut Map<String, Value>,
     patch: &Map<String, Value>,
+    work: &mut Work,
 ) -> Result<(), PatchError> {
     match patch.get(PATCH).map(|directive| directive.as_str().unwrap_or_default()) {
         None | Some("merge") => {}
@@ -76,11 +93,12 @@ fn merge_object(
     for (name, value) in patch {
         if let Some(list) = name.strip_prefix(DELETE_FROM) {
             if let (Some(Value::Array(items)), Value::Array(gone)) = (object.get_mut(list), value) {
+                work.take(items.len() + gone.len())?;
                 let gone: HashSet<&Value> = gone.iter().collect();
                 items.retain(|item| !gone.contains(item));
             }
         } else if !name.starts_with('$') {
-            merge_field(structure, object, name, value, patch.get(&format!("{ELEMENT_ORDER}{name}")))?;
+            merge_field(structure, object, name, value, patch.get(&format!("{ELEMENT_ORDER}{name}")), work)?;
         }
     }
     // An order may be given for a list that is not patched itself.
@@ -89,6 +107,7 @@ fn merge_object(
         let order = order.as_array().ok_or(PatchError::NoList(go::any_type(order)))?;
         match object.get_mut(list) {
             Some(Value::Array(items)) if !patch.contains_key(list) => {
+                work.take(items.len() + order.len())?;
                 let before = items.clone();
                 sort(items, order, &before, merge_key(structure, list));
             }
@@ -105,6 +124,7 @@ fn merge_field(
     name: &str,
     value: &Value,
     order: Option<&Value>,
+    work: &mut Work,
 ) -> Result<(), PatchError> {
     if value.is_null() {
         object.remove(name);
@@ -119,11 +139,11 @@ fn merge_field(
         }
         (Some(Value::Object(current)), Value::Object(patch)) => match field(structure, name).map(|(_, f)| &f.shape) {
             // In a map the entries have the structure, the map itself has none.
-            Some(Shape::Map(_)) => merge_map(inner, current, patch),
-            _ => merge_object(inner, current, patch),
+            Some(Shape::Map(_)) => merge_map(inner, current, patch, work),
+            _ => merge_object(inner, current, patch, work),
         },
         (Some(Value::Array(items)), Value::Array(patch)) if merges(structure, name) => {
-            merge_list(inner, items, patch, order, merge_key(structure, name), name)
+            merge_list(inner, items, patch, order, (merge_key(structure, name), name), work)
         }
         (_, Value::Array(patch)) if merges(structure, name) => {
             // Into nothing: as they are, but for those that say what is to be done with what there is.
@@ -133,7 +153,7 @@ fn merge_field(
                     Value::Object(item) if item.contains_key(PATCH) => {}
                     Value::Object(item) => {
                         let mut fresh = Map::new();
-                        merge_object(inner, &mut fresh, item)?;
+                        merge_object(inner, &mut fresh, item, work)?;
                         items.push(Value::Object(fresh));
                     }
                     other => items.push(other.clone()),
@@ -145,8 +165,8 @@ fn merge_field(
         (_, Value::Object(patch)) => {
             let mut fresh = Map::new();
             match field(structure, name).map(|(_, f)| &f.shape) {
-                Some(Shape::Map(_)) => merge_map(inner, &mut fresh, patch)?,
-                _ => merge_object(inner, &mut fresh, patch)?,
+                Some(Shape::Map(_)) => merge_map(inner, &mut fresh, patch, work)?,
+                _ => merge_object(inner, &mut fresh, patch, work)?,
             }
             object.insert(name.to_owned(), Value::Object(fresh));
             Ok(())
@@ -159,7 +179,12 @@ fn merge_field(
 }
 
 /// Merges the entries of a map whose values may be structures.
-fn merge_map(entry: Structure<'_>, map: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), PatchError> {
+fn merge_map(
+    entry: Structure<'_>,
+    map: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+    work: &mut Work,
+) -> Result<(), PatchError> {
     match patch.get(PATCH).and_then(Value::as_str) {
         Some("replace") => {
             *map = without_directives(patch);
@@ -177,7 +202,7 @@ fn merge_map(entry: Structure<'_>, map: &mut Map<String, Value>, patch: &Map<Str
             (_, Value::Null) => {
                 map.remove(key);
             }
-            (Some(Value::Object(current)), Value::Object(patch)) => merge_object(entry, current, patch)?,
+            (Some(Value::Object(current)), Value::Object(patch)) => merge_object(entry, current, patch, work)?,
             _ => {
                 map.insert(key.clone(), value.clone());
             }
@@ -199,11 +224,12 @@ fn merge_list(
     items: &mut Vec<Value>,
     patch: &[Value],
     order: Option<&Value>,
-    key: Option<&str>,
-    name: &str,
+    (key, name): (Option<&str>, &str),
+    work: &mut Work,
 ) -> Result<(), PatchError> {
-    let before = items.clone();
     let order = order.and_then(Value::as_array).map_or(patch, Vec::as_slice);
+    work.take(items.len() + patch.len() + order.len())?;
+    let before = items.clone();
     let Some(key) = key else {
         let mut known: HashSet<&Value> = before.iter().collect();
         items.extend(patch.iter().filter(|value| known.insert(value)).cloned());
@@ -237,10 +263,10 @@ fn merge_list(
             None | Some("merge") => {
                 let places = places.entry(id).or_default();
                 match places.first().and_then(|place| slots[*place].as_mut()) {
-                    Some(Value::Object(current)) => merge_object(structure, current, item)?,
+                    Some(Value::Object(current)) => merge_object(structure, current, item, work)?,
                     _ => {
                         let mut fresh = Map::new();
-                        merge_object(structure, &mut fresh, item)?;
+                        merge_object(structure, &mut fresh, item, work)?;
                         places.push(slots.len());
                         slots.push(Some(Value::Object(fresh)));
                     }
@@ -342,6 +368,25 @@ mod tests {
     fn containers(names: &[(&str, &str)]) -> Value {
         let list: Vec<Value> = names.iter().map(|(name, image)| json!({"name": name, "image": image})).collect();
         json!({"spec": {"containers": list}})
+    }
+
+    /// Each item names the same container, whose variables are merged with nothing, or brought into an order.
+    #[test]
+    fn a_short_patch_does_not_merge_a_long_list_again_and_again() {
+        let env: Vec<Value> = (0..10_000).map(|n| json!({"name": format!("V{n}")})).collect();
+        let before = json!({"spec": {"containers": [{"name": "c", "env": env}]}});
+        for part in
+            [json!({"env": []}), json!({"$setElementOrder/env": []}), json!({"env": [{"name": "V1", "value": "x"}]})]
+        {
+            let item = |n: usize| {
+                let mut item = part.clone();
+                item["name"] = json!("c");
+                Value::Array(vec![item; n])
+            };
+            let patch = |n| json!({"spec": {"containers": item(n)}});
+            assert_eq!(patched("Pod", before.clone(), patch(3000)).unwrap_err(), PatchError::TooMuch);
+            assert!(patched("Pod", before.clone(), patch(10)).is_ok());
+        }
     }
 
     #[test]

@@ -93,8 +93,14 @@ pub trait RuntimeService: Send + Sync {
     async fn reopen_container_log(&self, id: &str) -> Result<()>;
 
     /// Runs a command to its end; `timeout` of `None` waits for ever. On a timeout the command is killed and the error's
-    /// code is [`crate::Code::DeadlineExceeded`].
-    async fn exec_sync(&self, id: &str, cmd: Vec<String>, timeout: Option<Duration>) -> Result<ExecOutput>;
+    /// code is [`crate::Code::DeadlineExceeded`]. Of each stream `output_max` bytes are kept.
+    async fn exec_sync(
+        &self,
+        id: &str,
+        cmd: Vec<String>,
+        timeout: Option<Duration>,
+        output_max: usize,
+    ) -> Result<ExecOutput>;
     async fn exec(&self, request: ExecRequest) -> Result<Session>;
     async fn attach(&self, request: AttachRequest) -> Result<Session>;
     /// Connects to a port on the sandbox's loopback address.

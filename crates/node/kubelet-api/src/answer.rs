@@ -24,6 +24,8 @@ use crate::websocket::body::over_websocket;
 use crate::websocket::upgrade;
 use crate::{pages, port_forward, remote_command};
 
+/// What is answered of each stream of a command that is run.
+const RUN_OUTPUT_MAX: usize = 16 << 20;
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) struct Frontend {
@@ -167,7 +169,7 @@ impl Frontend {
             Err(refusal) => return *refusal,
         };
         let command = query.get("cmd").unwrap_or_default().split(' ').map(str::to_owned).collect();
-        match self.runtime.exec_sync(&id, command, None).await {
+        match self.runtime.exec_sync(&id, command, None, RUN_OUTPUT_MAX).await {
             Ok(output) if output.exit_code == 0 => typed("application/json", [output.stdout, output.stderr].concat()),
             Ok(output) => {
                 let why = format!("command terminated with exit code {}", output.exit_code);

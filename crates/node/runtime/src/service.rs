@@ -138,8 +138,14 @@ impl RuntimeService for Runtime {
         container::update::reopen_log(&self.core, &*self.core.container(id)?).await
     }
 
-    async fn exec_sync(&self, id: &str, cmd: Vec<String>, timeout: Option<Duration>) -> Result<ExecOutput> {
-        container::exec::exec_sync(&self.core, &self.core.container(id)?, cmd, timeout).await
+    async fn exec_sync(
+        &self,
+        id: &str,
+        cmd: Vec<String>,
+        timeout: Option<Duration>,
+        output_max: usize,
+    ) -> Result<ExecOutput> {
+        container::exec::exec_sync(&self.core, &self.core.container(id)?, cmd, timeout, output_max).await
     }
 
     async fn exec(&self, request: ExecRequest) -> Result<Session> {

@@ -88,8 +88,13 @@ pub(crate) fn load_all<T: DeserializeOwned>(parent: &Path) -> io::Result<Vec<(Pa
     let mut all = Vec::new();
     for entry in std::fs::read_dir(parent)? {
         let directory = entry?.path();
-        let text = std::fs::read(directory.join(FILE));
-        all.push((directory, text.ok().and_then(|text| serde_json::from_slice(&text).ok())));
+        // One that cannot be read now may be whole, and what it is about may run: only what is not there, or no state, has none.
+        let state = match std::fs::read(directory.join(FILE)) {
+            Ok(text) => serde_json::from_slice(&text).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        all.push((directory, state));
     }
     Ok(all)
 }

@@ -7,7 +7,7 @@ use windlass_api::k8s::api::core::v1::VolumeMount;
 use windlass_cri::{ImageSpec, Mount, MountPropagation};
 
 use crate::Mounted;
-use crate::expansion::expand_all;
+use crate::expansion::{TooLong, expand_all};
 use crate::sub_path;
 
 /// Why a container cannot have its volumes. Reasons on the node's side are in the log: they could tell a stranger about the
@@ -18,6 +18,8 @@ pub enum MountError {
     NoVolume { volume: String, container: String },
     #[error("missing value for {0}")]
     MissingVariables(String),
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     #[error("error SubPath `{0}` must not be an absolute path")]
     AbsoluteSubPath(String),
     #[error("unable to provision SubPath `{0}`: must not contain '..'")]
@@ -106,7 +108,7 @@ fn one(
 /// The part of the volume that is meant; empty for all of it.
 fn part(mount: &VolumeMount, variables: &BTreeMap<String, String>) -> Result<String, MountError> {
     let part = match mount.sub_path_expr.as_deref().filter(|text| !text.is_empty()) {
-        Some(text) => expand_all(text, variables)
+        Some(text) => expand_all(text, variables)?
             .map_err(|missing| MountError::MissingVariables(missing.into_iter().collect::<Vec<_>>().join(", ")))?,
         None => mount.sub_path.clone().unwrap_or_default(),
     };

@@ -28,7 +28,7 @@ mod volumes;
 pub use atomic_writer::WriteError;
 pub use cleanup::TearDownError;
 pub use container::MountError;
-pub use expansion::{expand, expand_known};
+pub use expansion::{Room, TooLong, expand_known};
 pub use layout::{Layout, Plugin};
 pub use mounted::Mounted;
 pub use mounts::unmount_below;

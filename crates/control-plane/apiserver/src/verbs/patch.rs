@@ -135,6 +135,7 @@ async fn apply(call: &Call<'_>) -> Result<Outcome, Status> {
 
 fn strategic_failure(error: PatchError) -> Status {
     match error {
+        PatchError::TooMuch => Status::too_large(error),
         PatchError::Directive { .. } | PatchError::NoList(_) => Status::new(500, Reason::Unknown, error.to_string()),
         _ => Status::bad_request(error.to_string()),
     }

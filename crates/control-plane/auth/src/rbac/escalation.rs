@@ -2,7 +2,7 @@
 //!
 //! Source: upstream `pkg/registry/rbac/validation`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Rule;
 
@@ -11,7 +11,8 @@ const RIGHTS_MAX: usize = 10_000;
 
 /// The parts of `wanted` that `held` does not cover, broken down to single rights.
 pub fn uncovered(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    let is_held = |right: &Rule| held.iter().any(|rule| covers(rule, right));
+    let held: Vec<Held<'_>> = held.iter().map(Held::of).collect();
+    let is_held = |right: &Rule| held.iter().any(|held| held.covers(right));
     let (mut missing, mut left) = (Vec::new(), RIGHTS_MAX);
     for rule in wanted.iter().filter(|rule| !is_held(rule)) {
         match left.checked_sub(count(rule)) {
@@ -104,28 +105,41 @@ pub fn quoted(words: &[String]) -> String {
     format!("[{}]", words.join(" "))
 }
 
-fn covers(rule: &Rule, right: &Rule) -> bool {
-    let has = |choices: &[String], wanted: &[String]| {
-        wanted.iter().all(|w| choices.iter().any(|choice| choice == "*" || choice == w))
-    };
-    if !has(&rule.verbs, &right.verbs) {
-        return false;
+/// A rule that somebody holds, with its names in a set: there may be very many, and each is asked for.
+struct Held<'a> {
+    rule: &'a Rule,
+    names: HashSet<&'a str>,
+}
+
+impl<'a> Held<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        Self { rule, names: rule.resource_names.iter().map(String::as_str).collect() }
     }
-    if !right.non_resource_urls.iter().all(|url| rule.allows_path(url)) {
-        return false;
+
+    fn covers(&self, right: &Rule) -> bool {
+        let rule = self.rule;
+        let has = |choices: &[String], wanted: &[String]| {
+            wanted.iter().all(|w| choices.iter().any(|choice| choice == "*" || choice == w))
+        };
+        if !has(&rule.verbs, &right.verbs) {
+            return false;
+        }
+        if !right.non_resource_urls.iter().all(|url| rule.allows_path(url)) {
+            return false;
+        }
+        let allows = |resource: &String| {
+            let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+            rule.resources.iter().any(|choice| choice == resource) || rule.allows_resource(name, subresource)
+        };
+        if right.resources.is_empty() || right.api_groups.is_empty() {
+            return !right.non_resource_urls.is_empty();
+        }
+        has(&rule.api_groups, &right.api_groups)
+            && right.resources.iter().all(allows)
+            && (rule.resource_names.is_empty()
+                || (!right.resource_names.is_empty()
+                    && right.resource_names.iter().all(|name| self.names.contains(name.as_str()))))
     }
-    let allows = |resource: &String| {
-        let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        rule.resources.iter().any(|choice| choice == resource) || rule.allows_resource(name, subresource)
-    };
-    if right.resources.is_empty() || right.api_groups.is_empty() {
-        return !right.non_resource_urls.is_empty();
-    }
-    has(&rule.api_groups, &right.api_groups)
-        && right.resources.iter().all(allows)
-        && (rule.resource_names.is_empty()
-            || (!right.resource_names.is_empty()
-                && right.resource_names.iter().all(|name| rule.resource_names.contains(name))))
 }
 
 #[cfg(test)]

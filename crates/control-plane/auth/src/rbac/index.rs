@@ -1,6 +1,6 @@
 //! Roles by name, bindings by subject.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -146,9 +146,13 @@ impl Rbac {
 
     /// Every rule that a user has in a namespace; with an empty namespace, in the whole cluster.
     pub fn rules_of<'a>(&'a self, user: &'a User, namespace: &'a str) -> impl Iterator<Item = &'a Rule> {
+        // Thousands of bindings may say the same.
+        let (mut roles, mut rules) = (HashSet::new(), HashSet::new());
         self.bindings_of(user, namespace)
+            .filter(move |(_, binding)| roles.insert(&binding.role))
             .filter_map(|(_, binding)| self.roles.get(&binding.role))
             .flat_map(|rules| rules.iter())
+            .filter(move |rule| rules.insert(*rule))
     }
 
     pub fn authorize(&self, attributes: &Attributes<'_>) -> Decision {

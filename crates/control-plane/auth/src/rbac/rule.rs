@@ -6,7 +6,7 @@ use windlass_api::text::null_is_default;
 use crate::Attributes;
 
 /// What a role allows; every list is a choice, and `*` stands for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rule {
     #[serde(deserialize_with = "null_is_default")]

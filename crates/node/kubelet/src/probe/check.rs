@@ -74,7 +74,7 @@ pub(crate) async fn check(target: &Target<'_>, probe: &Probe) -> Outcome {
 
 async fn by_exec(target: &Target<'_>, command: Vec<String>, timeout: Duration) -> Outcome {
     let shown = command.join(" ");
-    match target.runtime.exec_sync(target.container_id, command, Some(timeout)).await {
+    match target.runtime.exec_sync(target.container_id, command, Some(timeout), OUTPUT_MAX_BYTES).await {
         Ok(output) if output.exit_code == 0 => Outcome::Success,
         Ok(output) => {
             let mut text = output.stdout;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use windlass_api::k8s::api::core::v1::{Container, Pod};
 use windlass_cri::{ContainerConfig, ContainerMetadata, ImageSpec, Mount, Resources, SecurityContext};
-use windlass_volumes::expand_known;
+use windlass_volumes::{Room, TooLong, expand_known};
 
 use crate::labels;
 use crate::plan::container_hash;
@@ -26,10 +26,16 @@ pub(super) fn termination_path(container: &Container) -> &str {
     container.termination_message_path.as_deref().filter(|path| !path.is_empty()).unwrap_or(TERMINATION_LOG)
 }
 
-pub(super) fn config(pod: &Pod, container: &Container, around: Surroundings) -> ContainerConfig {
+pub(super) fn config(pod: &Pod, container: &Container, around: Surroundings) -> Result<ContainerConfig, TooLong> {
     let variables: BTreeMap<String, String> = around.envs.iter().cloned().collect();
-    let expand = |list: &Option<Vec<String>>| -> Vec<String> {
-        list.iter().flatten().map(|text| expand_known(text, &variables)).collect()
+    let mut room = Room::default();
+    let mut expand = |list: &Option<Vec<String>>| -> Result<Vec<String>, TooLong> {
+        let texts = list.iter().flatten().map(|text| {
+            let expanded = expand_known(text, &variables)?;
+            room.take(expanded.len())?;
+            Ok(expanded)
+        });
+        texts.collect()
     };
     let labels = BTreeMap::from([
         (labels::POD_NAME.to_owned(), pod.name().to_owned()),
@@ -37,15 +43,15 @@ pub(super) fn config(pod: &Pod, container: &Container, around: Surroundings) -> 
         (labels::POD_UID.to_owned(), pod.uid().to_owned()),
         (labels::CONTAINER_NAME.to_owned(), container.name.clone()),
     ]);
-    ContainerConfig {
+    Ok(ContainerConfig {
         metadata: ContainerMetadata { name: container.name.clone(), attempt: around.attempt },
         image: ImageSpec {
             image: around.image_id,
             user_specified_image: container.image.clone().unwrap_or_default(),
             ..ImageSpec::default()
         },
-        command: expand(&container.command),
-        args: expand(&container.args),
+        command: expand(&container.command)?,
+        args: expand(&container.args)?,
         working_dir: container.working_dir.clone().unwrap_or_default(),
         envs: around.envs,
         mounts: around.mounts,
@@ -59,7 +65,7 @@ pub(super) fn config(pod: &Pod, container: &Container, around: Surroundings) -> 
         stop_signal: None,
         resources: around.resources,
         security: around.security,
-    }
+    })
 }
 
 /// What the kubelet must know of a container whose pod it has forgotten.

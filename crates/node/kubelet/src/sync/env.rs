@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use windlass_api::k8s::api::core::v1::{Container, EnvVar, EnvVarSource, Pod};
 use windlass_volumes::downward::{self, Addresses, DownwardError};
-use windlass_volumes::{NodeFacts, SourceError, Sources, expand_known};
+use windlass_volumes::{NodeFacts, Room, SourceError, Sources, TooLong, expand_known};
 
 use super::service_env::{self, ServiceView};
 use crate::pod::PodView;
@@ -29,6 +29,8 @@ pub(crate) enum EnvError {
     Downward(DownwardError),
     #[error("couldn't parse env file: {0}")]
     File(String),
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     #[error("environment variable key {key:?} not found in file")]
     NoFileKey { key: String },
 }
@@ -49,8 +51,8 @@ pub(super) struct EnvInput<'a> {
 /// Names and values, each name once; later definitions win.
 pub(super) async fn variables(input: &EnvInput<'_>) -> Result<Vec<(String, String)>, EnvError> {
     let services = of_services(input);
-    let mut all = services.clone();
-    for (name, value) in from_sources(input).await? {
+    let (mut all, mut room) = (services.clone(), Room::default());
+    for (name, value) in from_sources(input, &mut room).await? {
         all.insert(name, value);
     }
     // Services can be referred to, but a variable that the container defines comes first.
@@ -62,8 +64,9 @@ pub(super) async fn variables(input: &EnvInput<'_>) -> Result<Vec<(String, Strin
                 Some(value) => value,
                 None => continue,
             },
-            None => expand_known(variable.value.as_deref().unwrap_or_default(), &known),
+            None => expand_known(variable.value.as_deref().unwrap_or_default(), &known)?,
         };
+        room.take(variable.name.len() + value.len())?;
         known.insert(variable.name.clone(), value.clone());
         order.retain(|name| *name != variable.name);
         order.push(variable.name.clone());
@@ -86,7 +89,7 @@ fn of_services(input: &EnvInput<'_>) -> BTreeMap<String, String> {
     all
 }
 
-async fn from_sources(input: &EnvInput<'_>) -> Result<Vec<(String, String)>, EnvError> {
+async fn from_sources(input: &EnvInput<'_>, room: &mut Room) -> Result<Vec<(String, String)>, EnvError> {
     let namespace = input.pod.namespace();
     let mut all = Vec::new();
     for source in input.container.env_from.iter().flatten() {
@@ -94,12 +97,12 @@ async fn from_sources(input: &EnvInput<'_>) -> Result<Vec<(String, String)>, Env
         if let Some(reference) = &source.config_map_ref {
             let found = input.sources.config_map(namespace, &reference.name).await.map_err(EnvError::Source)?;
             match found {
-                Some(data) => all.extend(
-                    data.data
-                        .iter()
-                        .map(|(key, value)| (key.clone(), value.clone()))
-                        .map(|(key, value)| (format!("{prefix}{key}"), value)),
-                ),
+                Some(data) => {
+                    for (key, value) in &data.data {
+                        room.take(prefix.len() + key.len() + value.len())?;
+                        all.push((format!("{prefix}{key}"), value.clone()));
+                    }
+                }
                 None if reference.optional == Some(true) => {}
                 None => return Err(EnvError::NoConfigMap(reference.name.clone())),
             }
@@ -107,11 +110,12 @@ async fn from_sources(input: &EnvInput<'_>) -> Result<Vec<(String, String)>, Env
         if let Some(reference) = &source.secret_ref {
             let found = input.sources.secret(namespace, &reference.name).await.map_err(EnvError::Source)?;
             match found {
-                Some(data) => all.extend(
-                    data.data
-                        .iter()
-                        .map(|(key, value)| (format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned())),
-                ),
+                Some(data) => {
+                    for (key, value) in &data.data {
+                        room.take(prefix.len() + key.len() + value.len())?;
+                        all.push((format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned()));
+                    }
+                }
                 None if reference.optional == Some(true) => {}
                 None => return Err(EnvError::NoSecret(reference.name.clone())),
             }

@@ -9,6 +9,8 @@ use crate::probe::http::{self, Get};
 
 /// A hook's request is given up after this.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is told of the output of a hook that failed. It stands in the pod's status.
+const OUTPUT_BYTES_MAX: usize = 1 << 10;
 
 /// Runs a hook to its end. An error is a sentence for the container's status.
 pub(super) async fn run(
@@ -22,11 +24,12 @@ pub(super) async fn run(
     if let Some(exec) = &handler.exec {
         let command = exec.command.clone().unwrap_or_default();
         let shown = format!("{command:?}");
-        let output = runtime.exec_sync(container_id, command, None).await;
+        let output = runtime.exec_sync(container_id, command, None, OUTPUT_BYTES_MAX).await;
         return match output {
             Ok(output) if output.exit_code == 0 => Ok(()),
             Ok(output) => {
-                let text = [output.stdout, output.stderr].concat();
+                let mut text = [output.stdout, output.stderr].concat();
+                text.truncate(OUTPUT_BYTES_MAX);
                 let text = String::from_utf8_lossy(&text);
                 let code = output.exit_code;
                 Err(format!(

@@ -199,7 +199,7 @@ impl Starting<'_> {
         tokio::fs::create_dir_all(&directory).await.map_err(|error| {
             StartFailure::config(format!("create container log directory for container {}: {error}", container.name))
         })?;
-        let config = container_config::config(pod, container, around);
+        let config = container_config::config(pod, container, around).map_err(StartFailure::config)?;
         let created = shared.runtime.create_container(self.sandbox_id, config).await;
         created.map_err(|error| StartFailure::of("CreateContainerError", error))
     }

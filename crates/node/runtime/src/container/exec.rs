@@ -18,8 +18,6 @@ use crate::stream::{self, Terminal};
 use crate::supervisor::client::Client;
 use crate::supervisor::protocol::{Answer, Request};
 
-/// What is kept of each stream of a command that is run to its end.
-const OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// How long output is awaited after the command itself has ended, when children of it hold the streams open.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// Sizes of a terminal that wait to be set.
@@ -168,6 +166,7 @@ pub(crate) async fn exec_sync(
     container: &Arc<Container>,
     cmd: Vec<String>,
     timeout: Option<Duration>,
+    output_max: usize,
 ) -> Result<ExecOutput> {
     let (stdout, child_stdout) = stream::pipe_from_process()?;
     let (stderr, child_stderr) = stream::pipe_from_process()?;
@@ -176,7 +175,8 @@ pub(crate) async fn exec_sync(
         let (mut executed, _) = execute(core, container, cmd, false, fds).await?;
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let exit_code = {
-            let collected = async { tokio::join!(collect(stdout, &mut out), collect(stderr, &mut err)) };
+            let collected =
+                async { tokio::join!(collect(stdout, &mut out, output_max), collect(stderr, &mut err, output_max)) };
             tokio::pin!(collected);
             tokio::select! {
                 // Output is read while the command runs, or it would wait for us.
@@ -200,10 +200,10 @@ pub(crate) async fn exec_sync(
 }
 
 /// Reads a stream to its end and keeps its beginning.
-async fn collect(mut reader: Reader, kept: &mut Vec<u8>) {
+async fn collect(mut reader: Reader, kept: &mut Vec<u8>, most: usize) {
     let mut chunk = vec![0; 16 << 10];
     while let Ok(count @ 1..) = reader.read(&mut chunk).await {
-        let room = OUTPUT_BYTES_MAX - kept.len();
+        let room = most - kept.len();
         kept.extend_from_slice(&chunk[..count.min(room)]);
     }
 }

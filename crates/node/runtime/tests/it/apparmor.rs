@@ -55,7 +55,7 @@ async fn says(node: &Node, sandbox: &str, script: &str, security: SecurityContex
     let config = ContainerConfig { security, ..shell("c", "sleep 1000") };
     let (_, said) = node.script(sandbox, script, config.clone()).await;
     let id = node.start(sandbox, config).await;
-    let output = node.runtime().exec_sync(&id, strings(&["/bin/sh", "-c", script]), None).await.unwrap();
+    let output = node.runtime().exec_sync(&id, strings(&["/bin/sh", "-c", script]), None, 1 << 20).await.unwrap();
     node.runtime().remove_container(&id).await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), said, "an exec'd process is confined alike");
     said

@@ -44,7 +44,7 @@ fn several_clients_hear_the_same() {
             let mut third = node.runtime().attach(request(&id)).await.unwrap();
             third.stdin.as_mut().unwrap().write_all(b"again\n").await.unwrap();
             assert_eq!(read_until(third.stdout.as_mut().unwrap(), "\n").await, "again\n");
-            node.runtime().exec_sync(&id, strings(&["sh", "-c", "kill $(ps | grep -v grep | grep ' cat' | head -1 | tr -s ' ' | sed 's/^ *//' | cut -d' ' -f1) || true"]), None).await.unwrap();
+            node.runtime().exec_sync(&id, strings(&["sh", "-c", "kill $(ps | grep -v grep | grep ' cat' | head -1 | tr -s ' ' | sed 's/^ *//' | cut -d' ' -f1) || true"]), None, 1 << 20).await.unwrap();
             node.runtime().stop_container(&id, std::time::Duration::ZERO).await.unwrap();
             assert_eq!(third.exit.await.unwrap(), second.exit.await.unwrap());
             let mut rest = String::new();
@@ -120,7 +120,7 @@ fn a_slow_client_loses_nothing() {
             let script = "while ! test -e /tmp/go; do sleep 0.01; done; seq 1 200000";
             let id = node.start(&sandbox, shell("c", script)).await;
             let mut session = node.runtime().attach(request(&id)).await.unwrap();
-            node.runtime().exec_sync(&id, strings(&["touch", "/tmp/go"]), None).await.unwrap();
+            node.runtime().exec_sync(&id, strings(&["touch", "/tmp/go"]), None, 1 << 20).await.unwrap();
             // The container waits for the client: far more is to be said than is held for it.
             let log = node.logs().join("c.log");
             let mut before = 0;
@@ -157,8 +157,10 @@ fn containers_with_a_terminal() {
             session.resize.as_ref().unwrap().send(TerminalSize { width: 80, height: 25 }).await.unwrap();
             // The size is set when the channel has been emptied.
             until("the size is set", || async {
-                let size =
-                    node.runtime().exec_sync(&id, strings(&["sh", "-c", "stty size < /dev/console"]), None).await;
+                let size = node
+                    .runtime()
+                    .exec_sync(&id, strings(&["sh", "-c", "stty size < /dev/console"]), None, 1 << 20)
+                    .await;
                 (size.unwrap().stdout == b"25 80\n").then_some(())
             })
             .await;

@@ -13,7 +13,8 @@ fn commands_run_to_their_end() {
         Box::pin(async move {
             let sandbox = node.sandbox().await;
             let id = node.start(&sandbox, shell("c", "export SECRET=1; cd /tmp; sleep 1000")).await;
-            let run = |script: &str| node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), Some(PATIENCE));
+            let run =
+                |script: &str| node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), Some(PATIENCE), 1 << 20);
             let output = run("echo out; echo err >&2; exit 5").await.unwrap();
             assert_eq!(
                 (output.stdout.as_slice(), output.stderr.as_slice(), output.exit_code),
@@ -43,7 +44,8 @@ fn a_command_that_takes_too_long_is_killed() {
             let sandbox = node.sandbox().await;
             let id = node.start(&sandbox, container("c", &["sleep", "1000"])).await;
             let script = strings(&["sh", "-c", "sleep 987 & sleep 987"]);
-            let error = node.runtime().exec_sync(&id, script, Some(Duration::from_millis(50))).await.unwrap_err();
+            let error =
+                node.runtime().exec_sync(&id, script, Some(Duration::from_millis(50)), 1 << 20).await.unwrap_err();
             assert_eq!(error.code, Code::DeadlineExceeded);
             until("the command and its children are gone", || async {
                 let sleeping = node.processes().into_iter().any(|(_, command)| command.contains("987"));
@@ -60,7 +62,7 @@ fn what_cannot_be_executed() {
         Box::pin(async move {
             let sandbox = node.sandbox().await;
             let id = node.runtime().create_container(&sandbox, container("c", &["sleep", "1000"])).await.unwrap();
-            let exec = |command: &[&str]| node.runtime().exec_sync(&id, strings(command), None);
+            let exec = |command: &[&str]| node.runtime().exec_sync(&id, strings(command), None, 1 << 20);
             assert_eq!(exec(&["true"]).await.unwrap_err().code, Code::FailedPrecondition, "created");
             node.runtime().start_container(&id).await.unwrap();
             let error = exec(&["absent"]).await.unwrap_err();
@@ -68,7 +70,7 @@ fn what_cannot_be_executed() {
             assert_eq!(exec(&[]).await.unwrap_err().code, Code::InvalidArgument);
             node.runtime().stop_container(&id, Duration::ZERO).await.unwrap();
             assert_eq!(exec(&["true"]).await.unwrap_err().code, Code::FailedPrecondition, "stopped");
-            let gone = node.runtime().exec_sync("0000000000", strings(&["true"]), None).await.unwrap_err();
+            let gone = node.runtime().exec_sync("0000000000", strings(&["true"]), None, 1 << 20).await.unwrap_err();
             assert!(gone.is_not_found());
         })
     });

@@ -92,7 +92,7 @@ fn limits_are_set_and_changed() {
             } else {
                 "cat /sys/fs/cgroup/memory.max; echo 1 > /sys/fs/cgroup/memory.max"
             };
-            let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None).await.unwrap();
+            let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None, 1 << 20).await.unwrap();
             assert_eq!(output.stdout, format!("{}\n", 32 << 20).as_bytes());
             assert!(String::from_utf8(output.stderr).unwrap().contains("Read-only file system"));
         })
@@ -209,7 +209,8 @@ fn a_hierarchy_of_version_2() {
                 assert_eq!(read(&directory.join("hugetlb.2MB.max")), (4 << 20).to_string());
             }
             let exec = async |script: &str| {
-                let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None).await.unwrap();
+                let output =
+                    node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None, 1 << 20).await.unwrap();
                 String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
             };
             // It sees its own cgroup as the root of a namespace, with the exec'd shell in it.
@@ -251,7 +252,7 @@ async fn fill(node: &Node) -> (String, String) {
     // Not before it is told to: a container that cannot be noted as started has not started.
     let config = shell("c", "while ! test -e /begin; do sleep 0.1; done; cat /dev/zero > /fill; echo full; sleep 1000");
     let id = node.start(&sandbox, config).await;
-    node.runtime().exec_sync(&id, strings(&["touch", "/begin"]), None).await.unwrap();
+    node.runtime().exec_sync(&id, strings(&["touch", "/begin"]), None, 1 << 20).await.unwrap();
     let log = node.logs().join("c.log");
     until("the disk is full", || async { crate::support::log_text(&log).ends_with("full\n").then_some(()) }).await;
     std::fs::remove_file(log).unwrap();

@@ -111,7 +111,8 @@ fn propagation() {
             config.security.privileged = true;
             let id = node.start(&privileged, config).await;
             let exec = async |script: &str| {
-                let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None).await.unwrap();
+                let output =
+                    node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None, 1 << 20).await.unwrap();
                 String::from_utf8(output.stdout).unwrap()
             };
             let from_node = directory.join("from-node");

@@ -16,7 +16,7 @@ fn in_namespaces(namespaces: Namespaces, config: ContainerConfig) -> ContainerCo
 }
 
 async fn exec(node: &Node, id: &str, script: &str) -> String {
-    let output = node.runtime().exec_sync(id, strings(&["sh", "-c", script]), None).await.unwrap();
+    let output = node.runtime().exec_sync(id, strings(&["sh", "-c", script]), None, 1 << 20).await.unwrap();
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }
 

@@ -85,7 +85,8 @@ fn a_killed_daemon_leaves_everything_running() {
             assert_eq!(node.status(&other).await.container.state, ContainerState::Running);
             let sandboxes = node.runtime().list_sandboxes(SandboxFilter::default()).await.unwrap();
             assert!(sandboxes.len() == 2 && sandboxes.iter().all(|sandbox| sandbox.state == SandboxState::Ready));
-            let output = node.runtime().exec_sync(&counting, strings(&["cat", "/etc/hostname"]), None).await.unwrap();
+            let output =
+                node.runtime().exec_sync(&counting, strings(&["cat", "/etc/hostname"]), None, 1 << 20).await.unwrap();
             assert_eq!(output.stdout, b"one\n");
             node.runtime().stop_container(&counting, Duration::ZERO).await.unwrap();
             assert_eq!(node.ended(&counting).await.exit_code, 137);
@@ -159,7 +160,7 @@ fn what_ended_without_a_daemon_is_known_to_the_next() {
             let failed = node.runtime().create_container(&sandbox, container("failed", &["absent"])).await.unwrap();
             node.runtime().start_container(&failed).await.unwrap_err();
             let before = node.status(&stays).await;
-            node.runtime().exec_sync(&ends, strings(&["touch", "/tmp/go"]), None).await.unwrap();
+            node.runtime().exec_sync(&ends, strings(&["touch", "/tmp/go"]), None, 1 << 20).await.unwrap();
             // Dropped like by a crash: nothing is told, nothing is waited for.
             drop(node.runtime.take());
             let log = node.logs().join("ends.log");
@@ -216,7 +217,7 @@ fn after_a_boot_everything_has_ended() {
                     (ContainerState::Exited, 255, "Unknown")
                 );
             }
-            let exec = runtime.exec_sync(&running, strings(&["true"]), None).await.unwrap_err();
+            let exec = runtime.exec_sync(&running, strings(&["true"]), None, 1 << 20).await.unwrap_err();
             assert_eq!(exec.code, Code::FailedPrecondition);
             runtime.stop_sandbox(&sandbox).await.unwrap();
             runtime.remove_sandbox(&sandbox).await.unwrap();

@@ -226,7 +226,7 @@ fn logs_are_rotated_and_stay() {
             let old = node.logs().join("c.log.1");
             std::fs::rename(&path, &old).unwrap();
             node.runtime().reopen_container_log(&id).await.unwrap();
-            node.runtime().exec_sync(&id, strings(&["touch", "/tmp/go"]), None).await.unwrap();
+            node.runtime().exec_sync(&id, strings(&["touch", "/tmp/go"]), None, 1 << 20).await.unwrap();
             until("the second line", || async { log_text(&path).contains("second").then_some(()) }).await;
             assert_eq!(log_text(&old), "first\n");
             node.runtime().remove_container(&id).await.unwrap();

@@ -19,7 +19,7 @@ async fn status_fields(node: &Node, sandbox: &str, fields: &str, config: Contain
     assert_eq!(code, 0, "{said}");
     let sleeper = ContainerConfig { command: strings(&["sleep", "1000"]), ..config };
     let id = node.start(sandbox, sleeper).await;
-    let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", &script]), None).await.unwrap();
+    let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", &script]), None, 1 << 20).await.unwrap();
     node.runtime().remove_container(&id).await.unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), said, "an exec'd process has the same");
     said

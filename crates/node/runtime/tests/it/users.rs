@@ -77,7 +77,7 @@ fn root_inside_is_nobody_outside() {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
             assert!(status.contains("\nUid:\t1000000\t1000000\t1000000\t1000000\n"), "{status}");
             let script = "id -u; cat /proc/1/comm; touch /x && ls -n /x | tr -s ' ' | cut -d' ' -f3";
-            let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None).await.unwrap();
+            let output = node.runtime().exec_sync(&id, strings(&["sh", "-c", script]), None, 1 << 20).await.unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), "0\nsleep\n0\n");
             let upper = node.options.root.join("containers").join(&id).join("upper/x");
             assert_eq!(std::fs::metadata(upper).unwrap().uid(), HOST_ID);
@@ -144,7 +144,7 @@ fn neighbours_cannot_enter_a_process_that_starts() {
                 let starting = ContainerConfig { metadata, command: strings(&["true"]), ..with(in_pod()) };
                 let id = node.start(&sandbox, starting).await;
                 node.ended(&id).await;
-                node.runtime().exec_sync(&watcher, strings(&["true"]), None).await.unwrap();
+                node.runtime().exec_sync(&watcher, strings(&["true"]), None, 1 << 20).await.unwrap();
             }
             assert_eq!(log_text(&log), "watching\n");
         })
