@@ -15,10 +15,7 @@ pub(super) fn best<'a>(
     selector: &Selector,
     waits_for_pod: bool,
 ) -> Option<&'a Volume> {
-    // Who keeps a volume for a claim has decided about its class.
-    let is_reserved =
-        |volume: &&Volume| volume.is_for(&claim.metadata) && !volume.metadata.is_deleting() && holds(volume, claim);
-    let reserved = volumes.iter().find(is_reserved);
+    let reserved = volumes.iter().find(|volume| volume.is_for(&claim.metadata) && suits(volume, claim));
     let is_free = |volume: &&Volume| {
         volume.spec.claim_ref.is_none()
             && volume.status.phase == "Available"
@@ -35,11 +32,6 @@ pub(super) fn best<'a>(
 
 /// Whether the volume is of the kind, the class and the size that the claim asks for.
 pub(super) fn suits(volume: &Volume, claim: &Claim) -> bool {
-    holds(volume, claim) && volume.class() == claim.class()
-}
-
-/// The same for any class.
-fn holds(volume: &Volume, claim: &Claim) -> bool {
     fn mode(mode: &Option<String>) -> &str {
         mode.as_deref().unwrap_or("Filesystem")
     }
@@ -48,6 +40,7 @@ fn holds(volume: &Volume, claim: &Claim) -> bool {
     }
     mode(&volume.spec.volume_mode) == mode(&claim.spec.volume_mode)
         && attributes(&volume.spec.volume_attributes_class_name) == attributes(&claim.spec.volume_attributes_class_name)
+        && volume.class() == claim.class()
         && storage(&volume.spec.capacity) >= storage(&claim.spec.resources["requests"])
 }
 
@@ -86,7 +79,7 @@ mod tests {
         };
         assert_eq!(best_of(&volumes, false).as_deref(), Some("right"));
         assert_eq!(best_of(&volumes, true), None);
-        volumes.push(volume("reserved", "5Gi", "gold", json!({"namespace": "n", "name": "c"})));
+        volumes.push(volume("reserved", "5Gi", "", json!({"namespace": "n", "name": "c"})));
         assert_eq!(best_of(&volumes, true).as_deref(), Some("reserved"));
     }
 }

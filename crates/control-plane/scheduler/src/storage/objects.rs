@@ -21,8 +21,6 @@ pub(crate) struct Claim {
     pub volume_name: String,
     /// Empty is none.
     pub class: String,
-    /// Its VolumeAttributesClass; empty is none.
-    pub attributes_class: String,
     /// It has its volume, for good.
     pub bound: bool,
     /// Its volume has gone.
@@ -51,7 +49,6 @@ pub(crate) struct RawClaim {
 struct RawClaimSpec {
     volume_name: String,
     storage_class_name: Option<String>,
-    volume_attributes_class_name: String,
     access_modes: Vec<String>,
     volume_mode: Option<String>,
     resources: RawResources,
@@ -88,7 +85,6 @@ impl From<RawClaim> for Claim {
             key: metadata.key(),
             uid: metadata.uid,
             volume_name: spec.volume_name,
-            attributes_class: spec.volume_attributes_class_name,
             access_modes: spec.access_modes,
             block: spec.volume_mode.as_deref() == Some("Block"),
             bytes: bytes_of(&spec.resources.requests),
@@ -103,7 +99,6 @@ pub(crate) struct Volume {
     pub name: String,
     pub labels: Labels,
     pub class: String,
-    pub attributes_class: String,
     pub available: bool,
     pub terminating: bool,
     /// The claim that it belongs to, or is kept for; with the claim's UID once that is known.
@@ -128,7 +123,6 @@ pub(crate) struct RawVolume {
 #[serde(rename_all = "camelCase", default)]
 struct RawVolumeSpec {
     storage_class_name: String,
-    volume_attributes_class_name: String,
     claim_ref: Option<RawClaimRef>,
     access_modes: Vec<String>,
     volume_mode: Option<String>,
@@ -167,7 +161,6 @@ impl From<RawVolume> for Volume {
             name: metadata.name,
             labels: metadata.labels,
             class,
-            attributes_class: spec.volume_attributes_class_name,
             available: status.phase == "Available",
             claim: spec.claim_ref.map(|claim| (ObjectKey::new(claim.namespace, claim.name), claim.uid)),
             access_modes: spec.access_modes,

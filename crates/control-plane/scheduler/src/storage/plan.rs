@@ -86,7 +86,6 @@ fn best_volume<'a>(storage: &'a Storage, claim: &Claim, node: &Node, taken: &Has
     let fits = |volume: &&Volume| {
         volume.bytes >= claim.bytes
             && volume.block == claim.block
-            && volume.attributes_class == claim.attributes_class
             && volume.is_reachable(&node.name, &node.labels)
             && claim.access_modes.iter().all(|mode| volume.access_modes.contains(mode))
     };
