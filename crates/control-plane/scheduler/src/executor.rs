@@ -226,8 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failure() {
-        let panics = async { Err(std::panic::panic_any("on purpose")) };
-        let failed: Result<(), Status> = caught(panics).await;
+        let failed = caught::<()>(async { panic!("on purpose") }).await;
         assert_eq!(failed.unwrap_err().code, 500);
     }
 }

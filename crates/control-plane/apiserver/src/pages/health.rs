@@ -68,9 +68,9 @@ impl Health {
     }
 
     /// Calls `visit` with each check of an endpoint, in their order.
-    fn each(&self, endpoint: &str, mut visit: impl FnMut(&Entry)) {
+    fn each(&self, endpoint: &str, visit: impl FnMut(&Entry)) {
         let checks = self.checks.read();
-        checks.iter().chain([&self.shutdown]).filter(|entry| entry.is_at(endpoint)).for_each(|entry| visit(entry));
+        checks.iter().chain([&self.shutdown]).filter(|entry| entry.is_at(endpoint)).for_each(visit);
     }
 
     /// The paths of all checks, together and each.

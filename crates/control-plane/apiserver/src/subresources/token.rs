@@ -28,11 +28,11 @@ pub(super) async fn issue_token(call: &Call<'_>) -> Result<Outcome, Status> {
     set(child(&mut object, "spec"), "expirationSeconds", SECONDS_DEFAULT);
     let now = call.storage.clock.now();
     life::ask(&mut object, &Call { asks: Some(&TOKEN_REQUEST), ..*call }, |object| prepare(call, object, now)).await?;
-    let spec = child(&mut object, "spec").clone();
-    let seconds = number(&spec, "expirationSeconds");
+    let spec = &object["spec"];
+    let seconds = number(spec, "expirationSeconds");
     let mut grant = Grant {
         issuer: tokens.issuer(),
-        audiences: items(&spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect(),
+        audiences: items(spec, "audiences").filter_map(Value::as_str).map(str::to_owned).collect(),
         namespace: &request.namespace,
         account: Bound { name: request.name.clone(), uid: text(&object["metadata"], "uid").to_owned() },
         pod: None,
